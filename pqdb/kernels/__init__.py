@@ -1,0 +1,1 @@
+"""Arithmetic on arrays: the only home of numba and llvmlite."""

@@ -1,0 +1,55 @@
+"""Which kernels this machine can run, asked of the host before anything is compiled.
+
+An instruction the CPU lacks makes LLVM abort the process (not an exception), so nothing here may guess.
+"""
+
+import os
+import platform
+
+import llvmlite.binding as llvm
+from numba.core import config
+
+from pqdb.errors import KernelError
+
+NEEDS = {
+    "avx512": frozenset({"avx512f", "avx512bw", "avx512vl", "avx512vbmi", "avx512vnni", "avx2", "f16c", "fma"}),
+    "avx2": frozenset({"avx2", "f16c", "fma"}),
+    "plain": frozenset[str](),
+}  # best first
+
+
+def host_features() -> frozenset[str]:
+    """Feature names numba will compile for: the host's, unless NUMBA_CPU_FEATURES or NUMBA_CPU_NAME says otherwise."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return frozenset()
+    if config.CPU_FEATURES is not None:
+        return frozenset(word[1:] for word in config.CPU_FEATURES.split(",") if word.startswith("+"))
+    if config.CPU_NAME not in (None, "host"):
+        return frozenset()
+    return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
+
+
+def available() -> list[str]:
+    """Kernel families this process can run, best first; only plain ones when numba's JIT is off."""
+    features = frozenset[str]() if config.DISABLE_JIT else host_features()
+    return [name for name, needs in NEEDS.items() if needs <= features]
+
+
+def choose() -> str:
+    """The kernel family to use: PQDB_KERNEL if set, else the best the machine has.
+
+    Raises KernelError if PQDB_KERNEL names a family that is unknown or that this machine lacks.
+    """
+    usable = available()
+    forced = os.environ.get("PQDB_KERNEL", "")
+    if not forced:
+        return usable[0]
+    if forced not in NEEDS:
+        raise KernelError(f"PQDB_KERNEL={forced!r} is not one of {', '.join(NEEDS)}")
+    if forced not in usable:
+        missing = ", ".join(sorted(NEEDS[forced] - host_features())) or "numba's JIT"
+        raise KernelError(f"PQDB_KERNEL={forced!r} needs {missing}, which this process does not have")
+    return forced
+
+
+KERNEL = choose()

@@ -1,0 +1,109 @@
+"""Compile options and the on-disk cache of compiled kernels, in one place.
+
+numba's own cache watches one source file a kernel, so an edited intrinsic would leave stale code behind. Ours lives in a
+folder named by a hash of everything in kernels/ and by the kernel family, under PQDB_CACHE_DIR or the user's cache folder.
+"""
+
+import functools
+import hashlib
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+from numba.core import caching, config
+
+from pqdb.errors import KernelCacheWarning
+from pqdb.kernels._cpu import KERNEL
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# reassoc and contract let sums vectorise and fuse; nnan and ninf stay out: NaN and infinity must keep their meaning.
+FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
+
+
+def kernel(function: F) -> F:
+    """Compile `function` on first use: no GIL, sums in any order, cached on disk."""
+    return _compiled(function, FASTMATH)
+
+
+def kernel_strict(function: F) -> F:
+    """As `kernel`, for arithmetic whose order of operations matters."""
+    return _compiled(function, set())
+
+
+def _compiled(function: F, fastmath: set[str]) -> F:
+    if config.DISABLE_JIT:
+        return function
+    dispatcher = numba.njit(nogil=True, fastmath=fastmath or False, error_model="numpy")(function)
+    if cache_folder() is not None:
+        dispatcher._cache = _KernelCache(function)
+    return cast(F, dispatcher)
+
+
+@functools.cache
+def kernels_hash() -> str:
+    """Hash of the source of every kernel."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """The folder compiled kernels are kept in, made if need be; None, with a warning, where none can be written."""
+    home = os.environ.get("PQDB_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    base = Path(home) if home else Path(os.path.expanduser("~")) / ".cache"
+    folder = base / "pqdb" / f"kernels-{kernels_hash()}-{KERNEL}"
+    try:
+        fresh = not folder.is_dir()
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as problem:
+        warnings.warn(
+            f"compiled kernels cannot be kept in {folder} ({problem.strerror}): every new process compiles them again; "
+            "PQDB_CACHE_DIR can name a writable folder",
+            KernelCacheWarning,
+            stacklevel=2,
+        )
+        return None
+    if fresh:
+        print(f"pqdb: compiling {KERNEL} kernels for this CPU on first use (once, some seconds)", file=sys.stderr)
+    return folder
+
+
+class _Locator(caching._CacheLocator):  # type: ignore[misc]
+    """Tells numba to keep a kernel in our folder; the folder's name is the freshness stamp."""
+
+    def __init__(self, py_func: Callable[..., Any], folder: Path) -> None:
+        self._folder = folder
+        self._py_file = py_func.__code__.co_filename
+        self._line = py_func.__code__.co_firstlineno
+
+    def get_cache_path(self) -> str:
+        return str(self._folder)
+
+    def get_source_stamp(self) -> str:
+        return self._folder.name
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_Locator | None":
+        folder = cache_folder()
+        return None if folder is None else cls(py_func, folder)
+
+
+class _Impl(caching.CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = [_Locator]
+
+
+class _KernelCache(caching.FunctionCache):  # type: ignore[misc]
+    _impl_class = _Impl
