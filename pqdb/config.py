@@ -1,0 +1,104 @@
+"""The values a collection is made with, checked at birth and frozen; every limit has its name here."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from pqdb.errors import FormatError, InputError
+from pqdb.metric import Metric, check_metric
+
+MAX_DIM = 65_536
+MAX_K = 10_000
+MAX_NIBBLES = 512  # 7-bit table entries: 512 of them fit the 16-bit sums of the scan
+MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
+MAX_NAME = 255
+DEFAULT_RECALL = 0.97
+TRAIN_ROWS = 5_000  # below this a collection is searched exactly
+FRESH_ROWS = 2_000  # this many rows outside the lists and upkeep indexes them
+RETRAIN_GROWTH = 4  # a generation is trained anew when the collection has grown this many times
+
+Source = Literal["float32", "float16", "int8"]
+Rerank = Literal["int8", "source"]
+
+
+@dataclass(frozen=True)
+class PQ:
+    """Product quantization (Jégou, Douze, Schmid 2011): m sub-quantizers of 2**nbits codewords each.
+
+    Without `m` the code takes `bits_per_dim` bits a dimension. 4-bit codes are scanned by in-register look-ups; 8-bit codes
+    are the classic.
+    """
+
+    bits_per_dim: float = 1.0
+    m: int | None = None
+    nbits: int = 4
+
+    def __post_init__(self) -> None:
+        if self.nbits not in (4, 8):
+            raise InputError(f"PQ(nbits={self.nbits}) is not offered: 4 or 8")
+        if self.m is not None and not 1 <= self.m <= MAX_DIM:
+            raise InputError(f"PQ(m={self.m}) must be at least 1")
+        if not 0 < self.bits_per_dim <= 8:
+            raise InputError(f"PQ(bits_per_dim={self.bits_per_dim}) must be above 0 and at most 8")
+
+    def sub_quantizers(self, dim: int) -> int:
+        """How many sub-quantizers a vector of `dim` dimensions gets. Raises InputError if that cannot be."""
+        m = self.m if self.m is not None else max(1, round(dim * self.bits_per_dim / self.nbits))
+        if m > dim:
+            raise InputError(f"PQ with {m} sub-quantizers needs at least {m} dimensions, not {dim}")
+        if self.nbits == 4 and m > MAX_NIBBLES:
+            raise InputError(f"PQ with 4 bits takes at most {MAX_NIBBLES} sub-quantizers, not {m}; use fewer bits_per_dim")
+        return m
+
+
+@dataclass(frozen=True)
+class Flat:
+    """No codes: every search compares every source vector, exactly."""
+
+
+Quantization = PQ | Flat
+
+
+@dataclass(frozen=True)
+class CollectionConfig:
+    """All that a collection is made with. Written into its manifest; never changes."""
+
+    dim: int
+    metric: Metric = "cosine"
+    quantization: Quantization = field(default_factory=PQ)
+    rerank: Rerank | None = "int8"
+    source: Source | None = "float32"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.dim, bool) or not isinstance(self.dim, int) or not 1 <= self.dim <= MAX_DIM:
+            raise InputError(f"dim must be a whole number from 1 to {MAX_DIM}, not {self.dim!r}")
+        check_metric(self.metric)
+        if self.source is not None and self.source not in get_args(Source):
+            raise InputError(f"source={self.source!r} is not one of {', '.join(get_args(Source))} or None")
+        if self.rerank is not None and self.rerank not in get_args(Rerank):
+            raise InputError(f"rerank={self.rerank!r} is not one of {', '.join(get_args(Rerank))} or None")
+        if self.source is None and isinstance(self.quantization, Flat):
+            raise InputError("Flat() compares source vectors, so source=None leaves nothing to compare")
+        if self.source is None and self.rerank == "source":
+            raise InputError('rerank="source" needs source vectors, so source cannot be None')
+        if isinstance(self.quantization, PQ):
+            self.quantization.sub_quantizers(self.dim)
+
+    @property
+    def kept_source(self) -> Source:
+        """The form source rows take on disk: while a row waits to be indexed it is kept even with source=None."""
+        return self.source or "float32"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON for the manifest."""
+        kind = "pq" if isinstance(self.quantization, PQ) else "flat"
+        return {**asdict(self), "quantization": {"kind": kind, **asdict(self.quantization)}}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "CollectionConfig":
+        """From the manifest's JSON. Raises FormatError for a quantization this version does not know."""
+        fields = dict(data)
+        quantization = dict(fields.pop("quantization"))
+        kind = quantization.pop("kind")
+        if kind not in ("pq", "flat"):
+            raise FormatError(f"this version of pqdb does not know the quantization {kind!r}")
+        return cls(quantization=PQ(**quantization) if kind == "pq" else Flat(), **fields)

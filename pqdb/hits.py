@@ -1,0 +1,163 @@
+"""What the verbs of a collection give back: points, hits, pages, reports. Plain values, no open transaction behind them."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+
+Id = int | str
+Payload = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A stored point. `vector` is None unless asked for; `version` is the sequence of its last change."""
+
+    id: Id
+    payload: Payload | None
+    vector: np.ndarray | None  # (dim,) float32
+    version: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some points in id order, and the id the next page starts at (None at the end)."""
+
+    points: list[Point]
+    next_offset: Id | None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One point found, with its score: similarity (larger is nearer), or distance for l2 (smaller is nearer)."""
+
+    id: Id
+    score: float
+    payload: Payload | None
+    vector: np.ndarray | None  # (dim,) float32
+    version: int
+
+
+class Hits(Sequence[Hit]):
+    """The points found for one query, nearest first. Payloads are parsed when first looked at."""
+
+    __slots__ = ("_payloads", "_vectors", "_versions", "ids", "scores")
+
+    def __init__(
+        self,
+        ids: list[Id],
+        scores: np.ndarray,
+        versions: Sequence[int],
+        payloads: Sequence[bytes | None] | None = None,
+        vectors: np.ndarray | None = None,
+    ) -> None:
+        self.ids = ids
+        self.scores = scores  # (n,) float32
+        self._versions = versions
+        self._payloads = payloads  # JSON as stored
+        self._vectors = vectors  # (n, dim) float32
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Hit]: ...
+    def __getitem__(self, index: int | slice) -> Hit | list[Hit]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        raw = self._payloads[index] if self._payloads is not None else None
+        return Hit(
+            id=self.ids[index],
+            score=float(self.scores[index]),
+            payload=None if raw is None else json.loads(raw),
+            vector=None if self._vectors is None else self._vectors[index],
+            version=int(self._versions[index]),
+        )
+
+    def __iter__(self) -> Iterator[Hit]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{i!r}: {s:.4f}" for i, s in zip(self.ids[:5], self.scores, strict=False))
+        return f"Hits({len(self)}: {shown}{', …' if len(self) > 5 else ''})"
+
+
+class BatchHits(Sequence[Hits]):
+    """The hits of several queries, in the order of the queries."""
+
+    def __init__(self, hits: list[Hits], k: int) -> None:
+        self._hits = hits
+        self._k = k
+
+    def __len__(self) -> int:
+        return len(self._hits)
+
+    @overload
+    def __getitem__(self, index: int) -> Hits: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Hits]: ...
+    def __getitem__(self, index: int | slice) -> Hits | list[Hits]:
+        return self._hits[index]
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(q, k) object: ids, None where there were fewer."""
+        out = np.full((len(self), self._k), None, dtype=object)
+        for row, hits in zip(out, self._hits, strict=True):
+            row[: len(hits)] = hits.ids
+        return out
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(q, k) float32: scores, NaN where there were fewer."""
+        out = np.full((len(self), self._k), np.nan, dtype=np.float32)
+        for row, hits in zip(out, self._hits, strict=True):
+            row[: len(hits)] = hits.scores
+        return out
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(q,) int64: hits of each query."""
+        return np.array([len(hits) for hits in self._hits], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class RecallReport:
+    """Recall@k measured against the exact answer, with the 95 % interval of its mean."""
+
+    recall: float
+    low: float
+    high: float
+    k: int
+    n: int
+    population: str
+
+    def __str__(self) -> str:
+        return f"recall@{self.k} {self.recall:.3f} (95 %: {self.low:.3f}–{self.high:.3f}; {self.n} {self.population})"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What one query did."""
+
+    kind: str  # "exact" or "codes"
+    lists: int  # lists probed
+    n_lists: int
+    codes: int  # codes scanned
+    candidates: int  # survivors of the scan
+    reranked: int
+    fresh: int  # rows outside the lists, compared exactly
+    recall: float | None  # what was asked
+    microseconds: dict[str, float] = field(default_factory=dict)  # by stage
+    hits: Hits | None = None
+
+    def __str__(self) -> str:
+        stages = ", ".join(f"{name} {us:.1f}" for name, us in self.microseconds.items())
+        return (
+            f"{self.kind}: {self.lists} of {self.n_lists} lists, {self.codes} codes, {self.candidates} candidates, "
+            f"{self.reranked} reranked, {self.fresh} fresh rows; µs: {stages}"
+        )

@@ -1,0 +1,125 @@
+"""One query against every centroid: which lists to scan, in which order, and how many."""
+
+import numpy as np
+
+from pqdb.kernels._jit import kernel
+from pqdb.kernels.scan import dot_i8
+from pqdb.kernels.tables import quantize_i8
+
+BUCKETS = 1024
+
+
+@kernel
+def interpolate(x: float, knots: np.ndarray, heights: np.ndarray) -> float:
+    """Piecewise linear through (knots, heights), flat outside; knots ascending."""
+    last = knots.shape[0] - 1
+    if x <= knots[0]:
+        return heights[0]
+    for i in range(last):
+        if x < knots[i + 1]:
+            share = (x - knots[i]) / (knots[i + 1] - knots[i])
+            return heights[i] + share * (heights[i + 1] - heights[i])
+    return heights[last]
+
+
+@kernel
+def select_largest(keys: np.ndarray, n: int, order: np.ndarray, histogram: np.ndarray) -> None:
+    """order[:n] = positions of the n largest keys, largest first to within a bucket's width.
+
+    A counting sort over the upper half of the range; keys below it share the last bucket.
+    """
+    high, mean = keys[0], np.float32(0)
+    for i in range(keys.shape[0]):
+        high = max(high, keys[i])
+        mean += keys[i]
+    mean /= np.float32(keys.shape[0])
+    low = mean if 2 * n < keys.shape[0] else np.min(keys)
+    width = np.float32(BUCKETS - 1) / (high - low) if high > low else np.float32(0)
+    histogram[:] = 0
+    for i in range(keys.shape[0]):
+        histogram[min(int((high - keys[i]) * width), BUCKETS - 1)] += 1
+    start = 0
+    for b in range(BUCKETS):
+        start, histogram[b] = start + histogram[b], start
+    for i in range(keys.shape[0]):
+        bucket = min(int((high - keys[i]) * width), BUCKETS - 1)
+        if histogram[bucket] < n:
+            order[histogram[bucket]] = i
+        histogram[bucket] += 1
+
+
+@kernel
+def squared_distance(x: np.ndarray, y: np.ndarray) -> float:
+    """|x − y|²"""
+    total = np.float32(0)
+    for i in range(x.shape[0]):
+        total += (x[i] - y[i]) * (x[i] - y[i])
+    return total
+
+
+@kernel
+def dot(x: np.ndarray, y: np.ndarray) -> float:
+    """⟨x, y⟩"""
+    total = np.float32(0)
+    for i in range(x.shape[0]):
+        total += x[i] * y[i]
+    return total
+
+
+@kernel
+def route_queries(
+    queries: np.ndarray,  # (q, d) float32
+    l2: bool,
+    center: np.ndarray,  # (d,) float32 mean of the centroids
+    rows: np.ndarray,  # (n_lists, dpad) int8 centroids less the center
+    scales: np.ndarray,  # (n_lists,) float32 undoing the rounding
+    weights: np.ndarray,  # (n_lists,) float32 1/|c|; 1 for l2
+    offsets: np.ndarray,  # (n_lists,) float32 0; |c − center|² for l2
+    centroids: np.ndarray,  # (n_lists, d) float32
+    noise: float,  # z·σ: margin of an estimate in units of the query's distance and the code's scale
+    knots: np.ndarray,  # (b,) float32 best key
+    widths: np.ndarray,  # (b,) float32 how many lists to probe at each
+    lists: np.ndarray,  # (q, p) int32 out
+    probed: np.ndarray,  # (q,) int32 out
+    bases: np.ndarray,  # (q, p) float32 out
+    margins: np.ndarray,  # (q, p) float32 out
+) -> None:
+    """Rank lists by ⟨q, c⟩/|c| (inner product) or −|q − c|² (l2) and take as many as the query's own difficulty asks for.
+
+    The difficulty is the key of the nearest centroid: `widths` is calibrated against it (docs/architecture.md).
+    """
+    n_lists, dim = centroids.shape
+    keys = np.empty(n_lists, np.float32)
+    histogram = np.empty(BUCKETS, np.int64)
+    moved = np.empty(dim, np.float32)
+    small = np.empty(rows.shape[1], np.int8)
+    size = np.uint64(rows.shape[1])
+    for q in range(queries.shape[0]):
+        query = queries[q]
+        base = np.float32(0) if l2 else dot(query, center)
+        for i in range(dim):
+            moved[i] = query[i] - center[i] if l2 else query[i]
+        step = quantize_i8(moved, small) * np.float32(2 if l2 else 1)
+        best = -np.float32(np.inf)
+        query_at, row_at = np.uint64(small.ctypes.data), np.uint64(rows.ctypes.data)
+        for i in range(n_lists):
+            product = np.float32(dot_i8(row_at, query_at, size))
+            keys[i] = (base + step * scales[i] * product) * weights[i] - offsets[i]
+            best = max(best, keys[i])
+            row_at += size
+        if l2:
+            best -= dot(moved, moved)
+        wanted = int(np.ceil(interpolate(best, knots, widths)))
+        n = min(max(wanted, 1), lists.shape[1])
+        select_largest(keys, n, lists[q], histogram)
+        probed[q] = n
+        length = np.sqrt(dot(query, query))
+        for p in range(n):
+            centroid = centroids[lists[q, p]]
+            if l2:
+                distance = squared_distance(query, centroid)
+                bases[q, p] = -distance
+                margins[q, p] = np.float32(2 * noise) * np.sqrt(distance)
+            else:
+                bases[q, p] = dot(query, centroid)
+                margins[q, p] = np.float32(noise) * length

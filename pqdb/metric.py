@@ -1,0 +1,71 @@
+"""What near means: cosine, dot, l2. Inside the engine a value is larger the nearer; here it becomes a score."""
+
+from typing import Literal, get_args
+
+import numpy as np
+
+from pqdb.errors import DimensionError, InputError
+
+Metric = Literal["cosine", "dot", "l2"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+
+
+def check_metric(metric: str) -> Metric:
+    """The metric of this name; raises InputError naming the known ones."""
+    for known in METRICS:
+        if metric == known:
+            return known
+    raise InputError(f"metric {metric!r} is not one of {', '.join(METRICS)}")
+
+
+def prepare(vectors: object, dim: int, metric: Metric) -> np.ndarray:
+    """Check vectors and bring them into the form that is stored and compared: (n, dim) float32, C-contiguous.
+
+    Cosine vectors are divided by their length; a zero vector stays zero and scores 0 against everything.
+    Raises DimensionError for another shape, InputError for what is not numbers, and for NaN and infinity.
+    """
+    array = as_float32(vectors)
+    if array.ndim == 1:
+        array = array.reshape(1, -1)
+    if array.ndim != 2:
+        raise DimensionError(f"expected vectors as (n, {dim}), not an array of {array.ndim} dimensions")
+    if array.shape[1] != dim:
+        raise DimensionError(f"expected {dim} dimensions, not {array.shape[1]}")
+    squares = np.einsum("nd,nd->n", array, array)
+    if not np.isfinite(squares).all():
+        _refuse(array, squares)
+    if metric != "cosine":
+        return array
+    lengths = np.sqrt(squares)
+    lengths[lengths == 0] = 1
+    return np.ascontiguousarray(array / lengths[:, None])
+
+
+def as_float32(vectors: object) -> np.ndarray:
+    """Any array-like of numbers as C-contiguous float32. Raises InputError for ragged rows and for what is not numbers."""
+    if isinstance(vectors, np.ndarray) and vectors.dtype == np.float32 and vectors.flags.c_contiguous:
+        return vectors
+    try:
+        with np.errstate(over="ignore"):
+            array = np.asarray(vectors)
+            if array.dtype.kind not in "fiu":
+                raise ValueError(f"an array of {array.dtype} is not numbers")
+            return np.ascontiguousarray(array, dtype=np.float32)
+    except (ValueError, TypeError) as problem:
+        raise InputError(f"vectors must be numbers in rows of equal length: {problem}") from None
+
+
+def _refuse(array: np.ndarray, squares: np.ndarray) -> None:
+    row = int(np.flatnonzero(~np.isfinite(squares))[0])
+    bad = np.flatnonzero(~np.isfinite(array[row]))
+    if bad.size:
+        raise InputError(f"vector {row} holds {array[row, bad[0]]} at dimension {bad[0]}; only finite numbers can be stored")
+    raise InputError(f"vector {row} is too long: its squared length does not fit float32")
+
+
+def scores(values: np.ndarray, metric: Metric) -> np.ndarray:
+    """Engine values (larger is nearer) as the user's scores: similarities as they are, l2 as distance (smaller is nearer)."""
+    if metric != "l2":
+        return values
+    distances: np.ndarray = np.sqrt(np.maximum(-values, 0, dtype=np.float32))
+    return distances
