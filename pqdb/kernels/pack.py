@@ -1,0 +1,74 @@
+"""Codes of one list into groups of 32 vectors, the order the scan reads, and back.
+
+A 4-bit group holds, for each pair of sub-quantizers (2p, 2p + 1), 32 bytes: byte i < 16 has vector i's code of 2p in its low
+nibble and vector 16 + i's in its high one; bytes 16 … 31 the same for 2p + 1. An 8-bit group holds 32 bytes a sub-quantizer.
+Factors follow the codes of their group as float16 bits.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pqdb.kernels._jit import kernel
+
+GROUP = 32  # vectors of a group
+HALF = 16
+TINY = np.float32(1e-30)  # below it 127 / entry would overflow
+
+
+@kernel
+def pack_nibbles(codes: NDArray[np.uint8], groups: NDArray[np.uint8]) -> None:
+    """codes (count, m), m even, into groups (G, ≥ 16·m) bytes, which must be zero where no vector is."""
+    for i in range(codes.shape[0]):
+        g, v = i // GROUP, i % GROUP
+        shift = np.uint8(4 * (v // HALF))
+        for j in range(codes.shape[1]):
+            groups[g, j * HALF + v % HALF] |= np.uint8(codes[i, j] << shift)
+
+
+@kernel
+def unpack_nibbles(groups: NDArray[np.uint8], codes: NDArray[np.uint8]) -> None:
+    """The inverse of pack_nibbles, into codes (count, m)."""
+    for i in range(codes.shape[0]):
+        g, v = i // GROUP, i % GROUP
+        shift = np.uint8(4 * (v // HALF))
+        for j in range(codes.shape[1]):
+            codes[i, j] = (groups[g, j * HALF + v % HALF] >> shift) & np.uint8(15)
+
+
+@kernel
+def pack_bytes(codes: NDArray[np.uint8], groups: NDArray[np.uint8]) -> None:
+    """codes (count, m) into groups (G, ≥ 32·m) bytes."""
+    for i in range(codes.shape[0]):
+        g, v = i // GROUP, i % GROUP
+        for j in range(codes.shape[1]):
+            groups[g, j * GROUP + v] = codes[i, j]
+
+
+@kernel
+def unpack_bytes(groups: NDArray[np.uint8], codes: NDArray[np.uint8]) -> None:
+    """The inverse of pack_bytes, into codes (count, m)."""
+    for i in range(codes.shape[0]):
+        g, v = i // GROUP, i % GROUP
+        for j in range(codes.shape[1]):
+            codes[i, j] = groups[g, j * GROUP + v]
+
+
+@kernel
+def round_to_int8(rows: NDArray[np.float32], values: NDArray[np.int8], scales: NDArray[np.float32]) -> None:
+    """rows (n, d) to values (n, dpad) by a scale a row: row ≈ scale · value, the largest entry becoming ±127.
+
+    Columns past d are set to zero. A row of zeros, or of nothing above TINY, has scale 0.
+    """
+    n, d = rows.shape
+    for i in range(n):
+        largest = np.float32(0.0)
+        for k in range(d):
+            largest = max(largest, abs(rows[i, k]))
+        if largest < TINY:
+            largest = np.float32(0.0)
+        scales[i] = largest / np.float32(127.0)
+        inverse = np.float32(127.0) / largest if largest > 0.0 else np.float32(0.0)
+        for k in range(d):
+            values[i, k] = np.int8(np.rint(rows[i, k] * inverse))
+        for k in range(d, values.shape[1]):
+            values[i, k] = 0

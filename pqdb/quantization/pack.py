@@ -1,0 +1,128 @@
+"""Code blocks and rerank blocks: the bytes of one list, as the scan and the rerank read them.
+
+A code block of `count` rows is G = ceil(count / 32) group records, each codes (see kernels/pack.py), 32 float16 s and, with
+a bias, 32 float16 B; then 32·G uint32 row numbers. Places past the last row hold row 0xFFFFFFFF, s = 0 and B = −65504.
+A rerank block is count · dpad int8 values (dpad: dim rounded up to 64), then float32 scale (count,), float32 bias (count,).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pqdb.errors import CorruptError, InputError
+from pqdb.kernels.pack import GROUP, pack_bytes, pack_nibbles, round_to_int8, unpack_bytes, unpack_nibbles
+
+NO_ROW = np.uint32(0xFFFFFFFF)
+FACTOR_LIMIT = 65504.0  # the largest float16
+RERANK_STEP = 64  # rerank rows are padded to whole cache lines
+
+_FACTORS_BYTES = 2 * GROUP
+_ROWS_BYTES = 4 * GROUP
+
+
+def group_bytes(m: int, nbits: int, with_bias: bool) -> int:
+    """Bytes of one group record: codes and factors of 32 vectors."""
+    return m * nbits * GROUP // 8 + _FACTORS_BYTES * (2 if with_bias else 1)
+
+
+def list_bytes(count: int, m: int, nbits: int, with_bias: bool) -> int:
+    """Bytes of a code block of count rows."""
+    return -(-count // GROUP) * (group_bytes(m, nbits, with_bias) + _ROWS_BYTES)
+
+
+def pack_list(
+    codes: NDArray[np.uint8],  # (count, m)
+    s: NDArray[np.float32],  # (count,)
+    b: NDArray[np.float32] | None,  # (count,) the bias, where the metric has one
+    rows: NDArray[np.uint32],  # (count,)
+    nbits: int,
+) -> NDArray[np.uint8]:
+    """The code block of one list, (list_bytes,) uint8; raises InputError for a factor that is no number.
+
+    Factors past ±65504 are stored as ±65504: such a row lies tens of thousands of units from its centroid, its estimate is
+    beyond saving, and the rerank still gives its true score. Refusing it would keep a whole list from being indexed.
+    """
+    count, m = codes.shape
+    groups = -(-count // GROUP)
+    block = np.zeros(list_bytes(count, m, nbits, b is not None), np.uint8)
+    if count == 0:
+        return block
+    records = block[: groups * group_bytes(m, nbits, b is not None)].reshape(groups, -1)
+    (pack_nibbles if nbits == 4 else pack_bytes)(codes, records)
+    at = m * nbits * GROUP // 8
+    records[:, at : at + _FACTORS_BYTES] = _factors(s, groups, 0.0, "rescale")
+    if b is not None:
+        records[:, at + _FACTORS_BYTES :] = _factors(b, groups, -FACTOR_LIMIT, "bias")
+    numbers = block[records.size :].view(np.uint32)
+    numbers[:count] = rows
+    numbers[count:] = NO_ROW
+    return block
+
+
+def unpack_list(
+    buffer: NDArray[np.uint8] | bytes | memoryview, count: int, m: int, nbits: int, with_bias: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.uint32]]:
+    """(codes, s, b, rows) of a code block, the inverse of pack_list up to float16; CorruptError for a short buffer."""
+    groups = -(-count // GROUP)
+    size = list_bytes(count, m, nbits, with_bias)
+    block = np.frombuffer(buffer, np.uint8)
+    if len(block) < size:
+        raise CorruptError(f"a code block of {count} rows has {size} bytes, not {len(block)}")
+    records = block[: groups * group_bytes(m, nbits, with_bias)].reshape(groups, -1)
+    codes = np.empty((count, m), np.uint8)
+    if count:
+        (unpack_nibbles if nbits == 4 else unpack_bytes)(records, codes)
+    at = m * nbits * GROUP // 8
+    s = _numbers(records[:, at : at + _FACTORS_BYTES], count)
+    b = _numbers(records[:, at + _FACTORS_BYTES :], count) if with_bias else None
+    rows = block[records.size : size].copy().view(np.uint32)[:count]
+    return codes, s, b, rows
+
+
+def padded_dim(dim: int) -> int:
+    """Bytes of one rerank row."""
+    return -(-dim // RERANK_STEP) * RERANK_STEP
+
+
+def rerank_bytes(count: int, dim: int) -> int:
+    """Bytes of a rerank block of count rows."""
+    return count * (padded_dim(dim) + 8)
+
+
+def pack_rerank(residuals: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The rerank block of residuals (count, dim) with bias (count,): (rerank_bytes,) uint8."""
+    count, dim = residuals.shape
+    values_bytes = count * padded_dim(dim)
+    block = np.empty(rerank_bytes(count, dim), np.uint8)
+    values = block[:values_bytes].view(np.int8).reshape(count, padded_dim(dim))
+    factors = block[values_bytes:].view(np.float32)
+    round_to_int8(residuals, values, factors[:count])
+    factors[count:] = bias
+    return block
+
+
+def unpack_rerank(
+    buffer: NDArray[np.uint8] | bytes | memoryview, count: int, dim: int
+) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.float32]]:
+    """(values (count, dim), scale (count,), bias (count,)) of a rerank block: residual ≈ scale · values."""
+    size = rerank_bytes(count, dim)
+    block = np.frombuffer(buffer, np.uint8)
+    if len(block) < size:
+        raise CorruptError(f"a rerank block of {count} rows of {dim} dimensions has {size} bytes, not {len(block)}")
+    values_bytes = count * padded_dim(dim)
+    values = block[:values_bytes].view(np.int8).reshape(count, padded_dim(dim))[:, :dim].copy()
+    factors = block[values_bytes:size].copy().view(np.float32)
+    return values, factors[:count], factors[count:]
+
+
+def _factors(numbers: NDArray[np.float32], groups: int, padding: float, name: str) -> NDArray[np.uint8]:
+    """numbers (count,) as float16, padded to whole groups: (groups, 64) bytes."""
+    if np.isnan(numbers).any():
+        raise InputError(f"a {name} factor is not a number")
+    halves = np.full(groups * GROUP, padding, np.float16)
+    halves[: len(numbers)] = np.clip(numbers, -FACTOR_LIMIT, FACTOR_LIMIT)
+    return halves.view(np.uint8).reshape(groups, _FACTORS_BYTES)
+
+
+def _numbers(factors: NDArray[np.uint8], count: int) -> NDArray[np.float32]:
+    """The first count numbers of factors (groups, 64) bytes."""
+    return np.ascontiguousarray(factors).view(np.float16).reshape(-1)[:count].astype(np.float32)
