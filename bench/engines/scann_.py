@@ -1,0 +1,141 @@
+"""ScaNN, as Google's package `scann` and as `scann-core`, which adds run-time dispatch, AVQ and l2 by dot product.
+
+Both packages install the same folder, so one environment holds one of them; `--site scann=FOLDER` gives the other
+its own.
+"""
+
+import tempfile
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.data import Floats, Metric
+from bench.engines.base import Arguments, Bytes, Effort, SkippedError, Spec, geometric
+
+_TRAINING_SAMPLE = 250_000
+_REORDER = {"quick": (30, 100), "standard": (20, 40, 80, 160), "full": (10, 20, 30, 50, 80, 120, 200, 400)}
+
+
+def specs(engine: str, n: int, dim: int, metric: Metric, effort: Effort) -> list[Spec]:
+    leaves = [round(n**0.5 * factor) for factor in (0.5, 1, 2, 4)]
+    builds = [_build(count, **shape) for count in leaves for shape in _shapes(engine, metric)]
+    return [_spec(engine, build, effort) for build in builds]
+
+
+def _build(leaves: int, **shape: Any) -> Arguments:
+    return {
+        "leaves": leaves,
+        "block": 2,
+        "threshold": None,
+        "avq": None,
+        "soar": None,
+        "l2_as_dot": False,
+        **shape,
+    }
+
+
+def _shapes(engine: str, metric: Metric) -> list[dict[str, Any]]:
+    """What is crossed with the numbers of leaves; thresholds are fractions of the rows' RMS length."""
+    if metric == "cosine":
+        plain = [{"threshold": 0.2}, {"threshold": 0.1}, {"block": 4, "threshold": 0.2}]
+        spilled = [{"threshold": 0.2, "soar": 1.5}]
+        tuned = [{"threshold": 0.088, "avq": 2.5}, {"threshold": 0.088, "avq": 2.5, "soar": 1.5}]
+        return plain + spilled + tuned
+    plain = [{}, {"block": 4}]
+    if engine == "scann":
+        return plain
+    return [
+        *plain,
+        {"threshold": 0.2, "avq": 2.5, "l2_as_dot": True},
+        {"threshold": 0.2, "l2_as_dot": True, "soar": 1.5},
+    ]
+
+
+def _spec(engine: str, build: Arguments, effort: Effort) -> Spec:
+    leaves = build["leaves"]
+    searched = geometric(max(1, leaves // 256), leaves // 3, 2 if effort == "full" else 1)
+    settings = [{"leaves_to_search": s, "reorder": r} for s in searched for r in _REORDER[effort]]
+    words = [f"{leaves} leaves", f"{build['block']} dims/block"]
+    words += [f"{name}={build[name]}" for name in ("threshold", "avq", "soar") if build[name] is not None]
+    words += ["l2 as dot"] if build["l2_as_dot"] else []
+    return Spec(engine, "ScaNN", f"{engine}: " + ", ".join(words), build, settings)
+
+
+def build(spec: Spec) -> "Scann":
+    if find_spec("scann") is None:
+        raise SkippedError(f"{spec.engine} is not installed")
+    found = "scann-core" if find_spec("scann.version") is not None else "scann"
+    if found != spec.engine:
+        raise SkippedError(
+            f"the environment holds {found}; give --site {spec.engine}=FOLDER to run {spec.engine} too"
+        )
+    return Scann(spec.engine, spec.build)
+
+
+class Scann:
+    """One searcher: tree, asymmetric hashing in 4-bit blocks, float32 reorder."""
+
+    def __init__(self, package: str, build: Arguments) -> None:
+        self._package, self._build, self._threads = package, build, 1
+
+    def fit(self, train: Floats, metric: Metric) -> None:
+        import scann
+
+        by = self._build
+        builder = scann.scann_ops_pybind.builder(
+            train, 10, "dot_product" if metric == "cosine" else "squared_l2"
+        )
+        if by["l2_as_dot"]:
+            builder = builder.l2_as_dot_product()
+        optional = {name: value for name, value in (("avq", by["avq"]), ("soar_lambda", by["soar"])) if value}
+        builder = builder.tree(
+            num_leaves=by["leaves"],
+            num_leaves_to_search=max(1, by["leaves"] // 10),
+            training_sample_size=min(len(train), _TRAINING_SAMPLE),
+            **optional,
+        )
+        threshold = float("nan")
+        if by["threshold"] is not None:
+            threshold = by["threshold"] * float(np.sqrt((train**2).sum(axis=1).mean()))
+        builder = builder.score_ah(by["block"], anisotropic_quantization_threshold=threshold)
+        self._searcher = builder.reorder(100).build()
+        self._shape = train.shape
+
+    def set_threads(self, threads: int) -> None:
+        self._threads = threads
+        if hasattr(self, "_searcher"):
+            self._searcher.set_num_threads(threads)
+
+    def set_query_arguments(self, **arguments: Any) -> None:
+        self._leaves, self._reorder = arguments["leaves_to_search"], arguments["reorder"]
+
+    def query(self, vector: Floats, k: int) -> Any:
+        return self._searcher.search(vector, k, max(k, self._reorder), self._leaves)[0]
+
+    def batch_query(self, vectors: Floats, k: int) -> Any:
+        search = (
+            self._searcher.search_batched_parallel if self._threads > 1 else self._searcher.search_batched
+        )
+        return search(vectors, k, max(k, self._reorder), self._leaves)[0]
+
+    def get_memory_usage(self) -> Bytes:
+        """From what it writes to disk; codes lie there a byte a block, in memory two blocks a byte."""
+        with tempfile.TemporaryDirectory() as folder:
+            self._searcher.serialize(folder)
+            sizes = {path.name: path.stat().st_size for path in Path(folder).iterdir()}
+        codes = sum(size for name, size in sizes.items() if name.startswith("hashed_dataset")) / 2
+        tokens = sizes.get("datapoint_to_token.npy", 0)
+        rows = sum(
+            size for name, size in sizes.items() if name.endswith("dataset.npy") and "hashed" not in name
+        )
+        n = self._shape[0]
+        return Bytes((codes + tokens) / n, rows / n, sum(sizes.values()) - 2 * codes - tokens - rows)
+
+    def versions(self) -> dict[str, str]:
+        return {self._package: version(self._package)}
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,138 @@
+"""Two pictures of a run: rate over recall, and bytes over recall."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+from bench.frontier import Point, frontier
+from bench.results import Document, points
+
+# Okabe and Ito's colours, told apart by every kind of colour vision; markers and dashes say it a second time.
+_LOOKS = {
+    "pqdb": ("#0072B2", "o", "-"),
+    "pqdb by hand": ("#56B4E9", "o", ":"),
+    "FAISS": ("#D55E00", "s", "-"),
+    "ScaNN": ("#009E73", "^", "-"),
+    "hnswlib": ("#CC79A7", "D", "--"),
+    "turbovec": ("#E69F00", "P", "-"),
+    "exact": ("#000000", "X", "-"),
+}
+_OTHER = ("#777777", "v", "-")
+_LOW = 0.80  # recalls below are nobody's setting
+
+
+def draw(doc: Document, folder: Path, stem: str) -> list[Path]:
+    """Draw what the run holds; paths of the PNGs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = [_draw_rates(doc, points(doc), folder / f"{stem}-qps.png", "one query a call, one core")]
+    batched = points(doc, batch=True)
+    if batched:
+        made.append(
+            _draw_rates(doc, batched, folder / f"{stem}-batch.png", "one batch of all queries, all cores")
+        )
+    made.append(_draw_bytes(doc, points(doc), folder / f"{stem}-bytes.png"))
+    return made
+
+
+def _families(found: Sequence[Point]) -> list[str]:
+    present = {point.family for point in found}
+    return [family for family in _LOOKS if family in present] + sorted(present - set(_LOOKS))
+
+
+def _draw_rates(doc: Document, found: Sequence[Point], path: Path, mode: str) -> Path:
+    figure, axes = plt.subplots(figsize=(8, 5.2), layout="constrained")
+    for family in _families(found):
+        line = [p for p in frontier(p for p in found if p.family == family) if p.recall >= _LOW]
+        colour, marker, dash = _LOOKS.get(family, _OTHER)
+        axes.plot(
+            [_stretch(p.recall) for p in line],
+            [p.qps for p in line],
+            color=colour,
+            marker=marker,
+            linestyle=dash,
+            markersize=5,
+            label=family,
+        )
+    axes.set_yscale("log")
+    axes.set_ylabel("queries per second (log)")
+    _recall_axis(doc, axes)
+    _title(doc, axes, mode)
+    axes.legend(frameon=False, loc="lower left")
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+    return path
+
+
+def _stretch(recall: float) -> float:
+    """Recall by its misses, on a log scale: 0.9 → 0.99 is as wide as 0.99 → 0.999; 1.0 stands at the edge."""
+    return -math.log10(max(1.0 - recall, 10**-3.2))
+
+
+def _recall_axis(doc: Document, axes: Axes) -> None:
+    ticks = (0.80, 0.90, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
+    axes.xaxis.set_major_locator(FixedLocator([_stretch(tick) for tick in ticks]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{1 - 10**-x:.3f}".rstrip("0")))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlim(_stretch(_LOW), _stretch(1.0) + 0.03)
+    axes.set_xlabel(f"recall@{doc['plan']['k']} (scale stretched towards 1)")
+    axes.grid(which="both", color="#dddddd", linewidth=0.6)
+
+
+def _title(doc: Document, axes: Axes, mode: str) -> None:
+    data, card = doc["data"], doc["machine"]
+    axes.set_title(
+        f"{data['name']} ({data['n']:,} × {data['dim']}, {data['metric']}): {mode}", fontsize=11, loc="left"
+    )
+    wide = "AVX-512" if any(flag.startswith("avx512") for flag in card["flags"]) else "AVX2 or less"
+    axes.text(
+        1.0,
+        -0.16,
+        f"{card['cpu']}, {wide}; {card['date']}",
+        transform=axes.transAxes,
+        ha="right",
+        fontsize=7,
+        color="#555555",
+    )
+
+
+def _draw_bytes(doc: Document, found: Sequence[Point], path: Path) -> Path:
+    """For each index: the highest recall it reached, over the bytes it holds and the bytes it scans."""
+    figure, axes = plt.subplots(figsize=(8, 5.2), layout="constrained")
+    for family in _families(found):
+        labels = dict.fromkeys(p.label for p in found if p.family == family)
+        tops = [max((p for p in found if p.label == label), key=lambda p: p.recall) for label in labels]
+        colour, marker, _ = _LOOKS.get(family, _OTHER)
+        heights = [_stretch(p.recall) for p in tops]
+        axes.scatter(
+            [p.bytes_held for p in tops], heights, color=colour, marker=marker, s=45, label=f"{family}: held"
+        )
+        axes.scatter(
+            [p.bytes_scan for p in tops], heights, facecolors="none", edgecolors=colour, marker=marker, s=45
+        )
+        for point, height in zip(tops, heights, strict=True):
+            axes.plot(
+                [point.bytes_scan, point.bytes_held], [height, height], color=colour, linewidth=0.8, alpha=0.6
+            )
+    full = 4 * doc["data"]["dim"]
+    axes.axvline(full, color="#555555", linestyle=":", linewidth=1)
+    axes.text(full, 0.02, " float32", transform=axes.get_xaxis_transform(), fontsize=8, color="#555555")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axes.set_xlabel("bytes a vector (open: scanned, filled: held with the rerank rows; log)")
+    axes.set_ylabel(f"best recall@{doc['plan']['k']} of its settings")
+    ticks = (0.80, 0.90, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
+    axes.set_yticks([_stretch(tick) for tick in ticks], [str(tick) for tick in ticks])
+    axes.grid(color="#dddddd", linewidth=0.6)
+    _title(doc, axes, "bytes and recall")
+    axes.legend(frameon=False, loc="lower right", fontsize=9)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+    return path
