@@ -1,0 +1,47 @@
+"""What every test may ask for: seeds, clustered vectors, a folder, a database."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.data import clustered
+
+SEED = 20_251
+
+
+@pytest.fixture
+def seed() -> int:
+    """The one seed of the suite: a failure comes back when the test is run again."""
+    return SEED
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def clusters(seed: int) -> Callable[..., np.ndarray]:
+    """clusters(n, dim, …) -> (n, dim) float32; see tests/data.py."""
+
+    def make(n: int, dim: int, *, seed: int = seed, **how: float) -> np.ndarray:
+        return clustered(n, dim, seed=seed, **how)
+
+    return make
+
+
+@pytest.fixture
+def db_path(tmp_path: Path) -> Path:
+    """A folder that is not there yet."""
+    return tmp_path / "database"
+
+
+@pytest.fixture
+def db(db_path: Path) -> Iterator["object"]:
+    """An empty database whose upkeep runs only when the test says so."""
+    import pqdb
+
+    with pqdb.open(db_path, upkeep="manual") as database:
+        yield database
