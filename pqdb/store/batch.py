@@ -1,0 +1,345 @@
+"""One write to the truth: everything in it is committed together, durably, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import lmdb
+import numpy as np
+import numpy.typing as npt
+
+from pqdb.errors import CorruptError, InputError
+from pqdb.store import layout, state
+from pqdb.store import manifest as manifest_record
+from pqdb.store.environment import Txn, Write
+from pqdb.store.ids import TEXT, id_key, id_keys
+from pqdb.store.layout import (
+    KIND_INT,
+    KIND_SHIFT,
+    KIND_UUID,
+    META_BYTES,
+    META_GROUP,
+    META_PAGE,
+    META_ROWS,
+    PAYLOAD_FLAG,
+    PIECE_BYTES,
+    PIECE_ROWS,
+    row_key,
+    run_key,
+)
+from pqdb.store.state import State
+
+if TYPE_CHECKING:
+    from pqdb.store.points import PointStore
+
+Bytes = npt.NDArray[np.uint8]
+Rows = npt.NDArray[np.uint32]
+
+_RUNS_AT_ONCE = 128  # runs put together before they are handed to LMDB: a few MB
+
+
+class PointBatch:
+    """A context manager made by `PointStore.write`: commits on a clean exit, forgets everything on an error.
+
+    Nothing is committed, and no sequence used up, where nothing changed.
+    """
+
+    seq: int
+    """The sequence of this commit: one more than the last one's."""
+
+    def __init__(self, store: PointStore) -> None:
+        self._store = store
+        self._dbs = store._env.dbs
+        self._pieces: dict[int, Bytes] = {}  # live pieces changed in this batch: (PIECE_BYTES,) uint8
+        self._changed = False
+
+    def __enter__(self) -> PointBatch:
+        self._write = Write(self._store._env, self._start)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None or not self._changed:
+            self._write.abort()
+            return
+        try:
+            self._write.run(self._finish)
+        except BaseException:
+            self._write.abort()
+            raise
+        self._write.commit()
+
+    def _start(self, txn: Txn) -> int:
+        """Take up the state of the last commit; called again where the map had to grow."""
+        self._dbs = self._store._env.dbs
+        self._pieces = {}
+        self._state = State.from_bytes(txn.get(state.KEY, db=self._dbs["main"]), str(self._store.path))
+        self.seq = self._state.seq + 1
+        return self._state.seq
+
+    # -- verbs -----------------------------------------------------------------------------------------
+
+    def upsert(
+        self,
+        ids: Sequence[Any],
+        rows: Bytes,
+        payloads: Sequence[bytes | None] | None = None,
+    ) -> Rows:
+        """Write points, replacing those of the same id. -> (n,) uint32 the new rows, in the order of `ids`.
+
+        rows: (n, row_bytes) uint8, C-contiguous. Of duplicates the last wins, and all get its row.
+        Raises IdError, InputError before anything is written.
+        """
+        keys = id_keys(ids)
+        self._check(len(keys), rows, payloads)
+        if not keys:
+            return np.zeros(0, np.uint32)
+        last = dict(zip(keys, range(len(keys)), strict=True))
+        if len(last) == len(keys):
+            return self._run(lambda txn: self._upsert(txn, keys, rows, payloads))
+        kept = sorted(last.values())
+        place = {keys[at]: number for number, at in enumerate(kept)}
+        kept_payloads = None if payloads is None else [payloads[at] for at in kept]
+        written = self._run(lambda txn: self._upsert(txn, list(place), rows[kept], kept_payloads))
+        return written[[place[key] for key in keys]]
+
+    def delete(self, ids: Sequence[Any]) -> int:
+        """Delete points. -> how many of them there were. Raises IdError before anything is written."""
+        keys = list(dict.fromkeys(id_keys(ids)))
+        return self._run(lambda txn: self._delete(txn, keys))
+
+    def put_payload(self, point_id: Any, payload: bytes | None) -> bool:
+        """Replace the payload of a point, or take it away. -> whether there is such a point. Raises IdError."""
+        key = id_key(point_id)
+        return self._run(lambda txn: self._put_payload(txn, key, payload))
+
+    def forget_source(self, upto_row: int) -> None:
+        """Delete the source runs that lie entirely below a row (and are full)."""
+        self._run(lambda txn: self._forget_source(txn, upto_row))
+
+    def set_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Replace the caller's part of the manifest."""
+        value = manifest_record.to_bytes("points", manifest, self._store._geometry)
+        self._run(lambda txn: self._set_manifest(txn, value))
+
+    def _run(self, operation: Any) -> Any:
+        return self._write.run(operation)
+
+    def _check(self, n: int, rows: Bytes, payloads: Sequence[bytes | None] | None) -> None:
+        want = (n, self._store.row_bytes)
+        if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.shape != want:
+            shown = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
+            raise InputError(f"expected source rows as a uint8 array of shape {want}, not {shown}")
+        if not rows.flags.c_contiguous:
+            raise InputError("source rows must be C-contiguous")
+        if payloads is not None and len(payloads) != n:
+            raise InputError(f"expected {n} payloads, one an id, not {len(payloads)}")
+        if self._state.n_rows + n > layout.MAX_ROWS:
+            raise InputError(f"a collection has at most {layout.MAX_ROWS:,} rows in its life; {self._state.n_rows:,} "
+                             f"are used, {n:,} more do not fit: rebuild it")
+
+    # -- upsert ----------------------------------------------------------------------------------------
+
+    def _upsert(
+        self, txn: Txn, keys: list[bytes], rows: Bytes, payloads: Sequence[bytes | None] | None
+    ) -> Rows:
+        first, n = self._state.n_rows, len(keys)
+        order = sorted(range(n), key=keys.__getitem__)
+        self._kill(txn, [row for _, row in self._rows_of(txn, [keys[at] for at in order])])
+        new_rows = np.arange(first, first + n, dtype=np.uint32)
+        self._state = self._state.grown(first + n)
+        self._write_runs(txn, first, rows)
+        self._write_meta(txn, first, self._records(keys, payloads))
+        self._append(txn, "texts", [(first + at, key[1:]) for at, key in enumerate(keys) if key[:1] == TEXT])
+        if payloads is not None:
+            self._append(txn, "payloads", [
+                (first + at, layout.seal(payload)) for at, payload in enumerate(payloads) if payload is not None
+            ])
+        row_bytes = new_rows.astype("<u4").tobytes()
+        _cursor(txn, self._dbs["ids"]).putmulti(
+            [(keys[at], row_bytes[4 * at : 4 * at + 4]) for at in order]
+        )
+        self._mark_alive(txn, first, first + n)
+        self._state = replace(self._state, n_live=self._state.n_live + n)
+        self._changed = True
+        return new_rows
+
+    def _records(self, keys: list[bytes], payloads: Sequence[bytes | None] | None) -> Bytes:
+        """(n, META_BYTES) uint8 row records (layout.py)."""
+        n = len(keys)
+        records = np.zeros((n, META_BYTES), np.uint8)
+        kinds = np.frombuffer(b"".join([key[:1] for key in keys]), np.uint8)
+        tails = np.full(n, self.seq, np.uint64) | kinds.astype(np.uint64) << np.uint64(KIND_SHIFT)
+        if payloads is not None:
+            has = np.fromiter((payload is not None for payload in payloads), bool, count=n)
+            tails |= has.astype(np.uint64) * np.uint64(PAYLOAD_FLAG)
+        for kind, size, byte_order in ((KIND_INT, 8, -1), (KIND_UUID, 16, 1)):
+            at = np.flatnonzero(kinds == kind)
+            if len(at):
+                joined = b"".join(keys) if len(at) == n else b"".join([keys[number] for number in at.tolist()])
+                raw = np.frombuffer(joined, np.uint8).reshape(len(at), 1 + size)[:, 1:]
+                records[at, :size] = raw[:, ::byte_order]
+        records[:, 16:] = tails.astype("<u8").view(np.uint8).reshape(n, 8)
+        return records
+
+    def _write_runs(self, txn: Txn, first: int, rows: Bytes) -> None:
+        """Put source rows behind row `first`: complete the last run, then whole runs, then a new last one."""
+        per_run, size = self._store.rows_per_run, self._store.run_bytes
+        cursor = _cursor(txn, self._dbs["runs"])
+        end = first + len(rows)
+        run = first // per_run
+        while run * per_run < end:
+            upto = min(run + _RUNS_AT_ONCE, -(-end // per_run))
+            values = np.zeros((upto - run, size), np.uint8)
+            lo, hi = max(first, run * per_run), min(end, upto * per_run)
+            if lo > run * per_run:
+                values[0] = np.frombuffer(self._value(txn, "runs", run_key(run)), np.uint8)
+            _spread(values, lo - run * per_run, rows[lo - first : hi - first], per_run)
+            for number in range(upto - run):
+                layout.close_run(values[number], min(per_run, end - (run + number) * per_run))
+            cursor.putmulti([(run_key(run + number), values[number].data) for number in range(upto - run)])
+            run = upto
+
+    def _write_meta(self, txn: Txn, first: int, records: Bytes) -> None:
+        """Put row records behind row `first`."""
+        page, at = divmod(first, META_ROWS)
+        joined = records.reshape(-1)
+        if at:
+            head = np.frombuffer(self._value(txn, "meta", row_key(page)), np.uint8)[: at * META_BYTES]
+            joined = np.concatenate((head, joined))
+        pages = np.zeros((-(-len(joined) // META_PAGE), META_PAGE), np.uint8)
+        pages.reshape(-1)[: len(joined)] = joined
+        _cursor(txn, self._dbs["meta"]).putmulti(
+            [(row_key(page + number), value.data) for number, value in enumerate(pages)]
+        )
+        _cursor(txn, self._dbs["sums"]).putmulti(
+            [(row_key(page + number), layout.crc_bytes(value)) for number, value in enumerate(pages)]
+        )
+
+    def _append(self, txn: Txn, name: str, values: list[tuple[int, bytes]]) -> None:
+        """Put values under new rows: always behind the last key there is."""
+        _cursor(txn, self._dbs[name]).putmulti([(row_key(row), value) for row, value in values], append=True)
+
+    # -- delete ----------------------------------------------------------------------------------------
+
+    def _delete(self, txn: Txn, keys: list[bytes]) -> int:
+        found = self._rows_of(txn, sorted(keys))
+        for key, _ in found:
+            txn.delete(key, db=self._dbs["ids"])
+        self._kill(txn, [row for _, row in found])
+        return len(found)
+
+    def _rows_of(self, txn: Txn, keys: list[bytes]) -> list[tuple[bytes, int]]:
+        """(key, row) of those keys that are there."""
+        found = _cursor(txn, self._dbs["ids"]).getmulti(keys)
+        return [(bytes(key), int.from_bytes(value, "little")) for key, value in found]
+
+    def _kill(self, txn: Txn, rows: list[int]) -> None:
+        """Clear the live bits of rows, and drop their payloads and texts."""
+        if not rows:
+            return
+        dead = np.sort(np.array(rows, np.uint32))
+        for row in dead.tolist():
+            key = row_key(row)
+            txn.delete(key, db=self._dbs["payloads"])
+            txn.delete(key, db=self._dbs["texts"])
+        for piece in np.unique(dead // PIECE_ROWS).tolist():
+            within = dead[dead // PIECE_ROWS == piece] % PIECE_ROWS
+            np.bitwise_and.at(
+                self._piece(txn, piece), within >> 3, ~(np.uint8(1) << (within & 7).astype(np.uint8))
+            )
+        self._state = replace(self._state, n_live=self._state.n_live - len(rows))
+        self._changed = True
+
+    # -- the other verbs -------------------------------------------------------------------------------
+
+    def _put_payload(self, txn: Txn, key: bytes, payload: bytes | None) -> bool:
+        value = txn.get(key, db=self._dbs["ids"])
+        if value is None:
+            return False
+        row = int.from_bytes(value, "little")
+        page, at = divmod(row, META_ROWS)
+        records = np.frombuffer(self._value(txn, "meta", row_key(page)), np.uint64).copy()
+        word = at * META_BYTES // 8 + 2
+        kind = int(records[word]) >> KIND_SHIFT & 3
+        flag = 0 if payload is None else PAYLOAD_FLAG
+        records[word] = np.uint64(self.seq | kind << KIND_SHIFT | flag)
+        if payload is None:
+            txn.delete(row_key(row), db=self._dbs["payloads"])
+        else:
+            txn.put(row_key(row), layout.seal(payload), db=self._dbs["payloads"])
+        txn.put(row_key(page), records.data, db=self._dbs["meta"])
+        txn.put(row_key(page), layout.crc_bytes(records.view(np.uint8)), db=self._dbs["sums"])
+        versions = self._state.group_versions.copy()
+        versions[page // META_GROUP] = self.seq
+        self._state = replace(self._state, group_versions=versions)
+        self._changed = True
+        return True
+
+    def _forget_source(self, txn: Txn, upto_row: int) -> None:
+        upto = min(upto_row, self._state.n_rows) // self._store.rows_per_run
+        if upto <= self._state.forgotten_runs:
+            return
+        for run in range(self._state.forgotten_runs, upto):
+            txn.delete(run_key(run), db=self._dbs["runs"])
+        self._state = replace(self._state, forgotten_runs=upto)
+        self._changed = True
+
+    def _set_manifest(self, txn: Txn, value: bytes) -> None:
+        txn.put(b"manifest", value, db=self._dbs["main"])
+        self._state = replace(self._state, manifest_seq=self.seq)
+        self._changed = True
+
+    # -- live bits and the end -------------------------------------------------------------------------
+
+    def _piece(self, txn: Txn, piece: int) -> Bytes:
+        """(PIECE_BYTES,) uint8 of a live piece, to be changed in place and written by `_finish`."""
+        bits = self._pieces.get(piece)
+        if bits is None:
+            value = txn.get(row_key(piece), db=self._dbs["live"])
+            bits = np.zeros(PIECE_BYTES, np.uint8)
+            if value is not None:
+                bits[:] = np.frombuffer(value, np.uint8, count=PIECE_BYTES)
+            self._pieces[piece] = bits
+        return bits
+
+    def _mark_alive(self, txn: Txn, first: int, stop: int) -> None:
+        for piece in range(first // PIECE_ROWS, -(-stop // PIECE_ROWS)):
+            lo = max(first - piece * PIECE_ROWS, 0)
+            hi = min(stop - piece * PIECE_ROWS, PIECE_ROWS)
+            fresh = np.zeros(PIECE_ROWS, np.uint8)
+            fresh[lo:hi] = 1
+            self._piece(txn, piece)[:] |= np.packbits(fresh, bitorder="little")
+
+    def _finish(self, txn: Txn) -> None:
+        """Write the changed live pieces and the state record."""
+        versions = self._state.piece_versions.copy()
+        for piece, bits in self._pieces.items():
+            txn.put(row_key(piece), layout.close_piece(bits), db=self._dbs["live"])
+            versions[piece] = self.seq
+        self._state = replace(self._state, seq=self.seq, piece_versions=versions)
+        txn.put(state.KEY, self._state.to_bytes(), db=self._dbs["main"])
+
+    def _value(self, txn: Txn, name: str, key: bytes) -> memoryview:
+        value = txn.get(key, db=self._dbs[name])
+        if value is None:
+            raise CorruptError(f"{self._store.path}: {name} {key.hex()} is missing")
+        return value
+
+
+def _cursor(txn: Txn, db: Any) -> lmdb.Cursor[memoryview]:
+    return txn.cursor(db=db)
+
+
+def _spread(values: Bytes, skip: int, rows: Bytes, per_run: int) -> None:
+    """Lay rows (n, row_bytes) into runs (m, run_bytes), leaving out the first `skip` places."""
+    row_bytes = rows.shape[1]
+    at = 0
+    for run in values:
+        n = min(per_run - skip, len(rows) - at)
+        run[skip * row_bytes : (skip + n) * row_bytes] = rows[at : at + n].reshape(-1)
+        at, skip = at + n, 0

@@ -1,0 +1,201 @@
+"""One snapshot of the index, for reading: where the blocks of the current generation lie in the memory map."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import lmdb
+import numpy as np
+import numpy.typing as npt
+
+from pqdb.errors import CorruptError
+from pqdb.store.addresses import address_of
+from pqdb.store.blocklayout import (
+    CODES,
+    CURRENT,
+    HEADER_BYTES,
+    LIST_ENTRY,
+    LISTS_A_PIECE,
+    RERANK,
+    BlockHeader,
+    Current,
+    ListTable,
+    block_key,
+    generation_key,
+    object_key,
+    piece_key,
+)
+from pqdb.store.environment import Txn, raise_ours
+from pqdb.store.layout import unseal
+
+if TYPE_CHECKING:
+    from pqdb.store.blocks import BlockStore
+
+Addresses = npt.NDArray[np.uint64]
+_U32 = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class BlockSnapshot:
+    """One commit of the index as this process sees it; never changed."""
+
+    txn_id: int
+    epoch: int
+    current: Current
+    table: ListTable  # (n_lists,) version, count
+    codes: Addresses  # (n_lists,) of the data behind each header, 0 where there is none
+    rerank: Addresses
+    counts: npt.NDArray[np.uint32]
+
+
+class BlockView:
+    """A context manager made by `BlockStore.read`. Addresses it gave stay valid only inside it.
+
+    txn_id, generation (0: none), watermark, n_lists; objects_version changes when any object was written;
+    codes, rerank: (n_lists,) uint64 addresses of the data of each list's blocks, 0 where there is none;
+    counts: (n_lists,) uint32.
+    """
+
+    __slots__ = ("_env", "_snapshot", "_store", "_txn", "txn_id")
+
+    txn_id: int
+    _txn: Txn
+    _snapshot: BlockSnapshot
+
+    def __init__(self, store: BlockStore) -> None:
+        self._store = store
+        self._env = store._env
+
+    def __enter__(self) -> BlockView:
+        env, store = self._env, self._store
+        txn = env.enter(self)
+        try:
+            self._txn = txn
+            self.txn_id = txn_id = txn.id()
+            snapshot = store._snapshot
+            if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
+                snapshot = store._refresh(txn, txn_id, snapshot)
+            self._snapshot = snapshot
+        except BaseException as error:
+            env.leave(self, txn)
+            raise_ours(error, env.path)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._env.leave(self, self._txn)
+        if error is not None and isinstance(error, lmdb.Error):
+            raise_ours(error, self._env.path)
+
+    @property
+    def generation(self) -> int:
+        """The generation to search, 0 for none."""
+        return self._snapshot.current.generation
+
+    @property
+    def watermark(self) -> int:
+        """All rows below are in the blocks, or were dead when they were indexed."""
+        return self._snapshot.current.watermark
+
+    @property
+    def objects_version(self) -> int:
+        """Changes with every commit that wrote an object of any generation."""
+        return self._snapshot.current.objects_version
+
+    @property
+    def n_lists(self) -> int:
+        """Lists of the current generation."""
+        return len(self._snapshot.table)
+
+    @property
+    def codes(self) -> Addresses:
+        """(n_lists,) uint64: the codes of each list, 64-byte aligned."""
+        return self._snapshot.codes
+
+    @property
+    def rerank(self) -> Addresses:
+        """(n_lists,) uint64: the rerank rows of each list, 64-byte aligned."""
+        return self._snapshot.rerank
+
+    @property
+    def counts(self) -> npt.NDArray[np.uint32]:
+        """(n_lists,) uint32: vectors of each list."""
+        return self._snapshot.counts
+
+    def object(self, name: str) -> bytes:
+        """An object of the current generation. Raises KeyError where there is none."""
+        found = self.find_object(name)
+        if found is None:
+            raise KeyError(f"generation {self.generation} has no object {name!r}")
+        return found
+
+    def find_object(self, name: str) -> bytes | None:
+        """An object of the current generation, None where there is none."""
+        value = self._txn.get(object_key(self.generation, name), db=self._env.dbs["objects"])
+        return None if value is None else unseal(value, f"object {name!r} of generation {self.generation}")
+
+
+def take(
+    txn: Txn, txn_id: int, epoch: int, dbs: Mapping[str, Any], last: BlockSnapshot | None, where: str
+) -> BlockSnapshot:
+    """The snapshot of a transaction: only lists whose version differs from the last snapshot's are looked up."""
+    current = Current.from_bytes(txn.get(CURRENT, db=dbs["main"]), where)
+    table = _list_table(txn, dbs, current.generation, where)
+    wanted = np.flatnonzero(table["count"])
+    codes, rerank = np.zeros(len(table), np.uint64), np.zeros(len(table), np.uint64)
+    if last is not None and last.epoch == epoch and last.current.generation == current.generation:
+        if len(last.table) == len(table):  # a generation dropped and begun anew may have another length
+            same = last.table["version"] == table["version"]
+            codes[same], rerank[same] = last.codes[same], last.rerank[same]
+            wanted = np.flatnonzero((table["count"] != 0) & ~same)
+    for list_no in wanted.tolist():
+        entry = table[list_no]
+        codes[list_no] = _resolve(txn, dbs["blocks"], current.generation, list_no, CODES, entry, where)
+        rerank[list_no] = _resolve(txn, dbs["blocks"], current.generation, list_no, RERANK, entry, where)
+    counts = np.ascontiguousarray(table["count"])
+    for array in (codes, rerank, counts):
+        array.flags.writeable = False
+    return BlockSnapshot(txn_id, epoch, current, table, codes, rerank, counts)
+
+
+def _list_table(txn: Txn, dbs: Mapping[str, Any], generation: int, where: str) -> ListTable:
+    if not generation:
+        return np.zeros(0, LIST_ENTRY)
+    value = txn.get(generation_key(generation), db=dbs["generations"])
+    if value is None:
+        raise CorruptError(f"{where}: the current generation {generation} is not there")
+    n_lists = _U32.unpack(unseal(value, f"the record of generation {generation} of {where}"))[0]
+    pieces = []
+    for piece in range(-(-n_lists // LISTS_A_PIECE)):
+        value = txn.get(piece_key(generation, piece), db=dbs["lists"])
+        if value is None:
+            raise CorruptError(f"{where}: piece {piece} of the list table of generation {generation} is missing")
+        pieces.append(unseal(value, f"the list table of generation {generation} of {where}"))
+    table = np.frombuffer(b"".join(pieces), LIST_ENTRY)
+    if len(table) != n_lists:
+        raise CorruptError(f"{where}: the list table of generation {generation} has {len(table)} lists, not {n_lists}")
+    return table
+
+
+def _resolve(
+    txn: Txn, db: Any, generation: int, list_no: int, kind: int, entry: np.void, where: str
+) -> int:
+    """The address of a block's data, its header checked; 0 where a list has no rerank rows."""
+    value = txn.get(block_key(generation, list_no, kind), db=db)
+    what = f"{where}: block {generation}/{list_no}/{kind}"
+    if value is None:
+        if kind == RERANK:
+            return 0
+        raise CorruptError(f"{what} is missing")
+    header = BlockHeader.from_bytes(value, what)
+    expected = (kind, generation, list_no, int(entry["count"]), int(entry["version"]))
+    found = (header.kind, header.generation, header.list_no, header.count, header.version)
+    if found != expected:
+        raise CorruptError(f"{what} is another one: its header says {found}, the list table {expected}")
+    return address_of(value) + HEADER_BYTES
+

@@ -1,0 +1,254 @@
+"""Names and what they stand for: collections and aliases of a database.
+
+Databases of the environment: ``main`` "manifest" → sealed JSON; ``collections`` UTF-8 name → sealed JSON record;
+``aliases`` UTF-8 alias → sealed UTF-8 name. The LMDB transaction id tells whether anything changed since.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from pqdb.errors import CollectionExistsError, CollectionNotFoundError, InputError
+from pqdb.store import manifest as manifest_record
+from pqdb.store.environment import Environment, Txn, Write, raise_ours, write_first
+from pqdb.store.layout import seal, unseal
+
+DATABASES = ("main", "collections", "aliases")
+MAX_NAME_BYTES = 500  # LMDB's longest key has 511
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Names:
+    """All names as of one commit."""
+
+    txn_id: int
+    collections: Mapping[str, Mapping[str, Any]]
+    aliases: Mapping[str, str]
+
+    def find(self, name: str) -> Mapping[str, Any] | None:
+        """The record of a collection, by its name or an alias."""
+        record = self.collections.get(name)
+        return record if record is not None else self.collections.get(self.aliases.get(name, ""))
+
+
+class Catalog:
+    """A handle of one catalog environment. Threads may share it; a forked child may not."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._names: Names | None = None
+        self._open = True
+        self.path: Path = env.path
+
+    @classmethod
+    def create(
+        cls, path: str | os.PathLike[str], manifest: Mapping[str, Any] | None = None, *, map_size: int | None = None
+    ) -> Catalog:
+        """A new, empty catalog in a folder that holds none. Raises StorageError."""
+        env = Environment.create(path, DATABASES, map_size)
+        try:
+            write_first(env, {b"manifest": manifest_record.to_bytes("catalog", manifest or {}, {})})
+        except BaseException:
+            env.close()
+            raise
+        return cls(env)
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str], readonly: bool = False, *, map_size: int | None = None
+    ) -> Catalog:
+        """An existing catalog. Raises NotADatabaseError, FormatError, CorruptError, ReadOnlyError, StorageError."""
+        env = Environment.open(path, DATABASES, readonly, map_size)
+        try:
+            with env.read() as txn:
+                manifest_record.from_bytes(txn.get(b"manifest", db=env.dbs["main"]), "catalog", str(path))
+            return cls(env)
+        except BaseException:
+            env.close()
+            raise
+
+    def close(self) -> None:
+        """Give the handle back. Closing twice is no error."""
+        if self._open:
+            self._open = False
+            self._env.close()
+
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def names(self) -> Names:
+        """All names now; costs about a microsecond where nothing changed since the last call."""
+        env, reader = self._env, object()
+        txn = env.enter(reader)
+        try:
+            names = self._names
+            if names is None or names.txn_id != txn.id():
+                names = self._names = self._read(txn)
+            return names
+        except BaseException as error:
+            raise_ours(error, env.path)
+        finally:
+            env.leave(reader, txn)
+
+    def txn_id(self) -> int:
+        """The id of the last commit: equal ids, equal names."""
+        return self.names().txn_id
+
+    def write(self) -> CatalogBatch:
+        """One commit: ``with catalog.write() as batch``."""
+        return CatalogBatch(self)
+
+    def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
+        """Copy one snapshot into an empty folder while others read and write."""
+        self._env.copy(path, compact)
+
+    def _read(self, txn: Txn) -> Names:
+        where = str(self.path)
+        collections = {
+            str(key, "utf-8"): json.loads(unseal(value, f"a collection's record in {where}"))
+            for key, value in txn.cursor(db=self._env.dbs["collections"])
+        }
+        aliases = {
+            str(key, "utf-8"): unseal(value, f"an alias in {where}").decode()
+            for key, value in txn.cursor(db=self._env.dbs["aliases"])
+        }
+        return Names(txn.id(), collections, aliases)
+
+
+class CatalogBatch:
+    """A context manager made by `Catalog.write`: commits on a clean exit, forgets everything on an error."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def __enter__(self) -> CatalogBatch:
+        self._write = Write(self._catalog._env, lambda txn: txn.id())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._write.abort()
+        else:
+            self._write.commit()
+
+    @property
+    def _dbs(self) -> dict[str, Any]:
+        return self._catalog._env.dbs
+
+    def get(self, name: str) -> dict[str, Any] | None:
+        """The record of a collection as this batch sees it."""
+        return self._run(lambda txn: self._get(txn, name))
+
+    def add(self, name: str, record: Mapping[str, Any]) -> None:
+        """Name a new collection. Raises CollectionExistsError where the name, as name or alias, is taken."""
+        key, value = _key(name), seal(json.dumps(record).encode())
+
+        def put(txn: Txn) -> None:
+            self._refuse_taken(txn, name)
+            txn.put(key, value, db=self._dbs["collections"])
+
+        self._run(put)
+
+    def replace(self, name: str, record: Mapping[str, Any]) -> None:
+        """Change the record of a collection. Raises CollectionNotFoundError."""
+        key, value = _key(name), seal(json.dumps(record).encode())
+
+        def put(txn: Txn) -> None:
+            self._refuse_missing(txn, name)
+            txn.put(key, value, db=self._dbs["collections"])
+
+        self._run(put)
+
+    def remove(self, name: str) -> dict[str, Any] | None:
+        """Forget a collection and its aliases. -> its record, None where there was none."""
+
+        def remove(txn: Txn) -> dict[str, Any] | None:
+            record = self._get(txn, name)
+            txn.delete(_key(name), db=self._dbs["collections"])
+            self._point_aliases(txn, name, None)
+            return record
+
+        return self._run(remove)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a collection another name; its aliases follow. Raises CollectionNotFoundError, CollectionExistsError."""
+        key = _key(new)
+
+        def rename(txn: Txn) -> None:
+            self._refuse_missing(txn, old)
+            self._refuse_taken(txn, new)
+            value = txn.pop(_key(old), db=self._dbs["collections"])
+            txn.put(key, bytes(value or b""), db=self._dbs["collections"])
+            self._point_aliases(txn, old, new)
+
+        self._run(rename)
+
+    def set_alias(self, alias: str, name: str) -> None:
+        """Let an alias stand for a collection. Raises CollectionNotFoundError, CollectionExistsError."""
+        key = _key(alias)
+
+        def put(txn: Txn) -> None:
+            self._refuse_missing(txn, name)
+            if self._get(txn, alias) is not None:
+                raise CollectionExistsError(f"there is a collection {alias!r}: an alias needs another name")
+            txn.put(key, seal(name.encode()), db=self._dbs["aliases"])
+
+        self._run(put)
+
+    def remove_alias(self, alias: str) -> bool:
+        """Forget an alias. -> whether there was one."""
+        return self._run(lambda txn: txn.delete(_key(alias), db=self._dbs["aliases"]))
+
+    def _run(self, operation: Callable[[Txn], T]) -> T:
+        return self._write.run(operation)
+
+    def _get(self, txn: Txn, name: str) -> dict[str, Any] | None:
+        value = txn.get(_key(name), db=self._dbs["collections"])
+        if value is None:
+            return None
+        record: dict[str, Any] = json.loads(unseal(value, f"the record of collection {name!r}"))
+        return record
+
+    def _refuse_missing(self, txn: Txn, name: str) -> None:
+        if self._get(txn, name) is None:
+            raise CollectionNotFoundError(f"there is no collection {name!r}")
+
+    def _refuse_taken(self, txn: Txn, name: str) -> None:
+        if self._get(txn, name) is not None:
+            raise CollectionExistsError(f"there is a collection {name!r} already")
+        if txn.get(_key(name), db=self._dbs["aliases"]) is not None:
+            raise CollectionExistsError(f"{name!r} is an alias already")
+
+    def _point_aliases(self, txn: Txn, old: str, new: str | None) -> None:
+        found = [
+            bytes(key)
+            for key, value in txn.cursor(db=self._dbs["aliases"])
+            if unseal(value, "an alias") == old.encode()
+        ]
+        for key in found:
+            if new is None:
+                txn.delete(key, db=self._dbs["aliases"])
+            else:
+                txn.put(key, seal(new.encode()), db=self._dbs["aliases"])
+
+
+def _key(name: str) -> bytes:
+    key = name.encode()
+    if not 1 <= len(key) <= MAX_NAME_BYTES:
+        raise InputError(f"a name has 1 to {MAX_NAME_BYTES} bytes of UTF-8, not {len(key)}")
+    return key

@@ -1,0 +1,112 @@
+"""What is known of an LMDB data file before it is mapped: a truncated map is SIGBUS, a foreign one an abort."""
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from pqdb.errors import CorruptError, NotADatabaseError, StorageError
+
+NAME = "data.mdb"
+
+_META = struct.Struct("<8xHH4x" + "IIQQ" + "48x" * 2 + "QQ")  # page header, then MDB_meta of LMDB 0.9
+_FIRST_DB = struct.Struct("<I")  # md_pad of the free list's record holds the page size
+_MAGIC = 0xBEEFC0DE
+_DATA_VERSION = 1
+_META_FLAG = 0x08
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """The newest meta page of a data file, and the size the file has."""
+
+    page_bytes: int
+    map_bytes: int
+    last_page: int
+    txn_id: int
+    file_bytes: int
+
+    @property
+    def expected_bytes(self) -> int:
+        """The size the meta page vouches for."""
+        return (self.last_page + 1) * self.page_bytes
+
+
+def inspect(folder: Path) -> DataFile:
+    """Read and check both meta pages of a folder's data file by plain reads.
+
+    Raises NotADatabaseError where there is no data file, CorruptError where it is not one of LMDB's or shorter
+    than its newest meta page says (unless only free pages lie beyond its end).
+    """
+    path = folder / NAME
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            head = file.read(4096)
+            page_bytes = _page_bytes(head, size, path)
+            file.seek(page_bytes)
+            metas = [_meta(head, 0, path), _meta(file.read(_META.size), 1, path)]
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotADatabaseError(f"{folder} is not a pqdb database: there is no {NAME} in it") from None
+    except OSError as error:
+        raise StorageError(error.errno, f"{path} cannot be read: {error.strerror}") from error
+    map_bytes, last_page, txn_id = max(metas, key=lambda meta: meta[2])
+    found = DataFile(page_bytes, map_bytes, last_page, txn_id, size)
+    if size < found.expected_bytes and _reaches_beyond_end(path):
+        raise CorruptError(
+            f"{path} is truncated: it has {size:,} bytes, its newest commit needs {found.expected_bytes:,}"
+        )
+    return found
+
+
+def _page_bytes(head: bytes, size: int, path: Path) -> int:
+    if len(head) < _META.size:
+        raise CorruptError(f"{path} is truncated: it has {size:,} bytes, less than one page")
+    page_bytes: int = _FIRST_DB.unpack_from(head, 16 + 24)[0]
+    _meta(head, 0, path)
+    if not 256 <= page_bytes <= 65536 or page_bytes & (page_bytes - 1):
+        raise CorruptError(f"{path} is overwritten: its page size reads {page_bytes}")
+    return page_bytes
+
+
+def _meta(page: bytes, number: int, path: Path) -> tuple[int, int, int]:
+    """(map size, last page, transaction id) of one meta page."""
+    if len(page) < _META.size:
+        raise CorruptError(f"{path} is truncated: meta page {number} is not there")
+    _, flags, magic, version, _, map_bytes, last_page, txn_id = _META.unpack_from(page)
+    if not flags & _META_FLAG or magic != _MAGIC:
+        raise CorruptError(f"{path} is overwritten: meta page {number} does not begin as LMDB's does")
+    if version != _DATA_VERSION:
+        raise CorruptError(f"{path} has LMDB data version {version}, not {_DATA_VERSION}")
+    return map_bytes, last_page, txn_id
+
+
+def _reaches_beyond_end(path: Path) -> bool:
+    """Whether a page in use lies beyond the end of a short file.
+
+    LMDB does not write pages that one transaction took and gave back, so a whole file may end before its last
+    page; walking the tree by plain reads tells that apart from a file cut off.
+    """
+    from lmdb.verify import VerifyError, verify  # only needed on a bad day
+
+    try:
+        return bool(verify(str(path), subdir=False))
+    except VerifyError:
+        return True
+
+
+def extend_to(folder: Path, size: int) -> None:
+    """Give the file its full size after a commit that left free pages unwritten at its end.
+
+    posix_fallocate never shrinks, so a commit of another process in the meantime is safe.
+    """
+    path = folder / NAME
+    if not hasattr(os, "posix_fallocate") or os.stat(path).st_size >= size:
+        return
+    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+    try:
+        os.posix_fallocate(descriptor, size - 1, 1)
+    except OSError:
+        pass  # only spares the next opening a walk
+    finally:
+        os.close(descriptor)

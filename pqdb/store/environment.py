@@ -1,0 +1,532 @@
+"""One LMDB environment, opened once a process: checked before mapping, shared by inode, poisoned by fork.
+
+Readers pass a gate that costs a dictionary entry. Re-mapping (the map is full, or another process grew it)
+closes the gate, waits until the readers of this process are out, re-maps and counts `epoch` up: addresses kept
+from before are then worthless.
+"""
+
+import errno
+import os
+import resource
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn, TypeAlias, TypeVar
+
+import lmdb
+
+from pqdb.errors import (
+    ClosedError,
+    CorruptError,
+    DiskFullError,
+    ForkedError,
+    LockedError,
+    NotADatabaseError,
+    PqdbError,
+    ReadOnlyError,
+    StorageError,
+)
+from pqdb.store import datafile
+
+DEFAULT_MAP_BYTES = 64 << 30  # address space, not memory and not disk: growing the map later is the costly part
+MAX_READERS = 1024
+MAX_DATABASES = 16
+DRAIN_SECONDS = 60.0
+_SPARE_DISK = 1 << 20
+
+T = TypeVar("T")
+Txn: TypeAlias = "lmdb.Transaction[memoryview]"  # the class cannot be subscripted at run time
+
+_registry: dict[tuple[int, int], "Environment"] = {}
+_registry_lock = threading.RLock()
+_everyone: "weakref.WeakSet[Environment]" = weakref.WeakSet()
+
+
+class Environment:
+    """A reference-counted handle of one environment folder. Made by `create` and `open`, given back by `close`."""
+
+    def __init__(self, path: Path, names: Sequence[str], readonly: bool, map_bytes: int) -> None:
+        self.path = path
+        self.epoch = 0
+        self.readonly = readonly
+        self.dbs: dict[str, Any] = {}
+        self._names = list(names)
+        self._map_bytes = map_bytes
+        self._references = 0
+        self._key: tuple[int, int] | None = None
+        self._shut: str | None = None  # None: open; else why `enter` must stop: "gate", "closed", "forked"
+        self._active: dict[object, int] = {}  # reader → thread; entries are readers inside the map
+        self._gate = threading.Condition()
+        self._writing = threading.RLock()
+        self._writer: int | None = None
+        self._env: lmdb.Environment = self._map()
+        _everyone.add(self)
+
+    # -- opening and closing ---------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], names: Sequence[str], map_bytes: int | None = None) -> "Environment":
+        """A new environment with these named databases; StorageError where one is there already."""
+        folder = Path(path)
+        with _registry_lock:
+            if (folder / datafile.NAME).exists():
+                raise StorageError(errno.EEXIST, f"{folder} holds a store already")
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                with _mapping_errors(folder):
+                    raw = lmdb.open(str(folder), map_size=map_bytes or DEFAULT_MAP_BYTES, max_dbs=MAX_DATABASES,
+                                    max_readers=MAX_READERS, lib_version=0)
+                    try:
+                        with raw.begin(write=True) as txn:
+                            for name in names:
+                                raw.open_db(name.encode(), txn=txn)
+                    finally:
+                        raw.close()
+            except OSError as error:
+                if isinstance(error, PqdbError):
+                    raise
+                raise _sentence(error.errno, error.strerror, folder, writing=True) from error
+            return cls.open(folder, names, readonly=False, map_bytes=map_bytes)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        names: Sequence[str],
+        readonly: bool = False,
+        map_bytes: int | None = None,
+    ) -> "Environment":
+        """The process's one handle of this folder, opened or shared.
+
+        Raises NotADatabaseError, CorruptError, ReadOnlyError (asked to write where it cannot be), StorageError.
+        """
+        folder = Path(path)
+        with _registry_lock:
+            key = _inode(folder)
+            shared = _registry.get(key) if key else None
+            if shared is None:
+                shared = cls(folder, names, readonly, map_bytes or DEFAULT_MAP_BYTES)
+                shared._key = _inode(folder)
+                if shared._key:
+                    _registry[shared._key] = shared
+            elif shared.readonly and not readonly:
+                shared._become_writable()
+            shared._references += 1
+            return shared
+
+    def close(self) -> None:
+        """Give the handle back; the last one waits for readers of other threads and unmaps."""
+        with _registry_lock:
+            if self._shut in ("closed", "forked"):
+                return
+            if self._references > 1:
+                self._references -= 1
+                return
+            if self._writer == threading.get_ident():
+                raise StorageError(f"{self.path} cannot be closed inside a batch of this thread")
+            with self._alone():
+                self._env.close()
+                self._shut = "closed"
+            if self._key is not None and _registry.get(self._key) is self:
+                del _registry[self._key]
+
+    def _map(self) -> lmdb.Environment:
+        """Check the data file, then map it."""
+        found = datafile.inspect(self.path)
+        self._map_bytes = max(self._map_bytes, found.map_bytes)
+        try:
+            raw = self._open_raw(lock=True)
+        except (ReadOnlyError, lmdb.ReadonlyError):
+            if not self.readonly:
+                raise
+            raw = self._open_raw(lock=False)  # nobody can register as a reader here, so nobody may be writing
+        try:
+            with _mapping_errors(self.path):
+                self.dbs = {name: raw.open_db(name.encode(), create=False) for name in self._names}
+        except lmdb.NotFoundError:
+            raw.close()
+            raise NotADatabaseError(f"{self.path} is an LMDB environment, but not one of pqdb's") from None
+        except BaseException:
+            raw.close()
+            raise
+        return raw
+
+    def _open_raw(self, lock: bool) -> lmdb.Environment:
+        with _mapping_errors(self.path, writing=True):
+            return lmdb.open(str(self.path), map_size=self._map_bytes, max_dbs=MAX_DATABASES,
+                             max_readers=MAX_READERS, readonly=self.readonly, lock=lock, create=False)
+
+    def _become_writable(self) -> None:
+        """A handle opened to read is asked to write: map it anew."""
+        with self._alone():
+            self._env.close()
+            self.readonly = False
+            try:
+                self._env = self._map()
+            except BaseException:
+                self.readonly = True
+                self._env = self._map()
+                raise
+            finally:
+                self.epoch += 1
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    def enter(self, reader: object) -> Txn:
+        """Begin a read transaction for `reader`, which must `leave` from the same thread."""
+        self._active[reader] = threading.get_ident()
+        if self._shut is not None:
+            self._wait_at_gate(reader)
+        try:
+            return self._env.begin(buffers=True)
+        except lmdb.Error as error:
+            del self._active[reader]
+            return self._enter_again(reader, error)
+
+    def leave(self, reader: object, txn: Txn) -> None:
+        """End what `enter` began."""
+        txn.abort()
+        self._active.pop(reader, None)
+
+    @contextmanager
+    def read(self) -> Iterator[Txn]:
+        """A read transaction whose errors are ours. Views use `enter` and `leave`, which cost less."""
+        reader = object()
+        txn = self.enter(reader)
+        try:
+            with _mapping_errors(self.path):
+                yield txn
+        finally:
+            self.leave(reader, txn)
+
+    def _wait_at_gate(self, reader: object) -> None:
+        """Stand back until a re-mapping is done; raise where the handle is closed or forked."""
+        me = self._active.pop(reader)
+        with self._gate:
+            while self._shut == "gate" and me not in list(self._active.values()):
+                # (a thread that is inside already may nest: the gate waits for it anyway)
+                self._gate.wait()
+            self._refuse_if_shut()
+            self._active[reader] = me
+
+    def _refuse_if_shut(self) -> None:
+        if self._shut == "closed":
+            raise ClosedError(f"{self.path} is closed")
+        if self._shut == "forked":
+            raise ForkedError(f"{self.path} was opened before a fork; open it again in this process")
+
+    def _enter_again(self, reader: object, error: lmdb.Error) -> Txn:
+        """Cure what can be cured at the beginning of a read, and try once more."""
+        if isinstance(error, lmdb.MapResizedError):
+            self._adopt_map()
+        elif isinstance(error, lmdb.ReadersFullError):
+            self._env.reader_check()  # slots of processes that died
+        else:
+            raise_ours(error, self.path)
+        self._active[reader] = threading.get_ident()
+        if self._shut is not None:
+            self._wait_at_gate(reader)
+        try:
+            return self._env.begin(buffers=True)
+        except lmdb.ReadersFullError:
+            self._active.pop(reader, None)
+            raise LockedError(f"all {MAX_READERS:,} reader slots of {self.path} are taken") from None
+        except lmdb.Error as second:
+            self._active.pop(reader, None)
+            raise_ours(second, self.path)
+
+    # -- writing ---------------------------------------------------------------------------------------
+
+    def begin_write(self) -> Txn:
+        """A write transaction; waits for the writers of this and other processes. `end_write` must follow."""
+        if self.readonly:
+            raise ReadOnlyError(f"{self.path} is opened read-only")
+        me = threading.get_ident()
+        if self._writer == me:
+            raise StorageError(f"{self.path}: this thread is writing a batch already")
+        self._refuse_if_shut()
+        self._writing.acquire()
+        try:
+            self._refuse_if_shut()
+            self._writer = me
+            return self.begin_write_again()
+        except BaseException:
+            self.end_write()
+            raise
+
+    def begin_write_again(self) -> Txn:
+        """Another write transaction inside one `begin_write` … `end_write`."""
+        try:
+            return self._env.begin(write=True, buffers=True)
+        except lmdb.MapResizedError:
+            self._adopt_map()
+        except lmdb.Error as error:
+            raise_ours(error, self.path, writing=True)
+        with _mapping_errors(self.path, writing=True):
+            return self._env.begin(write=True, buffers=True)
+
+    def end_write(self) -> None:
+        """Let the next writer of this process in."""
+        self._writer = None
+        self._writing.release()
+
+    def committed(self) -> None:
+        """See to the file's size after a commit (datafile.extend_to)."""
+        info = self._env.info()
+        datafile.extend_to(self.path, (info["last_pgno"] + 1) * datafile_page(self._env))
+
+    # -- re-mapping ------------------------------------------------------------------------------------
+
+    def grow(self) -> None:
+        """Double the map; no transaction of this thread may be open."""
+        self._remap(2 * self._env.info()["map_size"])
+
+    def _adopt_map(self) -> None:
+        """Take over the map size that another process wrote."""
+        self._remap(0)
+
+    def _remap(self, size: int) -> None:
+        with self._alone():
+            try:
+                self._env.set_mapsize(size)
+            except (lmdb.Error, MemoryError, OverflowError) as error:
+                self._env.close()
+                self._env = self._map()
+                raise StorageError(
+                    errno.ENOMEM, f"{self.path}: the memory map cannot grow to {size:,} bytes ({error})"
+                ) from error
+            finally:
+                self.epoch += 1
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The gate closed and nobody of this process inside the map."""
+        me = threading.get_ident()
+        with self._writing, self._gate_closed():
+            deadline = time.monotonic() + DRAIN_SECONDS
+            while self._active:
+                if me in list(self._active.values()):
+                    raise StorageError(f"{self.path} must be mapped anew, but this thread is reading a snapshot of it")
+                if time.monotonic() > deadline:
+                    raise StorageError(
+                        f"{self.path} must be mapped anew, but {len(self._active)} snapshots are still being "
+                        f"read after {DRAIN_SECONDS:.0f} seconds"
+                    )
+                time.sleep(0.0002)
+            yield
+
+    @contextmanager
+    def _gate_closed(self) -> Iterator[None]:
+        with self._gate:  # under the lock: nobody may be stepping through the gate right now
+            self._refuse_if_shut()
+            self._shut = "gate"
+        try:
+            yield
+        finally:
+            with self._gate:
+                if self._shut == "gate":
+                    self._shut = None
+                self._gate.notify_all()
+
+    # -- the rest --------------------------------------------------------------------------------------
+
+    def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
+        """Copy one snapshot into an empty folder while others read and write."""
+        target = Path(path)
+        target.mkdir(parents=True, exist_ok=True)
+        if (target / datafile.NAME).exists():
+            raise StorageError(errno.EEXIST, f"{target} holds a store already")
+        with self.read(), _mapping_errors(target, writing=True):
+            self._env.copy(str(target), compact=compact)
+
+    def stats(self) -> dict[str, Any]:
+        """Bytes of the file, of its free pages, and of every named database."""
+        with self.read() as txn:
+            page = int(txn.stat(self.dbs[self._names[0]])["psize"])
+            used = {name: _stat_bytes(txn.stat(db), page) for name, db in self.dbs.items()}
+            main = _stat_bytes(self._env.stat(), page)
+            end = (self._env.info()["last_pgno"] + 1) * page
+        return {
+            "file": os.stat(self.path / datafile.NAME).st_size,
+            "free": max(0, end - 2 * page - main - sum(used.values())),
+            "databases": used,
+        }
+
+    def _poison(self) -> None:
+        """In a forked child: refuse everything, and unmap so that the child can open the folder itself."""
+        self._shut = "forked"
+        if not self._active and self._writer is None:
+            # With a transaction of the parent's alive, closing would free that one's slot in the shared table.
+            self._env.close()
+
+
+class Write:
+    """One write transaction that starts over in a larger map when the map is full.
+
+    `start` is called with every new transaction, before the operations done so far are run again.
+    """
+
+    def __init__(self, env: Environment, start: Callable[[Txn], int]) -> None:
+        self._env = env
+        self._start = start
+        self._done: list[Callable[[Txn], Any]] = []
+        self._broken = False
+        self._txn = env.begin_write()
+        try:
+            with _mapping_errors(env.path, writing=True):
+                self._base = start(self._txn)
+        except BaseException:
+            self.abort()
+            raise
+
+    def run(self, operation: Callable[[Txn], T]) -> T:
+        """Run one operation inside the transaction. Once one failed, the batch cannot be committed."""
+        if self._broken:
+            raise StorageError(f"{self._env.path}: an operation of this batch failed; nothing of it is kept")
+        self._broken = True
+        with _mapping_errors(self._env.path, writing=True):
+            try:
+                result = operation(self._txn)
+            except lmdb.MapFullError:
+                self._start_over()
+                result = operation(self._txn)
+        self._done.append(operation)
+        self._broken = False
+        return result
+
+    def commit(self) -> None:
+        """Make it durable; nothing is kept where this raises."""
+        if self._broken:
+            self.abort()
+            raise StorageError(f"{self._env.path}: an operation of this batch failed; nothing of it is kept")
+        try:
+            with _mapping_errors(self._env.path, writing=True):
+                try:
+                    self._txn.commit()
+                except lmdb.MapFullError:
+                    self._start_over()
+                    self._txn.commit()
+                self._env.committed()
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Forget everything; harmless after a commit."""
+        try:
+            self._txn.abort()
+        finally:
+            self._env.end_write()
+
+    def _start_over(self) -> None:
+        self._txn.abort()
+        self._env.grow()
+        self._txn = self._env.begin_write_again()
+        if self._start(self._txn) != self._base and self._done:
+            raise StorageError(
+                f"{self._env.path}: another process wrote while the memory map grew; nothing of this batch is "
+                "kept, try it again"
+            )
+        for operation in self._done:
+            operation(self._txn)
+
+
+def write_first(env: Environment, records: Mapping[bytes, bytes]) -> None:
+    """The first commit of a new store: the records of its database ``main``."""
+
+    def put_all(txn: Txn) -> None:
+        for key, value in records.items():
+            txn.put(key, value, db=env.dbs["main"])
+
+    write = Write(env, lambda txn: 0)
+    try:
+        write.run(put_all)
+    except BaseException:
+        write.abort()
+        raise
+    write.commit()
+
+
+# -- errors ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _mapping_errors(path: Path, writing: bool = False) -> Iterator[None]:
+    try:
+        yield
+    except lmdb.NotFoundError:
+        raise
+    except lmdb.Error as error:
+        raise_ours(error, path, writing)
+
+
+def raise_ours(error: BaseException, path: Path, writing: bool = False) -> NoReturn:
+    """Raise the error of ours that an LMDB error is; any other error as it is."""
+    if not isinstance(error, lmdb.Error):
+        raise error
+    code = getattr(error, "code", 0)
+    if isinstance(error, (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.PanicError,
+                          lmdb.VersionMismatchError, lmdb.BadTxnError)):
+        raise CorruptError(f"{path} is damaged: {error}") from error
+    if isinstance(error, lmdb.ReadonlyError):
+        raise ReadOnlyError(f"{path} cannot be written; open it with read_only=True") from error
+    if code > 0:
+        raise _sentence(code, os.strerror(code), path, writing) from error
+    raise StorageError(f"{path}: {error}") from error
+
+
+def _sentence(code: int | None, text: str | None, path: Path, writing: bool) -> PqdbError:
+    if code in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return ReadOnlyError(code, f"{path} cannot be written: {text}; open it with read_only=True")
+    if code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) or (code == errno.EIO and writing and _is_full(path)):
+        return DiskFullError(code, f"no room to write {path}: {text}; nothing of this write was kept")
+    return StorageError(code, f"{path}: {text}")
+
+
+def _is_full(path: Path) -> bool:
+    """Whether a short write was one for want of room: LMDB calls every short write EIO."""
+    file = path / datafile.NAME
+    try:
+        disk = os.statvfs(path)
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        size = os.stat(file).st_size
+    except OSError:
+        return False
+    room = disk.f_bavail * disk.f_frsize
+    return room < _SPARE_DISK or (limit != resource.RLIM_INFINITY and size + _SPARE_DISK > limit)
+
+
+# -- helpers ---------------------------------------------------------------------------------------------
+
+
+def datafile_page(env: lmdb.Environment) -> int:
+    """Bytes of a page of this environment."""
+    return int(env.stat()["psize"])
+
+
+def _stat_bytes(stat: Any, page: int) -> int:
+    return int(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]) * page
+
+
+def _inode(folder: Path) -> tuple[int, int] | None:
+    try:
+        stat = os.stat(folder / datafile.NAME)
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _poison_children() -> None:
+    """In a forked child: LMDB's locks did not come along, so no handle may be used."""
+    global _registry_lock
+    _registry_lock = threading.RLock()  # another thread of the parent may have held it
+    _registry.clear()
+    for env in list(_everyone):
+        env._poison()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_poison_children)

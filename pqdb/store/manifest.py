@@ -1,0 +1,52 @@
+"""What a store says about itself: one JSON object with the format's name and version, refused when not ours."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pqdb.errors import FormatError, NotADatabaseError
+from pqdb.store.layout import seal, trailer_holds
+
+FORMAT = "pqdb"
+FORMAT_VERSION = 1
+
+
+def to_bytes(kind: str, manifest: Mapping[str, Any], store: Mapping[str, Any]) -> bytes:
+    """The sealed manifest of a `kind` of store ("points", "index", "catalog").
+
+    `manifest` is the caller's, given back as it is; `store` is the store's own geometry.
+    """
+    record = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "kind": kind,
+        "store": dict(store),
+        "manifest": dict(manifest),
+    }
+    return seal(json.dumps(record, separators=(",", ":"), sort_keys=True).encode())
+
+
+def from_bytes(value: bytes | memoryview | None, kind: str, where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(manifest, store) of a sealed manifest.
+
+    Raises NotADatabaseError where it is none of ours or of another kind, FormatError where its version is not
+    the one this library reads.
+    """
+    if value is None or not trailer_holds(value):
+        raise NotADatabaseError(f"{where} is not a pqdb {kind} store: it has no manifest that can be read")
+    try:
+        record = json.loads(bytes(value[: len(value) - 4]))
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise NotADatabaseError(f"{where} is not a pqdb {kind} store: its manifest is not ours")
+    version = record.get("version")
+    if version != FORMAT_VERSION:
+        # Older versions get an upgrade path here once there is a second one.
+        raise FormatError(
+            f"{where} has format version {version}; this pqdb reads version {FORMAT_VERSION}: "
+            "open it with the pqdb that wrote it, or a newer one"
+        )
+    if record.get("kind") != kind:
+        raise NotADatabaseError(f"{where} is a pqdb {record.get('kind')} store, not a {kind} store")
+    return record["manifest"], record["store"]

@@ -1,0 +1,134 @@
+"""The truth of a collection: points under their ids, on disk before a write is acknowledged.
+
+Rows are dense, only ever appended, and never reused: an update is a dead old row and a new one. Databases of the
+environment (values laid out as in layout.py, state.py, manifest.py, ids.py says what an id's key is):
+
+main      "manifest" → sealed JSON; "state" → sealed state record
+ids       id key → u32 row, of living points only
+runs      u16 vector slot, u32 run → source rows
+meta      u32 page → 170 row records
+sums      u32 page → u32 crc32 of that meta page
+live      u32 piece → live bits
+texts     u32 row → UTF-8 of a string id
+payloads  u32 row → sealed payload
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import lmdb
+
+from pqdb.store import layout, snapshot, state
+from pqdb.store import manifest as manifest_record
+from pqdb.store.batch import PointBatch
+from pqdb.store.environment import Environment, write_first
+from pqdb.store.snapshot import Snapshot
+from pqdb.store.state import State
+from pqdb.store.view import PointView
+
+DATABASES = ("main", "ids", "runs", "meta", "sums", "live", "texts", "payloads")
+
+
+class PointStore:
+    """A handle of one points environment. Threads may share it; a forked child may not."""
+
+    def __init__(self, env: Environment, geometry: Mapping[str, Any], readonly: bool = False) -> None:
+        self._env = env
+        self.readonly = readonly
+        self._geometry = dict(geometry)
+        self._snapshot: Snapshot | None = None
+        self._open = True
+        self.path: Path = env.path
+        self.row_bytes: int = geometry["row_bytes"]
+        self.rows_per_run: int = geometry["rows_per_run"]
+        self.run_bytes: int = layout.run_size(geometry["run_pages"])
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        manifest: Mapping[str, Any],
+        row_bytes: int,
+        *,
+        map_size: int | None = None,
+    ) -> PointStore:
+        """A new store in a folder that holds none. Raises InputError, StorageError."""
+        pages = layout.run_pages(row_bytes)
+        geometry = {
+            "row_bytes": row_bytes,
+            "rows_per_run": layout.rows_in(pages, row_bytes),
+            "run_pages": pages,
+        }
+        value = manifest_record.to_bytes("points", manifest, geometry)
+        env = Environment.create(path, DATABASES, map_size)
+        try:
+            write_first(env, {b"manifest": value, state.KEY: State.empty().to_bytes()})
+        except BaseException:
+            env.close()
+            raise
+        return cls(env, geometry)
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str], readonly: bool = False, *, map_size: int | None = None
+    ) -> PointStore:
+        """An existing store. Raises NotADatabaseError, FormatError, CorruptError, ReadOnlyError, StorageError."""
+        env = Environment.open(path, DATABASES, readonly, map_size)
+        try:
+            with env.read() as txn:
+                value = txn.get(b"manifest", db=env.dbs["main"])
+                geometry = manifest_record.from_bytes(value, "points", str(path))[1]
+            return cls(env, geometry, readonly)
+        except BaseException:
+            env.close()
+            raise
+
+    def close(self) -> None:
+        """Give the handle back. Closing twice is no error."""
+        if self._open:
+            self._env.close()
+            self._open = False
+            self._snapshot = None
+
+    def __enter__(self) -> PointStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def read(self) -> PointView:
+        """One snapshot: ``with store.read() as view``."""
+        return PointView(self)
+
+    def write(self) -> PointBatch:
+        """One commit: ``with store.write() as batch``."""
+        return PointBatch(self)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The caller's manifest as of the last commit."""
+        with self.read() as view:
+            return view.manifest
+
+    def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
+        """Copy one snapshot into an empty folder while others read and write."""
+        self._env.copy(path, compact)
+
+    def stats(self) -> dict[str, Any]:
+        """Bytes: "file", "free" pages in it, "databases" name → bytes."""
+        return self._env.stats()
+
+    def _refresh(self, txn: lmdb.Transaction[memoryview], txn_id: int, last: Snapshot | None) -> Snapshot:
+        """The snapshot of a transaction; the newest one is kept for the next view."""
+        env = self._env
+        taken = snapshot.take(txn, txn_id, env.epoch, env.dbs, last, str(self.path))
+        if last is None or txn_id >= last.txn_id:
+            self._snapshot = taken
+        return taken

@@ -1,0 +1,135 @@
+"""What a process keeps of one commit of a points store: state, live bitmap, and addresses in the memory map.
+
+A snapshot is never changed once others can see it. The next one is made from the last by reading anew only what
+the state record says has changed; addresses are resolved on first use.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pqdb.errors import CorruptError
+from pqdb.store import state as state_record
+from pqdb.store.addresses import address_of
+from pqdb.store.environment import Txn
+from pqdb.store.layout import META_GROUP, META_ROWS, PIECE_BYTES, row_key, run_key, trailer_holds
+from pqdb.store.state import State, Versions
+
+Addresses = npt.NDArray[np.uint64]
+Bits = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class AddressBook:
+    """Addresses known to stay: those of full runs or pages, in one mapping (epoch) of the file."""
+
+    epoch: int
+    addresses: Addresses  # (n,) uint64
+    start: int  # addresses[start:stop] are known
+    stop: int
+    versions: Versions  # of the page groups; empty for runs, which never change
+
+
+NOTHING = AddressBook(-1, np.zeros(0, np.uint64), 0, 0, np.zeros(0, np.uint64))
+
+
+@dataclass
+class Snapshot:
+    """One commit as this process sees it. `runs` and `meta` are filled in by the first who asks."""
+
+    txn_id: int
+    epoch: int
+    state: State
+    live: Bits
+    run_book: AddressBook = NOTHING
+    meta_book: AddressBook = NOTHING
+    runs: Addresses | None = None
+    meta: Addresses | None = None
+    manifest: dict[str, Any] | None = field(default=None)
+
+
+def take(txn: Txn, txn_id: int, epoch: int, dbs: Mapping[str, Any], last: Snapshot | None, where: str) -> Snapshot:
+    """The snapshot of a transaction, made from the last one this process had."""
+    state = State.from_bytes(txn.get(state_record.KEY, db=dbs["main"]), where)
+    live = _live_bits(txn, dbs["live"], state, last, where)
+    if last is None:
+        return Snapshot(txn_id, epoch, state, live)
+    same = last.state.manifest_seq == state.manifest_seq
+    return Snapshot(
+        txn_id, epoch, state, live, last.run_book, last.meta_book, manifest=last.manifest if same else None
+    )
+
+
+def _live_bits(txn: Txn, db: Any, state: State, last: Snapshot | None, where: str) -> Bits:
+    """(ceil(n_rows / 8) + 8,) uint8, reading only pieces whose version differs from the last snapshot's."""
+    n_bytes = -(-state.n_rows // 8)
+    bits = np.zeros(n_bytes + 8, np.uint8)
+    changed = np.arange(len(state.piece_versions))
+    if last is not None:
+        known = last.state.piece_versions[: len(changed)]
+        kept = min(n_bytes, -(-last.state.n_rows // 8))
+        bits[:kept] = last.live[:kept]
+        changed = np.concatenate(
+            (np.flatnonzero(known != state.piece_versions[: len(known)]), changed[len(known) :])
+        )
+    for piece in changed.tolist():
+        value = txn.get(row_key(piece), db=db)
+        if value is None or not trailer_holds(value):
+            raise CorruptError(f"{where}: live bits of piece {piece} are not what was written")
+        at = piece * PIECE_BYTES
+        room = min(PIECE_BYTES, n_bytes - at)
+        bits[at : at + room] = np.frombuffer(value, np.uint8, count=room)
+    bits.flags.writeable = False
+    return bits
+
+
+def resolve_runs(txn: Txn, db: Any, snapshot: Snapshot, rows_per_run: int) -> Addresses:
+    """(n_runs,) uint64: the address of row 0 of each source run, 0 for forgotten ones."""
+    state = snapshot.state
+    n_runs, full = -(-state.n_rows // rows_per_run), state.n_rows // rows_per_run
+    addresses, wanted = _carry_over(snapshot.run_book, snapshot.epoch, n_runs, state.forgotten_runs, full)
+    for run in wanted:
+        addresses[run] = _address(txn, db, run_key(run), "source run", run)
+    addresses.flags.writeable = False
+    snapshot.run_book = AddressBook(snapshot.epoch, addresses, state.forgotten_runs, full, NOTHING.versions)
+    snapshot.runs = addresses
+    return addresses
+
+
+def resolve_meta(txn: Txn, db: Any, snapshot: Snapshot) -> Addresses:
+    """(n_pages,) uint64: the address of each page of row records."""
+    state, book = snapshot.state, snapshot.meta_book
+    n_pages, full = -(-state.n_rows // META_ROWS), state.n_rows // META_ROWS
+    addresses, wanted = _carry_over(book, snapshot.epoch, n_pages, 0, full)
+    both = min(len(book.versions), len(state.group_versions))
+    if len(wanted) < n_pages and (book.versions[:both] != state.group_versions[:both]).any():
+        again = set(wanted)
+        for group in np.flatnonzero(book.versions[:both] != state.group_versions[:both]).tolist():
+            again.update(range(group * META_GROUP, min((group + 1) * META_GROUP, n_pages)))
+        wanted = sorted(again)
+    for page in wanted:
+        addresses[page] = _address(txn, db, row_key(page), "page of row records", page)
+    addresses.flags.writeable = False
+    snapshot.meta_book = AddressBook(snapshot.epoch, addresses, 0, full, state.group_versions)
+    snapshot.meta = addresses
+    return addresses
+
+
+def _carry_over(book: AddressBook, epoch: int, n: int, first: int, full: int) -> tuple[Addresses, list[int]]:
+    """New addresses (n,) with the known ones in [first, full) filled in, and the numbers still to resolve."""
+    addresses = np.zeros(n, np.uint64)
+    start, stop = max(book.start, first), min(book.stop, full)
+    if book.epoch != epoch or start >= stop:
+        return addresses, list(range(first, n))
+    addresses[start:stop] = book.addresses[start:stop]
+    return addresses, [*range(first, start), *range(stop, n)]
+
+
+def _address(txn: Txn, db: Any, key: bytes, what: str, number: int) -> int:
+    value = txn.get(key, db=db)
+    if value is None:
+        raise CorruptError(f"{what} {number} is missing")
+    return address_of(value)

@@ -1,0 +1,76 @@
+"""The state record of a points store: counts, and which pieces and page groups changed when.
+
+Database ``main``, key ``state``, sealed: the header below, then u64 version of every live piece, then u64 version
+of every group of 64 meta pages. A version is the sequence of the commit that last changed the thing in place, so
+a reader of another snapshot knows what to read anew. (Appending rows to meta pages does not count: a view always
+resolves the pages beyond the last full one it knew.)
+"""
+
+import struct
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from pqdb.errors import CorruptError
+from pqdb.store.layout import META_GROUP, META_ROWS, PIECE_ROWS, seal, unseal
+
+KEY = b"state"
+_HEADER = struct.Struct("<QQQQQQII")  # magic, rows, live, seq, manifest_seq, forgotten_runs, pieces, groups
+_MAGIC = int.from_bytes(b"pqdbstat", "little")
+
+Versions = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class State:
+    """Counts and versions as of one commit."""
+
+    n_rows: int
+    n_live: int
+    seq: int
+    manifest_seq: int
+    forgotten_runs: int
+    piece_versions: Versions  # (ceil(n_rows / PIECE_ROWS),) uint64
+    group_versions: Versions  # (ceil(n_rows / (META_ROWS * META_GROUP)),) uint64
+
+    @classmethod
+    def empty(cls) -> "State":
+        """The state of a store nothing was written to."""
+        none = np.zeros(0, np.uint64)
+        return cls(0, 0, 0, 0, 0, none, none)
+
+    @classmethod
+    def from_bytes(cls, value: bytes | memoryview | None, where: str) -> "State":
+        """Read a state record; CorruptError where it is not one."""
+        if value is None:
+            raise CorruptError(f"{where} has no state record")
+        record = unseal(value, f"the state record of {where}")
+        magic, rows, live, seq, manifest_seq, forgotten, pieces, groups = _HEADER.unpack_from(record)
+        if magic != _MAGIC or len(record) != _HEADER.size + 8 * (pieces + groups):
+            raise CorruptError(f"the state record of {where} ({len(record)} bytes) is not one of this version")
+        versions = np.frombuffer(record, np.uint64, offset=_HEADER.size)
+        return cls(rows, live, seq, manifest_seq, forgotten, versions[:pieces], versions[pieces:])
+
+    def to_bytes(self) -> bytes:
+        """The sealed record."""
+        header = _HEADER.pack(
+            _MAGIC, self.n_rows, self.n_live, self.seq, self.manifest_seq, self.forgotten_runs,
+            len(self.piece_versions), len(self.group_versions),
+        )  # fmt: skip
+        return seal(header + self.piece_versions.tobytes() + self.group_versions.tobytes())
+
+    def grown(self, n_rows: int) -> "State":
+        """The same with more rows; new pieces and groups have version 0 until they are written."""
+        return replace(
+            self,
+            n_rows=n_rows,
+            piece_versions=_padded(self.piece_versions, -(-n_rows // PIECE_ROWS)),
+            group_versions=_padded(self.group_versions, -(-n_rows // (META_ROWS * META_GROUP))),
+        )
+
+
+def _padded(versions: Versions, length: int) -> Versions:
+    longer = np.zeros(length, np.uint64)
+    longer[: len(versions)] = versions
+    return longer

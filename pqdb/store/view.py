@@ -1,0 +1,230 @@
+"""One snapshot of the truth, for reading: a read transaction and what the process keeps of its commit."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import lmdb
+import numpy as np
+import numpy.typing as npt
+
+from pqdb.errors import InputError
+from pqdb.store import manifest as manifest_record
+from pqdb.store import snapshot as snapshots
+from pqdb.store.addresses import BYTES, WORDS, words_at
+from pqdb.store.environment import raise_ours
+from pqdb.store.ids import id_from_key, id_key, uuid_text
+from pqdb.store.layout import (
+    KIND_INT,
+    KIND_SHIFT,
+    KIND_UUID,
+    META_BYTES,
+    META_ROWS,
+    PAYLOAD_FLAG,
+    VERSION_MASK,
+    row_key,
+)
+from pqdb.store.snapshot import Addresses, Bits, Snapshot
+
+if TYPE_CHECKING:
+    from pqdb.store.points import PointStore
+
+_FEW = 48  # below so many rows plain Python beats numpy's fixed costs
+_META_WORDS = META_BYTES // 8
+
+Rows = npt.NDArray[np.integer[Any]]
+
+
+class PointView:
+    """A context manager made by `PointStore.read`. Arrays it gave stay valid only inside it."""
+
+    __slots__ = ("_env", "_snapshot", "_store", "_txn", "txn_id")
+
+    txn_id: int
+    _txn: lmdb.Transaction[memoryview]
+    _snapshot: Snapshot
+
+    def __init__(self, store: PointStore) -> None:
+        self._store = store
+        self._env = store._env
+
+    def __enter__(self) -> PointView:
+        env, store = self._env, self._store
+        txn = env.enter(self)
+        try:
+            self._txn = txn
+            self.txn_id = txn_id = txn.id()
+            snapshot = store._snapshot
+            if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
+                snapshot = store._refresh(txn, txn_id, snapshot)
+            self._snapshot = snapshot
+        except BaseException as error:
+            env.leave(self, txn)
+            raise_ours(error, env.path)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._env.leave(self, self._txn)
+        if error is not None and isinstance(error, lmdb.Error):
+            raise_ours(error, self._env.path)
+
+    # -- counts and arrays -----------------------------------------------------------------------------
+
+    @property
+    def n_rows(self) -> int:
+        """Rows ever written; rows are 0 … n_rows - 1."""
+        return self._snapshot.state.n_rows
+
+    @property
+    def n_live(self) -> int:
+        """Points there are."""
+        return self._snapshot.state.n_live
+
+    @property
+    def seq(self) -> int:
+        """Sequence of the last commit."""
+        return self._snapshot.state.seq
+
+    @property
+    def forgotten_rows(self) -> int:
+        """Rows below this one have no source any more."""
+        return min(self._snapshot.state.forgotten_runs * self._store.rows_per_run, self.n_rows)
+
+    @property
+    def live(self) -> Bits:
+        """(ceil(n_rows / 8) + 8,) uint8: bit r & 7 of byte r >> 3 says whether row r is alive."""
+        return self._snapshot.live
+
+    @property
+    def runs(self) -> Addresses:
+        """(n_runs,) uint64: row r lies at runs[r // rows_per_run] + (r % rows_per_run) * row_bytes; 0: forgotten."""
+        runs = self._snapshot.runs
+        if runs is None:
+            runs = snapshots.resolve_runs(self._txn, self._env.dbs["runs"], self._snapshot, self._store.rows_per_run)
+        return runs
+
+    @property
+    def meta(self) -> Addresses:
+        """(n_pages,) uint64: the record of row r lies at meta[r // 170] + (r % 170) * 24 (layout.py)."""
+        meta = self._snapshot.meta
+        if meta is None:
+            meta = snapshots.resolve_meta(self._txn, self._env.dbs["meta"], self._snapshot)
+        return meta
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The caller's manifest as of this snapshot."""
+        found = self._snapshot.manifest
+        if found is None:
+            value = self._txn.get(b"manifest", db=self._env.dbs["main"])
+            found = manifest_record.from_bytes(value, "points", str(self._env.path))[0]
+            self._snapshot.manifest = found
+        return found
+
+    # -- points ----------------------------------------------------------------------------------------
+
+    def row_of(self, point_id: int | str) -> int | None:
+        """The row of a point, None where there is none. Raises IdError."""
+        value = self._txn.get(id_key(point_id), db=self._env.dbs["ids"])
+        return None if value is None else int.from_bytes(value, "little")
+
+    def ids_of(self, rows: Rows) -> list[int | str]:
+        """The ids of rows (n,), dead or alive (a dead row's string id may be gone: then it is "")."""
+        if len(rows) > _FEW:
+            return self._ids_of_many(rows)
+        meta, ids = self.meta, []
+        for row in rows.tolist():
+            page, at = divmod(row, META_ROWS)
+            word = (int(meta[page]) >> 3) + at * _META_WORDS
+            kind = WORDS[word + 2] >> KIND_SHIFT & 3
+            ids.append(WORDS[word] if kind == KIND_INT else self._other_id(row, word << 3, kind))
+        return ids
+
+    def _ids_of_many(self, rows: Rows) -> list[int | str]:
+        at = self._records_of(rows)
+        kinds = words_at(at + np.uint64(16)) >> np.uint64(KIND_SHIFT) & np.uint64(3)
+        ids: list[int | str] = words_at(at).tolist()
+        for place in np.flatnonzero(kinds).tolist():
+            ids[place] = self._other_id(int(rows[place]), int(at[place]), int(kinds[place]))
+        return ids
+
+    def _other_id(self, row: int, address: int, kind: int) -> str:
+        if kind == KIND_UUID:
+            return uuid_text(bytes(BYTES[address : address + 16]))
+        value = self._txn.get(row_key(row), db=self._env.dbs["texts"])
+        return "" if value is None else str(value, "utf-8")
+
+    def _records_of(self, rows: Rows) -> Addresses:
+        """(n,) uint64 addresses of row records. Raises InputError where a row is not there."""
+        page, at = np.divmod(np.asarray(rows, np.int64), META_ROWS)
+        if len(rows) and (page.min() < 0 or int(np.max(rows)) >= self.n_rows):
+            raise InputError(f"rows are 0 to {self.n_rows - 1:,}, not {int(np.min(rows)):,} to {int(np.max(rows)):,}")
+        records: Addresses = self.meta[page] + (at * META_BYTES).astype(np.uint64)
+        return records
+
+    def versions_of(self, rows: Rows) -> npt.NDArray[np.uint64]:
+        """(n,) uint64: the sequence of the commit that last wrote each row's point."""
+        words = words_at(self._records_of(rows) + np.uint64(16))
+        return words & np.uint64(VERSION_MASK)
+
+    def payloads_of(self, rows: Rows) -> list[bytes | None]:
+        """The payloads of rows; None where there is none."""
+        if len(rows) <= _FEW:
+            meta, flags = self.meta, []
+            for row in rows.tolist():
+                page, at = divmod(row, META_ROWS)
+                flags.append(WORDS[(int(meta[page]) >> 3) + at * _META_WORDS + 2] & PAYLOAD_FLAG)
+        else:
+            flags = (words_at(self._records_of(rows) + np.uint64(16)) & np.uint64(PAYLOAD_FLAG)).tolist()
+        get, db = self._txn.get, self._env.dbs["payloads"]
+        payloads: list[bytes | None] = []
+        for row, flag in zip(rows.tolist(), flags, strict=True):
+            value = get(row_key(row), db=db) if flag else None
+            payloads.append(None if value is None else bytes(value[:-4]))
+        return payloads
+
+    def source_of(self, rows: Rows) -> npt.NDArray[np.uint8]:
+        """(n, row_bytes) uint8: the source rows, copied. Raises InputError where one is forgotten."""
+        store = self._store
+        out = np.empty((len(rows), store.row_bytes), np.uint8)
+        if not len(rows):
+            return out
+        self._records_of(rows)  # refuses rows that are not there
+        run, at = np.divmod(np.asarray(rows, np.int64), store.rows_per_run)
+        starts = self.runs[run]
+        if not starts.all():
+            gone = int(np.asarray(rows)[np.flatnonzero(starts == 0)[0]])
+            raise InputError(f"row {gone:,} has no source any more: rows below {self.forgotten_rows:,} are forgotten")
+        addresses = (starts + (at * store.row_bytes).astype(np.uint64)).tolist()
+        for number, address in enumerate(addresses):
+            out[number] = np.frombuffer(BYTES[address : address + store.row_bytes], np.uint8)
+        return out
+
+    def live_rows(self, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint32]:
+        """The live rows in [start, stop), ascending, (n,) uint32."""
+        stop = self.n_rows if stop is None else min(stop, self.n_rows)
+        start = max(start, 0)
+        if start >= stop:
+            return np.zeros(0, np.uint32)
+        first = start & ~7
+        bits = np.unpackbits(self.live[first >> 3 : (stop + 7) >> 3], bitorder="little", count=stop - first)
+        rows = np.flatnonzero(bits[start - first :]) + start
+        return rows.astype(np.uint32)
+
+    def scan_ids(self, start_id: int | str | None = None, limit: int = 100) -> list[tuple[int | str, int]]:
+        """Up to `limit` (id, row) in id order (integers, UUIDs, strings), beginning with `start_id` or after."""
+        found: list[tuple[int | str, int]] = []
+        cursor = self._txn.cursor(db=self._env.dbs["ids"])
+        try:
+            there = cursor.first() if start_id is None else cursor.set_range(id_key(start_id))
+            while there and len(found) < limit:
+                key, value = cursor.item()
+                found.append((id_from_key(key), int.from_bytes(value, "little")))
+                there = cursor.next()
+        finally:
+            cursor.close()
+        return found
+
