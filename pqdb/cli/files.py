@@ -1,7 +1,7 @@
 """Points in files that every tool reads, a batch at a time: JSON lines, or .npy with JSON lines beside it.
 
 A line carries a whole point: {"id": 7, "vector": [0.1, 0.2], "payload": {"year": 2024}}. A .npy file carries
-vectors alone, row by row; the lines beside it have ids and payloads in the same order, {"id": 7, "payload": {…}}.
+vectors alone, row by row; lines beside it have ids and payloads in the same order, {"id": 7, "payload": {}}.
 """
 
 import json

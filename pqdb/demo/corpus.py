@@ -2,6 +2,7 @@
 
 import ast
 import io
+import re
 import sysconfig
 import textwrap
 import tokenize
@@ -14,6 +15,7 @@ from typing import TypeAlias
 # Tests talk about tests, and half of them are missing where distributions split them off.
 SKIPPED_FOLDERS = frozenset({"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"})
 SHORTEST = 15  # characters; below that a passage says nothing a search could find
+DECLARATION = re.compile(r"#!|#.*?coding[:=]")  # of the interpreter or the encoding
 LONGEST = 400  # characters; an average of more words than these means nothing in particular
 
 Definition: TypeAlias = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -120,13 +122,13 @@ def _comment_blocks(source: str) -> Iterator[tuple[int, str]]:
     block: list[str] = []
     first, column, last = 0, 0, -1
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type != tokenize.COMMENT:
+        if token.type != tokenize.COMMENT or DECLARATION.match(token.string):
             continue
         line, start = token.start
         if line != last + 1 or start != column:
             yield from ((first, piece) for piece in _pieces("\n".join(block)))
             block, first, column = [], line, start
-        block.append(token.string.lstrip("#!:").strip())
+        block.append(token.string.lstrip("#:").strip())
         last = line
     yield from ((first, piece) for piece in _pieces("\n".join(block)))
 
