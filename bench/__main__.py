@@ -1,4 +1,4 @@
-"""`python -m bench DATA.hdf5 …`: every engine side by side on the same queries, a table, plots, a machine card."""
+"""`python -m bench DATA.hdf5 …`: every engine side by side on the same queries; tables, plots."""
 
 import argparse
 import os
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import machine, plots, report, results
-from bench.conductor import desks
+from bench.conductor import Hall
 from bench.data import load, synthetic
 from bench.engines import DEFAULT, module_of
-from bench.engines.base import Effort, Spec
-from bench.rounds import Plan, run
+from bench.engines.base import Effort, Spec, Sweep
+from bench.rounds import Plan, Run
 
 _HERE = Path(__file__).resolve().parent
 _ROUNDS: dict[Effort, int] = {"quick": 3, "standard": 7, "full": 3}
@@ -71,14 +71,14 @@ def _bench(path: Path, options: argparse.Namespace, effort: Effort, cores: Seque
         k=options.k,
         rounds=options.rounds or _ROUNDS[effort],
         batch=not options.no_batch,
-        build_threads=len(cores),
+        cores=cores,
         sites={name: Path(folder) for name, _, folder in (site.partition("=") for site in options.site)},
     )
     specs: list[Spec] = []
     for engine in options.engines:
-        specs += module_of(engine).specs(engine, data.n, data.dim, data.metric, effort)
-    with desks() as hall:
-        outcome = run(specs, data, plan, hall, cores, print)
+        specs += module_of(engine).specs(Sweep(engine, data.n, data.dim, data.metric, effort))
+    with Hall() as hall:
+        outcome = Run(data, plan, hall, print).measure(specs)
     doc = results.document(outcome, data, plan, card)
     kept = results.write(options.out, doc, outcome)
     _tell(doc, kept.parent, kept.stem)

@@ -105,9 +105,9 @@ def synthetic(
     if path.exists():
         return path
     rng = np.random.default_rng(seed)
-    spectrum = (1.0 + np.arange(dim)) ** -0.5
+    spectrum = np.asarray((1.0 + np.arange(dim)) ** -0.5, dtype=np.float64)
     centres = rng.standard_normal((max(8, int(np.sqrt(n))), dim)) * spectrum
-    weights = rng.dirichlet(np.full(len(centres), 2.0))
+    weights: npt.NDArray[np.float64] = rng.dirichlet(np.full(len(centres), 2.0))
     train = _around(rng, centres, weights, n, 0.5 * spectrum)
     test = _around(rng, centres, weights, queries, 0.8 * spectrum)
     if metric == "cosine":

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 ANN_BENCHMARKS_EPSILON = 1e-3
-"""The slack ann-benchmarks adds to the k-th true distance; the strict recall beside it takes float32 rounding alone."""
+"""The slack ann-benchmarks adds to the k-th true distance; the strict recall takes float32 rounding alone."""
 
 _ROUNDING = 1e-6
 

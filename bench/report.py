@@ -7,6 +7,8 @@ from bench.results import Document, points
 
 OURS = ("pqdb", "pqdb by hand")
 _DASH = "–"
+QUIET = 0.97
+"""The share of wall time on the CPU from which a pass counts as undisturbed."""
 
 
 def markdown(doc: Document) -> str:
@@ -82,32 +84,32 @@ def _default(doc: Document) -> Iterator[str]:
         if row["engine"] == "pqdb" and not row["setting"]:
             yield ""
             yield (
-                f"Default `search(q, k={doc['plan']['k']})`: recall {row['recall']:.4f} (strict "
-                f"{row['recall strict']:.4f}), {row['qps']:,.0f} QPS, p50 {row['p50 us']:.1f} µs, p99 {row['p99 us']:.1f} µs."
+                f"Default `search(q, k={doc['plan']['k']})`: recall {row['recall']:.4f} "
+                f"(strict {row['recall strict']:.4f}), {row['qps']:,.0f} QPS, "
+                f"p50 {row['p50 us']:.1f} µs, p99 {row['p99 us']:.1f} µs."
             )
 
 
 def _bytes(doc: Document) -> Iterator[str]:
     yield "| index | scanned | reranked | shared, of all | float32 would be | build s |"
     yield "|---|---:|---:|---:|---:|---:|"
-    full = 4 * doc["data"]["dim"]
+    n, full = doc["data"]["n"], 4 * doc["data"]["dim"]
     for label, facts in doc["indexes"].items():
         held = facts["bytes"]
-        yield (
-            f"| {label} | {held['scan']:.1f} | {held['rerank']:.1f} | {held['shared'] / doc['data']['n']:.1f} "
-            f"| {full} | {facts['build seconds']:.1f} |"
-        )
+        numbers = f"{held['scan']:.1f} | {held['rerank']:.1f} | {held['shared'] / n:.1f} | {full}"
+        yield f"| {label} | {numbers} | {facts['build seconds']:.1f} |"
 
 
 def _machine(doc: Document) -> Iterator[str]:
     card = doc["machine"]
     shares = [share for row in doc["trials"] for share in row["cpu share"]]
-    quiet = sum(share > 0.97 for share in shares) / max(1, len(shares))
+    quiet = sum(share > QUIET for share in shares) / max(1, len(shares))
     versions: dict[str, str] = dict(card["versions"])
     for facts in doc["indexes"].values():
         versions.update(facts["versions"])
-    yield f"{card['cpu']} ({', '.join(card['flags'])}), {card['cores usable']} cores; {card['date']}; commit {card['commit']}."
+    yield f"{card['cpu']}, {card['cores usable']} cores ({', '.join(card['flags'])});"
+    yield f"{card['date']}; commit {card['commit']}; load at the start {card['load at start'][0]}."
     yield "Versions: " + ", ".join(f"{name} {found}" for name, found in sorted(versions.items())) + "."
-    yield f"{quiet:.0%} of the single-query passes had their core to themselves (CPU time > 97 % of wall time)."
+    yield f"{quiet:.0%} of the single-query passes had their core to themselves (CPU > {QUIET:.0%})."
     for skip in doc["skipped"]:
         yield f"- skipped: {skip['label']}: {skip['reason'].strip().splitlines()[-1]}"

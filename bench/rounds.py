@@ -1,7 +1,6 @@
 """The measurement: build everything, then rounds in which every setting of every engine has its turn."""
 
 import random
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,17 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.conductor import Desk, Hall, Skip, WorkerError
+from bench.conductor import Desk, Hall, Report, Skip, WorkerError
 from bench.data import Dataset, distances_of
 from bench.engines.base import Arguments, Spec
 from bench.frontier import worth_repeating
 from bench.recall import recalls
 
-Say = Callable[[str], None]
 SCOUT_SLACK = 1.25
-"""After the first round a setting stays only if no setting of its family, as good in recall, is 1.25 times as fast."""
+"""After the first round a setting stays if no setting of its family, as good in recall, is so much faster."""
 BATCH_SLACK = 1.10
+"""The same for the settings that batches are measured with."""
 _BATCH_RECALL = 0.85  # batches are measured where people use them
+ASKED_FAMILY = "pqdb"
+"""Settings of this family are promises, not trials: all of them are measured to the end."""
 
 
 @dataclass
@@ -31,9 +32,7 @@ class Trial:
     setting: Arguments
     recall: float = 0.0
     recall_strict: float = 0.0
-    times: list[npt.NDArray[np.float64]] = field(
-        default_factory=list
-    )  # a round each: seconds of each query (q,)
+    times: list[npt.NDArray[np.float64]] = field(default_factory=list)  # (q,) seconds, one a round
     batch_seconds: list[float] = field(default_factory=list)
     cpu_share: list[float] = field(default_factory=list)
     ids: npt.NDArray[np.int64] | None = None  # (q, k) of the first round
@@ -56,12 +55,11 @@ class Trial:
 class Plan:
     """How a run is done."""
 
+    cores: Sequence[int]  # all that batches and builds may use; single queries run on the last
     k: int = 10
     rounds: int = 5
     batch: bool = True
-    build_threads: int = 2
-    core: int | None = None  # of the single-query mode; None takes the last usable one
-    sites: dict[str, Path] = field(default_factory=dict)
+    sites: dict[str, Path] = field(default_factory=dict)  # engine → folder of its packages
     seed: int = 1
 
 
@@ -69,139 +67,119 @@ class Plan:
 class Outcome:
     """Everything a run has to tell."""
 
-    trials: list[Trial]
-    facts: dict[str, dict[str, Any]]  # by spec label
-    skips: list[Skip]
+    trials: list[Trial] = field(default_factory=list)
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)  # by spec label
+    skips: list[Skip] = field(default_factory=list)
 
 
-def run(
-    specs: Sequence[Spec], data: Dataset, plan: Plan, hall: Hall, cores: Sequence[int], say: Say
-) -> Outcome:
-    """Build every spec, then measure single queries on one core and batches on all of `cores`."""
-    found, skips = _build_all(specs, data, plan, hall, cores, say)
-    trials = [Trial(desk.spec, setting) for desk in found for setting in desk.spec.settings]
-    by_spec = {id(desk.spec): desk for desk in found}
-    _single_rounds(trials, by_spec, data, plan, cores, skips, say)
-    trials = [trial for trial in trials if trial.times]
-    if plan.batch:
-        _batch_rounds(trials, by_spec, data, plan, hall, cores, skips, say)
-    return Outcome(trials, {desk.spec.label: desk.facts for desk in found}, skips)
+class Run:
+    """One data set, one plan, one hall of workers."""
 
+    def __init__(self, data: Dataset, plan: Plan, hall: Hall, say: Callable[[str], None]) -> None:
+        self._data, self._plan, self._hall, self._say = data, plan, hall, say
+        self._desks: dict[str, Desk] = {}
+        self._outcome = Outcome()
 
-def _build_all(
-    specs: Sequence[Spec], data: Dataset, plan: Plan, hall: Hall, cores: Sequence[int], say: Say
-) -> tuple[list[Desk], list[Skip]]:
-    found: list[Desk] = []
-    skips: list[Skip] = []
-    for spec in specs:
-        outcome = _build(spec, data, plan, hall, plan.build_threads)
-        if isinstance(outcome, Skip):
-            say(f"  skipped {outcome.label}: {outcome.reason}")
-            skips.append(outcome)
-            continue
-        say(f"  built {spec.family} {spec.label} in {outcome.facts['build seconds']:.1f} s")
-        found.append(outcome)
-    return found, skips
+    def measure(self, specs: Sequence[Spec]) -> Outcome:
+        """Build every spec, then measure single queries on one core and batches on all of the plan's."""
+        for spec in specs:
+            desk = self._build(spec, threads_at_start=1)
+            if desk is not None:
+                self._desks[spec.label] = desk
+                self._outcome.facts[spec.label] = desk.facts
+                self._say(f"  built {spec.family} {spec.label} in {desk.facts['build seconds']:.1f} s")
+        trials = [
+            Trial(desk.spec, setting) for desk in self._desks.values() for setting in desk.spec.settings
+        ]
+        self._single_rounds(trials)
+        self._outcome.trials = [trial for trial in trials if trial.times]
+        if self._plan.batch:
+            self._batch_rounds(self._outcome.trials)
+        return self._outcome
 
+    def _build(self, spec: Spec, threads_at_start: int) -> Desk | None:
+        """A desk whose index is built. What cannot be built is told and noted, and the run goes on."""
+        desk = self._hall.start(spec, threads=threads_at_start, site=self._plan.sites.get(spec.engine))
+        try:
+            facts = desk.ask("build", spec, self._data.path, len(self._data.test), len(self._plan.cores))
+        except WorkerError as error:
+            facts = Skip(spec.label, str(error))
+        if isinstance(facts, Skip):
+            self._hall.dismiss(desk)
+            self._skip(facts)
+            return None
+        desk.facts = facts
+        return desk
 
-def _build(spec: Spec, data: Dataset, plan: Plan, hall: Hall, threads: int) -> Desk | Skip:
-    """A desk whose index is built, or why there is none. Failures are told, and the run goes on."""
-    desk = hall.start(spec, threads=threads if spec.threads_at_start else 1, site=plan.sites.get(spec.engine))
-    try:
-        facts = desk.ask("build", spec, data.path, len(data.test), threads)
-    except WorkerError as error:
-        hall.dismiss(desk)
-        return Skip(spec.label, f"failed: {error}")
-    if isinstance(facts, Skip):
-        hall.dismiss(desk)
-        return facts
-    desk.facts = facts
-    return desk
-
-
-def _single_rounds(
-    trials: Sequence[Trial],
-    desks: dict[int, Desk],
-    data: Dataset,
-    plan: Plan,
-    cores: Sequence[int],
-    skips: list[Skip],
-    say: Say,
-) -> None:
-    core = cores[-1] if plan.core is None else plan.core
-    for desk in desks.values():
-        desk.ask("settle", [core], 1)
-    order, rng = list(trials), random.Random(plan.seed)
-    for number in range(plan.rounds):
-        rng.shuffle(order)
-        for trial in order:
-            report = _ask(desks[id(trial.spec)], "single", trial, plan, skips)
-            if report is None:
-                continue
-            trial.times.append(report["times"])
-            trial.cpu_share.append(report["cpu share"])
+    def _single_rounds(self, trials: Sequence[Trial]) -> None:
+        for desk in self._desks.values():
+            desk.ask("settle", [self._plan.cores[-1]], 1)
+        order, rng = list(trials), random.Random(self._plan.seed)
+        for number in range(self._plan.rounds):
+            rng.shuffle(order)
+            for trial in order:
+                self._single(trial)
             if number == 0:
-                _take_recall(trial, report["ids"], data, plan.k)
-        if number == 0:
-            order = _prune(order, SCOUT_SLACK)
-        say(f"  round {number + 1} of {plan.rounds}: {len(order)} settings")
+                order = pruned(order, SCOUT_SLACK)
+            self._say(f"  round {number + 1} of {self._plan.rounds} done; {len(order)} settings stay")
+
+    def _single(self, trial: Trial) -> None:
+        report = self._ask("single", trial)
+        if report is None:
+            return
+        trial.times.append(report["times"])
+        trial.cpu_share.append(report["cpu share"])
+        if trial.ids is None:
+            data, ids = self._data, report["ids"]
+            found = distances_of(data.train, data.test, ids, data.metric)
+            loose, strict = recalls(ids, found, data.distances, self._plan.k)
+            trial.ids, trial.recall, trial.recall_strict = ids, float(loose.mean()), float(strict.mean())
+
+    def _batch_rounds(self, trials: Sequence[Trial]) -> None:
+        order = [trial for trial in pruned(trials, BATCH_SLACK) if trial.recall >= _BATCH_RECALL]
+        for spec in {trial.spec.label: trial.spec for trial in order}.values():
+            self._settle_for_batches(spec)
+        rng = random.Random(self._plan.seed)
+        for number in range(self._plan.rounds):
+            rng.shuffle(order)
+            for trial in order:
+                report = self._ask("batch", trial)
+                if report is not None:
+                    trial.batch_seconds.append(report["seconds"])
+            self._say(f"  batch round {number + 1} of {self._plan.rounds} done; {len(order)} settings")
+
+    def _settle_for_batches(self, spec: Spec) -> None:
+        cores = list(self._plan.cores)
+        if spec.threads_at_start:
+            rebuilt = self._build(spec, threads_at_start=len(cores))
+            if rebuilt is None:
+                return
+            self._hall.dismiss(self._desks[spec.label])
+            self._desks[spec.label] = rebuilt
+        self._desks[spec.label].ask("settle", cores, len(cores))
+
+    def _ask(self, order: str, trial: Trial) -> Report:
+        """One pass, or None (told once) when the engine failed on this setting."""
+        try:
+            return self._desks[trial.spec.label].ask(order, trial.setting, self._plan.k)
+        except WorkerError as error:
+            self._skip(Skip(trial.spec.label, f"{order} {dict(trial.setting)}: {error}"))
+            return None
+
+    def _skip(self, skip: Skip) -> None:
+        if skip not in self._outcome.skips:
+            self._outcome.skips.append(skip)
+            self._say(f"  SKIPPED {skip.label}: {skip.reason}")
 
 
-def _ask(desk: Desk, order: str, trial: Trial, plan: Plan, skips: list[Skip]) -> Any:
-    """One pass, or None (told once) when the engine failed on this setting."""
-    try:
-        return desk.ask(order, trial.setting, plan.k)
-    except WorkerError as error:
-        skip = Skip(trial.spec.label, f"{order} {dict(trial.setting)} failed: {error}")
-        if skip not in skips:
-            skips.append(skip)
-            print(f"  {skip.label}: {skip.reason}", file=sys.stderr)
-        return None
-
-
-def _take_recall(trial: Trial, ids: npt.NDArray[np.int64], data: Dataset, k: int) -> None:
-    loose, strict = recalls(ids, distances_of(data.train, data.test, ids, data.metric), data.distances, k)
-    trial.ids, trial.recall, trial.recall_strict = ids, float(loose.mean()), float(strict.mean())
-
-
-def _prune(trials: Sequence[Trial], slack: float) -> list[Trial]:
-    """Drop what is far from its family's frontier. A family that is asked for its recall keeps every question."""
+def pruned(trials: Sequence[Trial], slack: float) -> list[Trial]:
+    """Drop what is far from its family's frontier."""
     kept: list[Trial] = []
     for family in dict.fromkeys(trial.spec.family for trial in trials):
         members = [trial for trial in trials if trial.spec.family == family and trial.times]
-        if family == "pqdb":
+        if family == ASKED_FAMILY:
             kept += members
-            continue
-        kept += [members[i] for i in worth_repeating([(trial.recall, trial.qps) for trial in members], slack)]
+        else:
+            reached = [(trial.recall, trial.qps) for trial in members]
+            kept += [members[i] for i in worth_repeating(reached, slack)]
     return kept
-
-
-def _batch_rounds(
-    trials: Sequence[Trial],
-    desks: dict[int, Desk],
-    data: Dataset,
-    plan: Plan,
-    hall: Hall,
-    cores: Sequence[int],
-    skips: list[Skip],
-    say: Say,
-) -> None:
-    useful = [
-        trial for trial in _prune(trials, BATCH_SLACK) if trial.recall >= _BATCH_RECALL and trial.spec.batch
-    ]
-    for spec in {id(trial.spec): trial.spec for trial in useful}.values():
-        if spec.threads_at_start:
-            outcome = _build(spec, data, plan, hall, len(cores))
-            if isinstance(outcome, Skip):
-                skips.append(outcome)
-                continue
-            desks[id(spec)] = outcome
-        desks[id(spec)].ask("settle", list(cores), len(cores))
-    order, rng = list(useful), random.Random(plan.seed)
-    for number in range(plan.rounds):
-        rng.shuffle(order)
-        for trial in order:
-            report = _ask(desks[id(trial.spec)], "batch", trial, plan, skips)
-            if report is not None:
-                trial.batch_seconds.append(report["seconds"])
-        say(f"  batch round {number + 1} of {plan.rounds}: {len(order)} settings")

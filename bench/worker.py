@@ -1,7 +1,7 @@
 """One engine in its own process: builds once, then answers the conductor's orders until told to stop.
 
-Run as `python -m bench.worker SOCKET`. Orders and reports are small tuples over a local socket; the data set is
-read from its file here, so that nothing large travels.
+Run as `python -m bench.worker DESCRIPTOR`, the number of an inherited connection. Orders and reports are
+small tuples; the data set is read from its file here, so that nothing large travels.
 """
 
 import gc
@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from dataclasses import asdict
-from multiprocessing.connection import Client, Connection
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +26,26 @@ _WARM_UP = 20
 
 def main() -> None:
     """Serve orders until "stop"; an exception becomes a report, so that one engine never ends a run."""
-    with Client(sys.argv[1], authkey=os.environb[b"PQDB_BENCH_KEY"]) as connection:
-        worker = Worker()
+    worker = Worker()
+    with Connection(int(sys.argv[1])) as line:
         while True:
-            order, arguments = connection.recv()
+            try:
+                order, arguments = line.recv()
+            except EOFError:  # the conductor is gone
+                order, arguments = "stop", ()
             if order == "stop":
                 worker.close()
                 return
-            _answer(connection, worker, order, arguments)
+            line.send(_report(worker, order, arguments))
 
 
-def _answer(connection: Connection, worker: "Worker", order: str, arguments: tuple[Any, ...]) -> None:
+def _report(worker: "Worker", order: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
     try:
-        connection.send(("done", getattr(worker, order)(*arguments)))
+        return "done", getattr(worker, order)(*arguments)
     except SkippedError as skipped:
-        connection.send(("skipped", str(skipped)))
-    except Exception:
-        connection.send(("failed", traceback.format_exc()))
+        return "skipped", str(skipped)
+    except Exception:  # noqa: BLE001  told to the conductor, which prints it and goes on
+        return "failed", traceback.format_exc()
 
 
 class Worker:
@@ -73,8 +76,8 @@ class Worker:
 
     def settle(self, cores: list[int], threads: int) -> None:
         """Pin every thread of this process to cores, and let queries use so many threads."""
-        for task in os.listdir("/proc/self/task"):
-            os.sched_setaffinity(int(task), cores)
+        for task in Path("/proc/self/task").iterdir():
+            os.sched_setaffinity(int(task.name), cores)
         self._engine.set_threads(threads)
 
     def single(self, setting: Arguments, k: int) -> dict[str, Any]:
@@ -102,7 +105,7 @@ class Worker:
         usage, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter_ns()
         answers = self._engine.batch_query(self._test, k)
         wall = time.perf_counter_ns() - start
-        return {"seconds": wall * 1e-9, "ids": ids_array(answers, k), **_noise(usage, wall)}
+        return {"seconds": wall * 1e-9, "ids": ids_array(list(answers), k), **_noise(usage, wall)}
 
     def close(self) -> None:
         if hasattr(self, "_engine"):
@@ -110,7 +113,7 @@ class Worker:
 
 
 def _noise(before: resource.struct_rusage, wall_ns: int) -> dict[str, float]:
-    """Share of the wall time the process had a core, and how often it lost one: a shared machine shows here."""
+    """Share of the wall time the process had a core, and how often it lost one."""
     after = resource.getrusage(resource.RUSAGE_SELF)
     busy = (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
     return {"cpu share": busy * 1e9 / max(wall_ns, 1), "preempted": after.ru_nivcsw - before.ru_nivcsw}

@@ -1,7 +1,7 @@
 """What an engine is to the benches: ann-benchmarks' shape, and a spec saying how to build and ask it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,12 +18,14 @@ class SkippedError(Exception):
 
 
 @dataclass(frozen=True)
-class Bytes:
-    """Memory by purpose. `scan` is touched for every vector of a visited list, `rerank` for candidates only."""
+class Sweep:
+    """What an engine is asked to propose indexes for."""
 
-    scan: float  # bytes a vector: codes, factors, row numbers, padding
-    rerank: float  # bytes a vector: the finer copy candidates are scored from
-    shared: float  # bytes in all: centroids, codebooks
+    engine: str
+    n: int
+    dim: int
+    metric: Metric
+    effort: Effort
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,16 @@ class Spec:
     label: str
     build: Arguments
     settings: Sequence[Arguments]
-    batch: bool = True
     threads_at_start: bool = False  # its thread pool cannot be resized: batches get a process of their own
-    environment: Arguments = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """Memory by purpose: `scan` is read for every vector of a visited list, `rerank` for candidates only."""
+
+    scan: float  # bytes a vector: codes, factors, row numbers, padding
+    rerank: float  # bytes a vector: the finer copy candidates are scored from
+    shared: float  # bytes in all: centroids, codebooks
 
 
 class Engine(Protocol):
@@ -47,15 +56,15 @@ class Engine(Protocol):
         """Build over train (n, d) float32; row numbers are the ids."""
 
     def set_threads(self, threads: int) -> None:
-        """Threads for the queries that follow."""
+        """Threads for building, when called before `fit`, and for the queries that follow."""
 
     def set_query_arguments(self, **arguments: Any) -> None:
         """The setting for the queries that follow; not timed."""
 
-    def query(self, vector: Floats, k: int) -> Any:
+    def query(self, vector: Floats, k: int) -> object:
         """Answer one query (d,): a sequence of ids, as the engine's own interface gives it."""
 
-    def batch_query(self, vectors: Floats, k: int) -> Any:
+    def batch_query(self, vectors: Floats, k: int) -> npt.NDArray[Any]:
         """Answer queries (q, d) in one call: (q, k) ids."""
 
     def get_memory_usage(self) -> Bytes:
@@ -68,16 +77,8 @@ class Engine(Protocol):
         """Let go of files."""
 
 
-class Batched:
-    """For engines whose single query is a batch of one."""
-
-    @staticmethod
-    def row(vector: Floats) -> Floats:
-        return vector[np.newaxis, :]
-
-
 def geometric(start: int, stop: int, per_octave: int = 1) -> list[int]:
-    """Whole numbers from start to stop, per_octave a doubling, both ends in."""
+    """Whole numbers from start to stop, `per_octave` to a doubling, both ends in."""
     count = max(1, round(np.log2(stop / start) * per_octave)) + 1
     return sorted({round(x) for x in np.geomspace(start, stop, count).tolist()})
 

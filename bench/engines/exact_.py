@@ -3,16 +3,19 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.data import Floats, Metric
-from bench.engines.base import Bytes, Effort, Spec
+from bench.engines.base import Bytes, Spec, Sweep
 
 
-def specs(engine: str, n: int, dim: int, metric: Metric, effort: Effort) -> list[Spec]:
-    return [Spec(engine, "exact", "numpy, every row", {}, [{}])]
+def specs(sweep: Sweep) -> list[Spec]:
+    """One index, one setting."""
+    return [Spec(sweep.engine, "exact", "numpy, every row", {}, [{}])]
 
 
-def build(spec: Spec) -> "Exact":
+def build(_spec: Spec) -> "Exact":
+    """Nothing to choose."""
     return Exact()
 
 
@@ -30,10 +33,10 @@ class Exact:
     def set_query_arguments(self, **arguments: Any) -> None:
         """There is nothing to set."""
 
-    def query(self, vector: Floats, k: int) -> Any:
+    def query(self, vector: Floats, k: int) -> object:
         return self.batch_query(vector[np.newaxis, :], k)[0]
 
-    def batch_query(self, vectors: Floats, k: int) -> Any:
+    def batch_query(self, vectors: Floats, k: int) -> npt.NDArray[Any]:
         scores = vectors @ self._train.T - self._offset
         k = min(k, scores.shape[1])
         top = np.argpartition(-scores, k - 1, axis=1)[:, :k]

@@ -3,40 +3,39 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.data import Floats, Metric
-from bench.engines.base import Bytes, Effort, SkippedError, Spec, geometric
+from bench.engines.base import Bytes, SkippedError, Spec, Sweep, geometric
 
-_TRAINING_POINTS_A_LIST = 256  # faiss itself samples down to this many
+_MOST_ROWS_A_LIST = 520  # at fewer lists the scan is never fastest
+_FEWEST_ROWS_A_LIST = 20  # below, k-means has too little to learn from
+_REFINED = {"quick": (5, 20), "standard": (2, 5, 10, 20), "full": (1, 2, 4, 8, 16, 32)}
 
 
-def specs(engine: str, n: int, dim: int, metric: Metric, effort: Effort) -> list[Spec]:
+def specs(sweep: Sweep) -> list[Spec]:
     """Factory strings and their (nprobe, k_factor) grids."""
-    return [_spec(factory, nlist, n, effort) for factory, nlist in _factories(n, dim, metric, effort)]
-
-
-def _factories(n: int, dim: int, metric: Metric, effort: Effort) -> list[tuple[str, int]]:
-    lists = [
-        nlist for nlist in (256, 512, 1024, 2048, 4096) if n / 400 <= nlist * 1.3 and nlist * 20 <= n
-    ] or [16]
-    found = [
-        (f"IVF{nlist},PQ{dim // dsub}x4{kind},Refine(SQ8)", nlist)
-        for nlist in lists
+    lists = [n for n in (16, 64, *(2**e for e in range(8, 15))) if _sensible(sweep.n, n)]
+    return [
+        _spec(sweep, f"IVF{n},PQ{sweep.dim // dsub}x4{kind}", n)
+        for n in lists
         for dsub in (4, 8)
         for kind in ("fs", "fsr")
     ]
-    return found
 
 
-def _spec(factory: str, nlist: int, n: int, effort: Effort) -> Spec:
-    per_octave = 2 if effort == "full" else 1
-    nprobes = geometric(2, max(4, nlist // 3), per_octave)
-    factors = (1, 2, 4, 8, 16, 32) if effort == "full" else (2, 5, 10, 20)
-    settings = [{"nprobe": p, "k_factor": f} for p in nprobes for f in factors]
-    return Spec("faiss", "FAISS", factory.replace(",Refine(SQ8)", "+SQ8"), {"factory": factory}, settings)
+def _sensible(rows: int, lists: int) -> bool:
+    return _FEWEST_ROWS_A_LIST * lists <= rows <= _MOST_ROWS_A_LIST * lists
+
+
+def _spec(sweep: Sweep, codes: str, lists: int) -> Spec:
+    nprobes = geometric(2, max(4, lists // 3), 2 if sweep.effort == "full" else 1)
+    settings = [{"nprobe": p, "k_factor": f} for p in nprobes for f in _REFINED[sweep.effort]]
+    return Spec(sweep.engine, "FAISS", f"{codes}+SQ8", {"factory": f"{codes},Refine(SQ8)"}, settings)
 
 
 def build(spec: Spec) -> "Faiss":
+    """The engine, or why it is not here."""
     try:
         import faiss  # noqa: F401
     except ImportError as error:
@@ -56,51 +55,36 @@ class Faiss:
     def fit(self, train: Floats, metric: Metric) -> None:
         kind = self._faiss.METRIC_INNER_PRODUCT if metric == "cosine" else self._faiss.METRIC_L2
         self._index = self._faiss.index_factory(train.shape[1], self._factory, kind)
+        self._lists = self._faiss.downcast_index(self._index.base_index)
         self._index.train(train)
         self._index.add(train)
-        self._space = self._faiss.ParameterSpace()
 
     def set_threads(self, threads: int) -> None:
         self._faiss.omp_set_num_threads(threads)
 
     def set_query_arguments(self, **arguments: Any) -> None:
-        self._base().nprobe = arguments["nprobe"]
+        self._lists.nprobe = arguments["nprobe"]
         self._index.k_factor = arguments["k_factor"]
 
-    def query(self, vector: Floats, k: int) -> Any:
+    def query(self, vector: Floats, k: int) -> object:
         return self._index.search(vector[np.newaxis, :], k)[1][0]
 
-    def batch_query(self, vectors: Floats, k: int) -> Any:
+    def batch_query(self, vectors: Floats, k: int) -> npt.NDArray[Any]:
         return self._index.search(vectors, k)[1]
 
     def get_memory_usage(self) -> Bytes:
-        base, n = self._base(), self._index.ntotal
-        lists = base.invlists
-        codes = sum(lists.list_size(i) * 8 for i in range(lists.nlist))  # ids, 8 bytes each
-        codes += self._padded_code_bytes(base, lists)
-        refine = self._faiss.downcast_index(self._index.refine_index)
-        return Bytes(
-            codes / n, float(refine.sa_code_size()), self._whole() - codes - n * refine.sa_code_size()
-        )
-
-    @staticmethod
-    def _padded_code_bytes(base: Any, lists: Any) -> int:
-        """Fast-scan lists are padded to whole groups of bbs vectors."""
-        group = getattr(base, "bbs", 1)
-        size = getattr(base, "code_size", lists.code_size)
-        return sum(-(-lists.list_size(i) // group) * group * size for i in range(lists.nlist))
-
-    def _whole(self) -> int:
-        return int(self._faiss.serialize_index(self._index).size)
-
-    def _base(self) -> Any:
-        return self._faiss.downcast_index(self._index.base_index)
+        lists, n = self._lists.invlists, self._index.ntotal
+        sizes = [lists.list_size(i) for i in range(lists.nlist)]
+        group = self._lists.bbs  # fast-scan lists are padded to whole groups of so many vectors
+        padded = sum(-(-size // group) * group for size in sizes)
+        scanned = padded * self._lists.code_size + 8 * n  # and an id of 8 bytes each
+        refined = n * self._faiss.downcast_index(self._index.refine_index).sa_code_size()
+        whole = int(self._faiss.serialize_index(self._index).size)
+        return Bytes(scanned / n, refined / n, max(0.0, float(whole - scanned - refined)))
 
     def versions(self) -> dict[str, str]:
-        return {
-            "faiss-cpu": self._faiss.__version__,
-            "faiss options": self._faiss.get_compile_options().strip(),
-        }
+        options = self._faiss.get_compile_options().strip()
+        return {"faiss-cpu": f"{self._faiss.__version__} ({options})"}
 
     def close(self) -> None:
         """Nothing is open."""

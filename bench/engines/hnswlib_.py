@@ -3,24 +3,32 @@
 from importlib.metadata import version
 from typing import Any
 
+import numpy.typing as npt
+
 from bench.data import Floats, Metric
-from bench.engines.base import Bytes, Effort, SkippedError, Spec
+from bench.engines.base import Bytes, SkippedError, Spec, Sweep
 
 
-def specs(engine: str, n: int, dim: int, metric: Metric, effort: Effort) -> list[Spec]:
+def specs(sweep: Sweep) -> list[Spec]:
+    """M=16 is the field's usual graph; ef sweeps the whole range of recalls."""
     efs: tuple[int, ...] = (10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 448, 640)
-    if effort == "quick":
+    if sweep.effort == "quick":
         efs = efs[::2]
-    degrees = (12, 16, 24) if effort == "full" else (16,)
+    degrees = (12, 16, 24) if sweep.effort == "full" else (16,)
     return [
         Spec(
-            engine, "hnswlib", f"M={m} efc=200", {"m": m, "ef_construction": 200}, [{"ef": ef} for ef in efs]
+            sweep.engine,
+            "hnswlib",
+            f"M={m} efc=200",
+            {"m": m, "ef_construction": 200},
+            [{"ef": ef} for ef in efs],
         )
         for m in degrees
     ]
 
 
 def build(spec: Spec) -> "Hnswlib":
+    """The engine, or why it is not here."""
     try:
         import hnswlib  # noqa: F401
     except ImportError as error:
@@ -53,10 +61,10 @@ class Hnswlib:
     def set_query_arguments(self, **arguments: Any) -> None:
         self._index.set_ef(arguments["ef"])
 
-    def query(self, vector: Floats, k: int) -> Any:
+    def query(self, vector: Floats, k: int) -> object:
         return self._index.knn_query(vector, k, num_threads=1)[0][0]
 
-    def batch_query(self, vectors: Floats, k: int) -> Any:
+    def batch_query(self, vectors: Floats, k: int) -> npt.NDArray[Any]:
         return self._index.knn_query(vectors, k, num_threads=self._threads)[0]
 
     def get_memory_usage(self) -> Bytes:

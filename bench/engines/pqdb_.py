@@ -1,28 +1,32 @@
-"""pqdb through its front door: by the recall asked for, which is the product, and by hand, which shows its reach."""
+"""pqdb through its front door: by the recall asked for, which is the product, and by hand for comparison."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy.typing as npt
+
 from bench.data import Floats, Metric
-from bench.engines.base import Bytes, Effort, SkippedError, Spec, geometric
+from bench.engines.base import Bytes, SkippedError, Spec, Sweep, geometric
 
 _ASKED = (0.80, 0.85, 0.90, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)
 _RERANK = {"quick": (50,), "standard": (30, 60, 120), "full": (20, 30, 50, 80, 120, 200, 400)}
 _UPSERT_ROWS = 20_000
 
 
-def specs(engine: str, n: int, dim: int, metric: Metric, effort: Effort) -> list[Spec]:
+def specs(sweep: Sweep) -> list[Spec]:
     """The default collection; `{}` is the bare `search(q, k)`."""
-    lists = max(8, round(4 * n**0.5))
-    probes = geometric(1, max(2, lists // 2), 2 if effort == "full" else 1)
+    lists = max(8, round(4 * sweep.n**0.5))
+    probes = geometric(1, max(2, lists // 2), 2 if sweep.effort == "full" else 1)
     asked: list[dict[str, Any]] = [{}, *({"recall": recall} for recall in _ASKED)]
-    by_hand = [{"nprobe": p, "rerank": r} for p in probes for r in _RERANK[effort]]
+    by_hand = [{"nprobe": p, "rerank": r} for p in probes for r in _RERANK[sweep.effort]]
     return [
-        Spec(engine, "pqdb", "search(q, k, recall=…)", {}, asked),
-        Spec(engine, "pqdb by hand", "search(q, k, nprobe=…, rerank=…)", {}, by_hand),
+        Spec(sweep.engine, "pqdb", "search(q, k, recall=…)", {}, asked),
+        Spec(sweep.engine, "pqdb by hand", "search(q, k, nprobe=…, rerank=…)", {}, by_hand),
     ]
 
 
 def build(spec: Spec) -> "Pqdb":
+    """The engine, or why it is not here."""
     try:
         import pqdb  # noqa: F401
     except ImportError as error:
@@ -52,10 +56,10 @@ class Pqdb:
     def set_query_arguments(self, **arguments: Any) -> None:
         self._arguments = arguments
 
-    def query(self, vector: Floats, k: int) -> Any:
+    def query(self, vector: Floats, k: int) -> object:
         return self._collection.search(vector, k, **self._arguments).ids
 
-    def batch_query(self, vectors: Floats, k: int) -> Any:
+    def batch_query(self, vectors: Floats, k: int) -> npt.NDArray[Any]:
         return self._collection.search(vectors, k, **self._arguments).ids
 
     def get_memory_usage(self) -> Bytes:
@@ -71,7 +75,7 @@ class Pqdb:
             self._database.close()
 
 
-def bytes_of(info: Any) -> Bytes:
+def bytes_of(info: Mapping[str, Any]) -> Bytes:
     """The three kinds of bytes out of Collection.info()."""
     n = max(1, info["points"])
     return Bytes(info["bytes"]["codes"] / n, info["bytes"]["rerank"] / n, float(info["bytes"]["shared"]))

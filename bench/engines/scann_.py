@@ -1,7 +1,7 @@
-"""ScaNN, as Google's package `scann` and as `scann-core`, which adds run-time dispatch, AVQ and l2 by dot product.
+"""ScaNN, as Google's package `scann` and as `scann-core`, which knows the CPU and l2 as dot product.
 
-Both packages install the same folder, so one environment holds one of them; `--site scann=FOLDER` gives the other
-its own.
+Both packages install the same folder, so one environment holds one of them; `--site scann=FOLDER` gives the
+other its own.
 """
 
 import tempfile
@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.data import Floats, Metric
-from bench.engines.base import Arguments, Bytes, Effort, SkippedError, Spec, geometric
+from bench.engines.base import Arguments, Bytes, SkippedError, Spec, Sweep, geometric
 
 _TRAINING_SAMPLE = 250_000
 _REORDER = {"quick": (30, 100), "standard": (20, 40, 80, 160), "full": (10, 20, 30, 50, 80, 120, 200, 400)}
 
 
-def specs(engine: str, n: int, dim: int, metric: Metric, effort: Effort) -> list[Spec]:
-    leaves = [round(n**0.5 * factor) for factor in (0.5, 1, 2, 4)]
-    builds = [_build(count, **shape) for count in leaves for shape in _shapes(engine, metric)]
-    return [_spec(engine, build, effort) for build in builds]
+def specs(sweep: Sweep) -> list[Spec]:
+    """Around √n leaves, crossed with the ways of quantizing and spilling each package has."""
+    leaves = [round(sweep.n**0.5 * factor) for factor in (0.5, 1, 2, 4)]
+    builds = [_build(count, **shape) for count in leaves for shape in _shapes(sweep.engine, sweep.metric)]
+    return [_spec(sweep, build) for build in builds]
 
 
 def _build(leaves: int, **shape: Any) -> Arguments:
@@ -54,17 +56,18 @@ def _shapes(engine: str, metric: Metric) -> list[dict[str, Any]]:
     ]
 
 
-def _spec(engine: str, build: Arguments, effort: Effort) -> Spec:
+def _spec(sweep: Sweep, build: Arguments) -> Spec:
     leaves = build["leaves"]
-    searched = geometric(max(1, leaves // 256), leaves // 3, 2 if effort == "full" else 1)
-    settings = [{"leaves_to_search": s, "reorder": r} for s in searched for r in _REORDER[effort]]
+    searched = geometric(max(1, leaves // 256), leaves // 3, 2 if sweep.effort == "full" else 1)
+    settings = [{"leaves_to_search": s, "reorder": r} for s in searched for r in _REORDER[sweep.effort]]
     words = [f"{leaves} leaves", f"{build['block']} dims/block"]
     words += [f"{name}={build[name]}" for name in ("threshold", "avq", "soar") if build[name] is not None]
     words += ["l2 as dot"] if build["l2_as_dot"] else []
-    return Spec(engine, "ScaNN", f"{engine}: " + ", ".join(words), build, settings)
+    return Spec(sweep.engine, "ScaNN", f"{sweep.engine}: " + ", ".join(words), build, settings)
 
 
 def build(spec: Spec) -> "Scann":
+    """The engine, or why it is not here."""
     if find_spec("scann") is None:
         raise SkippedError(f"{spec.engine} is not installed")
     found = "scann-core" if find_spec("scann.version") is not None else "scann"
@@ -112,10 +115,10 @@ class Scann:
     def set_query_arguments(self, **arguments: Any) -> None:
         self._leaves, self._reorder = arguments["leaves_to_search"], arguments["reorder"]
 
-    def query(self, vector: Floats, k: int) -> Any:
+    def query(self, vector: Floats, k: int) -> object:
         return self._searcher.search(vector, k, max(k, self._reorder), self._leaves)[0]
 
-    def batch_query(self, vectors: Floats, k: int) -> Any:
+    def batch_query(self, vectors: Floats, k: int) -> npt.NDArray[Any]:
         search = (
             self._searcher.search_batched_parallel if self._threads > 1 else self._searcher.search_batched
         )

@@ -4,22 +4,25 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.data import Floats, Metric
-from bench.engines.base import Bytes, Effort, SkippedError, Spec
+from bench.engines.base import Bytes, SkippedError, Spec, Sweep
 
 _CALIBRATION_ROWS = 20_000
 
 
-def specs(engine: str, n: int, dim: int, metric: Metric, effort: Effort) -> list[Spec]:
-    widths = (2, 4) if effort == "full" else (4,)
+def specs(sweep: Sweep) -> list[Spec]:
+    """Its two code widths; the 2-bit one is far below any useful recall on its own."""
+    widths = (2, 4) if sweep.effort == "full" else (4,)
     return [
-        Spec(engine, "turbovec", f"{bits} bit", {"bits": bits}, [{}], threads_at_start=True)
+        Spec(sweep.engine, "turbovec", f"{bits} bit", {"bits": bits}, [{}], threads_at_start=True)
         for bits in widths
     ]
 
 
 def build(spec: Spec) -> "Turbovec":
+    """The engine, or why it is not here."""
     try:
         import turbovec  # noqa: F401
     except ImportError as error:
@@ -51,10 +54,10 @@ class Turbovec:
     def set_query_arguments(self, **arguments: Any) -> None:
         """There is nothing to set."""
 
-    def query(self, vector: Floats, k: int) -> Any:
+    def query(self, vector: Floats, k: int) -> object:
         return self._index.search(vector[np.newaxis, :], k)[1][0]
 
-    def batch_query(self, vectors: Floats, k: int) -> Any:
+    def batch_query(self, vectors: Floats, k: int) -> npt.NDArray[Any]:
         return self._index.search(vectors, k)[1]
 
     def get_memory_usage(self) -> Bytes:
