@@ -1,0 +1,117 @@
+"""The application: the database opened and closed around it, the routes, and an envelope for every failure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.to_thread
+import pqdb
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from . import openapi
+from .envelope import failure
+from .errors import Refusal, format_error, refusal_of, validation_error
+from .routes import absent, collections, points, query, service
+from .settings import Settings
+
+_ABOUT = (
+    "A strict, declared subset of Qdrant's REST interface in front of pqdb. What is not there yet is refused with "
+    "a sentence, never ignored."
+)
+
+
+def create_app(
+    path_or_database: str | os.PathLike[str] | pqdb.Database | None = None, settings: Settings | None = None
+) -> FastAPI:
+    """The service as an ASGI application.
+
+    A path is opened when the application starts and closed when it ends; a Database stays its owner's.
+    Without either, the path of the settings is opened.
+    """
+    settings = settings or Settings()
+    source = settings.path if path_or_database is None else path_or_database
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.limiter = anyio.CapacityLimiter(settings.threads)
+        if isinstance(source, pqdb.Database):
+            app.state.database = source
+            yield
+            return
+        database = await anyio.to_thread.run_sync(lambda: pqdb.open(source, read_only=settings.read_only))
+        app.state.database = database
+        try:
+            yield
+        finally:
+            app.state.database = None
+            await anyio.to_thread.run_sync(database.close)
+
+    app = FastAPI(
+        title="pqdb", version=pqdb.__version__, description=_ABOUT, lifespan=lifespan, redirect_slashes=False
+    )
+    app.state.settings = settings
+    for room in (service, collections, points, query, absent):
+        app.include_router(room.router)
+    app.add_middleware(TrailingSlash)
+    openapi.install(app)
+    _install_errors(app)
+    return app
+
+
+class TrailingSlash:
+    """Trims a path's trailing slashes, as Qdrant does, instead of sending clients round by a redirect."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] == "http" and len(path) > 1 and path.endswith("/"):
+            scope = {**scope, "path": path.rstrip("/") or "/"}
+        await self.app(scope, receive, send)
+
+
+def _install_errors(app: FastAPI) -> None:
+    """Put every failure that a handler does not answer itself into the envelope."""
+
+    @app.exception_handler(Refusal)
+    async def refused(_: Request, error: Refusal) -> Response:
+        return failure(error.status, error.text)
+
+    @app.exception_handler(pqdb.PqdbError)
+    async def failed(_: Request, error: pqdb.PqdbError) -> Response:
+        refusal = refusal_of(error)
+        return failure(refusal.status, refusal.text)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        refusal = _parameter_refusal(error)
+        return failure(refusal.status, refusal.text)
+
+    @app.exception_handler(HTTPException)
+    async def unrouted(request: Request, error: HTTPException) -> Response:
+        text = f"{request.method} {request.url.path}: {error.detail}"
+        answer = failure(error.status_code, text if error.status_code != 404 else f"Not found: {text}")
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(Exception)
+    async def unforeseen(_: Request, __: Exception) -> Response:
+        return failure(500, "Service internal error: an unforeseen failure; the service's log has the details")
+
+
+def _parameter_refusal(error: RequestValidationError) -> Refusal:
+    """A query parameter out of range (422) or not readable (400), in Qdrant's words."""
+    first = error.errors()[0]
+    place = "path parameters" if first["loc"][0] == "path" else "query parameters"
+    field, value = str(first["loc"][1]), first["input"]
+    if first["type"] == "greater_than_equal":
+        return validation_error(field, f"value {value} invalid, must be {first['ctx']['ge']} or larger", place)
+    return format_error(f"{field}: {first['msg']}, not {str(value)[:64]!r}", place)

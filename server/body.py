@@ -1,0 +1,55 @@
+"""A request's body: read under a limit, and parsed once by orjson."""
+
+from __future__ import annotations
+
+import orjson
+from starlette.requests import Request
+
+from .errors import Refusal, format_error
+from .fields import Fields
+
+# A refused body is still read (and thrown away) up to this many times the limit: a client that is
+# cut off while it sends sees a broken connection instead of the sentence that explains it.
+_DRAIN = 4
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body.
+
+    Raises Refusal 400 when it is not announced as JSON or is longer than the limit; what lies past
+    the limit is never held in memory.
+    """
+    _check_content_type(request.headers.get("content-type", ""))
+    limit: int = request.app.state.settings.body_limit
+    announced = int(request.headers.get("content-length", 0))
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if max(size, announced) <= limit:
+            chunks.append(chunk)
+        elif size > _DRAIN * limit:
+            break
+        else:
+            chunks.clear()
+    if max(size, announced) > limit:
+        raise Refusal(
+            400, f"Payload error: JSON payload ({max(size, announced)} bytes) is larger than allowed (limit: {limit} bytes)."
+        )
+    return b"".join(chunks)
+
+
+def parse_body(body: bytes) -> Fields:
+    """The JSON object a body holds. Raises Refusal 400 for anything else, NaN and infinity included."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise format_error(str(error)) from None
+    return Fields.of(value, "")
+
+
+def _check_content_type(announced: str) -> None:
+    """Take JSON only: other types can be sent by any web page without the browser asking us first."""
+    kind = announced.partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise Refusal(400, f"Content type error: expected application/json, not {kind or 'none'}")

@@ -1,0 +1,153 @@
+"""The body of a collection's creation: what the engine is told, and what is kept to be given back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pqdb
+
+from .errors import format_error, not_offered, not_yet, refuse_unknown_vector
+from .fields import Fields
+from .points import check_depth
+from .quantization import parse_quantization
+from .tuning import HNSW, PARAMS, PLACEMENT, WAL, checked, checked_optimizers, checked_struct
+from .vectors import UNNAMED
+
+# The key of a collection's metadata under which the service keeps what was sent, for GET to echo.
+WIRE_KEY = "pqdb_server"
+OURS = "pqdb"  # the key of a client's metadata that holds options of ours
+METRICS = {"Cosine": "cosine", "Dot": "dot", "Euclid": "l2"}
+MAX_DIM = 65536
+
+_DISTANCES = ("Cosine", "Euclid", "Dot", "Manhattan")
+_KEYS = (
+    "vectors", "sparse_vectors", "hnsw_config", "optimizers_config", "wal_config", "quantization_config",
+    "metadata", "strict_mode_config", "sharding_method", "init_from", "payload", "id_tracker", *PARAMS,
+)  # fmt: skip
+_VECTOR_KEYS = (
+    "size", "distance", "hnsw_config", "quantization_config", "on_disk", "memory", "datatype", "multivector_config",
+)  # fmt: skip
+_RERANKS = ("int8", "source", "none")
+_SOURCES = ("float32", "float16", "int8", "none")
+
+
+@dataclass(frozen=True)
+class Creation:
+    """A checked creation: arguments of `Database.create_collection`, and the echo in its metadata."""
+
+    dim: int
+    metric: str
+    options: dict[str, Any]
+    metadata: dict[str, Any]
+
+    @classmethod
+    def parse(cls, body: Fields) -> Creation:
+        """Raises Refusal 400 or 422."""
+        body.only(_KEYS)
+        _refuse_absent_features(body)
+        vector = _only_vector(body)
+        dim = vector.unsigned("size", 0, least=1, most=MAX_DIM) if vector.required("size") is not None else 0
+        of_vector, sent_vector = _vector_params(vector, dim)
+        of_all, sent_all = parse_quantization(body, dim)
+        user, options = _metadata(body)
+        if (quantization := of_vector or of_all) is not None:
+            options.setdefault("quantization", quantization)
+        named = UNNAMED in body.required("vectors")
+        echo = {
+            "vectors": {UNNAMED: sent_vector} if named else sent_vector,
+            "sparse_vectors": body.get("sparse_vectors"),
+            "params": checked(body, PARAMS) | _placements(body),
+            "hnsw_config": checked_struct(body, "hnsw_config", HNSW),
+            "optimizer_config": checked_optimizers(body),
+            "wal_config": checked_struct(body, "wal_config", WAL),
+            "quantization_config": sent_all,
+            "has_metadata": user is not None,
+        }
+        kept = {key: value for key, value in echo.items() if value is not None}
+        return cls(dim, METRICS[vector.value["distance"]], options, {**(user or {}), WIRE_KEY: kept})
+
+
+def _only_vector(body: Fields) -> Fields:
+    """The parameters of the one vector, given plain or under the name ""."""
+    vectors = Fields.of(body.required("vectors"), "vectors")
+    if "size" in vectors.value or "distance" in vectors.value:
+        return vectors
+    for name in vectors.value:
+        if name != UNNAMED:
+            refuse_unknown_vector(name)
+    if not vectors.value:
+        raise not_yet("collections without vectors")
+    return Fields.of(vectors.value[UNNAMED], 'vectors[""]')
+
+
+def _vector_params(vector: Fields, dim: int) -> tuple[pqdb.PQ | None, dict[str, Any]]:
+    """A vector's own quantization, and its parameters as they were sent."""
+    vector.only(_VECTOR_KEYS)
+    vector.required("distance")
+    distance = vector.variant("distance", _DISTANCES)
+    if distance not in METRICS:
+        raise not_yet(f"the distance {distance}")
+    if vector.variant("datatype", ("float32", "float16", "uint8", "turbo4", "turbo8", "turbo16")) not in (
+        None,
+        "float32",
+    ):
+        raise not_yet(f"the datatype {vector.get('datatype')}")
+    if vector.get("multivector_config") is not None:
+        raise not_offered("multivectors (`multivector_config`)")
+    quantization, sent = parse_quantization(vector, dim)
+    params = {
+        "size": dim,
+        "distance": distance,
+        "hnsw_config": checked_struct(vector, "hnsw_config", HNSW),
+        "quantization_config": sent,
+        "datatype": vector.get("datatype"),
+        **checked(vector, {"on_disk": bool} | PLACEMENT),
+    }
+    return quantization, {key: value for key, value in params.items() if value is not None}
+
+
+def _refuse_absent_features(body: Fields) -> None:
+    """Refuse what would change answers or promises and is not there."""
+    if body.get("sparse_vectors"):
+        names = ", ".join(f"`{name}`" for name in Fields.of(body.get("sparse_vectors"), "sparse_vectors").value)
+        raise not_yet(f"sparse vectors ({names})")
+    body.refuse(init_from="copying another collection")
+    if body.variant("sharding_method", ("auto", "custom")) == "custom":
+        raise not_offered("custom sharding")
+    strict = body.fields("strict_mode_config")
+    if strict is not None and any(value not in (None, False) for value in strict.value.values()):
+        raise not_yet("strict mode (`strict_mode_config`)")
+
+
+def _placements(body: Fields) -> dict[str, Any]:
+    given = {key: checked_struct(body, key, PLACEMENT) for key in ("payload", "id_tracker")}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _metadata(body: Fields) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """The client's own metadata, and the options of ours it may carry under "pqdb"."""
+    fields = body.fields("metadata")
+    if fields is None:
+        return None, {}
+    check_depth([fields.value])
+    if WIRE_KEY in fields.value:
+        raise format_error(f"metadata: the key `{WIRE_KEY}` is kept for the service itself")
+    ours = fields.fields(OURS)
+    return fields.value, {} if ours is None else _options(ours)
+
+
+def _options(ours: Fields) -> dict[str, Any]:
+    """`{"pqdb": {"quantization": {"pq": {"m", "nbits"}} | "flat", "rerank", "source"}}` → engine arguments."""
+    ours.only(("quantization", "rerank", "source"))
+    options: dict[str, Any] = {}
+    for key, words in (("rerank", _RERANKS), ("source", _SOURCES)):
+        if (word := ours.variant(key, words)) is not None:
+            options[key] = None if word == "none" else word
+    if ours.get("quantization") == "flat":
+        options["quantization"] = pqdb.Flat()
+    elif (given := ours.fields("quantization")) is not None:
+        pq = Fields.of(given.only(("pq",)).required("pq"), given.path("pq")).only(("m", "nbits"))
+        pq.required("m")
+        options["quantization"] = pqdb.PQ(m=pq.unsigned("m", 0, least=1), nbits=pq.unsigned("nbits", 8))
+    return options

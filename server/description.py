@@ -1,0 +1,63 @@
+"""A collection as Qdrant describes one: what was sent at its creation, its state, and the truth beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pqdb
+
+from .creation import METRICS, WIRE_KEY
+
+Description = dict[str, Any]
+
+_DISTANCES = {metric: distance for distance, metric in METRICS.items()}
+
+# What Qdrant fills in where nothing was sent; its clients insist on these keys.
+_HNSW = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10_000}
+_OPTIMIZERS = {
+    "deleted_threshold": 0.2,
+    "vacuum_min_vector_number": 1_000,
+    "default_segment_number": 0,
+    "flush_interval_sec": 5,
+}
+_WAL = {"wal_capacity_mb": 32, "wal_segments_ahead": 0}
+_PARAMS = {"shard_number": 1, "replication_factor": 1, "write_consistency_factor": 1, "on_disk_payload": True}
+
+
+def describe(collection: pqdb.Collection) -> Description:
+    """The body of GET /collections/{name}."""
+    info = collection.info()
+    return {
+        "status": "green" if info["status"] == "ready" else "yellow",
+        "optimizer_status": "ok",
+        "segments_count": 1,
+        "points_count": info["points"],
+        "indexed_vectors_count": info["indexed"],
+        "config": _config(collection),
+        "payload_schema": {},
+    }
+
+
+def _config(collection: pqdb.Collection) -> Description:
+    metadata = dict(collection.metadata or {})
+    echo = metadata.pop(WIRE_KEY, {})
+    config = {
+        "params": _params(collection, echo),
+        "hnsw_config": _HNSW | echo.get("hnsw_config", {}),
+        "optimizer_config": _OPTIMIZERS | echo.get("optimizer_config", {}),
+        "wal_config": _WAL | echo.get("wal_config", {}),
+        "quantization_config": echo.get("quantization_config"),
+        "pqdb": collection.config.to_dict(),
+    }
+    if metadata or echo.get("has_metadata"):
+        config["metadata"] = metadata
+    return config
+
+
+def _params(collection: pqdb.Collection, echo: Description) -> Description:
+    """Exactly what was sent: Qdrant's clients refuse any other key in a vector's parameters."""
+    plain = {"size": collection.dim, "distance": _DISTANCES[collection.metric]}  # made by the library
+    params = {"vectors": echo.get("vectors", plain), **_PARAMS, **echo.get("params", {})}
+    if "sparse_vectors" in echo:
+        params["sparse_vectors"] = echo["sparse_vectors"]
+    return params

@@ -1,0 +1,267 @@
+"""The shapes of bodies and results, for the OpenAPI page.
+
+Requests are not read through these: a vector of 1,536 numbers must not become 1,536 checked objects. Each
+body has its own parser, and tests hold the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+
+Id = Annotated[int, Field(ge=0, lt=2**64)] | UUID
+Numbers = Annotated[list[float], Field(min_length=1)]
+Vector = Numbers | dict[Literal[""], Numbers]
+Payload = dict[str, Any]
+Limit = Annotated[int, Field(ge=1)]
+Offset = Annotated[int, Field(ge=0)]
+VectorSelector = bool | list[Literal[""]]
+
+
+class Strict(BaseModel):
+    """A body; keys that are not listed are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Success(BaseModel, Generic[T]):
+    """The envelope of a result."""
+
+    result: T
+    status: Literal["ok"]
+    time: float = Field(description="Seconds spent on it.")
+
+
+class ErrorText(BaseModel):
+    """What went wrong, as a sentence."""
+
+    error: str
+
+
+class Failure(BaseModel):
+    """The envelope of an error."""
+
+    status: ErrorText
+    time: float
+
+
+class VersionInfo(BaseModel):
+    """Who answers."""
+
+    title: str
+    version: str = Field(description="The Qdrant version whose interface is spoken.")
+    pqdb_version: str
+
+
+class CollectionName(BaseModel):
+    """One of the collections."""
+
+    name: str
+
+
+class CollectionList(BaseModel):
+    """All collections."""
+
+    collections: list[CollectionName]
+
+
+class Existence(BaseModel):
+    """Whether a collection is there."""
+
+    exists: bool
+
+
+class VectorParams(Strict):
+    """The one vector of a collection's points. Knobs of an HNSW graph are kept and given back, nothing more."""
+
+    size: int = Field(ge=1, le=65536)
+    distance: Literal["Cosine", "Dot", "Euclid"]
+    datatype: Literal["float32"] | None = None
+    on_disk: bool | None = None
+    memory: Literal["cold", "cached", "pinned"] | None = None
+    hnsw_config: dict[str, Any] | None = None
+    quantization_config: dict[str, Any] | None = None
+
+
+class CreateCollection(Strict):
+    """A new collection."""
+
+    vectors: VectorParams | dict[Literal[""], VectorParams]
+    sparse_vectors: Annotated[dict[str, Any], Field(max_length=0)] | None = None
+    quantization_config: dict[str, Any] | None = Field(
+        None, description='For example {"product": {"compression": "x16"}}; none: one bit a dimension.'
+    )
+    hnsw_config: dict[str, Any] | None = None
+    optimizers_config: dict[str, Any] | None = None
+    wal_config: dict[str, Any] | None = None
+    on_disk_payload: bool | None = None
+    shard_number: Annotated[int, Field(ge=1)] | None = None
+    replication_factor: Annotated[int, Field(ge=1)] | None = None
+    write_consistency_factor: Annotated[int, Field(ge=1)] | None = None
+    metadata: dict[str, Any] | None = Field(None, description='Free; under "pqdb" it may hold our own options.')
+
+
+class CollectionInfo(BaseModel):
+    """A collection's configuration and state."""
+
+    status: Literal["green", "yellow"]
+    optimizer_status: Literal["ok"]
+    segments_count: int
+    points_count: int
+    indexed_vectors_count: int
+    config: dict[str, Any]
+    payload_schema: dict[str, Any]
+
+
+class Point(Strict):
+    """A point to write."""
+
+    id: Id
+    vector: Vector
+    payload: Payload | None = None
+
+
+class Columns(Strict):
+    """Points to write, column by column."""
+
+    ids: list[Id]
+    vectors: list[Numbers] | dict[Literal[""], list[Numbers]]
+    payloads: list[Payload | None] | None = None
+
+
+class UpsertPoints(Strict):
+    """Points to write: one of the two forms."""
+
+    points: list[Point] | None = None
+    batch: Columns | None = None
+
+
+class DeletePoints(Strict):
+    """Points to delete."""
+
+    points: list[Id]
+
+
+class UpdateResult(BaseModel):
+    """A write's acknowledgement."""
+
+    operation_id: int | None
+    status: Literal["completed", "acknowledged", "wait_timeout"]
+
+
+class PayloadInclude(Strict):
+    """Paths of the payload to keep."""
+
+    include: list[str]
+
+
+class PayloadExclude(Strict):
+    """Paths of the payload to leave out."""
+
+    exclude: list[str]
+
+
+PayloadSelector = bool | list[str] | PayloadInclude | PayloadExclude
+
+
+class RetrievePoints(Strict):
+    """Points to give back by id."""
+
+    ids: list[Id]
+    with_payload: PayloadSelector | None = True
+    with_vector: VectorSelector | None = False
+
+
+class ScrollPoints(Strict):
+    """A page of all points."""
+
+    limit: Limit | None = 10
+    offset: Id | None = None
+    with_payload: PayloadSelector | None = True
+    with_vector: VectorSelector | None = False
+
+
+class CountPoints(Strict):
+    """A count; always exact."""
+
+    exact: bool | None = True
+
+
+class Record(BaseModel):
+    """A stored point."""
+
+    id: Id
+    payload: Payload | None = None
+    vector: list[float] | None = None
+
+
+class ScrollResult(BaseModel):
+    """A page, and where the next one begins."""
+
+    points: list[Record]
+    next_page_offset: Id | None
+
+
+class CountResult(BaseModel):
+    """A count."""
+
+    count: int
+
+
+class CodesParams(Strict):
+    """What to do about the codes."""
+
+    ignore: bool | None = Field(None, description="Compare source vectors only, like `exact`.")
+    rescore: bool | None = Field(None, description="False: scores straight from the codes. Default true.")
+    oversampling: Annotated[float, Field(ge=1)] | None = None
+
+
+class SearchParams(Strict):
+    """How hard to search."""
+
+    exact: bool | None = None
+    hnsw_ef: Annotated[int, Field(ge=0)] | None = Field(None, description="128 asks for a recall of 0.97.")
+    quantization: CodesParams | None = None
+    indexed_only: bool | None = None
+
+
+class Nearest(Strict):
+    """The points nearest to a vector or to another point."""
+
+    nearest: Vector | Id
+
+
+class QueryPoints(Strict):
+    """One query; without `query`, points by id."""
+
+    query: Nearest | Vector | Id | None = None
+    using: Literal[""] | None = None
+    limit: Limit | None = 10
+    offset: Offset | None = 0
+    score_threshold: float | None = None
+    params: SearchParams | None = None
+    with_payload: PayloadSelector | None = False
+    with_vector: VectorSelector | None = False
+
+
+class QueryBatch(Strict):
+    """Several queries."""
+
+    searches: list[QueryPoints]
+
+
+class ScoredPoint(Record):
+    """A point found."""
+
+    version: int
+    score: float
+
+
+class QueryResult(BaseModel):
+    """The points found, nearest first."""
+
+    points: list[ScoredPoint]

@@ -1,0 +1,170 @@
+"""The bodies of point operations: what to write, what to delete, what to give back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import format_error, not_yet, validation_error, wrong_input
+from .fields import Fields, kind_of, unsigned
+from .ids import PointId, point_id, point_ids
+from .selectors import PayloadSelector, parse_vector_selector
+from .vectors import Matrix, matrix, unnamed_vector, unnamed_vectors
+
+DEFAULT_LIMIT = 10
+PAYLOAD_DEPTH = 128  # as deep as Qdrant's parser goes
+
+_UPSERT_KEYS = ("points", "batch", "shard_key", "update_filter", "update_mode")
+_SHARDS = "shard keys"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Points to write."""
+
+    ids: list[PointId]
+    vectors: Matrix  # (n, dim) float32
+    payloads: list[dict[str, Any] | None]
+
+    @classmethod
+    def parse(cls, body: Fields, dim: int) -> Batch:
+        """Read `{"points": [...]}` or `{"batch": {...}}`. Raises Refusal 400 or 422."""
+        body.only(_UPSERT_KEYS).refuse(shard_key=_SHARDS, update_filter="conditional updates")
+        if body.variant("update_mode", ("upsert", "insert_only", "update_only")) not in (None, "upsert"):
+            raise not_yet(f"update_mode `{body.get('update_mode')}`")
+        form = body.fields("batch")
+        batch = cls._of_columns(form, dim) if form is not None else cls._of_points(body.array("points"), dim)
+        if not batch.ids:
+            raise wrong_input("Empty update request")
+        check_depth(batch.payloads)
+        return batch
+
+    @classmethod
+    def _of_points(cls, points: list[Any], dim: int) -> Batch:
+        ids, vectors, payloads = [], [], []
+        for i, point in enumerate(points):
+            fields = Fields.of(point, f"points[{i}]").only(("id", "vector", "payload"))
+            ids.append(point_id(fields.required("id")))
+            vectors.append(unnamed_vector(fields.required("vector"), fields.path("vector")))
+            payloads.append(_payload(fields.get("payload"), fields.path("payload")))
+        return cls(ids, matrix(vectors, dim, "points[{}].vector"), payloads)
+
+    @classmethod
+    def _of_columns(cls, form: Fields, dim: int) -> Batch:
+        form.only(("ids", "vectors", "payloads"))
+        ids = point_ids(form.array("ids"))
+        vectors = unnamed_vectors(form.required("vectors"), form.path("vectors"))
+        if len(vectors) != len(ids):
+            _refuse_unequal("vectors", len(ids), len(vectors))
+        given = [None] * len(ids) if form.get("payloads") is None else form.array("payloads")
+        if len(given) != len(ids):
+            _refuse_unequal("payloads", len(ids), len(given))
+        payloads = [_payload(value, f"batch.payloads[{i}]") for i, value in enumerate(given)]
+        return cls(ids, matrix(vectors, dim, "batch.vectors[{}]"), payloads)
+
+
+def parse_deletion(body: Fields) -> list[PointId]:
+    """The ids to delete. Raises Refusal 400 for a filter, which is not there yet."""
+    body.only(("points", "filter", "shard_key")).refuse(shard_key=_SHARDS)
+    if body.get("filter") is not None:
+        raise not_yet("deleting by a filter")
+    return point_ids(body.array("points"))
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Points to give back by id."""
+
+    ids: list[PointId]
+    payload: PayloadSelector
+    with_vector: bool
+
+    @classmethod
+    def parse(cls, body: Fields) -> Retrieval:
+        """Raises Refusal 400."""
+        body.only(("ids", "with_payload", "with_vector", "with_vectors", "shard_key")).refuse(shard_key=_SHARDS)
+        return cls(
+            point_ids(body.array("ids")),
+            PayloadSelector.parse(body.get("with_payload"), body.path("with_payload"), default=True),
+            parse_vectors_wanted(body),
+        )
+
+
+@dataclass(frozen=True)
+class Scrolling:
+    """One page of all points in the order of their ids."""
+
+    limit: int
+    offset: PointId | None
+    payload: PayloadSelector
+    with_vector: bool
+
+    _KEYS = ("filter", "limit", "offset", "with_payload", "with_vector", "with_vectors", "order_by", "shard_key")
+
+    @classmethod
+    def parse(cls, body: Fields) -> Scrolling:
+        """Raises Refusal 400, or 422 for a limit of 0."""
+        body.only(cls._KEYS).refuse(shard_key=_SHARDS, order_by="scrolling in the order of a payload key")
+        refuse_filter(body)
+        offset = body.get("offset")
+        return cls(
+            body.unsigned("limit", DEFAULT_LIMIT, least=1),
+            None if offset is None else point_id(offset),
+            PayloadSelector.parse(body.get("with_payload"), body.path("with_payload"), default=True),
+            parse_vectors_wanted(body),
+        )
+
+
+def check_count(body: Fields) -> None:
+    """Check the body of a count, which has nothing to choose yet: every count is exact."""
+    body.only(("filter", "exact", "shard_key")).refuse(shard_key=_SHARDS)
+    refuse_filter(body)
+    body.boolean("exact", True)
+
+
+def parse_vectors_wanted(body: Fields) -> bool:
+    """`with_vector`, or its newer spelling `with_vectors`."""
+    key = "with_vectors" if body.get("with_vector") is None else "with_vector"
+    return parse_vector_selector(body.get(key), body.path(key))
+
+
+def refuse_filter(body: Fields) -> None:
+    """Refuse a filter that asks for something; an empty one asks for nothing."""
+    given = body.fields("filter")
+    if given is None:
+        return
+    given.only(("must", "should", "must_not", "min_should"))
+    if any(value not in (None, []) for value in given.value.values()):
+        raise not_yet(f"filters (`{given.place}`)")
+
+
+def check_depth(payloads: list[dict[str, Any] | None]) -> None:
+    """Refuse payloads nested deeper than can be printed again. Raises Refusal 400."""
+    level: list[Any] = [payload for payload in payloads if payload]
+    for _ in range(PAYLOAD_DEPTH):
+        level = [
+            child
+            for value in level
+            for child in (value.values() if type(value) is dict else value)
+            if type(child) is dict or type(child) is list
+        ]
+        if not level:
+            return
+    raise format_error(f"recursion limit exceeded: a payload is nested more than {PAYLOAD_DEPTH} levels deep")
+
+
+def parse_page_size(body: Fields) -> tuple[int, int]:
+    """`limit` and `offset` of a query, as numbers of points. Raises Refusal 422 for a limit of 0."""
+    offset = body.get("offset")
+    start = 0 if offset is None else unsigned(offset, body.path("offset"))
+    return body.unsigned("limit", DEFAULT_LIMIT, least=1), start
+
+
+def _payload(value: object, place: str) -> dict[str, Any] | None:
+    if value is None or isinstance(value, dict):
+        return value
+    raise format_error(f"{place}: invalid type: {kind_of(value)}, expected an object")
+
+
+def _refuse_unequal(what: str, ids: int, others: int) -> None:
+    raise validation_error("batch", f"number of ids and {what} must be equal ({ids} != {others})")

@@ -1,0 +1,47 @@
+"""Points and hits as Qdrant prints them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pqdb
+
+from .ids import PointId
+from .selectors import PayloadSelector
+
+# A vector in an answer: an array, so that orjson prints float32 with its shortest digits.
+Printed = dict[str, Any]
+
+# A write that did not finish within its timeout; it goes on and will be kept.
+LATE: Printed = {"operation_id": None, "status": "wait_timeout"}
+
+
+def record(point: pqdb.Point, payload: PayloadSelector, with_vector: bool) -> Printed:
+    """A point as retrieve and scroll give it."""
+    return _parts({"id": point.id}, point, payload, with_vector)
+
+
+def scored(hit: pqdb.Hit | pqdb.Point, score: np.float32, payload: PayloadSelector, with_vector: bool) -> Printed:
+    """A point as a query gives it, with its version and score."""
+    return _parts({"id": hit.id, "version": hit.version, "score": score}, hit, payload, with_vector)
+
+
+def update_result(sequence: int | None, wait: bool) -> Printed:
+    """What a write answers. The work is done and on disk either way; `wait` only chooses the word."""
+    return {"operation_id": sequence, "status": "completed" if wait else "acknowledged"}
+
+
+def page(points: list[Printed], next_offset: PointId | None) -> Printed:
+    """One page of a scroll."""
+    return {"points": points, "next_page_offset": next_offset}
+
+
+def _parts(
+    printed: Printed, point: pqdb.Hit | pqdb.Point, payload: PayloadSelector, with_vector: bool
+) -> Printed:
+    if payload.wanted:
+        printed["payload"] = payload.of(point.payload)
+    if with_vector and point.vector is not None:
+        printed["vector"] = np.asarray(point.vector, dtype=np.float32)
+    return printed

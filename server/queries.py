@@ -1,0 +1,231 @@
+"""One query: read from its body, answered by one search, printed as scored points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pqdb
+
+from .errors import Refusal, format_error, not_found, not_offered, not_yet, refuse_unknown_vector, validation_error
+from .fields import Fields, kind_of
+from .ids import PointId, point_id
+from .points import parse_page_size, parse_vectors_wanted, refuse_filter
+from .printing import Printed, scored
+from .selectors import PayloadSelector
+from .vectors import UNNAMED, matrix, unnamed_vector
+
+MAX_K = 10_000  # the engine's own limit
+_PAGE = 1_000  # points a page when a query without a vector skips its offset
+
+_KEYS = (
+    "query", "prefetch", "using", "filter", "params", "score_threshold", "limit", "offset", "with_vector",
+    "with_vectors", "with_payload", "lookup_from", "shard_key",
+)  # fmt: skip
+_LATER = {
+    "recommend": "recommendations",
+    "discover": "discovery",
+    "context": "context search",
+    "order_by": "the order of a payload key",
+    "fusion": "fusion",
+    "rrf": "fusion",
+    "formula": "formulas",
+    "sample": "sampling",
+    "relevance_feedback": "relevance feedback",
+}
+_ACORN: tuple[str, ...] = ("enable", "max_selectivity")
+
+# An HNSW beam of this width answers about as well as our default recall of 0.97.
+_USUAL_EF = 128
+_MISS_AT_USUAL_EF = 0.03
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to search: arguments of `Collection.search`."""
+
+    recall: float | None = None
+    exact: bool = False
+    rescore: bool = True
+    oversampling: float | None = None
+
+    @classmethod
+    def parse(cls, params: Fields | None, recall: float | None) -> Effort:
+        """Read `params`; a recall asked for by header goes before `hnsw_ef`. Raises Refusal 400 or 422."""
+        if params is None:
+            return cls(recall)
+        params.only(("hnsw_ef", "exact", "quantization", "indexed_only", "acorn", "idf"))
+        params.refuse(idf="sparse vectors")
+        params.boolean("indexed_only")  # fresh rows are searched at no such cost as Qdrant's: always
+        if (acorn := params.fields("acorn")) is not None:
+            acorn.only(_ACORN)
+        if recall is None and params.get("hnsw_ef") is not None:
+            recall = recall_of_beam(params.unsigned("hnsw_ef", _USUAL_EF))
+        codes = params.fields("quantization") or Fields({}, params.path("quantization"))
+        codes.only(("ignore", "rescore", "oversampling"))
+        oversampling = codes.number("oversampling")
+        if oversampling is not None and oversampling < 1.0:
+            raise validation_error(
+                codes.path("oversampling"), f"value {oversampling} invalid, must be 1.0 or larger"
+            )
+        exact = params.boolean("exact") or codes.boolean("ignore")
+        return cls(recall, exact, codes.boolean("rescore", True), oversampling)
+
+    def arguments(self, k: int) -> dict[str, Any]:
+        """The keyword arguments of a search for `k` hits."""
+        if self.exact:
+            return {"exact": True}
+        arguments: dict[str, Any] = {"recall": self.recall}
+        if not self.rescore:
+            arguments["rerank"] = 0
+        elif self.oversampling is not None:
+            arguments["rerank"] = min(math.ceil(k * self.oversampling), MAX_K)
+        return arguments
+
+
+@dataclass(frozen=True)
+class Query:
+    """A checked query: near a vector, near a point, or (neither) all points in the order of their ids."""
+
+    vector: list[Any] | None
+    near: PointId | None
+    effort: Effort
+    threshold: float | None
+    limit: int
+    offset: int
+    payload: PayloadSelector
+    with_vector: bool
+    place: str
+
+    @classmethod
+    def parse(cls, body: Fields, recall: float | None = None) -> Query:
+        """Raises Refusal 400, or 422 for numbers out of range."""
+        body.only(_KEYS).refuse(
+            prefetch="prefetching", lookup_from="looking up vectors of another collection", shard_key="shard keys"
+        )
+        refuse_filter(body)
+        if (name := body.text("using")) != UNNAMED:
+            refuse_unknown_vector(name)
+        vector, near = _target(body)
+        limit, offset = parse_page_size(body)
+        return cls(
+            vector,
+            near,
+            Effort.parse(body.fields("params"), recall),
+            body.number("score_threshold"),
+            limit,
+            offset,
+            PayloadSelector.parse(body.get("with_payload"), body.path("with_payload"), default=False),
+            parse_vectors_wanted(body),
+            body.path("query"),
+        )
+
+    def answer(self, collection: pqdb.Collection) -> list[Printed]:
+        """The scored points. Raises Refusal 404 when the point to search by is not there."""
+        if self.near is not None:
+            found = collection.get([self.near], with_payload=False, with_vector=True)
+            if not found:
+                raise not_found(f"No point with id {self.near} found")
+            return self._nearest(collection, np.asarray(found[0].vector, np.float32), without=found[0].id)
+        if self.vector is not None:
+            vector = matrix([self.vector], collection.dim, self.place)[0]
+            return self._nearest(collection, vector, without=None)
+        return self._in_order(collection)
+
+    def _nearest(
+        self, collection: pqdb.Collection, vector: np.ndarray[Any, np.dtype[np.float32]], without: PointId | None
+    ) -> list[Printed]:
+        """Search, leave out the point searched by, cut at the threshold, and take the page asked for."""
+        k = self._depth(len(collection), without is not None)
+        if k == 0:
+            return []
+        hits = collection.search(
+            vector,
+            k,
+            with_payload=self.payload.wanted,
+            with_vector=self.with_vector,
+            **self.effort.arguments(k),
+        )
+        scores = np.asarray(hits.scores, np.float32)
+        passing = [i for i in _within(scores, self.threshold, collection.metric) if hits.ids[i] != without]
+        chosen = passing[self.offset : self.offset + self.limit]
+        return [scored(hits[i], scores[i], self.payload, self.with_vector) for i in chosen]
+
+    def _depth(self, n_points: int, leaves_one_out: bool) -> int:
+        """How many hits to ask for: never more than there are points, however large the limit."""
+        k = min(self.limit + self.offset + leaves_one_out, n_points)
+        if k > MAX_K:
+            raise not_yet(f"queries deeper than {MAX_K} points (limit {self.limit} + offset {self.offset})")
+        return k if self.offset < n_points else 0
+
+    def _in_order(self, collection: pqdb.Collection) -> list[Printed]:
+        """Points by ascending id with a score of 0, the threshold compared with that."""
+        if self.threshold is not None and not self.threshold < 0:
+            return []
+        start: PointId | None = None
+        left = self.offset
+        while left:
+            skipped = collection.scroll(min(left, _PAGE), start, with_payload=False, with_vector=False)
+            if skipped.next_offset is None:
+                return []
+            start, left = skipped.next_offset, left - len(skipped.points)
+        page = collection.scroll(
+            min(self.limit, max(len(collection), 1)),
+            start,
+            with_payload=self.payload.wanted,
+            with_vector=self.with_vector,
+        )
+        return [scored(point, np.float32(0), self.payload, self.with_vector) for point in page.points]
+
+
+def parse_recall(header: str | None) -> float | None:
+    """The header `x-pqdb-recall`. Raises Refusal 400 for anything but a number between 0 and 1."""
+    if header is None:
+        return None
+    try:
+        recall = float(header)
+    except ValueError:
+        recall = math.nan
+    if not 0 < recall < 1:
+        raise Refusal(400, f"Format error in headers: x-pqdb-recall is {header[:64]!r}, expected 0 < recall < 1")
+    return recall
+
+
+def recall_of_beam(ef: int) -> float:
+    """The recall to ask for where Qdrant is given a beam of width `ef`: misses halve as the beam doubles."""
+    return min(max(1 - _MISS_AT_USUAL_EF * _USUAL_EF / max(ef, 1), 0.5), 0.999)
+
+
+def _target(body: Fields) -> tuple[list[Any] | None, PointId | None]:
+    """The vector or the id a query is near to; neither when there is no query."""
+    query, place = body.get("query"), body.path("query")
+    if isinstance(query, dict):
+        for key, what in _LATER.items():
+            if key in query:
+                raise not_yet(f"{what} (`{place}.{key}`)")
+        if "nearest" in query:
+            fields = Fields(query, place).only(("nearest", "mmr"))
+            fields.refuse(mmr="maximal marginal relevance")
+            query, place = fields.required("nearest"), f"{place}.nearest"
+    if query is None:
+        return None, None
+    if isinstance(query, (int, str)) and not isinstance(query, bool):
+        return None, point_id(query)
+    if not isinstance(query, (list, dict)):
+        raise format_error(f"{place}: invalid type: {kind_of(query)}, expected a vector or a point id")
+    if isinstance(query, dict) and "text" in query and "model" not in query:
+        raise not_offered(f"embedding on the server (`{place}`); send the vector itself")
+    return unnamed_vector(query, place), None
+
+
+def _within(scores: np.ndarray[Any, np.dtype[np.float32]], threshold: float | None, metric: str) -> Iterator[int]:
+    """The hits strictly better than a threshold: nearer for l2, larger otherwise."""
+    if threshold is None:
+        return iter(range(len(scores)))
+    with np.errstate(over="ignore"):  # a threshold beyond float32 is one that all or none pass
+        limit = np.float32(threshold)
+    better = scores < limit if metric == "l2" else scores > limit
+    return iter(np.flatnonzero(better).tolist())

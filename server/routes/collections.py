@@ -1,0 +1,64 @@
+"""Collections: create, get, list, exists, delete."""
+
+from __future__ import annotations
+
+import pqdb
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from pqdb_server import models
+from pqdb_server.answering import answer, find
+from pqdb_server.body import parse_body, read_body
+from pqdb_server.creation import Creation
+from pqdb_server.description import describe
+from pqdb_server.errors import Refusal
+from pqdb_server.names import check_name
+from pqdb_server.openapi import documented
+from pqdb_server.parameters import Name, Timeout
+
+router = APIRouter(prefix="/collections", tags=["collections"])
+
+
+@router.get("", **documented(models.CollectionList))
+async def list_collections(request: Request) -> Response:
+    """The names of all collections."""
+    return await answer(
+        request, lambda database: {"collections": [{"name": name} for name in database.collections()]}
+    )
+
+
+@router.get("/{collection_name}/exists", **documented(models.Existence))
+async def collection_exists(request: Request, collection_name: Name) -> Response:
+    """Whether a collection is there."""
+    return await answer(request, lambda database: {"exists": collection_name in database})
+
+
+@router.get("/{collection_name}", **documented(models.CollectionInfo))
+async def get_collection(request: Request, collection_name: Name) -> Response:
+    """A collection's configuration and state; `config.pqdb` says what pqdb really does."""
+    return await answer(request, lambda database: describe(find(database, collection_name)))
+
+
+@router.put("/{collection_name}", **documented(bool, models.CreateCollection))
+async def create_collection(request: Request, collection_name: Name, params: Timeout) -> Response:
+    """Make a collection of one unnamed dense vector."""
+    body = await read_body(request)
+
+    def work(database: pqdb.Database) -> bool:
+        check_name(collection_name)
+        creation = Creation.parse(parse_body(body))
+        try:
+            database.create_collection(
+                collection_name, creation.dim, creation.metric, metadata=creation.metadata, **creation.options
+            )
+        except pqdb.CollectionExistsError:
+            raise Refusal(409, f"Wrong input: Collection `{collection_name}` already exists!") from None
+        return True
+
+    return await answer(request, work, params.timeout)
+
+
+@router.delete("/{collection_name}", **documented(bool))
+async def delete_collection(request: Request, collection_name: Name, params: Timeout) -> Response:
+    """Drop a collection; false when there was none."""
+    return await answer(request, lambda database: database.drop_collection(collection_name), params.timeout)

@@ -1,0 +1,57 @@
+"""Queries: the points nearest to a vector or to a point, one query or several a request."""
+
+from __future__ import annotations
+
+import pqdb
+from fastapi import APIRouter, Header, Request
+from starlette.responses import Response
+from typing import Annotated
+
+from pqdb_server import models
+from pqdb_server.answering import answer, find
+from pqdb_server.body import parse_body, read_body
+from pqdb_server.fields import Fields
+from pqdb_server.openapi import documented
+from pqdb_server.parameters import Name, Read
+from pqdb_server.printing import Printed
+from pqdb_server.queries import Query, parse_recall
+
+router = APIRouter(prefix="/collections/{collection_name}/points/query", tags=["query"])
+
+Recall = Annotated[
+    str | None, Header(alias="x-pqdb-recall", description="The recall to keep, between 0 and 1; pqdb's own.")
+]
+
+
+@router.post("", **documented(models.QueryResult, models.QueryPoints))
+async def query_points(
+    request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None
+) -> Response:
+    """The points nearest to a vector or a point; without a query, points by id."""
+    body = await read_body(request)
+
+    def work(database: pqdb.Database) -> Printed:
+        collection = find(database, collection_name)
+        query = Query.parse(parse_body(body), parse_recall(x_pqdb_recall))
+        return {"points": query.answer(collection)}
+
+    return await answer(request, work, params.timeout)
+
+
+@router.post("/batch", **documented(list[models.QueryResult], models.QueryBatch))
+async def query_batch(
+    request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None
+) -> Response:
+    """Several queries, answered in their order; all are checked before the first is run."""
+    body = await read_body(request)
+
+    def work(database: pqdb.Database) -> list[Printed]:
+        collection = find(database, collection_name)
+        recall = parse_recall(x_pqdb_recall)
+        searches = parse_body(body).only(("searches",)).array("searches")
+        queries = [
+            Query.parse(Fields.of(search, f"searches[{i}]"), recall) for i, search in enumerate(searches)
+        ]
+        return [{"points": query.answer(collection)} for query in queries]
+
+    return await answer(request, work, params.timeout)

@@ -1,0 +1,45 @@
+"""The service itself: who it is, and whether it is well."""
+
+from __future__ import annotations
+
+import pqdb
+from fastapi import APIRouter, Request
+from starlette.responses import PlainTextResponse, Response
+
+from pqdb_server import models
+from pqdb_server.envelope import JSON, dumps
+
+router = APIRouter(tags=["service"])
+
+_TEXT = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+
+
+@router.get("/", responses={200: {"model": models.VersionInfo}})
+async def version(request: Request) -> Response:
+    """What answers here: pqdb, and the Qdrant version whose interface it speaks a subset of."""
+    body = {
+        "title": "pqdb, speaking a subset of the Qdrant REST API",
+        "version": request.app.state.settings.compat_version,
+        "pqdb_version": pqdb.__version__,
+    }
+    return Response(dumps(body), media_type=JSON)
+
+
+@router.get("/healthz", response_class=PlainTextResponse, responses=_TEXT)
+async def healthz() -> str:
+    """Alive; answered by the event loop, however busy the engine is."""
+    return "healthz check passed"
+
+
+@router.get("/livez", response_class=PlainTextResponse, responses=_TEXT)
+async def livez() -> str:
+    """Alive."""
+    return "livez check passed"
+
+
+@router.get("/readyz", response_class=PlainTextResponse, responses=_TEXT)
+async def readyz(request: Request) -> Response:
+    """Ready: the database is open."""
+    if getattr(request.app.state, "database", None) is None:
+        return PlainTextResponse("the database is not open", 503)
+    return PlainTextResponse("all shards are ready")

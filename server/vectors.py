@@ -1,0 +1,99 @@
+"""Vectors on the wire: the four spellings of the unnamed one, straight into float32 arrays."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import Refusal, format_error, not_offered, not_yet, refuse_unknown_vector, wrong_input
+from .fields import kind_of
+
+Matrix = npt.NDArray[np.float32]
+
+UNNAMED = ""
+_NUMBERS = {int, float}
+
+
+def unnamed_vector(value: object, place: str) -> list[Any]:
+    """The list of numbers of a point's vector, given plain or as `{"": [...]}`.
+
+    Raises Refusal 400 for other names, sparse vectors, multivectors, texts to embed and no vector at all.
+    """
+    if type(value) is list:
+        return value
+    if not isinstance(value, dict):
+        raise format_error(f"{place}: invalid type: {kind_of(value)}, expected a vector")
+    _refuse_other_kinds(value, place)
+    for name in value:
+        if name != UNNAMED:
+            refuse_unknown_vector(name)
+    if UNNAMED not in value:
+        raise not_yet(f"points without a vector (`{place}`)")
+    inner = value[UNNAMED]
+    return unnamed_vector(inner, place) if isinstance(inner, list) else _refuse_inner(inner, place)
+
+
+def unnamed_vectors(value: object, place: str) -> list[Any]:
+    """The list of vectors of a batch, given plain or as `{"": [[...], ...]}`."""
+    vectors = unnamed_vector(value, place)
+    return [
+        vector if type(vector) is list else unnamed_vector(vector, f"{place}[{i}]")
+        for i, vector in enumerate(vectors)
+    ]
+
+
+def matrix(vectors: list[list[Any]], dim: int, place: str) -> Matrix:
+    """Vectors as one array.  → (n, dim) float32
+
+    `place` names vector `i` in errors by `place.format(i)`. Raises Refusal 400 for another number of
+    dimensions, for anything but numbers, and for numbers beyond float32.
+    """
+    for i, vector in enumerate(vectors):
+        if len(vector) != dim:
+            raise _misfit(vector, dim, place.format(i))
+    # numpy would read "1.5" and true as numbers without a word
+    if not set(map(type, chain.from_iterable(vectors))) <= _NUMBERS:
+        raise _not_numbers(vectors, place)
+    try:
+        array = np.fromiter(chain.from_iterable(vectors), np.float32, len(vectors) * dim)
+    except OverflowError:
+        array = np.full(len(vectors) * dim, np.inf, np.float32)
+    array = array.reshape(len(vectors), dim)
+    if not np.isfinite(array).all():
+        at = int(np.argmin(np.isfinite(array).all(axis=1)))
+        raise format_error(f"{place.format(at)}: a number is beyond float32")
+    return array
+
+
+def _misfit(vector: list[Any], dim: int, place: str) -> Refusal:
+    if vector and isinstance(vector[0], list):
+        return not_offered(f"multivectors (`{place}`)")
+    return wrong_input(f"Vector dimension error: expected dim: {dim}, got {len(vector)}")
+
+
+def _not_numbers(vectors: list[list[Any]], place: str) -> Refusal:
+    for i, vector in enumerate(vectors):
+        for j, value in enumerate(vector):
+            if isinstance(value, list):
+                return not_offered(f"multivectors (`{place.format(i)}`)")
+            if type(value) not in _NUMBERS:
+                return format_error(
+                    f"{place.format(i)}[{j}]: invalid type: {kind_of(value)}, expected a number"
+                )
+    raise AssertionError("every value is a number")
+
+
+def _refuse_other_kinds(value: dict[str, Any], place: str) -> None:
+    if {"indices", "values"} <= value.keys():
+        raise not_yet(f"sparse vectors (`{place}`)")
+    if "model" in value and not isinstance(value["model"], list):
+        raise not_offered(f"embedding on the server (`{place}`); send the vector itself")
+
+
+def _refuse_inner(inner: object, place: str) -> list[Any]:
+    if isinstance(inner, dict):
+        _refuse_other_kinds(inner, place)
+    raise format_error(f"{place}: invalid type: {kind_of(inner)}, expected a vector")
