@@ -114,17 +114,6 @@ def padded(m: int) -> int:
     return -(-m // SUBSPACES_STEP) * SUBSPACES_STEP
 
 
-def choose_m(dim: int, bits_per_dim: float, nbits: int) -> int:
-    """Sub-quantizers that spend about bits_per_dim on each dimension, at most one a dimension.
-
-    Rounded up to whole steps of padding: those bytes are stored anyway.
-    """
-    _check_numbers(dim, nbits)
-    if not 0.0 < bits_per_dim <= nbits:
-        raise InputError(f"expected more than 0 and at most {nbits} bits per dimension, not {bits_per_dim}")
-    return min(dim, padded(int(np.ceil(dim * bits_per_dim / nbits))))
-
-
 def _frozen(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
     copy = np.array(array, dtype=dtype, order="C")
     copy.flags.writeable = False

@@ -71,7 +71,7 @@ def _train_plain(
     units: NDArray[np.float32], m: int, nbits: int, seed: int, progress: Progress
 ) -> Codebook:
     dim = units.shape[1]
-    bounds = equal_bounds(dim, min(m, dim)) if m <= dim else _padded_to(equal_bounds(dim, dim), m)
+    bounds = equal_bounds(dim, m)
     return Codebook(dim, nbits, bounds, _train_subspaces(units, bounds, nbits, seed, progress))
 
 
@@ -130,8 +130,8 @@ def _check_sample(residuals: NDArray[np.float32], vectors: NDArray[np.float32] |
         raise InputError(f"expected residuals of shape (n, dim) with n ≥ 1, not {residuals.shape}")
     if vectors is not None and vectors.shape != residuals.shape:
         raise DimensionError(f"expected vectors of shape {residuals.shape} as the residuals, not {vectors.shape}")
-    if m < 1:
-        raise InputError(f"expected at least 1 sub-quantizer, not {m}")
+    if not 1 <= m <= residuals.shape[1]:
+        raise InputError(f"expected 1 to {residuals.shape[1]} sub-quantizers, not {m}")
 
 
 def _silent(done: float) -> None:
