@@ -14,12 +14,12 @@ _ADDRESS_SPACE = 1 << 47  # user half of the 48-bit address space of x86-64 and 
 BYTES: memoryview = memoryview((ctypes.c_ubyte * _ADDRESS_SPACE).from_address(0)).cast("B").toreadonly()
 """``BYTES[address]``: the byte there; slices copy with ``bytes(BYTES[a:b])``."""
 
-WORDS: memoryview = memoryview((ctypes.c_ubyte * _ADDRESS_SPACE).from_address(0)).cast("B").cast("Q").toreadonly()
+WORDS: memoryview = BYTES.cast("Q")
 """``WORDS[address >> 3]``: the u64 at an address that is a multiple of 8."""
 
 # numpy takes a null pointer for "allocate", so its window starts one word later.
 _WORDS_FROM_8: npt.NDArray[np.uint64] = np.frombuffer(
-    (ctypes.c_ubyte * (_ADDRESS_SPACE - 8)).from_address(8), dtype=np.uint64
+    memoryview((ctypes.c_ubyte * (_ADDRESS_SPACE - 8)).from_address(8)), dtype=np.uint64
 )
 _WORDS_FROM_8.flags.writeable = False
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import lmdb
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pqdb.errors import CorruptError, InputError
 from pqdb.store import layout, state
 from pqdb.store import manifest as manifest_record
-from pqdb.store.environment import Txn, Write
+from pqdb.store.environment import Txn
 from pqdb.store.ids import TEXT, id_key, id_keys
 from pqdb.store.layout import (
     KIND_INT,
@@ -31,10 +31,12 @@ from pqdb.store.layout import (
     run_key,
 )
 from pqdb.store.state import State
+from pqdb.store.write import Write
 
 if TYPE_CHECKING:
     from pqdb.store.points import PointStore
 
+T = TypeVar("T")
 Bytes = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.uint32]
 
@@ -52,12 +54,12 @@ class PointBatch:
 
     def __init__(self, store: PointStore) -> None:
         self._store = store
-        self._dbs = store._env.dbs
+        self._dbs = store.env.dbs
         self._pieces: dict[int, Bytes] = {}  # live pieces changed in this batch: (PIECE_BYTES,) uint8
         self._changed = False
 
-    def __enter__(self) -> PointBatch:
-        self._write = Write(self._store._env, self._start)
+    def __enter__(self) -> Self:
+        self._write = Write(self._store.env, self._start)
         return self
 
     def __exit__(
@@ -75,7 +77,7 @@ class PointBatch:
 
     def _start(self, txn: Txn) -> int:
         """Take up the state of the last commit; called again where the map had to grow."""
-        self._dbs = self._store._env.dbs
+        self._dbs = self._store.env.dbs
         self._pieces = {}
         self._state = State.from_bytes(txn.get(state.KEY, db=self._dbs["main"]), str(self._store.path))
         self.seq = self._state.seq + 1
@@ -113,7 +115,7 @@ class PointBatch:
         return self._run(lambda txn: self._delete(txn, keys))
 
     def put_payload(self, point_id: Any, payload: bytes | None) -> bool:
-        """Replace the payload of a point, or take it away. -> whether there is such a point. Raises IdError."""
+        """Replace a point's payload, or take it away. -> whether there is such a point. Raises IdError."""
         key = id_key(point_id)
         return self._run(lambda txn: self._put_payload(txn, key, payload))
 
@@ -123,24 +125,27 @@ class PointBatch:
 
     def set_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Replace the caller's part of the manifest."""
-        value = manifest_record.to_bytes("points", manifest, self._store._geometry)
+        value = manifest_record.to_bytes("points", manifest, self._store.geometry)
         self._run(lambda txn: self._set_manifest(txn, value))
 
-    def _run(self, operation: Any) -> Any:
+    def _run(self, operation: Callable[[Txn], T]) -> T:
         return self._write.run(operation)
 
     def _check(self, n: int, rows: Bytes, payloads: Sequence[bytes | None] | None) -> None:
         want = (n, self._store.row_bytes)
-        if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.shape != want:
-            shown = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
-            raise InputError(f"expected source rows as a uint8 array of shape {want}, not {shown}")
+        if rows.dtype != np.uint8 or rows.shape != want:
+            raise InputError(
+                f"expected source rows as uint8 of shape {want}, not {rows.dtype} of {rows.shape}"
+            )
         if not rows.flags.c_contiguous:
             raise InputError("source rows must be C-contiguous")
         if payloads is not None and len(payloads) != n:
             raise InputError(f"expected {n} payloads, one an id, not {len(payloads)}")
         if self._state.n_rows + n > layout.MAX_ROWS:
-            raise InputError(f"a collection has at most {layout.MAX_ROWS:,} rows in its life; {self._state.n_rows:,} "
-                             f"are used, {n:,} more do not fit: rebuild it")
+            raise InputError(
+                f"a collection has at most {layout.MAX_ROWS:,} rows in its life; {self._state.n_rows:,} "
+                f"are used, {n:,} more do not fit: rebuild it"
+            )
 
     # -- upsert ----------------------------------------------------------------------------------------
 
@@ -156,13 +161,17 @@ class PointBatch:
         self._write_meta(txn, first, self._records(keys, payloads))
         self._append(txn, "texts", [(first + at, key[1:]) for at, key in enumerate(keys) if key[:1] == TEXT])
         if payloads is not None:
-            self._append(txn, "payloads", [
-                (first + at, layout.seal(payload)) for at, payload in enumerate(payloads) if payload is not None
-            ])
+            self._append(
+                txn,
+                "payloads",
+                [
+                    (first + at, layout.seal(payload))
+                    for at, payload in enumerate(payloads)
+                    if payload is not None
+                ],
+            )
         row_bytes = new_rows.astype("<u4").tobytes()
-        _cursor(txn, self._dbs["ids"]).putmulti(
-            [(keys[at], row_bytes[4 * at : 4 * at + 4]) for at in order]
-        )
+        _cursor(txn, self._dbs["ids"]).putmulti([(keys[at], row_bytes[4 * at : 4 * at + 4]) for at in order])
         self._mark_alive(txn, first, first + n)
         self._state = replace(self._state, n_live=self._state.n_live + n)
         self._changed = True
@@ -180,7 +189,9 @@ class PointBatch:
         for kind, size, byte_order in ((KIND_INT, 8, -1), (KIND_UUID, 16, 1)):
             at = np.flatnonzero(kinds == kind)
             if len(at):
-                joined = b"".join(keys) if len(at) == n else b"".join([keys[number] for number in at.tolist()])
+                joined = (
+                    b"".join(keys) if len(at) == n else b"".join([keys[number] for number in at.tolist()])
+                )
                 raw = np.frombuffer(joined, np.uint8).reshape(len(at), 1 + size)[:, 1:]
                 records[at, :size] = raw[:, ::byte_order]
         records[:, 16:] = tails.astype("<u8").view(np.uint8).reshape(n, 8)
@@ -217,7 +228,7 @@ class PointBatch:
             [(row_key(page + number), value.data) for number, value in enumerate(pages)]
         )
         _cursor(txn, self._dbs["sums"]).putmulti(
-            [(row_key(page + number), layout.crc_bytes(value)) for number, value in enumerate(pages)]
+            [(row_key(page + number), layout.crc_bytes(value.data)) for number, value in enumerate(pages)]
         )
 
     def _append(self, txn: Txn, name: str, values: list[tuple[int, bytes]]) -> None:
@@ -273,7 +284,7 @@ class PointBatch:
         else:
             txn.put(row_key(row), layout.seal(payload), db=self._dbs["payloads"])
         txn.put(row_key(page), records.data, db=self._dbs["meta"])
-        txn.put(row_key(page), layout.crc_bytes(records.view(np.uint8)), db=self._dbs["sums"])
+        txn.put(row_key(page), layout.crc_bytes(records.data), db=self._dbs["sums"])
         versions = self._state.group_versions.copy()
         versions[page // META_GROUP] = self.seq
         self._state = replace(self._state, group_versions=versions)

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
@@ -28,8 +28,9 @@ from pqdb.store.blocklayout import (
     object_key,
     piece_key,
 )
-from pqdb.store.environment import Txn, Write
+from pqdb.store.environment import Txn
 from pqdb.store.layout import seal, unseal
+from pqdb.store.write import Write
 
 if TYPE_CHECKING:
     from pqdb.store.blocks import BlockStore
@@ -40,16 +41,16 @@ _U32 = struct.Struct("<I")
 
 
 class BlockBatch:
-    """A context manager made by `BlockStore.write`: commits on a clean exit, forgets everything on an error."""
+    """A context manager made by `BlockStore.write`: commits on a clean exit, forgets all on an error."""
 
     def __init__(self, store: BlockStore) -> None:
         self._store = store
-        self._dbs = store._env.dbs
+        self._dbs = store.env.dbs
         self._pieces: dict[tuple[int, int], ListTable] = {}  # pieces of list tables changed in this batch
         self._changed = False
 
-    def __enter__(self) -> BlockBatch:
-        self._write = Write(self._store._env, self._start)
+    def __enter__(self) -> Self:
+        self._write = Write(self._store.env, self._start)
         return self
 
     def __exit__(
@@ -67,7 +68,7 @@ class BlockBatch:
 
     def _start(self, txn: Txn) -> int:
         """Take up the records of the last commit; called again where the map had to grow."""
-        self._dbs = self._store._env.dbs
+        self._dbs = self._store.env.dbs
         self._pieces = {}
         self._current = Current.from_bytes(txn.get(CURRENT, db=self._dbs["main"]), str(self._store.path))
         # A write transaction's id is the one its commit will have; 0 means "never written".
@@ -89,7 +90,9 @@ class BlockBatch:
     def begin_generation(self, generation: int, n_lists: int) -> None:
         """Make the list table of a new generation, all lists empty. Raises InputError where it is there."""
         if not 0 < generation < 1 << 32 or not 0 < n_lists < 1 << 32:
-            raise InputError(f"generation and number of lists are 1 to 2^32 - 1, not {generation} and {n_lists}")
+            raise InputError(
+                f"generation and number of lists are 1 to 2^32 - 1, not {generation} and {n_lists}"
+            )
         self._run(lambda txn: self._begin_generation(txn, generation, n_lists))
 
     def put_object(self, generation: int, name: str, data: Buffer) -> None:
@@ -104,13 +107,11 @@ class BlockBatch:
     def put_list(
         self, generation: int, list_no: int, count: int, codes: Buffer, rerank: Buffer | None = None
     ) -> None:
-        """Replace the blocks of one list; a count of 0 empties it. Raises InputError for a list there is not."""
+        """Replace the blocks of a list; count 0 empties it. Raises InputError for a list there is not."""
         flat_codes, flat_rerank = _flat(codes), None if rerank is None else _flat(rerank)
         self._run(lambda txn: self._put_list(txn, generation, list_no, count, flat_codes, flat_rerank))
 
-    def read_list(
-        self, generation: int, list_no: int
-    ) -> tuple[int, memoryview | None, memoryview | None]:
+    def read_list(self, generation: int, list_no: int) -> tuple[int, memoryview | None, memoryview | None]:
         """(count, codes, rerank) as this batch sees them: copies, so they outlive what is written next."""
         return self._run(lambda txn: self._read_list(txn, generation, list_no))
 
@@ -119,7 +120,7 @@ class BlockBatch:
         return self._run(lambda txn: self._n_lists(txn, generation))
 
     def set_current(self, generation: int, watermark: int) -> None:
-        """Point readers to a generation; every row below the watermark is in its blocks, or was dead by then."""
+        """Point readers to a generation; all rows below the watermark are in its blocks or were dead."""
         self._run(lambda txn: self._set_current(txn, generation, watermark))
 
     def drop_generation(self, generation: int) -> None:
@@ -159,12 +160,20 @@ class BlockBatch:
             value = txn.get(piece_key(generation, piece), db=self._dbs["lists"])
             if value is None:
                 raise CorruptError(f"piece {piece} of the list table of generation {generation} is missing")
-            table = np.frombuffer(unseal(value, f"the list table of generation {generation}"), LIST_ENTRY).copy()
+            table = np.frombuffer(
+                unseal(value, f"the list table of generation {generation}"), LIST_ENTRY
+            ).copy()
             self._pieces[generation, piece] = table
         return table, at
 
     def _put_list(
-        self, txn: Txn, generation: int, list_no: int, count: int, codes: memoryview, rerank: memoryview | None
+        self,
+        txn: Txn,
+        generation: int,
+        list_no: int,
+        count: int,
+        codes: memoryview,
+        rerank: memoryview | None,
     ) -> None:
         table, at = self._entry(txn, generation, list_no)
         for kind, data in ((CODES, codes), (RERANK, rerank)):

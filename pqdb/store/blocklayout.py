@@ -69,7 +69,11 @@ class BlockHeader:
             raise CorruptError(f"{what} has {len(value)} bytes, less than its header")
         magic, kind, _, generation, list_no, count, version, data_bytes, crc = _HEADER.unpack_from(value)
         own = _CRC.unpack_from(value, _HEADER.size)[0]
-        if magic != MAGIC or own != zlib.crc32(value[: _HEADER.size]) or data_bytes > len(value) - HEADER_BYTES:
+        if (
+            magic != MAGIC
+            or own != zlib.crc32(value[: _HEADER.size])
+            or data_bytes > len(value) - HEADER_BYTES
+        ):
             raise CorruptError(f"{what} is not what was written: its header is damaged")
         return cls(kind, generation, list_no, count, version, data_bytes, crc)
 

@@ -2,17 +2,19 @@
 
 Databases of the environment:
 
-main     "manifest" → sealed JSON; "current" → sealed u32 generation, u32 zero, u64 watermark, u64 objects version
+main         "manifest" → sealed JSON; "current" → sealed u32 generation, u32 zero, u64 watermark, u64 objects
+             version (the LMDB transaction that last wrote an object)
 generations  u32 generation → sealed u32 number of lists
-objects  u32 generation, UTF-8 name → sealed bytes (codebook, centroids …; opaque here)
-lists    u32 generation, u32 piece → sealed array of (u32 version, u32 count), 508 lists a piece
-blocks   u32 generation, u32 list, u8 kind (0 codes, 1 rerank) → block
+objects      u32 generation, UTF-8 name → sealed bytes (codebook, centroids …; opaque here)
+lists        u32 generation, u32 piece → sealed array of (u32 version, u32 count), 508 lists a piece
+blocks       u32 generation, u32 list, u8 kind (0 codes, 1 rerank) → block
 
-A block is a 48-byte header, the data, and zeros up to a size class of whole pages (layout.size_class). LMDB puts
-such a value 16 bytes behind the start of a page, so the data begin on a multiple of 64. Header: magic "PQB1",
-u16 kind, u16 zero, u32 generation, u32 list, u32 count, u32 version, u64 data bytes, u32 crc32 of the data, u32
-crc32 of the 36 bytes before, 8 zeros. A version is the LMDB transaction that wrote the list (its low 32 bits): it
-grows with every commit, and never comes again in a generation that is dropped and begun anew.
+A block is a 48-byte header, the data, and zeros up to a size class of whole pages (layout.size_class). LMDB
+puts such a value 16 bytes behind the start of a page, so the data begin on a multiple of 64. Header: magic
+"PQB1", u16 kind, u16 zero, u32 generation, u32 list, u32 count, u32 version, u64 data bytes, u32 crc32 of the
+data, u32 crc32 of the 36 bytes before, 8 zeros. A version is the LMDB transaction that wrote the list (its
+low 32 bits): it grows with every commit, and never comes again in a generation that is dropped and begun
+anew.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import os
 import struct
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import lmdb
 
@@ -29,7 +31,8 @@ from pqdb.store import manifest as manifest_record
 from pqdb.store.blockbatch import BlockBatch
 from pqdb.store.blocklayout import CURRENT, Current
 from pqdb.store.blockview import BlockSnapshot, BlockView, take
-from pqdb.store.environment import Environment, write_first
+from pqdb.store.environment import Environment
+from pqdb.store.write import write_first
 
 DATABASES = ("main", "generations", "objects", "lists", "blocks")
 
@@ -38,8 +41,8 @@ class BlockStore:
     """A handle of one index environment. Threads may share it; a forked child may not."""
 
     def __init__(self, env: Environment) -> None:
-        self._env = env
-        self._snapshot: BlockSnapshot | None = None
+        self.env = env
+        self.snapshot: BlockSnapshot | None = None
         self._open = True
         self.path: Path = env.path
 
@@ -59,7 +62,7 @@ class BlockStore:
     def open(
         cls, path: str | os.PathLike[str], readonly: bool = False, *, map_size: int | None = None
     ) -> BlockStore:
-        """An existing index. Raises NotADatabaseError, FormatError, CorruptError, ReadOnlyError, StorageError."""
+        """An existing index. Raises NotADatabaseError, FormatError, CorruptError, StorageError and kin."""
         env = Environment.open(path, DATABASES, readonly, map_size)
         try:
             with env.read() as txn:
@@ -73,10 +76,10 @@ class BlockStore:
         """Give the handle back. Closing twice is no error."""
         if self._open:
             self._open = False
-            self._snapshot = None
-            self._env.close()
+            self.snapshot = None
+            self.env.close()
 
-    def __enter__(self) -> BlockStore:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -94,23 +97,23 @@ class BlockStore:
 
     def generations(self) -> list[int]:
         """The generations there are, ascending."""
-        with self._env.read() as txn:
-            cursor = txn.cursor(db=self._env.dbs["generations"])
+        with self.env.read() as txn:
+            cursor = txn.cursor(db=self.env.dbs["generations"])
             return [struct.unpack(">I", key)[0] for key in cursor.iternext(keys=True, values=False)]
 
     def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
         """Copy one snapshot into an empty folder while others read and write."""
-        self._env.copy(path, compact)
+        self.env.copy(path, compact)
 
     def stats(self) -> dict[str, Any]:
         """Bytes: "file", "free" pages in it, "databases" name → bytes."""
-        return self._env.stats()
+        return self.env.stats()
 
-    def _refresh(
+    def refresh(
         self, txn: lmdb.Transaction[memoryview], txn_id: int, last: BlockSnapshot | None
     ) -> BlockSnapshot:
         """The snapshot of a transaction; the newest one is kept for the next view."""
-        taken = take(txn, txn_id, self._env.epoch, self._env.dbs, last, str(self.path))
+        taken = take(txn, txn_id, self.env.epoch, self.env.dbs, last, str(self.path))
         if last is None or txn_id >= last.txn_id:
-            self._snapshot = taken
+            self.snapshot = taken
         return taken

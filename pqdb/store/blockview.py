@@ -1,4 +1,4 @@
-"""One snapshot of the index, for reading: where the blocks of the current generation lie in the memory map."""
+"""One snapshot of the index, for reading: where the current generation's blocks lie in the map."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import lmdb
 import numpy as np
@@ -29,7 +29,8 @@ from pqdb.store.blocklayout import (
     object_key,
     piece_key,
 )
-from pqdb.store.environment import Txn, raise_ours
+from pqdb.store.environment import Txn
+from pqdb.store.faults import raise_ours
 from pqdb.store.layout import unseal
 
 if TYPE_CHECKING:
@@ -68,21 +69,24 @@ class BlockView:
 
     def __init__(self, store: BlockStore) -> None:
         self._store = store
-        self._env = store._env
+        self._env = store.env
 
-    def __enter__(self) -> BlockView:
+    def __enter__(self) -> Self:
         env, store = self._env, self._store
         txn = env.enter(self)
         try:
             self._txn = txn
             self.txn_id = txn_id = txn.id()
-            snapshot = store._snapshot
+            snapshot = store.snapshot
             if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
-                snapshot = store._refresh(txn, txn_id, snapshot)
+                snapshot = store.refresh(txn, txn_id, snapshot)
             self._snapshot = snapshot
-        except BaseException as error:
+        except lmdb.Error as error:
             env.leave(self, txn)
             raise_ours(error, env.path)
+        except BaseException:
+            env.leave(self, txn)
+            raise
         return self
 
     def __exit__(
@@ -143,16 +147,17 @@ class BlockView:
 def take(
     txn: Txn, txn_id: int, epoch: int, dbs: Mapping[str, Any], last: BlockSnapshot | None, where: str
 ) -> BlockSnapshot:
-    """The snapshot of a transaction: only lists whose version differs from the last snapshot's are looked up."""
+    """The snapshot of a transaction: only lists with another version than the last one's are looked up."""
     current = Current.from_bytes(txn.get(CURRENT, db=dbs["main"]), where)
     table = _list_table(txn, dbs, current.generation, where)
     wanted = np.flatnonzero(table["count"])
     codes, rerank = np.zeros(len(table), np.uint64), np.zeros(len(table), np.uint64)
-    if last is not None and last.epoch == epoch and last.current.generation == current.generation:
-        if len(last.table) == len(table):  # a generation dropped and begun anew may have another length
-            same = last.table["version"] == table["version"]
-            codes[same], rerank[same] = last.codes[same], last.rerank[same]
-            wanted = np.flatnonzero((table["count"] != 0) & ~same)
+    # (A generation that was dropped and begun anew may have another number of lists.)
+    here = (epoch, current.generation, len(table))
+    if last is not None and (last.epoch, last.current.generation, len(last.table)) == here:
+        same = last.table["version"] == table["version"]
+        codes[same], rerank[same] = last.codes[same], last.rerank[same]
+        wanted = np.flatnonzero((table["count"] != 0) & ~same)
     for list_no in wanted.tolist():
         entry = table[list_no]
         codes[list_no] = _resolve(txn, dbs["blocks"], current.generation, list_no, CODES, entry, where)
@@ -174,17 +179,19 @@ def _list_table(txn: Txn, dbs: Mapping[str, Any], generation: int, where: str) -
     for piece in range(-(-n_lists // LISTS_A_PIECE)):
         value = txn.get(piece_key(generation, piece), db=dbs["lists"])
         if value is None:
-            raise CorruptError(f"{where}: piece {piece} of the list table of generation {generation} is missing")
+            raise CorruptError(
+                f"{where}: piece {piece} of the list table of generation {generation} is missing"
+            )
         pieces.append(unseal(value, f"the list table of generation {generation} of {where}"))
     table = np.frombuffer(b"".join(pieces), LIST_ENTRY)
     if len(table) != n_lists:
-        raise CorruptError(f"{where}: the list table of generation {generation} has {len(table)} lists, not {n_lists}")
+        raise CorruptError(
+            f"{where}: the list table of generation {generation} has {len(table)} lists, not {n_lists}"
+        )
     return table
 
 
-def _resolve(
-    txn: Txn, db: Any, generation: int, list_no: int, kind: int, entry: np.void, where: str
-) -> int:
+def _resolve(txn: Txn, db: Any, generation: int, list_no: int, kind: int, entry: np.void, where: str) -> int:
     """The address of a block's data, its header checked; 0 where a list has no rerank rows."""
     value = txn.get(block_key(generation, list_no, kind), db=db)
     what = f"{where}: block {generation}/{list_no}/{kind}"
@@ -198,4 +205,3 @@ def _resolve(
     if found != expected:
         raise CorruptError(f"{what} is another one: its header says {found}, the list table {expected}")
     return address_of(value) + HEADER_BYTES
-

@@ -1,7 +1,8 @@
 """Names and what they stand for: collections and aliases of a database.
 
-Databases of the environment: ``main`` "manifest" → sealed JSON; ``collections`` UTF-8 name → sealed JSON record;
-``aliases`` UTF-8 alias → sealed UTF-8 name. The LMDB transaction id tells whether anything changed since.
+Databases of the environment: ``main`` "manifest" → sealed JSON; ``collections`` UTF-8 name → sealed JSON
+record; ``aliases`` UTF-8 alias → sealed UTF-8 name. The LMDB transaction id tells whether anything changed
+since.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
+
+import lmdb
 
 from pqdb.errors import CollectionExistsError, CollectionNotFoundError, InputError
 from pqdb.store import manifest as manifest_record
-from pqdb.store.environment import Environment, Txn, Write, raise_ours, write_first
+from pqdb.store.environment import Environment, Txn
+from pqdb.store.faults import raise_ours
 from pqdb.store.layout import seal, unseal
+from pqdb.store.write import Write, write_first
 
 DATABASES = ("main", "collections", "aliases")
 MAX_NAME_BYTES = 500  # LMDB's longest key has 511
@@ -43,14 +48,18 @@ class Catalog:
     """A handle of one catalog environment. Threads may share it; a forked child may not."""
 
     def __init__(self, env: Environment) -> None:
-        self._env = env
+        self.env = env
         self._names: Names | None = None
         self._open = True
         self.path: Path = env.path
 
     @classmethod
     def create(
-        cls, path: str | os.PathLike[str], manifest: Mapping[str, Any] | None = None, *, map_size: int | None = None
+        cls,
+        path: str | os.PathLike[str],
+        manifest: Mapping[str, Any] | None = None,
+        *,
+        map_size: int | None = None,
     ) -> Catalog:
         """A new, empty catalog in a folder that holds none. Raises StorageError."""
         env = Environment.create(path, DATABASES, map_size)
@@ -65,7 +74,7 @@ class Catalog:
     def open(
         cls, path: str | os.PathLike[str], readonly: bool = False, *, map_size: int | None = None
     ) -> Catalog:
-        """An existing catalog. Raises NotADatabaseError, FormatError, CorruptError, ReadOnlyError, StorageError."""
+        """An existing catalog. Raises NotADatabaseError, FormatError, CorruptError, StorageError and kin."""
         env = Environment.open(path, DATABASES, readonly, map_size)
         try:
             with env.read() as txn:
@@ -79,9 +88,9 @@ class Catalog:
         """Give the handle back. Closing twice is no error."""
         if self._open:
             self._open = False
-            self._env.close()
+            self.env.close()
 
-    def __enter__(self) -> Catalog:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -91,14 +100,14 @@ class Catalog:
 
     def names(self) -> Names:
         """All names now; costs about a microsecond where nothing changed since the last call."""
-        env, reader = self._env, object()
+        env, reader = self.env, object()
         txn = env.enter(reader)
         try:
             names = self._names
             if names is None or names.txn_id != txn.id():
                 names = self._names = self._read(txn)
             return names
-        except BaseException as error:
+        except lmdb.Error as error:
             raise_ours(error, env.path)
         finally:
             env.leave(reader, txn)
@@ -113,17 +122,17 @@ class Catalog:
 
     def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
         """Copy one snapshot into an empty folder while others read and write."""
-        self._env.copy(path, compact)
+        self.env.copy(path, compact)
 
     def _read(self, txn: Txn) -> Names:
         where = str(self.path)
         collections = {
             str(key, "utf-8"): json.loads(unseal(value, f"a collection's record in {where}"))
-            for key, value in txn.cursor(db=self._env.dbs["collections"])
+            for key, value in txn.cursor(db=self.env.dbs["collections"])
         }
         aliases = {
             str(key, "utf-8"): unseal(value, f"an alias in {where}").decode()
-            for key, value in txn.cursor(db=self._env.dbs["aliases"])
+            for key, value in txn.cursor(db=self.env.dbs["aliases"])
         }
         return Names(txn.id(), collections, aliases)
 
@@ -134,8 +143,8 @@ class CatalogBatch:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def __enter__(self) -> CatalogBatch:
-        self._write = Write(self._catalog._env, lambda txn: txn.id())
+    def __enter__(self) -> Self:
+        self._write = Write(self._catalog.env, lmdb.Transaction.id)
         return self
 
     def __exit__(
@@ -148,7 +157,7 @@ class CatalogBatch:
 
     @property
     def _dbs(self) -> dict[str, Any]:
-        return self._catalog._env.dbs
+        return self._catalog.env.dbs
 
     def get(self, name: str) -> dict[str, Any] | None:
         """The record of a collection as this batch sees it."""
@@ -186,7 +195,7 @@ class CatalogBatch:
         return self._run(remove)
 
     def rename(self, old: str, new: str) -> None:
-        """Give a collection another name; its aliases follow. Raises CollectionNotFoundError, CollectionExistsError."""
+        """Give a collection another name; its aliases follow. Raises CollectionNotFound-, -ExistsError."""
         key = _key(new)
 
         def rename(txn: Txn) -> None:

@@ -1,4 +1,4 @@
-"""What is known of an LMDB data file before it is mapped: a truncated map is SIGBUS, a foreign one an abort."""
+"""An LMDB data file, looked at before it is mapped: a truncated map is SIGBUS, a foreign one an abort."""
 
 import os
 import struct
@@ -35,12 +35,12 @@ class DataFile:
 def inspect(folder: Path) -> DataFile:
     """Read and check both meta pages of a folder's data file by plain reads.
 
-    Raises NotADatabaseError where there is no data file, CorruptError where it is not one of LMDB's or shorter
-    than its newest meta page says (unless only free pages lie beyond its end).
+    Raises NotADatabaseError where there is no data file, CorruptError where it is not one of LMDB's or is
+    shorter than its newest meta page says (unless only free pages lie beyond its end).
     """
     path = folder / NAME
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             head = file.read(4096)
             page_bytes = _page_bytes(head, size, path)
@@ -87,12 +87,18 @@ def _reaches_beyond_end(path: Path) -> bool:
     LMDB does not write pages that one transaction took and gave back, so a whole file may end before its last
     page; walking the tree by plain reads tells that apart from a file cut off.
     """
+    return bool(walk(path.parent))
+
+
+def walk(folder: Path) -> list[str]:
+    """What is wrong with the structure of a data file at rest, read without mapping it: [] where it is sound."""
     from lmdb.verify import VerifyError, verify  # only needed on a bad day
 
     try:
-        return bool(verify(str(path), subdir=False))
-    except VerifyError:
-        return True
+        problems: list[str] = verify(str(folder / NAME), subdir=False)  # type: ignore[no-untyped-call]
+    except (VerifyError, OSError) as error:
+        return [str(error)]
+    return problems
 
 
 def extend_to(folder: Path, size: int) -> None:
@@ -101,7 +107,7 @@ def extend_to(folder: Path, size: int) -> None:
     posix_fallocate never shrinks, so a commit of another process in the meantime is safe.
     """
     path = folder / NAME
-    if not hasattr(os, "posix_fallocate") or os.stat(path).st_size >= size:
+    if not hasattr(os, "posix_fallocate") or path.stat().st_size >= size:
         return
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
     try:

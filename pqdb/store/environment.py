@@ -1,28 +1,24 @@
 """One LMDB environment, opened once a process: checked before mapping, shared by inode, poisoned by fork.
 
 Readers pass a gate that costs a dictionary entry. Re-mapping (the map is full, or another process grew it)
-closes the gate, waits until the readers of this process are out, re-maps and counts `epoch` up: addresses kept
-from before are then worthless.
+closes the gate, waits until the readers of this process are out, re-maps and counts `epoch` up: addresses
+kept from before are then worthless.
 """
 
 import errno
 import os
-import resource
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import lmdb
 
 from pqdb.errors import (
     ClosedError,
-    CorruptError,
-    DiskFullError,
     ForkedError,
     LockedError,
     NotADatabaseError,
@@ -31,14 +27,15 @@ from pqdb.errors import (
     StorageError,
 )
 from pqdb.store import datafile
+from pqdb.store.faults import mapping_errors, raise_ours, sentence
 
-DEFAULT_MAP_BYTES = 64 << 30  # address space, not memory and not disk: growing the map later is the costly part
+DEFAULT_MAP_BYTES = (
+    64 << 30
+)  # address space, not memory and not disk: growing the map later is the costly part
 MAX_READERS = 1024
 MAX_DATABASES = 16
 DRAIN_SECONDS = 60.0
-_SPARE_DISK = 1 << 20
 
-T = TypeVar("T")
 Txn: TypeAlias = "lmdb.Transaction[memoryview]"  # the class cannot be subscripted at run time
 
 _registry: dict[tuple[int, int], "Environment"] = {}
@@ -47,7 +44,7 @@ _everyone: "weakref.WeakSet[Environment]" = weakref.WeakSet()
 
 
 class Environment:
-    """A reference-counted handle of one environment folder. Made by `create` and `open`, given back by `close`."""
+    """A counted handle of one environment folder: made by `create` or `open`, given back by `close`."""
 
     def __init__(self, path: Path, names: Sequence[str], readonly: bool, map_bytes: int) -> None:
         self.path = path
@@ -69,7 +66,9 @@ class Environment:
     # -- opening and closing ---------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], names: Sequence[str], map_bytes: int | None = None) -> "Environment":
+    def create(
+        cls, path: str | os.PathLike[str], names: Sequence[str], map_bytes: int | None = None
+    ) -> "Environment":
         """A new environment with these named databases; StorageError where one is there already."""
         folder = Path(path)
         with _registry_lock:
@@ -77,9 +76,14 @@ class Environment:
                 raise StorageError(errno.EEXIST, f"{folder} holds a store already")
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                with _mapping_errors(folder):
-                    raw = lmdb.open(str(folder), map_size=map_bytes or DEFAULT_MAP_BYTES, max_dbs=MAX_DATABASES,
-                                    max_readers=MAX_READERS, lib_version=0)
+                with mapping_errors(folder):
+                    raw = lmdb.open(
+                        str(folder),
+                        map_size=map_bytes or DEFAULT_MAP_BYTES,
+                        max_dbs=MAX_DATABASES,
+                        max_readers=MAX_READERS,
+                        lib_version=0,
+                    )
                     try:
                         with raw.begin(write=True) as txn:
                             for name in names:
@@ -89,7 +93,7 @@ class Environment:
             except OSError as error:
                 if isinstance(error, PqdbError):
                     raise
-                raise _sentence(error.errno, error.strerror, folder, writing=True) from error
+                raise sentence(error.errno, error.strerror, folder, writing=True) from error
             return cls.open(folder, names, readonly=False, map_bytes=map_bytes)
 
     @classmethod
@@ -102,7 +106,7 @@ class Environment:
     ) -> "Environment":
         """The process's one handle of this folder, opened or shared.
 
-        Raises NotADatabaseError, CorruptError, ReadOnlyError (asked to write where it cannot be), StorageError.
+        Raises NotADatabaseError, CorruptError, ReadOnlyError (to be written where it cannot be), StorageError.
         """
         folder = Path(path)
         with _registry_lock:
@@ -145,7 +149,7 @@ class Environment:
                 raise
             raw = self._open_raw(lock=False)  # nobody can register as a reader here, so nobody may be writing
         try:
-            with _mapping_errors(self.path):
+            with mapping_errors(self.path):
                 self.dbs = {name: raw.open_db(name.encode(), create=False) for name in self._names}
         except lmdb.NotFoundError:
             raw.close()
@@ -156,9 +160,16 @@ class Environment:
         return raw
 
     def _open_raw(self, lock: bool) -> lmdb.Environment:
-        with _mapping_errors(self.path, writing=True):
-            return lmdb.open(str(self.path), map_size=self._map_bytes, max_dbs=MAX_DATABASES,
-                             max_readers=MAX_READERS, readonly=self.readonly, lock=lock, create=False)
+        with mapping_errors(self.path, writing=True):
+            return lmdb.open(
+                str(self.path),
+                map_size=self._map_bytes,
+                max_dbs=MAX_DATABASES,
+                max_readers=MAX_READERS,
+                readonly=self.readonly,
+                lock=lock,
+                create=False,
+            )
 
     def _become_writable(self) -> None:
         """A handle opened to read is asked to write: map it anew."""
@@ -189,8 +200,10 @@ class Environment:
 
     def leave(self, reader: object, txn: Txn) -> None:
         """End what `enter` began."""
-        txn.abort()
-        self._active.pop(reader, None)
+        try:
+            txn.abort()
+        finally:
+            self._active.pop(reader, None)
 
     @contextmanager
     def read(self) -> Iterator[Txn]:
@@ -198,7 +211,7 @@ class Environment:
         reader = object()
         txn = self.enter(reader)
         try:
-            with _mapping_errors(self.path):
+            with mapping_errors(self.path):
                 yield txn
         finally:
             self.leave(reader, txn)
@@ -266,7 +279,7 @@ class Environment:
             self._adopt_map()
         except lmdb.Error as error:
             raise_ours(error, self.path, writing=True)
-        with _mapping_errors(self.path, writing=True):
+        with mapping_errors(self.path, writing=True):
             return self._env.begin(write=True, buffers=True)
 
     def end_write(self) -> None:
@@ -310,7 +323,9 @@ class Environment:
             deadline = time.monotonic() + DRAIN_SECONDS
             while self._active:
                 if me in list(self._active.values()):
-                    raise StorageError(f"{self.path} must be mapped anew, but this thread is reading a snapshot of it")
+                    raise StorageError(
+                        f"{self.path} must be mapped anew, but this thread is reading a snapshot of it"
+                    )
                 if time.monotonic() > deadline:
                     raise StorageError(
                         f"{self.path} must be mapped anew, but {len(self._active)} snapshots are still being "
@@ -340,7 +355,7 @@ class Environment:
         target.mkdir(parents=True, exist_ok=True)
         if (target / datafile.NAME).exists():
             raise StorageError(errno.EEXIST, f"{target} holds a store already")
-        with self.read(), _mapping_errors(target, writing=True):
+        with self.read(), mapping_errors(target, writing=True):
             self._env.copy(str(target), compact=compact)
 
     def stats(self) -> dict[str, Any]:
@@ -351,155 +366,17 @@ class Environment:
             main = _stat_bytes(self._env.stat(), page)
             end = (self._env.info()["last_pgno"] + 1) * page
         return {
-            "file": os.stat(self.path / datafile.NAME).st_size,
+            "file": (self.path / datafile.NAME).stat().st_size,
             "free": max(0, end - 2 * page - main - sum(used.values())),
             "databases": used,
         }
 
-    def _poison(self) -> None:
+    def poison(self) -> None:
         """In a forked child: refuse everything, and unmap so that the child can open the folder itself."""
         self._shut = "forked"
         if not self._active and self._writer is None:
-            # With a transaction of the parent's alive, closing would free that one's slot in the shared table.
+            # With a transaction of the parent's alive, closing would free its slot in the shared table.
             self._env.close()
-
-
-class Write:
-    """One write transaction that starts over in a larger map when the map is full.
-
-    `start` is called with every new transaction, before the operations done so far are run again.
-    """
-
-    def __init__(self, env: Environment, start: Callable[[Txn], int]) -> None:
-        self._env = env
-        self._start = start
-        self._done: list[Callable[[Txn], Any]] = []
-        self._broken = False
-        self._txn = env.begin_write()
-        try:
-            with _mapping_errors(env.path, writing=True):
-                self._base = start(self._txn)
-        except BaseException:
-            self.abort()
-            raise
-
-    def run(self, operation: Callable[[Txn], T]) -> T:
-        """Run one operation inside the transaction. Once one failed, the batch cannot be committed."""
-        if self._broken:
-            raise StorageError(f"{self._env.path}: an operation of this batch failed; nothing of it is kept")
-        self._broken = True
-        with _mapping_errors(self._env.path, writing=True):
-            try:
-                result = operation(self._txn)
-            except lmdb.MapFullError:
-                self._start_over()
-                result = operation(self._txn)
-        self._done.append(operation)
-        self._broken = False
-        return result
-
-    def commit(self) -> None:
-        """Make it durable; nothing is kept where this raises."""
-        if self._broken:
-            self.abort()
-            raise StorageError(f"{self._env.path}: an operation of this batch failed; nothing of it is kept")
-        try:
-            with _mapping_errors(self._env.path, writing=True):
-                try:
-                    self._txn.commit()
-                except lmdb.MapFullError:
-                    self._start_over()
-                    self._txn.commit()
-                self._env.committed()
-        finally:
-            self.abort()
-
-    def abort(self) -> None:
-        """Forget everything; harmless after a commit."""
-        try:
-            self._txn.abort()
-        finally:
-            self._env.end_write()
-
-    def _start_over(self) -> None:
-        self._txn.abort()
-        self._env.grow()
-        self._txn = self._env.begin_write_again()
-        if self._start(self._txn) != self._base and self._done:
-            raise StorageError(
-                f"{self._env.path}: another process wrote while the memory map grew; nothing of this batch is "
-                "kept, try it again"
-            )
-        for operation in self._done:
-            operation(self._txn)
-
-
-def write_first(env: Environment, records: Mapping[bytes, bytes]) -> None:
-    """The first commit of a new store: the records of its database ``main``."""
-
-    def put_all(txn: Txn) -> None:
-        for key, value in records.items():
-            txn.put(key, value, db=env.dbs["main"])
-
-    write = Write(env, lambda txn: 0)
-    try:
-        write.run(put_all)
-    except BaseException:
-        write.abort()
-        raise
-    write.commit()
-
-
-# -- errors ----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _mapping_errors(path: Path, writing: bool = False) -> Iterator[None]:
-    try:
-        yield
-    except lmdb.NotFoundError:
-        raise
-    except lmdb.Error as error:
-        raise_ours(error, path, writing)
-
-
-def raise_ours(error: BaseException, path: Path, writing: bool = False) -> NoReturn:
-    """Raise the error of ours that an LMDB error is; any other error as it is."""
-    if not isinstance(error, lmdb.Error):
-        raise error
-    code = getattr(error, "code", 0)
-    if isinstance(error, (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.PanicError,
-                          lmdb.VersionMismatchError, lmdb.BadTxnError)):
-        raise CorruptError(f"{path} is damaged: {error}") from error
-    if isinstance(error, lmdb.ReadonlyError):
-        raise ReadOnlyError(f"{path} cannot be written; open it with read_only=True") from error
-    if code > 0:
-        raise _sentence(code, os.strerror(code), path, writing) from error
-    raise StorageError(f"{path}: {error}") from error
-
-
-def _sentence(code: int | None, text: str | None, path: Path, writing: bool) -> PqdbError:
-    if code in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return ReadOnlyError(code, f"{path} cannot be written: {text}; open it with read_only=True")
-    if code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) or (code == errno.EIO and writing and _is_full(path)):
-        return DiskFullError(code, f"no room to write {path}: {text}; nothing of this write was kept")
-    return StorageError(code, f"{path}: {text}")
-
-
-def _is_full(path: Path) -> bool:
-    """Whether a short write was one for want of room: LMDB calls every short write EIO."""
-    file = path / datafile.NAME
-    try:
-        disk = os.statvfs(path)
-        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-        size = os.stat(file).st_size
-    except OSError:
-        return False
-    room = disk.f_bavail * disk.f_frsize
-    return room < _SPARE_DISK or (limit != resource.RLIM_INFINITY and size + _SPARE_DISK > limit)
-
-
-# -- helpers ---------------------------------------------------------------------------------------------
 
 
 def datafile_page(env: lmdb.Environment) -> int:
@@ -513,7 +390,7 @@ def _stat_bytes(stat: Any, page: int) -> int:
 
 def _inode(folder: Path) -> tuple[int, int] | None:
     try:
-        stat = os.stat(folder / datafile.NAME)
+        stat = (folder / datafile.NAME).stat()
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
@@ -521,11 +398,10 @@ def _inode(folder: Path) -> tuple[int, int] | None:
 
 def _poison_children() -> None:
     """In a forked child: LMDB's locks did not come along, so no handle may be used."""
-    global _registry_lock
-    _registry_lock = threading.RLock()  # another thread of the parent may have held it
+    globals()["_registry_lock"] = threading.RLock()  # another thread of the parent may have held it
     _registry.clear()
     for env in list(_everyone):
-        env._poison()
+        env.poison()
 
 
 if hasattr(os, "register_at_fork"):

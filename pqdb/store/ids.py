@@ -1,8 +1,8 @@
 """Ids as keys: unsigned 64-bit integers, UUIDs in any spelling, and other strings of 1 to 400 bytes of UTF-8.
 
 A key is one kind byte and the id, so that byte order is: integers ascending, UUIDs by value, strings by their
-UTF-8: ``00`` + u64 big-endian | ``01`` + 16 bytes | ``02`` + UTF-8. Every spelling of a UUID (hyphens or none,
-upper case, ``urn:uuid:``, braces) is one key and is given back in lower case with hyphens.
+UTF-8: ``00`` + u64 big-endian | ``01`` + 16 bytes | ``02`` + UTF-8. Every spelling of a UUID (hyphens or
+none, upper case, ``urn:uuid:``, braces) is one key and is given back in lower case with hyphens.
 """
 
 import operator
@@ -22,7 +22,9 @@ INT, UUID, TEXT = b"\x00", b"\x01", b"\x02"
 
 _UUID_LENGTHS = frozenset((32, 36, 38, 41, 45))  # bare, hyphens, {…}, urn: + bare, urn: + hyphens
 _HYPHENED = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_SPELLINGS = re.compile(rf"(?:urn:uuid:)?(?:{_HYPHENED}|[0-9a-f]{{32}})|\{{{_HYPHENED}\}}", re.IGNORECASE | re.ASCII)
+_SPELLINGS = re.compile(
+    rf"(?:urn:uuid:)?(?:{_HYPHENED}|[0-9a-f]{{32}})|\{{{_HYPHENED}\}}", re.IGNORECASE | re.ASCII
+)
 
 
 def id_key(point_id: Any) -> bytes:
@@ -94,8 +96,5 @@ def _text_key(text: str) -> bytes:
 
 
 def _shown(value: Any) -> str:
-    try:
-        shown = repr(value)
-    except Exception:  # a repr of somebody else's: the message must not die of it
-        shown = "?"
+    shown = repr(value)
     return shown if len(shown) <= 60 else shown[:57] + "…"

@@ -3,13 +3,12 @@
 LMDB keeps a value larger than half a page in whole pages of its own, 16 bytes after the start of the first
 (LMDB 0.9). Everything large here is sized so that those pages are full:
 
-run         `rows_per_run` source rows one after the other, zeros, then u32 rows filled, u32 crc32 of all before.
-            The value is always `pages * 4096 - 16` bytes, filled or not.
-meta page   170 row records of 24 bytes (4,080 bytes = one page): 16 bytes of id, u64 tail word. Its crc32 stands
-            beside it in the database ``sums``.
-            id: u64 little-endian in the first 8 bytes (kind 0) | 16 bytes of UUID (kind 1) | zeros (kind 2: the
-            text is in the database ``texts``).
-            tail word: bits 0..55 version (sequence of the commit), 56..57 kind, 58 "has a payload".
+run         `rows_per_run` source rows one after the other, zeros, then u32 rows filled, u32 crc32 of all
+            before. The value is always `pages * 4096 - 16` bytes, filled or not.
+meta page   170 row records of 24 bytes (4,080 bytes = one page); its crc32 is in the database ``sums``.
+            A record is 16 bytes of id and a u64 tail word. Id: u64 in the first 8 bytes (kind 0) | 16 bytes
+            of UUID (kind 1) | zeros (kind 2: the text is in the database ``texts``). Tail word: bits 0..55
+            version (sequence of the commit that last wrote the point), 56..57 kind, 58 "has a payload".
 live piece  4,072 bytes of bitmap (32,576 rows), u32 zero, u32 crc32 of all before: one page.
 sealed      any small record: its bytes, then u32 crc32 of them.
 
@@ -79,7 +78,7 @@ def close_run(run: Bytes, rows: int) -> None:
     """Write the trailer of a run (run_size,) uint8 of which `rows` rows are filled."""
     body = len(run) - 4
     run[body - 4 : body] = np.frombuffer(_CRC.pack(rows), np.uint8)
-    run[body:] = np.frombuffer(_CRC.pack(zlib.crc32(run[:body])), np.uint8)
+    run[body:] = np.frombuffer(_CRC.pack(zlib.crc32(run[:body].data)), np.uint8)
 
 
 def close_piece(bits: Bytes) -> bytes:
@@ -106,7 +105,7 @@ def unseal(value: bytes | memoryview, what: str) -> bytes:
     return bytes(value[: len(value) - 4])
 
 
-def crc_bytes(value: bytes | memoryview | Bytes) -> bytes:
+def crc_bytes(value: bytes | memoryview) -> bytes:
     """The crc32 of a value, as the four bytes kept beside it."""
     return _CRC.pack(zlib.crc32(value))
 

@@ -1,7 +1,7 @@
 """Locks between processes: one `fcntl.lockf` lock a file, held by one holder a process.
 
-Such a lock belongs to the process and the file: closing any descriptor of the file drops it, so each lock file is
-opened once a process. A forked child inherits none of it.
+Such a lock belongs to the process and the file: closing any descriptor of the file drops it, so each lock
+file is opened once a process. A forked child inherits none of it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from pqdb.errors import LockedError, ReadOnlyError, StorageError
 
@@ -57,7 +58,7 @@ class FileLock:
         return self._file.holder is self and self._pid == os.getpid()
 
     def acquire(self, blocking: bool = False, timeout: float | None = None) -> bool:
-        """Take the lock. -> whether it is held now; False at once when not blocking, else after `timeout` s."""
+        """Take the lock. -> whether it is held: False at once when not blocking, else after `timeout` s."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._try():
             if not blocking or (deadline is not None and time.monotonic() >= deadline):
@@ -84,7 +85,7 @@ class FileLock:
                 del _files[self._key]
                 os.close(self._file.descriptor)
 
-    def __enter__(self) -> FileLock:
+    def __enter__(self) -> Self:
         if not self.acquire():
             raise LockedError(errno.EAGAIN, f"{self.path} is held by another process")
         return self
@@ -108,7 +109,7 @@ class FileLock:
 
 def _open(path: Path) -> tuple[tuple[int, int], _File]:
     try:
-        known = os.stat(path)
+        known = path.stat()
         file = _files.get((known.st_dev, known.st_ino))
         if file is not None:
             return (known.st_dev, known.st_ino), file
@@ -152,8 +153,7 @@ else:
 
 def _forget_all() -> None:
     """In a forked child: the parent holds the locks, the child may open the files anew."""
-    global _guard
-    _guard = threading.RLock()
+    globals()["_guard"] = threading.RLock()  # another thread of the parent may have held it
     _files.clear()
 
 

@@ -1,4 +1,4 @@
-"""What a store says about itself: one JSON object with the format's name and version, refused when not ours."""
+"""What a store says about itself: a JSON object with the format's name and version."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,9 @@ def to_bytes(kind: str, manifest: Mapping[str, Any], store: Mapping[str, Any]) -
     return seal(json.dumps(record, separators=(",", ":"), sort_keys=True).encode())
 
 
-def from_bytes(value: bytes | memoryview | None, kind: str, where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def from_bytes(
+    value: bytes | memoryview | None, kind: str, where: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """(manifest, store) of a sealed manifest.
 
     Raises NotADatabaseError where it is none of ours or of another kind, FormatError where its version is not

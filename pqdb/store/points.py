@@ -1,7 +1,7 @@
 """The truth of a collection: points under their ids, on disk before a write is acknowledged.
 
-Rows are dense, only ever appended, and never reused: an update is a dead old row and a new one. Databases of the
-environment (values laid out as in layout.py, state.py, manifest.py, ids.py says what an id's key is):
+Rows are dense, only ever appended, and never reused: an update is a dead old row and a new one. Databases of
+the environment (values laid out as in layout.py, state.py, manifest.py, ids.py says what an id's key is):
 
 main      "manifest" → sealed JSON; "state" → sealed state record
 ids       id key → u32 row, of living points only
@@ -19,17 +19,18 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import lmdb
 
 from pqdb.store import layout, snapshot, state
 from pqdb.store import manifest as manifest_record
 from pqdb.store.batch import PointBatch
-from pqdb.store.environment import Environment, write_first
+from pqdb.store.environment import Environment
 from pqdb.store.snapshot import Snapshot
 from pqdb.store.state import State
 from pqdb.store.view import PointView
+from pqdb.store.write import write_first
 
 DATABASES = ("main", "ids", "runs", "meta", "sums", "live", "texts", "payloads")
 
@@ -38,10 +39,10 @@ class PointStore:
     """A handle of one points environment. Threads may share it; a forked child may not."""
 
     def __init__(self, env: Environment, geometry: Mapping[str, Any], readonly: bool = False) -> None:
-        self._env = env
+        self.env = env
         self.readonly = readonly
-        self._geometry = dict(geometry)
-        self._snapshot: Snapshot | None = None
+        self.geometry = dict(geometry)
+        self.snapshot: Snapshot | None = None
         self._open = True
         self.path: Path = env.path
         self.row_bytes: int = geometry["row_bytes"]
@@ -77,7 +78,7 @@ class PointStore:
     def open(
         cls, path: str | os.PathLike[str], readonly: bool = False, *, map_size: int | None = None
     ) -> PointStore:
-        """An existing store. Raises NotADatabaseError, FormatError, CorruptError, ReadOnlyError, StorageError."""
+        """An existing store. Raises NotADatabaseError, FormatError, CorruptError, StorageError and kin."""
         env = Environment.open(path, DATABASES, readonly, map_size)
         try:
             with env.read() as txn:
@@ -91,11 +92,11 @@ class PointStore:
     def close(self) -> None:
         """Give the handle back. Closing twice is no error."""
         if self._open:
-            self._env.close()
+            self.env.close()
             self._open = False
-            self._snapshot = None
+            self.snapshot = None
 
-    def __enter__(self) -> PointStore:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -119,16 +120,16 @@ class PointStore:
 
     def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
         """Copy one snapshot into an empty folder while others read and write."""
-        self._env.copy(path, compact)
+        self.env.copy(path, compact)
 
     def stats(self) -> dict[str, Any]:
         """Bytes: "file", "free" pages in it, "databases" name → bytes."""
-        return self._env.stats()
+        return self.env.stats()
 
-    def _refresh(self, txn: lmdb.Transaction[memoryview], txn_id: int, last: Snapshot | None) -> Snapshot:
+    def refresh(self, txn: lmdb.Transaction[memoryview], txn_id: int, last: Snapshot | None) -> Snapshot:
         """The snapshot of a transaction; the newest one is kept for the next view."""
-        env = self._env
+        env = self.env
         taken = snapshot.take(txn, txn_id, env.epoch, env.dbs, last, str(self.path))
         if last is None or txn_id >= last.txn_id:
-            self._snapshot = taken
+            self.snapshot = taken
         return taken

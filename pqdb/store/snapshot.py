@@ -1,7 +1,7 @@
 """What a process keeps of one commit of a points store: state, live bitmap, and addresses in the memory map.
 
-A snapshot is never changed once others can see it. The next one is made from the last by reading anew only what
-the state record says has changed; addresses are resolved on first use.
+A snapshot is never changed once others can see it. The next one is made from the last by reading anew only
+what the state record says has changed; addresses are resolved on first use.
 """
 
 from collections.abc import Mapping
@@ -51,7 +51,9 @@ class Snapshot:
     manifest: dict[str, Any] | None = field(default=None)
 
 
-def take(txn: Txn, txn_id: int, epoch: int, dbs: Mapping[str, Any], last: Snapshot | None, where: str) -> Snapshot:
+def take(
+    txn: Txn, txn_id: int, epoch: int, dbs: Mapping[str, Any], last: Snapshot | None, where: str
+) -> Snapshot:
     """The snapshot of a transaction, made from the last one this process had."""
     state = State.from_bytes(txn.get(state_record.KEY, db=dbs["main"]), where)
     live = _live_bits(txn, dbs["live"], state, last, where)

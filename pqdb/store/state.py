@@ -1,9 +1,9 @@
 """The state record of a points store: counts, and which pieces and page groups changed when.
 
-Database ``main``, key ``state``, sealed: the header below, then u64 version of every live piece, then u64 version
-of every group of 64 meta pages. A version is the sequence of the commit that last changed the thing in place, so
-a reader of another snapshot knows what to read anew. (Appending rows to meta pages does not count: a view always
-resolves the pages beyond the last full one it knew.)
+Database ``main``, key ``state``, sealed: the header below, then u64 version of every live piece, then u64
+version of every group of 64 meta pages. A version is the sequence of the commit that last changed the thing
+in place, so a reader of another snapshot knows what to read anew. (Appending rows to meta pages does not
+count: a view always resolves the pages beyond the last full one it knew.)
 """
 
 import struct
@@ -48,7 +48,9 @@ class State:
         record = unseal(value, f"the state record of {where}")
         magic, rows, live, seq, manifest_seq, forgotten, pieces, groups = _HEADER.unpack_from(record)
         if magic != _MAGIC or len(record) != _HEADER.size + 8 * (pieces + groups):
-            raise CorruptError(f"the state record of {where} ({len(record)} bytes) is not one of this version")
+            raise CorruptError(
+                f"the state record of {where} ({len(record)} bytes) is not one of this version"
+            )
         versions = np.frombuffer(record, np.uint64, offset=_HEADER.size)
         return cls(rows, live, seq, manifest_seq, forgotten, versions[:pieces], versions[pieces:])
 

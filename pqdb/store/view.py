@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import lmdb
 import numpy as np
@@ -13,7 +13,7 @@ from pqdb.errors import InputError
 from pqdb.store import manifest as manifest_record
 from pqdb.store import snapshot as snapshots
 from pqdb.store.addresses import BYTES, WORDS, words_at
-from pqdb.store.environment import raise_ours
+from pqdb.store.faults import raise_ours
 from pqdb.store.ids import id_from_key, id_key, uuid_text
 from pqdb.store.layout import (
     KIND_INT,
@@ -47,21 +47,24 @@ class PointView:
 
     def __init__(self, store: PointStore) -> None:
         self._store = store
-        self._env = store._env
+        self._env = store.env
 
-    def __enter__(self) -> PointView:
+    def __enter__(self) -> Self:
         env, store = self._env, self._store
         txn = env.enter(self)
         try:
             self._txn = txn
             self.txn_id = txn_id = txn.id()
-            snapshot = store._snapshot
+            snapshot = store.snapshot
             if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
-                snapshot = store._refresh(txn, txn_id, snapshot)
+                snapshot = store.refresh(txn, txn_id, snapshot)
             self._snapshot = snapshot
-        except BaseException as error:
+        except lmdb.Error as error:
             env.leave(self, txn)
             raise_ours(error, env.path)
+        except BaseException:
+            env.leave(self, txn)
+            raise
         return self
 
     def __exit__(
@@ -100,10 +103,12 @@ class PointView:
 
     @property
     def runs(self) -> Addresses:
-        """(n_runs,) uint64: row r lies at runs[r // rows_per_run] + (r % rows_per_run) * row_bytes; 0: forgotten."""
+        """(n_runs,) uint64: row r is at runs[r // rows_per_run] + r % rows_per_run * row_bytes; 0: gone."""
         runs = self._snapshot.runs
         if runs is None:
-            runs = snapshots.resolve_runs(self._txn, self._env.dbs["runs"], self._snapshot, self._store.rows_per_run)
+            runs = snapshots.resolve_runs(
+                self._txn, self._env.dbs["runs"], self._snapshot, self._store.rows_per_run
+            )
         return runs
 
     @property
@@ -161,7 +166,9 @@ class PointView:
         """(n,) uint64 addresses of row records. Raises InputError where a row is not there."""
         page, at = np.divmod(np.asarray(rows, np.int64), META_ROWS)
         if len(rows) and (page.min() < 0 or int(np.max(rows)) >= self.n_rows):
-            raise InputError(f"rows are 0 to {self.n_rows - 1:,}, not {int(np.min(rows)):,} to {int(np.max(rows)):,}")
+            raise InputError(
+                f"rows are 0 to {self.n_rows - 1:,}, not {int(np.min(rows)):,} to {int(np.max(rows)):,}"
+            )
         records: Addresses = self.meta[page] + (at * META_BYTES).astype(np.uint64)
         return records
 
@@ -197,7 +204,9 @@ class PointView:
         starts = self.runs[run]
         if not starts.all():
             gone = int(np.asarray(rows)[np.flatnonzero(starts == 0)[0]])
-            raise InputError(f"row {gone:,} has no source any more: rows below {self.forgotten_rows:,} are forgotten")
+            raise InputError(
+                f"row {gone:,} has no source any more: rows below {self.forgotten_rows:,} are forgotten"
+            )
         addresses = (starts + (at * store.row_bytes).astype(np.uint64)).tolist()
         for number, address in enumerate(addresses):
             out[number] = np.frombuffer(BYTES[address : address + store.row_bytes], np.uint8)
@@ -215,7 +224,7 @@ class PointView:
         return rows.astype(np.uint32)
 
     def scan_ids(self, start_id: int | str | None = None, limit: int = 100) -> list[tuple[int | str, int]]:
-        """Up to `limit` (id, row) in id order (integers, UUIDs, strings), beginning with `start_id` or after."""
+        """Up to `limit` (id, row) in id order (integers, UUIDs, strings), from `start_id` on."""
         found: list[tuple[int | str, int]] = []
         cursor = self._txn.cursor(db=self._env.dbs["ids"])
         try:
@@ -227,4 +236,3 @@ class PointView:
         finally:
             cursor.close()
         return found
-
