@@ -17,12 +17,16 @@ from bench.data import Floats, Metric
 from bench.engines.base import Arguments, Bytes, SkippedError, Spec, Sweep, geometric
 
 _TRAINING_SAMPLE = 250_000
-_REORDER = {"quick": (30, 100), "standard": (20, 40, 80, 160), "full": (10, 20, 30, 50, 80, 120, 200, 400)}
+_REORDER = {
+    "quick": (30, 100),
+    "standard": (20, 30, 40, 60, 80, 120, 160, 240, 320, 640),
+    "full": (20, 40, 80, 160, 320, 640),
+}
 
 
 def specs(sweep: Sweep) -> list[Spec]:
     """Around √n leaves, crossed with the ways of quantizing and spilling each package has."""
-    leaves = [round(sweep.n**0.5 * factor) for factor in (0.5, 1, 2, 4)]
+    leaves = [round(sweep.n**0.5 * factor) for factor in (0.25, 0.5, 1, 2, 4)]
     builds = [_build(count, **shape) for count in leaves for shape in _shapes(sweep.engine, sweep.metric)]
     return [_spec(sweep, build) for build in builds]
 
@@ -58,7 +62,7 @@ def _shapes(engine: str, metric: Metric) -> list[dict[str, Any]]:
 
 def _spec(sweep: Sweep, build: Arguments) -> Spec:
     leaves = build["leaves"]
-    searched = geometric(max(1, leaves // 256), leaves // 3, 2 if sweep.effort == "full" else 1)
+    searched = geometric(max(1, leaves // 64), leaves * 4 // 5, 1 if sweep.effort == "full" else 2)
     settings = [{"leaves_to_search": s, "reorder": r} for s in searched for r in _REORDER[sweep.effort]]
     words = [f"{leaves} leaves", f"{build['block']} dims/block"]
     words += [f"{name}={build[name]}" for name in ("threshold", "avq", "soar") if build[name] is not None]
