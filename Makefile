@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-integration test-long test-docker lint bench lock clean
+.PHONY: help demo serve test test-integration test-long test-docker lint bench lock clean
 
 BIN := .venv/bin
 DATA ?= $(wildcard data/*.hdf5 ../shared/data/*.hdf5)
@@ -15,6 +15,9 @@ help:  ## this list
 
 demo: .venv/.has-demo  ## index and search your Python's standard library (QUESTION="…" asks your own)
 	$(BIN)/pqdb demo $(if $(QUESTION),"$(QUESTION)")
+
+serve: .venv/.has-server .venv/.has-demo  ## serve the demo's database over HTTP
+	$(BIN)/pqdb serve demo-data
 
 test: .venv/.has-test  ## the whole suite
 	$(BIN)/python -m pytest $(ARGS)

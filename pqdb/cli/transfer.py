@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 import pqdb
-from pqdb.cli.bars import bar
+from pqdb.bars import bar
 from pqdb.cli.files import count_points, read_points, writer
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
