@@ -77,6 +77,10 @@ class BlockHeader:
             raise CorruptError(f"{what} is not what was written: its header is damaged")
         return cls(kind, generation, list_no, count, version, data_bytes, crc)
 
+    def place(self) -> tuple[int, int, int, int, int]:
+        """What must agree with the key and the list table."""
+        return self.kind, self.generation, self.list_no, self.version, self.count
+
     def to_bytes(self) -> bytes:
         """HEADER_BYTES bytes."""
         head = _HEADER.pack(
@@ -100,6 +104,12 @@ def block_value(
 def generation_key(generation: int) -> bytes:
     """u32 big-endian."""
     return _GENERATION_KEY.pack(generation)
+
+
+def read_generation_key(key: bytes | memoryview) -> int:
+    """The generation of a `generation_key`."""
+    generation: int = _GENERATION_KEY.unpack(key)[0]
+    return generation
 
 
 def object_key(generation: int, name: str) -> bytes:

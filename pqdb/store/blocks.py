@@ -20,7 +20,6 @@ anew.
 from __future__ import annotations
 
 import os
-import struct
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,9 +28,10 @@ import lmdb
 
 from pqdb.store import manifest as manifest_record
 from pqdb.store.blockbatch import BlockBatch
-from pqdb.store.blocklayout import CURRENT, Current
+from pqdb.store.blocklayout import CURRENT, Current, read_generation_key
 from pqdb.store.blockview import BlockSnapshot, BlockView, take
 from pqdb.store.environment import Environment
+from pqdb.store.verify import verify_blocks
 from pqdb.store.write import write_first
 
 DATABASES = ("main", "generations", "objects", "lists", "blocks")
@@ -99,7 +99,7 @@ class BlockStore:
         """The generations there are, ascending."""
         with self.env.read() as txn:
             cursor = txn.cursor(db=self.env.dbs["generations"])
-            return [struct.unpack(">I", key)[0] for key in cursor.iternext(keys=True, values=False)]
+            return [read_generation_key(key) for key in cursor.iternext(values=False)]
 
     def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
         """Copy one snapshot into an empty folder while others read and write."""
@@ -108,6 +108,10 @@ class BlockStore:
     def stats(self) -> dict[str, Any]:
         """Bytes: "file", "free" pages in it, "databases" name → bytes."""
         return self.env.stats()
+
+    def verify(self) -> list[str]:
+        """Read everything and compare it with its checksums and the list tables. -> problems, [] if sound."""
+        return verify_blocks(self)
 
     def refresh(
         self, txn: lmdb.Transaction[memoryview], txn_id: int, last: BlockSnapshot | None

@@ -149,7 +149,7 @@ def take(
 ) -> BlockSnapshot:
     """The snapshot of a transaction: only lists with another version than the last one's are looked up."""
     current = Current.from_bytes(txn.get(CURRENT, db=dbs["main"]), where)
-    table = _list_table(txn, dbs, current.generation, where)
+    table = list_table(txn, dbs, current.generation, where)
     wanted = np.flatnonzero(table["count"])
     codes, rerank = np.zeros(len(table), np.uint64), np.zeros(len(table), np.uint64)
     # (A generation that was dropped and begun anew may have another number of lists.)
@@ -168,7 +168,8 @@ def take(
     return BlockSnapshot(txn_id, epoch, current, table, codes, rerank, counts)
 
 
-def _list_table(txn: Txn, dbs: Mapping[str, Any], generation: int, where: str) -> ListTable:
+def list_table(txn: Txn, dbs: Mapping[str, Any], generation: int, where: str) -> ListTable:
+    """The (n_lists,) list table of a generation; empty for generation 0. Raises CorruptError."""
     if not generation:
         return np.zeros(0, LIST_ENTRY)
     value = txn.get(generation_key(generation), db=dbs["generations"])
@@ -200,8 +201,9 @@ def _resolve(txn: Txn, db: Any, generation: int, list_no: int, kind: int, entry:
             return 0
         raise CorruptError(f"{what} is missing")
     header = BlockHeader.from_bytes(value, what)
-    expected = (kind, generation, list_no, int(entry["count"]), int(entry["version"]))
-    found = (header.kind, header.generation, header.list_no, header.count, header.version)
-    if found != expected:
-        raise CorruptError(f"{what} is another one: its header says {found}, the list table {expected}")
+    expected = (kind, generation, list_no, *entry.tolist())
+    if header.place() != expected:
+        raise CorruptError(
+            f"{what} is another one: its header says {header.place()}, the list table {expected}"
+        )
     return address_of(value) + HEADER_BYTES

@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 
 import lmdb
 
-from pqdb.errors import CollectionExistsError, CollectionNotFoundError, InputError
+from pqdb.errors import CollectionExistsError, CollectionNotFoundError, CorruptError, InputError
 from pqdb.store import manifest as manifest_record
 from pqdb.store.environment import Environment, Txn
 from pqdb.store.faults import raise_ours
@@ -123,6 +123,17 @@ class Catalog:
     def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
         """Copy one snapshot into an empty folder while others read and write."""
         self.env.copy(path, compact)
+
+    def verify(self) -> list[str]:
+        """Read everything and compare it with its checksums. -> problems, [] if sound."""
+        problems = self.env.structural_problems()
+        if not problems:
+            try:
+                self._names = None
+                self.names()
+            except CorruptError as error:
+                problems.append(str(error))
+        return problems
 
     def _read(self, txn: Txn) -> Names:
         where = str(self.path)

@@ -91,7 +91,7 @@ def _reaches_beyond_end(path: Path) -> bool:
 
 
 def walk(folder: Path) -> list[str]:
-    """What is wrong with the structure of a data file at rest, read without mapping it: [] where it is sound."""
+    """What is wrong with the structure of a data file at rest, read without mapping it; [] if sound."""
     from lmdb.verify import VerifyError, verify  # only needed on a bad day
 
     try:

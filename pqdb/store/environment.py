@@ -106,7 +106,7 @@ class Environment:
     ) -> "Environment":
         """The process's one handle of this folder, opened or shared.
 
-        Raises NotADatabaseError, CorruptError, ReadOnlyError (to be written where it cannot be), StorageError.
+        Raises NotADatabaseError, CorruptError, ReadOnlyError (asked to write where it cannot), StorageError.
         """
         folder = Path(path)
         with _registry_lock:
@@ -370,6 +370,17 @@ class Environment:
             "free": max(0, end - 2 * page - main - sum(used.values())),
             "databases": used,
         }
+
+    def structural_problems(self) -> list[str]:
+        """What a walk through the file finds wrong, with writers of all processes kept out meanwhile."""
+        if self.readonly:
+            return datafile.walk(self.path)
+        txn = self.begin_write()
+        try:
+            return datafile.walk(self.path)
+        finally:
+            txn.abort()
+            self.end_write()
 
     def poison(self) -> None:
         """In a forked child: refuse everything, and unmap so that the child can open the folder itself."""

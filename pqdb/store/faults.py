@@ -21,6 +21,7 @@ _SPARE_DISK = 1 << 20
 
 @contextmanager
 def mapping_errors(path: Path, writing: bool = False) -> Iterator[None]:
+    """Turn LMDB's errors inside into ours; NotFoundError stays, for whoever opens databases to interpret."""
     try:
         yield
     except lmdb.NotFoundError:
@@ -54,6 +55,7 @@ def raise_ours(error: BaseException, path: Path, writing: bool = False) -> NoRet
 
 
 def sentence(code: int | None, text: str | None, path: Path, writing: bool) -> PqdbError:
+    """The error of ours for an errno."""
     if code in (errno.EROFS, errno.EACCES, errno.EPERM):
         return ReadOnlyError(code, f"{path} cannot be written: {text}; open it with read_only=True")
     if code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) or (

@@ -87,6 +87,11 @@ def close_piece(bits: Bytes) -> bytes:
     return body + _CRC.pack(zlib.crc32(body))
 
 
+def closed_run(value: bytes | memoryview) -> int | None:
+    """How many rows a run says are filled; None where its checksum differs."""
+    return RUN_TRAILER.unpack_from(value, len(value) - RUN_TRAILER.size)[0] if trailer_holds(value) else None
+
+
 def trailer_holds(value: bytes | memoryview) -> bool:
     """Whether the crc32 in the last four bytes of a value is that of the bytes before it."""
     body = len(value) - 4

@@ -29,6 +29,7 @@ from pqdb.store.batch import PointBatch
 from pqdb.store.environment import Environment
 from pqdb.store.snapshot import Snapshot
 from pqdb.store.state import State
+from pqdb.store.verify import verify_points
 from pqdb.store.view import PointView
 from pqdb.store.write import write_first
 
@@ -125,6 +126,10 @@ class PointStore:
     def stats(self) -> dict[str, Any]:
         """Bytes: "file", "free" pages in it, "databases" name → bytes."""
         return self.env.stats()
+
+    def verify(self) -> list[str]:
+        """Read everything and compare it with its checksums and with each other. -> problems, [] if sound."""
+        return verify_points(self)
 
     def refresh(self, txn: lmdb.Transaction[memoryview], txn_id: int, last: Snapshot | None) -> Snapshot:
         """The snapshot of a transaction; the newest one is kept for the next view."""

@@ -172,24 +172,26 @@ class PointView:
         records: Addresses = self.meta[page] + (at * META_BYTES).astype(np.uint64)
         return records
 
+    def _tails_of(self, rows: Rows) -> npt.NDArray[np.uint64]:
+        """(n,) uint64 tail words of row records."""
+        if len(rows) > _FEW:
+            return words_at(self._records_of(rows) + np.uint64(16))
+        meta, tails = self.meta, []
+        for row in rows.tolist():
+            page, at = divmod(row, META_ROWS)
+            tails.append(WORDS[(int(meta[page]) >> 3) + at * _META_WORDS + 2])
+        return np.array(tails, np.uint64)
+
     def versions_of(self, rows: Rows) -> npt.NDArray[np.uint64]:
         """(n,) uint64: the sequence of the commit that last wrote each row's point."""
-        words = words_at(self._records_of(rows) + np.uint64(16))
-        return words & np.uint64(VERSION_MASK)
+        return self._tails_of(rows) & np.uint64(VERSION_MASK)
 
     def payloads_of(self, rows: Rows) -> list[bytes | None]:
         """The payloads of rows; None where there is none."""
-        if len(rows) <= _FEW:
-            meta, flags = self.meta, []
-            for row in rows.tolist():
-                page, at = divmod(row, META_ROWS)
-                flags.append(WORDS[(int(meta[page]) >> 3) + at * _META_WORDS + 2] & PAYLOAD_FLAG)
-        else:
-            flags = (words_at(self._records_of(rows) + np.uint64(16)) & np.uint64(PAYLOAD_FLAG)).tolist()
         get, db = self._txn.get, self._env.dbs["payloads"]
         payloads: list[bytes | None] = []
-        for row, flag in zip(rows.tolist(), flags, strict=True):
-            value = get(row_key(row), db=db) if flag else None
+        for row, tail in zip(rows.tolist(), self._tails_of(rows).tolist(), strict=True):
+            value = get(row_key(row), db=db) if tail & PAYLOAD_FLAG else None
             payloads.append(None if value is None else bytes(value[:-4]))
         return payloads
 

@@ -76,8 +76,8 @@ class Write:
         base = self._start(self._txn)
         if base != self._base and self._done:
             raise StorageError(
-                f"{self._env.path}: another process wrote while the memory map grew; nothing of this batch was "
-                "kept, try it again"
+                f"{self._env.path}: another process wrote while the memory map grew; nothing of this batch "
+                "was kept, try it again"
             )
         self._base = base
         for operation in self._done:

@@ -1,0 +1,216 @@
+"""Everything on disk read and compared: the file's structure first, then checksums, then who refers to whom.
+
+The structure is walked by plain reads, because LMDB may lose rows silently or abort on a damaged page header;
+only a sound structure is read through LMDB.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pqdb.errors import CorruptError
+from pqdb.store import layout
+from pqdb.store.blocklayout import (
+    HEADER_BYTES,
+    KINDS,
+    RERANK,
+    BlockHeader,
+    ListTable,
+    block_key,
+    read_block_key,
+    read_generation_key,
+)
+from pqdb.store.blockview import list_table
+from pqdb.store.environment import Txn
+from pqdb.store.layout import (
+    KIND_INT,
+    KIND_SHIFT,
+    KIND_TEXT,
+    KIND_UUID,
+    META_BYTES,
+    META_PAGE,
+    META_ROWS,
+    PAYLOAD_FLAG,
+    PIECE_ROWS,
+    row_key,
+    run_key,
+)
+from pqdb.store.state import State
+
+if TYPE_CHECKING:
+    from pqdb.store.blocks import BlockStore
+    from pqdb.store.points import PointStore
+
+MAX_PROBLEMS = 100
+Words = npt.NDArray[np.uint64]
+Live = npt.NDArray[np.bool_]
+
+
+def verify_points(store: PointStore) -> list[str]:
+    """The problems of a points store, at most MAX_PROBLEMS of them."""
+    problems = store.env.structural_problems()
+    if problems:
+        return problems[:MAX_PROBLEMS]
+    try:
+        with store.env.read() as txn:
+            return list(islice(_points(txn, store), MAX_PROBLEMS))
+    except CorruptError as error:
+        return [str(error)]
+
+
+def _points(txn: Txn, store: PointStore) -> Iterator[str]:
+    dbs = store.env.dbs
+    state = State.from_bytes(txn.get(b"state", db=dbs["main"]), str(store.path))
+    live: Live = np.zeros(state.n_rows, np.bool_)
+    tails: Words = np.zeros(state.n_rows, np.uint64)
+    ids = np.zeros((state.n_rows, 16), np.uint8)
+    yield from _runs(txn, dbs["runs"], state, store)
+    yield from _live(txn, dbs["live"], state, live)
+    yield from _meta(txn, dbs, state, tails, ids)
+    yield from _ids(txn, dbs, live, tails, ids)
+    flagged = live & (tails & np.uint64(PAYLOAD_FLAG) != 0)
+    yield from _row_values(txn, dbs["payloads"], "payload", flagged, sealed=True)
+    texts = live & (tails >> np.uint64(KIND_SHIFT) & np.uint64(3) == KIND_TEXT)
+    yield from _row_values(txn, dbs["texts"], "string id", texts, sealed=False)
+
+
+def _runs(txn: Txn, db: Any, state: State, store: PointStore) -> Iterator[str]:
+    per_run = store.rows_per_run
+    n_runs = -(-state.n_rows // per_run)
+    for run in range(state.forgotten_runs, n_runs):
+        value = txn.get(run_key(run), db=db)
+        rows = min(per_run, state.n_rows - run * per_run)
+        if value is None or len(value) != store.run_bytes:
+            yield f"source run {run} is missing or has another size than {store.run_bytes}"
+        elif layout.closed_run(value) != rows:
+            yield f"source run {run} of {rows} rows is not what was written: checksum or count differs"
+    entries = txn.stat(db)["entries"]
+    if entries != n_runs - state.forgotten_runs:
+        yield f"there are {entries} source runs, not {n_runs - state.forgotten_runs}"
+
+
+def _live(txn: Txn, db: Any, state: State, live: Live) -> Iterator[str]:
+    for piece in range(len(state.piece_versions)):
+        value = txn.get(row_key(piece), db=db)
+        if value is None or not layout.trailer_holds(value):
+            yield f"live bits of piece {piece} are missing or not what was written"
+            continue
+        bits = np.unpackbits(np.frombuffer(value, np.uint8, count=layout.PIECE_BYTES), bitorder="little")
+        first = piece * PIECE_ROWS
+        live[first : first + PIECE_ROWS] = bits[: len(live) - first]
+        if bits[max(0, len(live) - first) :].any():
+            yield f"live bits of piece {piece} are set beyond row {len(live)}"
+    if int(live.sum()) != state.n_live:
+        yield f"{int(live.sum())} live bits are set for {state.n_live} points"
+
+
+def _meta(
+    txn: Txn, dbs: dict[str, Any], state: State, tails: Words, ids: npt.NDArray[np.uint8]
+) -> Iterator[str]:
+    for page in range(-(-state.n_rows // META_ROWS)):
+        value = txn.get(row_key(page), db=dbs["meta"])
+        crc = txn.get(row_key(page), db=dbs["sums"])
+        if value is None or crc is None or len(value) != META_PAGE or layout.crc_bytes(value) != bytes(crc):
+            yield f"page {page} of row records is missing or not what was written"
+            continue
+        first = page * META_ROWS
+        records = np.frombuffer(value, np.uint8).reshape(META_ROWS, META_BYTES)[: len(tails) - first]
+        ids[first : first + META_ROWS] = records[:, :16]
+        tails[first : first + META_ROWS] = np.ascontiguousarray(records[:, 16:]).view(np.uint64)[:, 0]
+    newest = int((tails & np.uint64(layout.VERSION_MASK)).max(initial=0))
+    if newest > state.seq:
+        yield f"a row record has version {newest}, after the last commit {state.seq}"
+
+
+def _ids(
+    txn: Txn, dbs: dict[str, Any], live: Live, tails: Words, ids: npt.NDArray[np.uint8]
+) -> Iterator[str]:
+    seen: Live = np.zeros(len(live), np.bool_)
+    for key, value in txn.cursor(db=dbs["ids"]):
+        row = int.from_bytes(value, "little")
+        if row >= len(live) or not live[row] or seen[row]:
+            yield f"id {bytes(key).hex()} leads to row {row}, which is dead, another's or not there"
+            continue
+        seen[row] = True
+        if bytes(key) != _key_of(txn, dbs, row, int(tails[row]) >> KIND_SHIFT & 3, ids[row].tobytes()):
+            yield f"id {bytes(key).hex()} leads to row {row}, whose record has another id"
+    lost = int((live & ~seen).sum())
+    if lost:
+        yield f"{lost} live rows have no id that leads to them"
+
+
+def _key_of(txn: Txn, dbs: dict[str, Any], row: int, kind: int, raw: bytes) -> bytes:
+    if kind == KIND_INT:
+        return bytes([kind]) + raw[7::-1]
+    if kind == KIND_UUID:
+        return bytes([kind]) + raw
+    return bytes([kind]) + bytes(txn.get(row_key(row), b"", db=dbs["texts"]))
+
+
+def _row_values(txn: Txn, db: Any, what: str, expected: Live, sealed: bool) -> Iterator[str]:
+    n = 0
+    for key, value in txn.cursor(db=db):
+        n += 1
+        row = layout.row_of_key(key)
+        if row >= len(expected) or not expected[row]:
+            yield f"there is a {what} of row {row}, which should have none"
+        elif sealed and not layout.trailer_holds(value):
+            yield f"the {what} of row {row} is not what was written: its checksum differs"
+    if n != int(expected.sum()):
+        yield f"there are {n} {what}s for {int(expected.sum())} rows that should have one"
+
+
+def verify_blocks(store: BlockStore) -> list[str]:
+    """The problems of an index, at most MAX_PROBLEMS of them."""
+    problems = store.env.structural_problems()
+    if problems:
+        return problems[:MAX_PROBLEMS]
+    try:
+        with store.env.read() as txn:
+            return list(islice(_generations(txn, store), MAX_PROBLEMS))
+    except CorruptError as error:
+        return [str(error)]
+
+
+def _generations(txn: Txn, store: BlockStore) -> Iterator[str]:
+    dbs, where = store.env.dbs, str(store.path)
+    tables: dict[int, ListTable] = {}
+    for key in txn.cursor(db=dbs["generations"]).iternext(values=False):
+        generation = read_generation_key(key)
+        tables[generation] = list_table(txn, dbs, generation, where)
+        yield from _filled_lists(txn, dbs["blocks"], generation, tables[generation])
+    for key, value in txn.cursor(db=dbs["objects"]):
+        if not layout.trailer_holds(value):
+            generation, name = read_generation_key(key[:4]), bytes(key[4:]).decode(errors="replace")
+            yield f"object {name!r} of generation {generation} is not what was written: its checksum differs"
+    for key in txn.cursor(db=dbs["blocks"]).iternext(values=False):
+        generation, list_no, kind = read_block_key(key)
+        table = tables.get(generation)
+        if table is None or list_no >= len(table) or kind not in KINDS or not table[list_no]["count"]:
+            yield f"block {generation}/{list_no}/{kind} belongs to no list"
+
+
+def _filled_lists(txn: Txn, db: Any, generation: int, table: ListTable) -> Iterator[str]:
+    for list_no in np.flatnonzero(table["count"]).tolist():
+        for kind in KINDS:
+            value = txn.get(block_key(generation, list_no, kind), db=db)
+            what = f"block {generation}/{list_no}/{kind}"
+            if value is None:
+                if kind != RERANK:
+                    yield f"{what} is missing"
+                continue
+            try:
+                header = BlockHeader.from_bytes(value, what)
+            except CorruptError as error:
+                yield str(error)
+                continue
+            if header.place() != (kind, generation, list_no, *table[list_no].tolist()):
+                yield f"{what} is another one: its header says {header.place()}"
+            elif zlib.crc32(value[HEADER_BYTES : HEADER_BYTES + header.data_bytes]) != header.data_crc:
+                yield f"{what} is not what was written: its checksum differs"
