@@ -36,10 +36,16 @@ def kernel_strict(function: F) -> F:
     return _compiled(function, set())
 
 
-def _compiled(function: F, fastmath: set[str]) -> F:
+def kernel_inline(function: F) -> F:
+    """As `kernel`, always inlined: for what runs once a group, where passing the arrays cost more than the arithmetic."""
+    return _compiled(function, FASTMATH, inline=True)
+
+
+def _compiled(function: F, fastmath: set[str], inline: bool = False) -> F:
     if config.DISABLE_JIT:
         return function
-    dispatcher = numba.njit(nogil=True, fastmath=fastmath or False, error_model="numpy")(function)
+    options = {"nogil": True, "fastmath": fastmath or False, "error_model": "numpy", "forceinline": inline}
+    dispatcher = numba.njit(**options)(function)
     if cache_folder() is not None:
         dispatcher._cache = _KernelCache(function)
     return cast(F, dispatcher)

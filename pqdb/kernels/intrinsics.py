@@ -1,6 +1,7 @@
-"""Words below numba's: loads from raw addresses and prefetch. Addresses are unsigned 64-bit integers.
+"""Words below numba's: loads, stores and prefetch at raw addresses. Addresses are unsigned 64-bit integers.
 
-Codes are scanned straight from LMDB's memory map, so kernels get addresses, not arrays. With NUMBA_DISABLE_JIT=1 the same
+Codes are scanned straight from LMDB's memory map, so kernels get addresses, not arrays; and an array handed to what runs once a
+group is counted by atomic operations that cost more than the group (measured: 3.4 against 1.2 ns a vector). With NUMBA_DISABLE_JIT=1 the same
 names read through ctypes, so that the arithmetic of every plain kernel can be tested, and covered, as plain Python.
 """
 
@@ -22,6 +23,12 @@ def _load(builder: Any, address: Any, kind: Any) -> Any:
     return load
 
 
+def _store(context: Any, builder: Any, args: Any, kind: Any) -> Any:
+    store = builder.store(args[1], builder.inttoptr(args[0], kind.as_pointer()))
+    store.align = 1
+    return context.get_dummy_value()
+
+
 if config.DISABLE_JIT:
 
     def load_u8(address: int) -> int:
@@ -29,6 +36,9 @@ if config.DISABLE_JIT:
 
     def load_i8(address: int) -> int:
         return ctypes.c_int8.from_address(address).value
+
+    def load_u16(address: int) -> int:
+        return ctypes.c_uint16.from_address(address).value
 
     def load_u32(address: int) -> int:
         return ctypes.c_uint32.from_address(address).value
@@ -38,6 +48,12 @@ if config.DISABLE_JIT:
 
     def load_f16(address: int) -> float:
         return float(struct.unpack("<e", ctypes.string_at(address, 2))[0])
+
+    def store_u32(address: int, value: int) -> None:
+        ctypes.c_uint32.from_address(address).value = value
+
+    def store_f32(address: int, value: float) -> None:
+        ctypes.c_float.from_address(address).value = value
 
     def prefetch(address: int) -> None:
         """Nothing to do in plain Python."""
@@ -61,6 +77,15 @@ else:
             return _load(builder, args[0], _BYTE)
 
         return types.int8(types.uint64), codegen
+
+    @intrinsic
+    def load_u16(typingctx: Any, address: Any) -> Any:
+        """The uint16 at an address."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return _load(builder, args[0], ir.IntType(16))
+
+        return types.uint16(types.uint64), codegen
 
     @intrinsic
     def load_u32(typingctx: Any, address: Any) -> Any:
@@ -88,6 +113,24 @@ else:
             return half_to_float(builder, _load(builder, args[0], ir.IntType(16)))
 
         return types.float32(types.uint64), codegen
+
+    @intrinsic
+    def store_u32(typingctx: Any, address: Any, value: Any) -> Any:
+        """Write a uint32 to an address."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return _store(context, builder, args, ir.IntType(32))
+
+        return types.void(types.uint64, types.uint32), codegen
+
+    @intrinsic
+    def store_f32(typingctx: Any, address: Any, value: Any) -> Any:
+        """Write a float32 to an address."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return _store(context, builder, args, ir.FloatType())
+
+        return types.void(types.uint64, types.float32), codegen
 
     @intrinsic
     def prefetch(typingctx: Any, address: Any) -> Any:

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel
+from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels.intrinsics import load_f32, prefetch
 from pqdb.kernels.scan import dot_i8
-from pqdb.kernels.tables import quantize_i8
 from pqdb.kernels.topk import push, push_pair, sort_pairs_descending
+from pqdb.kernels.vectors import quantize_i8
 
 AHEAD = 12
 
 
-@kernel
+@kernel_inline
 def rerank_value(block: int, count: int, dpad: int, position: int, base, factor, query_at):  # type: ignore[no-untyped-def]
     """Value of one int8 residual row: base + B + β·s·s_q·⟨q, r⟩. A block is count rows, then count scales, then count biases."""
     product = np.float32(dot_i8(block + np.uint64(position * dpad), query_at, np.uint64(dpad)))
@@ -56,6 +56,9 @@ def rerank_candidates(
                         row_at = blocks[at] + np.uint64((places[i] & 0xFFFFFFFF) * dpad)
                         for line in range(0, dpad, 64):
                             prefetch(row_at + np.uint64(line))
+                        factors = blocks[at] + np.uint64(np.int64(counts[at]) * dpad + 4 * (places[i] & 0xFFFFFFFF))
+                        prefetch(factors)
+                        prefetch(factors + np.uint64(4 * np.int64(counts[at])))
                 j = i - AHEAD
                 if j < starts[q] or (values[j] >= cuts[q]) != first or bounds[j] < nearest[0]:
                     continue

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel
+from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels.scan import dot_i8
-from pqdb.kernels.tables import quantize_i8
+from pqdb.kernels.vectors import FLOAT32, distance, dot, quantize_i8
 
 BUCKETS = 1024
 
 
-@kernel
+@kernel_inline
 def interpolate(x: float, knots: np.ndarray, heights: np.ndarray) -> float:
     """Piecewise linear through (knots, heights), flat outside; knots ascending."""
     last = knots.shape[0] - 1
@@ -22,48 +22,38 @@ def interpolate(x: float, knots: np.ndarray, heights: np.ndarray) -> float:
     return heights[last]
 
 
-@kernel
-def select_largest(keys: np.ndarray, n: int, order: np.ndarray, histogram: np.ndarray) -> None:
-    """order[:n] = positions of the n largest keys, largest first to within a bucket's width.
+@kernel_inline
+def select_largest(keys: np.ndarray, n: int, lists: np.ndarray, q: int, histogram: np.ndarray) -> None:
+    """lists[q, :n] = positions of the n largest keys, largest first to within a bucket's width.
 
     A counting sort over the upper half of the range; keys below it share the last bucket.
     """
-    high, mean = keys[0], np.float32(0)
+    high, low, mean = keys[0], keys[0], np.float32(0)
     for i in range(keys.shape[0]):
-        high = max(high, keys[i])
+        high, low = max(high, keys[i]), min(low, keys[i])
         mean += keys[i]
-    mean /= np.float32(keys.shape[0])
-    low = mean if 2 * n < keys.shape[0] else np.min(keys)
+    if 2 * n < keys.shape[0]:
+        low = mean / np.float32(keys.shape[0])
     width = np.float32(BUCKETS - 1) / (high - low) if high > low else np.float32(0)
     histogram[:] = 0
+    last = np.int32(BUCKETS - 1)
     for i in range(keys.shape[0]):
-        histogram[min(int((high - keys[i]) * width), BUCKETS - 1)] += 1
-    start = 0
+        histogram[min(np.int32((high - keys[i]) * width), last)] += 1
+    start = np.int32(0)
     for b in range(BUCKETS):
-        start, histogram[b] = start + histogram[b], start
+        count = histogram[b]
+        histogram[b] = start
+        start += count
+        if start >= n:
+            for rest in range(b + 1, BUCKETS):
+                histogram[rest] = n
+            break
     for i in range(keys.shape[0]):
-        bucket = min(int((high - keys[i]) * width), BUCKETS - 1)
-        if histogram[bucket] < n:
-            order[histogram[bucket]] = i
-        histogram[bucket] += 1
-
-
-@kernel
-def squared_distance(x: np.ndarray, y: np.ndarray) -> float:
-    """|x − y|²"""
-    total = np.float32(0)
-    for i in range(x.shape[0]):
-        total += (x[i] - y[i]) * (x[i] - y[i])
-    return total
-
-
-@kernel
-def dot(x: np.ndarray, y: np.ndarray) -> float:
-    """⟨x, y⟩"""
-    total = np.float32(0)
-    for i in range(x.shape[0]):
-        total += x[i] * y[i]
-    return total
+        bucket = min(np.int32((high - keys[i]) * width), last)
+        place = histogram[bucket]
+        if place < n:
+            lists[q, place] = i
+            histogram[bucket] = place + 1
 
 
 @kernel
@@ -90,36 +80,39 @@ def route_queries(
     """
     n_lists, dim = centroids.shape
     keys = np.empty(n_lists, np.float32)
-    histogram = np.empty(BUCKETS, np.int64)
+    histogram = np.empty(BUCKETS, np.int32)
     moved = np.empty(dim, np.float32)
     small = np.empty(rows.shape[1], np.int8)
     size = np.uint64(rows.shape[1])
+    center_at, moved_at = np.uint64(center.ctypes.data), np.uint64(moved.ctypes.data)
+    small_at, centroids_at = np.uint64(small.ctypes.data), np.uint64(centroids.ctypes.data)
     for q in range(queries.shape[0]):
-        query = queries[q]
-        base = np.float32(0) if l2 else dot(query, center)
+        query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim)
+        base = np.float32(0) if l2 else dot(FLOAT32, center_at, query_at, dim)
         for i in range(dim):
-            moved[i] = query[i] - center[i] if l2 else query[i]
+            moved[i] = queries[q, i] - center[i] if l2 else queries[q, i]
         step = quantize_i8(moved, small) * np.float32(2 if l2 else 1)
         best = -np.float32(np.inf)
-        query_at, row_at = np.uint64(small.ctypes.data), np.uint64(rows.ctypes.data)
+        row_at = np.uint64(rows.ctypes.data)
         for i in range(n_lists):
-            product = np.float32(dot_i8(row_at, query_at, size))
+            product = np.float32(dot_i8(row_at, small_at, size))
             keys[i] = (base + step * scales[i] * product) * weights[i] - offsets[i]
             best = max(best, keys[i])
             row_at += size
+        length = dot(FLOAT32, moved_at, moved_at, dim)
         if l2:
-            best -= dot(moved, moved)
-        wanted = int(np.ceil(interpolate(best, knots, widths)))
+            best -= length
+        wanted = np.int64(np.ceil(interpolate(best, knots, widths)))
         n = min(max(wanted, 1), lists.shape[1])
-        select_largest(keys, n, lists[q], histogram)
+        select_largest(keys, n, lists, q, histogram)
         probed[q] = n
-        length = np.sqrt(dot(query, query))
+        margin = np.float32(noise) * np.sqrt(length)
         for p in range(n):
-            centroid = centroids[lists[q, p]]
+            centroid_at = centroids_at + np.uint64(4 * dim * lists[q, p])
             if l2:
-                distance = squared_distance(query, centroid)
-                bases[q, p] = -distance
-                margins[q, p] = np.float32(2 * noise) * np.sqrt(distance)
+                apart = distance(FLOAT32, centroid_at, query_at, dim, np.float32(1))
+                bases[q, p] = -apart
+                margins[q, p] = np.float32(2 * noise) * np.sqrt(apart)
             else:
-                bases[q, p] = dot(query, centroid)
-                margins[q, p] = np.float32(noise) * length
+                bases[q, p] = dot(FLOAT32, centroid_at, query_at, dim)
+                margins[q, p] = margin

@@ -1,61 +1,64 @@
-"""The plain sisters of the SIMD kernels: the same arithmetic for any CPU, and for 8-bit codes."""
+"""The plain sisters of the SIMD kernels: the same arithmetic for any CPU, and for 8-bit codes. All take addresses."""
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel
-from pqdb.kernels.intrinsics import load_f16, load_i8, load_u8
+from pqdb.kernels._jit import kernel, kernel_inline
+from pqdb.kernels.intrinsics import load_f16, load_i8, load_u8, load_u16, load_u32, store_f32, store_u32
 
 GROUP = 32
 
 
 @kernel
-def group_sums_plain(record: int, table: np.ndarray, m: int, sums: np.ndarray) -> None:
+def group_sums_plain(record: int, table: int, m: int, sums: int) -> None:
     """sums[v] = Σ_j table[j, code of vector v in sub-quantizer j]; table (m, 16) uint8, sums (32,) uint32."""
     for v in range(GROUP):
-        sums[v] = 0
+        store_u32(sums + np.uint64(4 * v), np.uint32(0))
     for j in range(m):
         start = record + np.uint64((j >> 1) * 32 + (j & 1) * 16)
+        entries = table + np.uint64(16 * j)
         for i in range(16):
             byte = load_u8(start + np.uint64(i))
-            sums[i] += table[j, byte & 15]
-            sums[16 + i] += table[j, byte >> 4]
+            low, high = sums + np.uint64(4 * i), sums + np.uint64(64 + 4 * i)
+            store_u32(low, np.uint32(load_u32(low) + np.uint32(load_u8(entries + np.uint64(byte & 15)))))
+            store_u32(high, np.uint32(load_u32(high) + np.uint32(load_u8(entries + np.uint64(byte >> 4)))))
 
 
 @kernel
-def byte_sums_plain(record: int, table: np.ndarray, m: int, sums: np.ndarray) -> None:
+def byte_sums_plain(record: int, table: int, m: int, sums: int) -> None:
     """As `group_sums_plain` for 8-bit codes: a record holds m rows of 32 codes; table (m, 256) uint16, sums (32,) uint32."""
     for v in range(GROUP):
-        sums[v] = 0
-    for j in range(m):
-        start = record + np.uint64(j * GROUP)
-        for v in range(GROUP):
-            sums[v] += table[j, load_u8(start + np.uint64(v))]
+        total = np.uint32(0)
+        for j in range(m):
+            code = load_u8(record + np.uint64(j * GROUP + v))
+            total += np.uint32(load_u16(table + np.uint64(2 * (256 * j + code))))
+        store_u32(sums + np.uint64(4 * v), np.uint32(total))
 
 
-@kernel
+@kernel_inline
 def score_sums_plain(
     factors: int,
-    sums: np.ndarray,
-    with_bias: bool,
+    sums: int,
+    bias: bool,
     base: np.float32,
     a: np.float32,
     b: np.float32,
     g: np.float32,
     threshold: np.float32,
-    values: np.ndarray,
-    bounds: np.ndarray,
+    values: int,
+    bounds: int,
 ) -> int:
     """Values and upper bounds of a group from its sums; returns the mask of bounds ≥ threshold."""
     mask = np.uint64(0)
     for v in range(GROUP):
         scale = np.float32(load_f16(factors + np.uint64(2 * v)))
-        start = base
-        if with_bias:
-            start = base + np.float32(load_f16(factors + np.uint64(2 * GROUP + 2 * v)))
-        value = start + scale * (b + a * np.float32(sums[v]))
-        values[v] = value
-        bounds[v] = value + scale * g
-        if bounds[v] >= threshold:
+        start = np.float32(base)
+        if bias:
+            start += np.float32(load_f16(factors + np.uint64(2 * GROUP + 2 * v)))
+        value = np.float32(start + scale * (b + a * np.float32(load_u32(sums + np.uint64(4 * v)))))
+        bound = np.float32(value + scale * g)
+        store_f32(values + np.uint64(4 * v), value)
+        store_f32(bounds + np.uint64(4 * v), bound)
+        if bound >= threshold:
             mask |= np.uint64(1) << np.uint64(v)
     return mask
 

@@ -12,66 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
 
+from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, constant, load, loop, splat, store, vector
 from pqdb.kernels.intrinsics import half_to_float
 
-I8, I16, I32, I64, F32 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
+
 Sums = tuple[Any, Any]  # (vectors 0–15, vectors 16–31), each <16 x i32>
-
-
-def _vector(kind: Any, lanes: int) -> Any:
-    return ir.VectorType(kind, lanes)
-
-
-def _constant(kind: Any, values: list[int]) -> Any:
-    return ir.Constant(_vector(kind, len(values)), values)
-
-
-def _splat(builder: Any, scalar: Any, lanes: int) -> Any:
-    kind = _vector(scalar.type, lanes)
-    single = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, I32(0))
-    return builder.shuffle_vector(single, ir.Constant(kind, ir.Undefined), _constant(I32, [0] * lanes))
-
-
-def _load(builder: Any, address: Any, kind: Any) -> Any:
-    load = builder.load(builder.inttoptr(address, kind.as_pointer()))
-    load.align = 1
-    return load
-
-
-def _store(builder: Any, value: Any, address: Any) -> None:
-    store = builder.store(value, builder.inttoptr(address, value.type.as_pointer()))
-    store.align = 1
-
-
-def _call(builder: Any, name: str, result: Any, args: list[Any]) -> Any:
-    kind = ir.FunctionType(result, [arg.type for arg in args])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
-
-
-def _loop(builder: Any, steps: Any, starts: list[Any], body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
-    """for i in range(steps), steps ≥ 1: carried = body(i, carried). The carried values stay in registers."""
-    before = builder.block
-    loop, after = builder.append_basic_block("step"), builder.append_basic_block("done")
-    builder.branch(loop)
-    builder.position_at_end(loop)
-    index = builder.phi(I64)
-    index.add_incoming(I64(0), before)
-    carried = []
-    for start in starts:
-        phi = builder.phi(start.type)
-        phi.add_incoming(start, before)
-        carried.append(phi)
-    ends = body(index, list(carried))
-    following = builder.add(index, I64(1))
-    index.add_incoming(following, builder.block)
-    for phi, end in zip(carried, ends, strict=True):
-        phi.add_incoming(end, builder.block)
-    builder.cbranch(builder.icmp_signed("<", following, steps), loop, after)
-    builder.position_at_end(after)
-    return ends
 
 
 def sums_avx2(builder: Any, record: Any, table: Any, m: Any) -> Sums:
@@ -80,20 +28,20 @@ def sums_avx2(builder: Any, record: Any, table: Any, m: Any) -> Sums:
     Bytes are summed as 16-bit words twice, whole and shifted down by 8: the odd bytes are the second sum, the even ones the
     first less the second moved back up. 512 entries of at most 127 stay below 65,536.
     """
-    bytes_, words = _vector(I8, 32), _vector(I16, 16)
-    low_nibble = _constant(I8, [15] * 32)
-    four, eight = _constant(I16, [4] * 16), _constant(I16, [8] * 16)
+    bytes_, words = vector(I8, 32), vector(I16, 16)
+    low_nibble = constant(I8, [15] * 32)
+    four, eight = constant(I16, [4] * 16), constant(I16, [8] * 16)
 
     def look_up(entries: Any, codes: Any) -> Any:
-        return _call(builder, "llvm.x86.avx2.pshuf.b", bytes_, [entries, codes])
+        return call(builder, "llvm.x86.avx2.pshuf.b", bytes_, [entries, codes])
 
     def step(index: Any, sums: list[Any]) -> list[Any]:
         offset = builder.shl(index, I64(6))
         low, high = None, None
         for half in (0, 32):
             at = builder.add(offset, I64(half))
-            codes = _load(builder, builder.add(record, at), bytes_)
-            entries = _load(builder, builder.add(table, at), bytes_)
+            codes = load(builder, builder.add(record, at), bytes_)
+            entries = load(builder, builder.add(table, at), bytes_)
             upper = builder.bitcast(builder.lshr(builder.bitcast(codes, words), four), bytes_)
             first = look_up(entries, builder.and_(codes, low_nibble))
             second = look_up(entries, builder.and_(upper, low_nibble))
@@ -106,50 +54,50 @@ def sums_avx2(builder: Any, record: Any, table: Any, m: Any) -> Sums:
         return out
 
     zero = ir.Constant(words, None)
-    sums = _loop(builder, builder.lshr(m, I64(2)), [zero] * 4, step)
+    sums = loop(builder, builder.lshr(m, I64(2)), [zero] * 4, step)
 
     def unpack(whole: Any, odd: Any) -> Any:
         even = builder.sub(whole, builder.shl(odd, eight))
-        half = _vector(I16, 8)
+        half = vector(I16, 8)
         folded = []
         for part in (even, odd):  # lane 0 holds the even sub-quantizers, lane 1 the odd ones
-            lanes = [builder.shuffle_vector(part, part, _constant(I32, list(range(at, at + 8)))) for at in (0, 8)]
+            lanes = [builder.shuffle_vector(part, part, constant(I32, list(range(at, at + 8)))) for at in (0, 8)]
             folded.append(builder.add(*lanes))
         order = [w // 2 + 8 * (w % 2) for w in range(16)]
         assert folded[0].type == half
-        return builder.zext(builder.shuffle_vector(folded[0], folded[1], _constant(I32, order)), _vector(I32, 16))
+        return builder.zext(builder.shuffle_vector(folded[0], folded[1], constant(I32, order)), vector(I32, 16))
 
     return unpack(sums[0], sums[1]), unpack(sums[2], sums[3])
 
 
 def sums_avx512(builder: Any, record: Any, table: Any, m: Any) -> Sums:
     """Sums by vpermb and vpdpbusd: four sub-quantizers a step, their bytes brought side by side, added in 32-bit lanes."""
-    bytes_, words, lanes = _vector(I8, 64), _vector(I16, 32), _vector(I32, 16)
-    transpose = _constant(I8, [16 * (i % 4) + i // 4 for i in range(64)])
-    which_table = _constant(I8, [16 * (i % 4) for i in range(64)])
-    low_nibble, ones, four = _constant(I8, [15] * 64), _constant(I8, [1] * 64), _constant(I16, [4] * 32)
+    bytes_, words, lanes = vector(I8, 64), vector(I16, 32), vector(I32, 16)
+    transpose = constant(I8, [16 * (i % 4) + i // 4 for i in range(64)])
+    which_table = constant(I8, [16 * (i % 4) for i in range(64)])
+    low_nibble, ones, four = constant(I8, [15] * 64), constant(I8, [1] * 64), constant(I16, [4] * 32)
 
     def permute(source: Any, index: Any) -> Any:
-        return _call(builder, "llvm.x86.avx512.permvar.qi.512", bytes_, [source, index])
+        return call(builder, "llvm.x86.avx512.permvar.qi.512", bytes_, [source, index])
 
     def step(index: Any, sums: list[Any]) -> list[Any]:
         offset = builder.shl(index, I64(6))
-        codes = permute(_load(builder, builder.add(record, offset), bytes_), transpose)
-        entries = _load(builder, builder.add(table, offset), bytes_)
+        codes = permute(load(builder, builder.add(record, offset), bytes_), transpose)
+        entries = load(builder, builder.add(table, offset), bytes_)
         upper = builder.bitcast(builder.lshr(builder.bitcast(codes, words), four), bytes_)
         out = []
         for total, nibbles in zip(sums, (codes, upper), strict=True):
             index_ = builder.or_(builder.and_(nibbles, low_nibble), which_table)
-            out.append(_call(builder, "llvm.x86.avx512.vpdpbusd.512", lanes, [total, permute(entries, index_), ones]))
+            out.append(call(builder, "llvm.x86.avx512.vpdpbusd.512", lanes, [total, permute(entries, index_), ones]))
         return out
 
     zero = ir.Constant(lanes, None)
-    sums = _loop(builder, builder.lshr(m, I64(2)), [zero, zero], step)
+    sums = loop(builder, builder.lshr(m, I64(2)), [zero, zero], step)
     return sums[0], sums[1]
 
 
 def _mul_add(builder: Any, x: Any, y: Any, z: Any) -> Any:
-    return _call(builder, "llvm.fma.v16f32", x.type, [x, y, z])
+    return call(builder, "llvm.fma.v16f32", x.type, [x, y, z])
 
 
 def score_group_ir(sums_of: Callable[..., Sums], builder: Any, args: list[Any], with_bias: bool) -> Any:
@@ -160,20 +108,20 @@ def score_group_ir(sums_of: Callable[..., Sums], builder: Any, args: list[Any], 
     record, table, m, base, a, b, g, threshold, values_at, bounds_at = args
     sums = sums_of(builder, record, table, m)
     factors = builder.add(record, builder.shl(m, I64(4)))
-    base, a, b, g, threshold = (_splat(builder, x, 16) for x in (base, a, b, g, threshold))
+    base, a, b, g, threshold = (splat(builder, x, 16) for x in (base, a, b, g, threshold))
     mask = None
     for half, total in enumerate(sums):
         at = I64(32 * half)
-        scale = half_to_float(builder, _load(builder, builder.add(factors, at), _vector(I16, 16)))
+        scale = half_to_float(builder, load(builder, builder.add(factors, at), vector(I16, 16)))
         start = base
         if with_bias:
-            bias = _load(builder, builder.add(factors, I64(64 + 32 * half)), _vector(I16, 16))
+            bias = load(builder, builder.add(factors, I64(64 + 32 * half)), vector(I16, 16))
             start = builder.fadd(base, half_to_float(builder, bias))
-        inner = _mul_add(builder, a, builder.sitofp(total, _vector(F32, 16)), b)
+        inner = _mul_add(builder, a, builder.sitofp(total, vector(F32, 16)), b)
         value = _mul_add(builder, scale, inner, start)
         bound = _mul_add(builder, scale, g, value)
-        _store(builder, value, builder.add(values_at, I64(64 * half)))
-        _store(builder, bound, builder.add(bounds_at, I64(64 * half)))
+        store(builder, value, builder.add(values_at, I64(64 * half)))
+        store(builder, bound, builder.add(bounds_at, I64(64 * half)))
         bits = builder.bitcast(builder.fcmp_ordered(">=", bound, threshold), I16)
         bits = builder.shl(builder.zext(bits, I64), I64(16 * half))
         mask = bits if mask is None else builder.or_(mask, bits)
@@ -184,7 +132,7 @@ def group_sums_ir(sums_of: Callable[..., Sums], builder: Any, args: list[Any]) -
     """IR of the integer half alone, for the parity tests: stores 32 uint32 sums."""
     record, table, m, out = args
     for half, total in enumerate(sums_of(builder, record, table, m)):
-        _store(builder, total, builder.add(out, I64(64 * half)))
+        store(builder, total, builder.add(out, I64(64 * half)))
     return I64(32)
 
 

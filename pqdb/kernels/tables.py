@@ -2,7 +2,32 @@
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel
+from pqdb.kernels._jit import kernel, kernel_inline
+
+
+NIBBLE = 16  # named as a constant so that its loops are compiled for just that many codewords
+
+
+@kernel_inline
+def products(ksub, queries, codewords, q, start, stop, beta, raw, j):  # type: ignore[no-untyped-def]
+    """raw[j, c] = β⟨query, codeword c⟩ over dimensions start:stop."""
+    for c in range(ksub):
+        raw[j, c] = np.float32(0)
+    for i in range(start, stop):
+        x = beta * queries[q, i]
+        for c in range(ksub):
+            raw[j, c] += x * codewords[i, c]
+
+
+@kernel_inline
+def lift(ksub, raw, j):  # type: ignore[no-untyped-def]
+    """Move raw[j] so that its least entry is 0; returns that entry and the widest left."""
+    low, high = raw[j, 0], raw[j, 0]
+    for c in range(ksub):
+        low, high = min(low, raw[j, c]), max(high, raw[j, c])
+    for c in range(ksub):
+        raw[j, c] -= low
+    return low, high - low
 
 
 @kernel
@@ -24,36 +49,17 @@ def build_tables(
     for q in range(queries.shape[0]):
         widest, offset = np.float32(0), np.float32(0)
         for j in range(m):
-            raw[j] = np.float32(0)
-            for i in range(bounds[j], bounds[j + 1]):
-                x = beta * queries[q, i]
-                for c in range(ksub):
-                    raw[j, c] += x * codewords[i, c]
-            low, high = raw[j, 0], raw[j, 0]
-            for c in range(1, ksub):
-                low, high = min(low, raw[j, c]), max(high, raw[j, c])
-            for c in range(ksub):
-                raw[j, c] -= low
-            widest = max(widest, high - low)
+            if ksub == NIBBLE:
+                products(NIBBLE, queries, codewords, q, bounds[j], bounds[j + 1], beta, raw, j)
+                low, span = lift(NIBBLE, raw, j)
+            else:
+                products(ksub, queries, codewords, q, bounds[j], bounds[j + 1], beta, raw, j)
+                low, span = lift(ksub, raw, j)
+            widest = max(widest, span)
             offset += low
         step = widest / np.float32(top) if widest > 0 else np.float32(1)
         inverse = np.float32(1) / step
         for j in range(m):
             for c in range(ksub):
-                tables[q, j, c] = int(raw[j, c] * inverse + np.float32(0.5))
+                tables[q, j, c] = np.uint32(raw[j, c] * inverse + np.float32(0.5))
         coefficients[q, 0], coefficients[q, 1] = step, offset
-
-
-@kernel
-def quantize_i8(vector: np.ndarray, out: np.ndarray) -> float:
-    """Round a float32 vector to int8 (zero-padded to out's length); returns the scale that undoes it, 0 for a zero vector."""
-    largest = np.float32(0)
-    for i in range(vector.shape[0]):
-        largest = max(largest, abs(vector[i]))
-    out[:] = 0
-    if largest == 0:
-        return np.float32(0)
-    inverse = np.float32(127) / largest
-    for i in range(vector.shape[0]):
-        out[i] = int(np.floor(vector[i] * inverse + np.float32(0.5)))
-    return largest / np.float32(127)

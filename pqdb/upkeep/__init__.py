@@ -1,0 +1,1 @@
+"""The background road: train, encode, calibrate, index what is fresh."""

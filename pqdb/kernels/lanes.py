@@ -1,0 +1,104 @@
+"""Sums over 16 lanes in LLVM IR that names no CPU: dot products and distances of float32 against float32, float16 or int8."""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import config, types
+from numba.extending import intrinsic
+
+from pqdb.kernels._cpu import host_features
+from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, load, loop, splat, vector
+from pqdb.kernels.intrinsics import half_to_float
+
+LANES = 16
+LANES_AVAILABLE = not config.DISABLE_JIT and "f16c" in host_features()  # without it a half is widened by a library call
+
+
+def _elements(builder: Any, kind: int, row: Any, index: Any) -> Any:
+    """16 elements of a row as <16 x float>, from element 16·index."""
+    width = {0: F32, 1: I16, 2: I8}[kind]
+    raw = load(builder, builder.add(row, builder.mul(index, I64(LANES * width_of(width)))), vector(width, LANES))
+    if kind == 0:
+        return raw
+    return half_to_float(builder, raw) if kind == 1 else builder.sitofp(raw, vector(F32, LANES))
+
+
+def width_of(kind: Any) -> int:
+    """Bytes of an IR scalar."""
+    return 4 if kind == F32 else int(kind.width) // 8
+
+
+def _sum_ir(builder: Any, kind: int, args: list[Any], distance: bool) -> Any:
+    """Σ over `size` (a multiple of 16, at least 16) elements; args row, query, size, and for a distance the row's scale."""
+    row, query, size = args[:3]
+    scale = splat(builder, args[3], LANES) if distance else None
+    lanes = vector(F32, LANES)
+
+    def step(index: Any, sums: list[Any]) -> list[Any]:
+        x = _elements(builder, kind, row, index)
+        y = _elements(builder, 0, query, index)
+        if distance:
+            x = y = builder.fsub(y, builder.fmul(x, scale))
+        return [call(builder, "llvm.fmuladd.v16f32", lanes, [x, y, sums[0]])]
+
+    total = loop(builder, builder.lshr(size, I64(4)), [ir.Constant(lanes, None)], step)[0]
+    for half in (8, 4, 2, 1):
+        order = ir.Constant(vector(I32, half), list(range(half)))
+        upper = ir.Constant(vector(I32, half), list(range(half, 2 * half)))
+        total = builder.fadd(builder.shuffle_vector(total, total, order), builder.shuffle_vector(total, total, upper))
+    return builder.extract_element(total, I32(0))
+
+
+def _by_kind(builder: Any, kind: Any, emit: Callable[[int], Any]) -> Any:
+    """Branch on the kind of row at run time, and join."""
+    done = builder.append_basic_block("joined")
+    cases = []
+    for number in (0, 1, 2):
+        here, following = builder.append_basic_block(f"kind{number}"), builder.append_basic_block("next")
+        if number == 2:
+            builder.branch(here)
+        else:
+            builder.cbranch(builder.icmp_signed("==", kind, ir.Constant(kind.type, number)), here, following)
+        builder.position_at_end(here)
+        value = emit(number)
+        cases.append((value, builder.block))
+        builder.branch(done)
+        builder.position_at_end(following)
+    builder.unreachable()
+    builder.position_at_end(done)
+    result = builder.phi(F32)
+    for value, block in cases:
+        result.add_incoming(value, block)
+    return result
+
+
+if config.DISABLE_JIT:
+
+    def dot_lanes(kind: int, row: int, query: int, size: int) -> float:
+        """Never called: LANES_AVAILABLE is False."""
+        raise NotImplementedError
+
+    def distance_lanes(kind: int, row: int, query: int, size: int, scale: float) -> float:
+        """Never called: LANES_AVAILABLE is False."""
+        raise NotImplementedError
+
+else:
+
+    @intrinsic
+    def dot_lanes(typingctx: Any, kind: Any, row: Any, query: Any, size: Any) -> Any:
+        """⟨query, row⟩; size a multiple of 16."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return _by_kind(builder, args[0], lambda number: _sum_ir(builder, number, list(args[1:]), distance=False))
+
+        return types.float32(types.int64, types.uint64, types.uint64, types.int64), codegen
+
+    @intrinsic
+    def distance_lanes(typingctx: Any, kind: Any, row: Any, query: Any, size: Any, scale: Any) -> Any:
+        """|query − scale · row|²; size a multiple of 16."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return _by_kind(builder, args[0], lambda number: _sum_ir(builder, number, list(args[1:]), distance=True))
+
+        return types.float32(types.int64, types.uint64, types.uint64, types.int64, types.float32), codegen

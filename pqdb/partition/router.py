@@ -1,0 +1,95 @@
+"""The coarse half of an index: centroids, and what a query needs to rank them."""
+
+import struct
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pqdb.errors import CorruptError
+
+_HEAD = struct.Struct("<4sIII f")
+_MAGIC = b"PQRT"
+_VERSION = 1
+PAD = 64  # int8 rows are padded to whole cache lines
+
+
+def padded(dim: int) -> int:
+    """Bytes of an int8 row of `dim` dimensions."""
+    return -(-dim // PAD) * PAD
+
+
+@dataclass(frozen=True)
+class Router:
+    """Centroids of a generation's lists, in the space the index works in: x' = (x − mean) / unit.
+
+    Inner products keep mean 0 and unit 1. For l2 the mean centres the data and the unit brings residuals to length 1, so that
+    the float16 factors of the codes neither overflow nor lose digits.
+    """
+
+    l2: bool
+    mean: np.ndarray  # (d,) float32
+    unit: float
+    centroids: np.ndarray  # (n_lists, d) float32, in index space
+    center: np.ndarray = field(init=False)  # (d,) float32 mean of the centroids
+    rows: np.ndarray = field(init=False)  # (n_lists, dpad) int8 centroids less the center
+    scales: np.ndarray = field(init=False)  # (n_lists,) float32
+    weights: np.ndarray = field(init=False)  # (n_lists,) float32
+    offsets: np.ndarray = field(init=False)  # (n_lists,) float32
+
+    def __post_init__(self) -> None:
+        center = self.centroids.mean(axis=0, dtype=np.float64).astype(np.float32)
+        moved = self.centroids - center
+        scales = np.abs(moved).max(axis=1) / np.float32(127)
+        rows = np.zeros((len(moved), padded(moved.shape[1])), np.int8)
+        rows[:, : moved.shape[1]] = np.rint(moved / np.where(scales == 0, np.float32(1), scales)[:, None])
+        lengths = np.sqrt(np.einsum("nd,nd->n", self.centroids, self.centroids))
+        lengths[lengths < np.float32(1e-6)] = 1
+        ones = np.ones(len(moved), np.float32)
+        values = {
+            "center": center,
+            "rows": rows,
+            "scales": scales.astype(np.float32),
+            "weights": ones if self.l2 else (1 / lengths).astype(np.float32),
+            "offsets": np.einsum("nd,nd->n", moved, moved) if self.l2 else 0 * ones,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def n_lists(self) -> int:
+        """How many lists there are."""
+        return len(self.centroids)
+
+    @property
+    def dpad(self) -> int:
+        """Bytes of an int8 row."""
+        return self.rows.shape[1]
+
+    def to_index_space(self, vectors: np.ndarray) -> np.ndarray:
+        """(n, d) float32 prepared vectors, or queries, as the index compares them."""
+        if not self.l2:
+            return vectors
+        return np.ascontiguousarray((vectors - self.mean) * np.float32(1 / self.unit), dtype=np.float32)
+
+    def bias(self, lists: np.ndarray, residuals: np.ndarray) -> np.ndarray:
+        """(n,) float32: what the exact value of a row holds besides A and β⟨q, r⟩: −(|r|² + 2⟨c, r⟩) for l2, else 0."""
+        if not self.l2:
+            return np.zeros(len(residuals), np.float32)
+        inner = 2 * np.einsum("nd,nd->n", self.centroids[lists], residuals) + np.einsum("nd,nd->n", residuals, residuals)
+        negated: np.ndarray = -inner.astype(np.float32)
+        return negated
+
+    def to_bytes(self) -> bytes:
+        """Header, mean, centroids; what is derived is derived again."""
+        n, d = self.centroids.shape
+        head = _HEAD.pack(_MAGIC, _VERSION | int(self.l2) << 16, n, d, self.unit)
+        return head + self.mean.astype("<f4").tobytes() + self.centroids.astype("<f4").tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Router":
+        """Raises CorruptError if the bytes are not a router's."""
+        magic, version, n, d, unit = _HEAD.unpack_from(data)
+        if magic != _MAGIC or version & 0xFFFF != _VERSION or len(data) != _HEAD.size + 4 * d * (n + 1):
+            raise CorruptError(f"the centroids are damaged: {len(data)} bytes that begin with {magic!r}")
+        numbers = np.frombuffer(data, "<f4", offset=_HEAD.size)
+        return cls(bool(version >> 16), numbers[:d].copy(), unit, numbers[d:].reshape(n, d).copy())

@@ -1,0 +1,62 @@
+"""One generation as a query sees it: router, codebook, calibration. Loaded once, then only read."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from pqdb.partition.router import Router
+from pqdb.quantization.codebook import Codebook
+from pqdb.quantization.pack import group_bytes
+from pqdb.search.plan import Calibration, Plan, plan_by_hand, plan_recall
+from pqdb.store.blocks import BlockView
+
+LARGEST_ENTRY = {4: 127, 8: 65_535}  # of a table: 7 bits for the in-register kernels, 16 for the plain one
+
+
+@dataclass(frozen=True)
+class Index:
+    """Codebook, router and calibration of one generation."""
+
+    generation: int
+    codebook: Codebook
+    router: Router
+    calibration: Calibration
+    _plans: dict[tuple[object, ...], Plan] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def load(cls, view: BlockView) -> "Index":
+        """Read the current generation's objects. Raises CorruptError if one is damaged."""
+        codebook = Codebook.from_bytes(view.object("codebook"))
+        router = Router.from_bytes(view.object("router"))
+        return cls(view.generation, codebook, router, Calibration.from_bytes(view.object("calibration")))
+
+    @cached_property
+    def record_bytes(self) -> int:
+        """Bytes of a group of 32 codes with their factors."""
+        return group_bytes(self.codebook.m, self.codebook.nbits, self.router.l2)
+
+    @cached_property
+    def table_type(self) -> type:
+        """dtype of table entries."""
+        return np.uint8 if self.codebook.nbits == 4 else np.uint16
+
+    @property
+    def beta(self) -> float:
+        """Weight of ⟨q, r⟩ in a value."""
+        return 2.0 if self.router.l2 else 1.0
+
+    def plan(self, k: int, recall: float, nprobe: int | None, rerank: int | None) -> Plan:
+        """The effort for a query: by recall, or by hand where nprobe is given."""
+        key = (k, recall, nprobe, rerank)
+        plan = self._plans.get(key)
+        if plan is None:
+            n_lists = self.router.n_lists
+            if nprobe is None:
+                plan = plan_recall(self.calibration, n_lists, k, recall)
+            else:
+                plan = plan_by_hand(self.calibration, n_lists, k, nprobe, rerank)
+            if len(self._plans) > 1000:
+                self._plans.clear()
+            self._plans[key] = plan
+        return plan

@@ -1,0 +1,190 @@
+"""The search, on one page.
+
+    queries ─route→ lists ─tables→ ─scan→ candidates ─rerank→ best ─finish→ values, rows
+
+    route    each query against every centroid: the lists most likely to hold its neighbours, as many as the query's own
+             difficulty asks for
+    tables   each query against every codeword, once for all lists: an estimate is then a sum of table entries
+    scan     every code of those lists; who could still be among the best goes on
+    rerank   the survivors' int8 residuals, the likeliest first, until no other can win
+    finish   the exact values of the last few, and of fresh rows that are in no list yet
+
+A value is larger the nearer: the inner product, or the squared distance negated. All arrays below belong to one block of q
+queries (one query is a block of one); kernels release the GIL, so blocks run side by side on threads.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pqdb.kernels import exact, rerank, route, scan, tables
+from pqdb.search.index import LARGEST_ENTRY, Index
+from pqdb.search.plan import Plan
+from pqdb.search.scratch import Scratch, scratch
+from pqdb.search.snapshot import Snapshot
+
+
+@dataclass
+class Trace:
+    """What a search did, for explain: counts, and microseconds by stage."""
+
+    microseconds: dict[str, float] = field(default_factory=dict)
+    lists: int = 0
+    codes: int = 0
+    candidates: int = 0
+    reranked: int = 0
+    _since: float = field(default_factory=time.perf_counter)
+
+    def mark(self, stage: str) -> None:
+        """The stage ends here."""
+        now = time.perf_counter()
+        self.microseconds[stage] = round((now - self._since) * 1e6, 2)
+        self._since = now
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """The lists of each query, best first."""
+
+    lists: np.ndarray  # (q, p) int32
+    probed: np.ndarray  # (q,) int32 how many of them
+    bases: np.ndarray  # (q, p) float32 value of the centroid
+    margins: np.ndarray  # (q, p) float32 error of an estimate there, per unit of a code's scale
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The survivors of the scan; those of query i are starts[i]:starts[i + 1] of the thread's scratch arrays."""
+
+    room: Scratch
+    starts: np.ndarray  # (q + 1,) int64
+    cuts: np.ndarray  # (q,) float32 the k-th best estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """Rows to be scored exactly; those of query i begin at firsts[i] in `rows`."""
+
+    rows: np.ndarray  # uint32
+    values: np.ndarray  # float32, as far as they are known
+    firsts: np.ndarray  # (q,) int64
+    found: np.ndarray  # (q,) int32
+
+
+def search(
+    snapshot: Snapshot, queries: np.ndarray, plan: Plan | None, allowed: np.ndarray, k: int, trace: Trace | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest rows of each query: values (q, k) float32, −inf where there are fewer, and rows (q, k) uint32.
+
+    queries (q, d) float32 as metric.prepare leaves them; `allowed` a bitmap of the rows that may be found. Without an index,
+    or without a plan, every row is compared exactly.
+    """
+    index = snapshot.index
+    if index is None or plan is None:
+        return finish_exactly(snapshot, queries, allowed, k)
+    moved = index.router.to_index_space(queries)
+    routed = route_queries(index, moved, plan)
+    if trace:
+        trace.mark("route")
+    table, coefficients = build_tables(index, moved)
+    if trace:
+        trace.mark("tables")
+    candidates, done = scan_lists(snapshot, index, routed, table, coefficients, plan, allowed)
+    if trace:
+        trace.mark("scan")
+    if done < len(queries):  # the candidates' room is full: the rest of the block goes its own way
+        halves = [search(snapshot, part, plan, allowed, k) for part in (queries[:done], queries[done:])]
+        return np.concatenate([h[0] for h in halves]), np.concatenate([h[1] for h in halves])
+    best, reranked = rerank_candidates(snapshot, index, moved, routed, candidates, plan)
+    if trace:
+        trace.mark("rerank")
+    values, rows = finish(snapshot, index, queries, best, allowed, k)
+    if trace:
+        trace.mark("finish")
+        trace.lists, trace.reranked = int(routed.probed.sum()), int(reranked.sum())
+        trace.codes = int(sum(snapshot.blocks.counts[routed.lists[0, : routed.probed[0]]]))
+        trace.candidates = int(candidates.starts[-1])
+    return values, rows
+
+
+def route_queries(index: Index, moved: np.ndarray, plan: Plan) -> Routed:
+    """Which lists, in which order, how many."""
+    router, q, p = index.router, len(moved), plan.most
+    routed = Routed(np.empty((q, p), np.int32), np.empty(q, np.int32), np.empty((q, p), np.float32), np.empty((q, p), np.float32))
+    route.route_queries(
+        moved, router.l2, router.center, router.rows, router.scales, router.weights, router.offsets, router.centroids,
+        plan.margin, plan.knots, plan.widths, routed.lists, routed.probed, routed.bases, routed.margins,
+    )  # fmt: skip
+    return routed
+
+
+def build_tables(index: Index, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance tables (q, m, ksub) of small integers, and (q, 2) float32 that turn a sum of entries into ⟨q, r⟩."""
+    codebook = index.codebook
+    rotated = moved if codebook.rotation is None else moved @ codebook.rotation.T
+    table = np.empty((len(moved), codebook.m, codebook.codewords.shape[1]), index.table_type)
+    coefficients = np.empty((len(moved), 2), np.float32)
+    top = LARGEST_ENTRY[codebook.nbits]
+    tables.build_tables(rotated, codebook.codewords, codebook.bounds, index.beta, top, table, coefficients)
+    return table, coefficients
+
+
+def scan_lists(
+    snapshot: Snapshot, index: Index, routed: Routed, table: np.ndarray, coefficients: np.ndarray, plan: Plan,
+    allowed: np.ndarray,
+) -> tuple[Candidates, int]:  # fmt: skip
+    """Every code of the probed lists. Also how many queries were finished before the candidates' room was full."""
+    blocks, codebook = snapshot.blocks, index.codebook
+    room = scratch(int(blocks.watermark) + 65_536)
+    candidates = Candidates(room, np.empty(len(table) + 1, np.int64), np.empty(len(table), np.float32))
+    done = scan.scan_lists(
+        codebook.nbits, codebook.m, index.record_bytes, index.router.l2, blocks.codes, blocks.counts,
+        routed.lists, routed.probed, routed.bases, routed.margins, table, coefficients, allowed,
+        np.empty(plan.depth, np.float32), room.values, room.bounds, room.rows, room.places, candidates.starts, candidates.cuts,
+    )  # fmt: skip
+    return candidates, done
+
+
+def rerank_candidates(
+    snapshot: Snapshot, index: Index, moved: np.ndarray, routed: Routed, candidates: Candidates, plan: Plan
+) -> tuple[Best, np.ndarray]:
+    """The candidates worth an exact look, by their int8 residuals where the collection keeps them."""
+    room, starts, q = candidates.room, candidates.starts, len(moved)
+    if snapshot.config.rerank == "source":
+        found = np.diff(starts).astype(np.int32)
+        return Best(room.rows, room.values, starts[:-1], found), found
+    best = np.empty((q, plan.keep), np.float32)
+    rows = np.empty((q, plan.keep), np.uint32)
+    found, reranked = np.empty(q, np.int32), np.zeros(q, np.int32)
+    if snapshot.config.rerank == "int8":
+        rerank.rerank_candidates(
+            moved, index.beta, index.router.dpad, snapshot.blocks.rerank, snapshot.blocks.counts, routed.lists, routed.bases,
+            room.values, room.bounds, room.rows, room.places, starts, candidates.cuts,
+            np.empty(plan.k, np.float32), best, rows, found, reranked,
+        )  # fmt: skip
+    else:
+        rerank.keep_estimates(room.values, room.rows, starts, best, rows, found)
+    return Best(rows.reshape(-1), best.reshape(-1), np.arange(q) * plan.keep, found), reranked
+
+
+def finish(
+    snapshot: Snapshot, index: Index | None, queries: np.ndarray, best: Best, allowed: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Exact values of the best rows and of all fresh rows; the k nearest of each query, in order."""
+    points = snapshot.points
+    values, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.uint32)
+    unit = index.router.unit if index is not None else 1.0
+    exact.finish(
+        snapshot.source_kind, snapshot.l2, queries, points.runs, snapshot.rows_per_run, snapshot.row_bytes,
+        best.rows, best.values, best.firsts, best.found, snapshot.config.source is not None, unit * unit,
+        snapshot.fresh_from if index is not None else 0, points.n_rows, allowed, values, rows,
+    )  # fmt: skip
+    return values, rows
+
+
+def finish_exactly(snapshot: Snapshot, queries: np.ndarray, allowed: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every row compared with every query."""
+    nothing = np.zeros(len(queries), np.int32)
+    best = Best(np.empty(0, np.uint32), np.empty(0, np.float32), nothing.astype(np.int64), nothing)
+    return finish(snapshot, None, queries, best, allowed, k)

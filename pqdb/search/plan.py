@@ -1,0 +1,98 @@
+"""How hard to look: the numbers behind `recall=`, calibrated when a generation is built."""
+
+import json
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pqdb.errors import CorruptError, InputError
+
+MARGIN_SIGMAS = 3.0  # candidates within 3σ of the k-th estimate are reranked: costs at most .001 of recall
+TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a generation knows of itself: the error of its estimates, and how many lists a recall takes.
+
+    `widths[i, j, b]` lists reach TARGETS[j] of the `ks[i]` nearest for a query whose best centroid has the key `knots[b]`.
+    """
+
+    noise: float  # σ of (value − estimate) / (β·s·distance)
+    ks: tuple[int, ...]
+    knots: np.ndarray  # (b,) float32 ascending
+    widths: np.ndarray  # (len(ks), len(TARGETS), b) float32
+
+    def widths_for(self, k: int, recall: float) -> np.ndarray:
+        """(b,) float32 lists to probe at each knot, interpolated in log k and log (1 − recall); beyond the largest k, scaled."""
+        hardness = [-math.log(1 - target) for target in TARGETS]
+        per_k = np.stack([_along(self.widths[i], hardness, -math.log(1 - recall)) for i in range(len(self.ks))])
+        if k > self.ks[-1]:
+            return per_k[-1] * np.float32(k / self.ks[-1])
+        return _along(per_k, [math.log(known) for known in self.ks], math.log(k))
+
+    def to_bytes(self) -> bytes:
+        """As JSON."""
+        fields = {"noise": self.noise, "ks": self.ks, "knots": self.knots.tolist(), "widths": self.widths.tolist()}
+        return json.dumps(fields).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Calibration":
+        """Raises CorruptError if the bytes are not a calibration's."""
+        try:
+            fields = json.loads(data)
+            widths = np.asarray(fields["widths"], np.float32)
+            return cls(fields["noise"], tuple(fields["ks"]), np.asarray(fields["knots"], np.float32), widths)
+        except (ValueError, KeyError, TypeError) as problem:
+            raise CorruptError(f"the calibration is damaged: {problem}") from None
+
+
+def _along(rows: np.ndarray, at: list[float], x: float) -> np.ndarray:
+    """Linear interpolation of rows[i] known at at[i], flat outside."""
+    place = float(np.interp(x, at, range(len(at))))
+    low = int(place)
+    if low + 1 >= len(rows):
+        return rows[low].astype(np.float32)
+    share = np.float32(place - low)
+    return ((1 - share) * rows[low] + share * rows[low + 1]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One query's effort."""
+
+    k: int
+    depth: int  # the scan's cut is the depth-th best estimate
+    keep: int  # how many of the reranked are scored exactly
+    margin: float  # z·σ added to an estimate for its upper bound
+    knots: np.ndarray  # (b,) float32 best key
+    widths: np.ndarray  # (b,) float32 lists to probe
+    most: int  # the largest of widths, at most the number of lists
+
+
+def plan_recall(calibration: Calibration, n_lists: int, k: int, recall: float) -> Plan:
+    """The effort that reaches a recall. Raises InputError if recall is not between 0 and 1."""
+    if not 0 < recall < 1:
+        raise InputError(f"recall must lie between 0 and 1, not {recall}; exact=True gives the exact answer")
+    widths = np.minimum(calibration.widths_for(k, recall), n_lists)
+    most = max(1, math.ceil(float(widths.max())))
+    return Plan(k, k, keep_for(k), MARGIN_SIGMAS * calibration.noise, calibration.knots, widths, most)
+
+
+def plan_by_hand(calibration: Calibration, n_lists: int, k: int, nprobe: int, rerank: int | None) -> Plan:
+    """The effort an expert names. Raises InputError for numbers that cannot be."""
+    if nprobe < 1:
+        raise InputError(f"nprobe must be at least 1, not {nprobe}")
+    if rerank is not None and rerank < k:
+        raise InputError(f"rerank={rerank} is fewer than k={k}")
+    most = min(nprobe, n_lists)
+    knots, widths = np.zeros(1, np.float32), np.full(1, most, np.float32)
+    if rerank is None:
+        return Plan(k, k, keep_for(k), MARGIN_SIGMAS * calibration.noise, knots, widths, most)
+    return Plan(k, rerank, keep_for(k), 0.0, knots, widths, most)
+
+
+def keep_for(k: int) -> int:
+    """How many of the reranked are scored from the source: int8 alone caps recall at .995."""
+    return k + max(5, k // 4)

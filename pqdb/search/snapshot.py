@@ -1,0 +1,36 @@
+"""What one query sees: one state of the truth, one of the index, and the values that give them meaning."""
+
+from dataclasses import dataclass
+
+from pqdb.config import CollectionConfig
+from pqdb.quantization.source import KINDS
+from pqdb.search.index import Index
+from pqdb.store.blocks import BlockView
+from pqdb.store.view import PointView
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Valid only while the read transactions behind its views are open."""
+
+    config: CollectionConfig
+    points: PointView
+    blocks: BlockView
+    index: Index | None  # None before the first training
+    rows_per_run: int
+    row_bytes: int
+
+    @property
+    def l2(self) -> bool:
+        """Whether values are negated squared distances."""
+        return self.config.metric == "l2"
+
+    @property
+    def source_kind(self) -> int:
+        """The form of source rows, as kernels.exact names it."""
+        return KINDS[self.config.kept_source]
+
+    @property
+    def fresh_from(self) -> int:
+        """First row that is in no list."""
+        return self.blocks.watermark if self.index is not None else 0

@@ -1,0 +1,55 @@
+"""Train: a sample of vectors becomes a router and a codebook."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pqdb.config import PQ, CollectionConfig
+from pqdb.partition.assign import assign
+from pqdb.partition.router import Router
+from pqdb.partition.train import train_centroids
+from pqdb.quantization.codebook import Codebook
+from pqdb.quantization.train import train_codebook
+
+Progress = Callable[[str, float], None]  # stage, share done
+SAMPLE_PER_LIST = 256  # more training points a centroid buy nothing (Douze et al. 2024)
+CODEBOOK_SAMPLE = 65_536
+
+
+def sample_size(n_rows: int, n_lists: int) -> int:
+    """How many rows training looks at, whatever the collection's size."""
+    return min(n_rows, max(CODEBOOK_SAMPLE, SAMPLE_PER_LIST * n_lists))
+
+
+def train(
+    sample: np.ndarray, config: CollectionConfig, n_lists: int, seed: int, progress: Progress | None = None
+) -> tuple[Router, Codebook]:
+    """Centroids of `n_lists` lists and the codebook of what is left of the vectors around them.
+
+    sample (n, dim) float32 as metric.prepare leaves them. The same sample and seed give the same bytes.
+    """
+    assert isinstance(config.quantization, PQ)
+    l2 = config.metric == "l2"
+    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32) if l2 else np.zeros(config.dim, np.float32)
+    moved = sample - mean if l2 else sample
+    centroids = train_centroids(moved, n_lists, seed=seed, progress=_stage(progress, "centroids"))
+    residuals = moved - centroids[assign(moved, centroids)]
+    unit = 1.0
+    if l2:
+        unit = float(np.sqrt(np.einsum("nd,nd->", residuals, residuals, dtype=np.float64) / len(residuals))) or 1.0
+        residuals, centroids = residuals / np.float32(unit), centroids / np.float32(unit)
+    codebook = train_codebook(
+        residuals[:CODEBOOK_SAMPLE],
+        config.quantization.sub_quantizers(config.dim),
+        config.quantization.nbits,
+        vectors=moved[:CODEBOOK_SAMPLE] / np.float32(unit),
+        seed=seed,
+        progress=_stage(progress, "codebook"),
+    )
+    return Router(l2, mean, unit, centroids), codebook
+
+
+def _stage(progress: Progress | None, stage: str) -> Callable[[float], None] | None:
+    if progress is None:
+        return None
+    return lambda share: progress(stage, share)
