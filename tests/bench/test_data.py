@@ -1,8 +1,11 @@
 """Data sets: our own synthetic one is whole, reproducible and read back as written."""
 
-import h5py
 import numpy as np
 import pytest
+
+pytest.importorskip("h5py", reason="the benches need the extra `bench`")
+
+import h5py
 
 from bench.data import distances_of, exact_neighbors, load, synthetic
 

@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+pytest.importorskip("h5py", reason="the benches need the extra `bench`")
+
 from bench.conductor import Hall
 from bench.data import load, synthetic
 from bench.engines import module_of

@@ -2,8 +2,12 @@
 
 import os
 
-import h5py
 import pytest
+
+pytest.importorskip("h5py", reason="the benches need the extra `bench`")
+pytest.importorskip("matplotlib", reason="the benches need the extra `bench`")
+
+import h5py
 
 import bench.__main__ as command
 from bench import results
