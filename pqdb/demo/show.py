@@ -43,7 +43,7 @@ def report(found: Library, measured: Measured) -> str:
         "as float32": f"{measured.float_bytes / 1e6:.1f} MB",
         "codes held hot": f"{measured.code_bytes / 1e6:.1f} MB, {per_passage}, {smaller:.0f} × less",
         **{step: f"{seconds:.1f} s" for step, seconds in found.seconds.items()},
-        "recall@10": f"{recall.recall:.3f} (95 %: {recall.low:.3f} to {recall.high:.3f}; {recall.n} questions)",
+        "recall@10": f"{recall.recall:.3f} (95 %: {recall.low:.3f} to {recall.high:.3f}; {recall.n} asked)",
         "queries a second": f"{measured.queries_per_second:,.0f} on one core, one query a call",
     }
     title = "The docstrings and comments of Python's standard library"
