@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import lmdb
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pqdb.errors import CorruptError, InputError
 from pqdb.store import layout, state
 from pqdb.store import manifest as manifest_record
-from pqdb.store.environment import Txn
+from pqdb.store.environment import Environment, Txn
 from pqdb.store.ids import TEXT, id_key, id_keys
 from pqdb.store.layout import (
     KIND_INT,
@@ -27,14 +27,12 @@ from pqdb.store.layout import (
     PAYLOAD_FLAG,
     PIECE_BYTES,
     PIECE_ROWS,
+    Runs,
     row_key,
     run_key,
 )
 from pqdb.store.state import State
 from pqdb.store.write import Write
-
-if TYPE_CHECKING:
-    from pqdb.store.points import PointStore
 
 T = TypeVar("T")
 Bytes = npt.NDArray[np.uint8]
@@ -52,14 +50,15 @@ class PointBatch:
     seq: int
     """The sequence of this commit: one more than the last one's."""
 
-    def __init__(self, store: PointStore) -> None:
-        self._store = store
-        self._dbs = store.env.dbs
+    def __init__(self, env: Environment, runs: Runs) -> None:
+        self._env = env
+        self._runs = runs
+        self._dbs = env.dbs
         self._pieces: dict[int, Bytes] = {}  # live pieces changed in this batch: (PIECE_BYTES,) uint8
         self._changed = False
 
     def __enter__(self) -> Self:
-        self._write = Write(self._store.env, self._start)
+        self._write = Write(self._env, self._start)
         return self
 
     def __exit__(
@@ -77,9 +76,9 @@ class PointBatch:
 
     def _start(self, txn: Txn) -> int:
         """Take up the state of the last commit; called again where the map had to grow."""
-        self._dbs = self._store.env.dbs
+        self._dbs = self._env.dbs
         self._pieces = {}
-        self._state = State.from_bytes(txn.get(state.KEY, db=self._dbs["main"]), str(self._store.path))
+        self._state = State.from_bytes(txn.get(state.KEY, db=self._dbs["main"]), str(self._env.path))
         self.seq = self._state.seq + 1
         return self._state.seq
 
@@ -125,14 +124,14 @@ class PointBatch:
 
     def set_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Replace the caller's part of the manifest."""
-        value = manifest_record.to_bytes("points", manifest, self._store.geometry)
+        value = manifest_record.to_bytes("points", manifest, self._runs.to_dict())
         self._run(lambda txn: self._set_manifest(txn, value))
 
     def _run(self, operation: Callable[[Txn], T]) -> T:
         return self._write.run(operation)
 
     def _check(self, n: int, rows: Bytes, payloads: Sequence[bytes | None] | None) -> None:
-        want = (n, self._store.row_bytes)
+        want = (n, self._runs.row_bytes)
         if rows.dtype != np.uint8 or rows.shape != want:
             raise InputError(
                 f"expected source rows as uint8 of shape {want}, not {rows.dtype} of {rows.shape}"
@@ -199,7 +198,7 @@ class PointBatch:
 
     def _write_runs(self, txn: Txn, first: int, rows: Bytes) -> None:
         """Put source rows behind row `first`: complete the last run, then whole runs, then a new last one."""
-        per_run, size = self._store.rows_per_run, self._store.run_bytes
+        per_run, size = self._runs.rows_per_run, self._runs.run_bytes
         cursor = _cursor(txn, self._dbs["runs"])
         end = first + len(rows)
         run = first // per_run
@@ -292,7 +291,7 @@ class PointBatch:
         return True
 
     def _forget_source(self, txn: Txn, upto_row: int) -> None:
-        upto = min(upto_row, self._state.n_rows) // self._store.rows_per_run
+        upto = min(upto_row, self._state.n_rows) // self._runs.rows_per_run
         if upto <= self._state.forgotten_runs:
             return
         for run in range(self._state.forgotten_runs, upto):
@@ -338,7 +337,7 @@ class PointBatch:
     def _value(self, txn: Txn, name: str, key: bytes) -> memoryview:
         value = txn.get(key, db=self._dbs[name])
         if value is None:
-            raise CorruptError(f"{self._store.path}: {name} {key.hex()} is missing")
+            raise CorruptError(f"{self._env.path}: {name} {key.hex()} is missing")
         return value
 
 

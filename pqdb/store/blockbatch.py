@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -28,12 +28,9 @@ from pqdb.store.blocklayout import (
     object_key,
     piece_key,
 )
-from pqdb.store.environment import Txn
+from pqdb.store.environment import Environment, Txn
 from pqdb.store.layout import seal, unseal
 from pqdb.store.write import Write
-
-if TYPE_CHECKING:
-    from pqdb.store.blocks import BlockStore
 
 T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview | np.ndarray[Any, np.dtype[Any]]
@@ -43,14 +40,14 @@ _U32 = struct.Struct("<I")
 class BlockBatch:
     """A context manager made by `BlockStore.write`: commits on a clean exit, forgets all on an error."""
 
-    def __init__(self, store: BlockStore) -> None:
-        self._store = store
-        self._dbs = store.env.dbs
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._dbs = env.dbs
         self._pieces: dict[tuple[int, int], ListTable] = {}  # pieces of list tables changed in this batch
         self._changed = False
 
     def __enter__(self) -> Self:
-        self._write = Write(self._store.env, self._start)
+        self._write = Write(self._env, self._start)
         return self
 
     def __exit__(
@@ -68,9 +65,9 @@ class BlockBatch:
 
     def _start(self, txn: Txn) -> int:
         """Take up the records of the last commit; called again where the map had to grow."""
-        self._dbs = self._store.env.dbs
+        self._dbs = self._env.dbs
         self._pieces = {}
-        self._current = Current.from_bytes(txn.get(CURRENT, db=self._dbs["main"]), str(self._store.path))
+        self._current = Current.from_bytes(txn.get(CURRENT, db=self._dbs["main"]), str(self._env.path))
         # A write transaction's id is the one its commit will have; 0 means "never written".
         self._version = (txn.id() & 0xFFFFFFFF) or 1
         return txn.id()

@@ -24,12 +24,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import lmdb
-
 from pqdb.store import manifest as manifest_record
 from pqdb.store.blockbatch import BlockBatch
 from pqdb.store.blocklayout import CURRENT, Current, read_generation_key
-from pqdb.store.blockview import BlockSnapshot, BlockView, take
+from pqdb.store.blockview import BlockSnapshots, BlockView
 from pqdb.store.environment import Environment
 from pqdb.store.verify import verify_blocks
 from pqdb.store.write import write_first
@@ -42,7 +40,7 @@ class BlockStore:
 
     def __init__(self, env: Environment) -> None:
         self.env = env
-        self.snapshot: BlockSnapshot | None = None
+        self._snapshots = BlockSnapshots(env)
         self._open = True
         self.path: Path = env.path
 
@@ -76,7 +74,7 @@ class BlockStore:
         """Give the handle back. Closing twice is no error."""
         if self._open:
             self._open = False
-            self.snapshot = None
+            self._snapshots.newest = None
             self.env.close()
 
     def __enter__(self) -> Self:
@@ -89,11 +87,11 @@ class BlockStore:
 
     def read(self) -> BlockView:
         """One snapshot: ``with store.read() as view``."""
-        return BlockView(self)
+        return BlockView(self._snapshots)
 
     def write(self) -> BlockBatch:
         """One commit: ``with store.write() as batch``."""
-        return BlockBatch(self)
+        return BlockBatch(self.env)
 
     def generations(self) -> list[int]:
         """The generations there are, ascending."""
@@ -111,13 +109,4 @@ class BlockStore:
 
     def verify(self) -> list[str]:
         """Read everything and compare it with its checksums and the list tables. -> problems, [] if sound."""
-        return verify_blocks(self)
-
-    def refresh(
-        self, txn: lmdb.Transaction[memoryview], txn_id: int, last: BlockSnapshot | None
-    ) -> BlockSnapshot:
-        """The snapshot of a transaction; the newest one is kept for the next view."""
-        taken = take(txn, txn_id, self.env.epoch, self.env.dbs, last, str(self.path))
-        if last is None or txn_id >= last.txn_id:
-            self.snapshot = taken
-        return taken
+        return verify_blocks(self.env)

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import lmdb
 import numpy as np
@@ -29,12 +29,9 @@ from pqdb.store.blocklayout import (
     object_key,
     piece_key,
 )
-from pqdb.store.environment import Txn
+from pqdb.store.environment import Environment, Txn
 from pqdb.store.faults import raise_ours
 from pqdb.store.layout import unseal
-
-if TYPE_CHECKING:
-    from pqdb.store.blocks import BlockStore
 
 Addresses = npt.NDArray[np.uint64]
 _U32 = struct.Struct("<I")
@@ -53,6 +50,21 @@ class BlockSnapshot:
     counts: npt.NDArray[np.uint32]
 
 
+class BlockSnapshots:
+    """The snapshots of one index environment; keeps the newest for the next view."""
+
+    def __init__(self, env: Environment) -> None:
+        self.env = env
+        self.newest: BlockSnapshot | None = None
+
+    def refresh(self, txn: Txn, txn_id: int, last: BlockSnapshot | None) -> BlockSnapshot:
+        """The snapshot of a transaction, made from `last`."""
+        taken = take(txn, txn_id, self.env.epoch, self.env.dbs, last, str(self.env.path))
+        if last is None or txn_id >= last.txn_id:
+            self.newest = taken
+        return taken
+
+
 class BlockView:
     """A context manager made by `BlockStore.read`. Addresses it gave stay valid only inside it.
 
@@ -61,25 +73,25 @@ class BlockView:
     counts: (n_lists,) uint32.
     """
 
-    __slots__ = ("_env", "_snapshot", "_store", "_txn", "txn_id")
+    __slots__ = ("_env", "_snapshot", "_snapshots", "_txn", "txn_id")
 
     txn_id: int
     _txn: Txn
     _snapshot: BlockSnapshot
 
-    def __init__(self, store: BlockStore) -> None:
-        self._store = store
-        self._env = store.env
+    def __init__(self, snapshots: BlockSnapshots) -> None:
+        self._snapshots = snapshots
+        self._env = snapshots.env
 
     def __enter__(self) -> Self:
-        env, store = self._env, self._store
+        env, snapshots = self._env, self._snapshots
         txn = env.enter(self)
         try:
             self._txn = txn
             self.txn_id = txn_id = txn.id()
-            snapshot = store.snapshot
+            snapshot = snapshots.newest
             if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
-                snapshot = store.refresh(txn, txn_id, snapshot)
+                snapshot = snapshots.refresh(txn, txn_id, snapshot)
             self._snapshot = snapshot
         except lmdb.Error as error:
             env.leave(self, txn)

@@ -118,7 +118,7 @@ class Catalog:
 
     def write(self) -> CatalogBatch:
         """One commit: ``with catalog.write() as batch``."""
-        return CatalogBatch(self)
+        return CatalogBatch(self.env)
 
     def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
         """Copy one snapshot into an empty folder while others read and write."""
@@ -151,11 +151,11 @@ class Catalog:
 class CatalogBatch:
     """A context manager made by `Catalog.write`: commits on a clean exit, forgets everything on an error."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self, env: Environment) -> None:
+        self._env = env
 
     def __enter__(self) -> Self:
-        self._write = Write(self._catalog.env, lmdb.Transaction.id)
+        self._write = Write(self._env, lmdb.Transaction.id)
         return self
 
     def __exit__(
@@ -168,7 +168,7 @@ class CatalogBatch:
 
     @property
     def _dbs(self) -> dict[str, Any]:
-        return self._catalog.env.dbs
+        return self._env.dbs
 
     def get(self, name: str) -> dict[str, Any] | None:
         """The record of a collection as this batch sees it."""

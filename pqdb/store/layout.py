@@ -17,6 +17,8 @@ All integers are little-endian, except in keys, where big-endian makes byte orde
 
 import struct
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -52,21 +54,39 @@ UNNAMED_SLOT = 0  # named vectors will count from 1
 Bytes = npt.NDArray[np.uint8]
 
 
-def run_pages(row_bytes: int) -> int:
-    """The fewest whole pages a run can take with at most 5 % of them wasted."""
-    if row_bytes < 1:
-        raise InputError(f"a source row has at least 1 byte, not {row_bytes}")
-    pages = 1
-    while True:
-        used = rows_in(pages, row_bytes) * row_bytes
-        if used >= (1.0 - MAX_WASTE) * pages * PAGE:
-            return pages
-        pages += 1
+@dataclass(frozen=True)
+class Runs:
+    """The geometry of a store's source runs."""
 
+    row_bytes: int
+    rows_per_run: int
+    pages: int
 
-def rows_in(pages: int, row_bytes: int) -> int:
-    """How many source rows a run of so many pages holds."""
-    return (pages * PAGE - PAGE_HEADER - RUN_TRAILER.size) // row_bytes
+    @classmethod
+    def of(cls, row_bytes: int) -> "Runs":
+        """The smallest run of whole pages with at most 5 % of them wasted. Raises InputError."""
+        if row_bytes < 1:
+            raise InputError(f"a source row has at least 1 byte, not {row_bytes}")
+        pages = 1
+        while True:
+            rows = (run_size(pages) - RUN_TRAILER.size) // row_bytes
+            if rows * row_bytes >= (1.0 - MAX_WASTE) * pages * PAGE:
+                return cls(row_bytes, rows, pages)
+            pages += 1
+
+    @property
+    def run_bytes(self) -> int:
+        """Bytes of the value of a run."""
+        return run_size(self.pages)
+
+    def to_dict(self) -> dict[str, int]:
+        """For the manifest."""
+        return {"row_bytes": self.row_bytes, "rows_per_run": self.rows_per_run, "run_pages": self.pages}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, int]) -> "Runs":
+        """From the manifest."""
+        return cls(record["row_bytes"], record["rows_per_run"], record["run_pages"])
 
 
 def run_size(pages: int) -> int:

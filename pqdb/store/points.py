@@ -21,13 +21,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import lmdb
-
-from pqdb.store import layout, snapshot, state
+from pqdb.store import layout, state
 from pqdb.store import manifest as manifest_record
 from pqdb.store.batch import PointBatch
 from pqdb.store.environment import Environment
-from pqdb.store.snapshot import Snapshot
+from pqdb.store.snapshot import Snapshots
 from pqdb.store.state import State
 from pqdb.store.verify import verify_points
 from pqdb.store.view import PointView
@@ -39,16 +37,23 @@ DATABASES = ("main", "ids", "runs", "meta", "sums", "live", "texts", "payloads")
 class PointStore:
     """A handle of one points environment. Threads may share it; a forked child may not."""
 
-    def __init__(self, env: Environment, geometry: Mapping[str, Any], readonly: bool = False) -> None:
+    def __init__(self, env: Environment, runs: layout.Runs, readonly: bool = False) -> None:
         self.env = env
         self.readonly = readonly
-        self.geometry = dict(geometry)
-        self.snapshot: Snapshot | None = None
-        self._open = True
         self.path: Path = env.path
-        self.row_bytes: int = geometry["row_bytes"]
-        self.rows_per_run: int = geometry["rows_per_run"]
-        self.run_bytes: int = layout.run_size(geometry["run_pages"])
+        self._runs = runs
+        self._snapshots = Snapshots(env, runs)
+        self._open = True
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a source row."""
+        return self._runs.row_bytes
+
+    @property
+    def rows_per_run(self) -> int:
+        """Source rows of a run."""
+        return self._runs.rows_per_run
 
     @classmethod
     def create(
@@ -60,20 +65,15 @@ class PointStore:
         map_size: int | None = None,
     ) -> PointStore:
         """A new store in a folder that holds none. Raises InputError, StorageError."""
-        pages = layout.run_pages(row_bytes)
-        geometry = {
-            "row_bytes": row_bytes,
-            "rows_per_run": layout.rows_in(pages, row_bytes),
-            "run_pages": pages,
-        }
-        value = manifest_record.to_bytes("points", manifest, geometry)
+        runs = layout.Runs.of(row_bytes)
+        value = manifest_record.to_bytes("points", manifest, runs.to_dict())
         env = Environment.create(path, DATABASES, map_size)
         try:
             write_first(env, {b"manifest": value, state.KEY: State.empty().to_bytes()})
         except BaseException:
             env.close()
             raise
-        return cls(env, geometry)
+        return cls(env, runs)
 
     @classmethod
     def open(
@@ -85,7 +85,7 @@ class PointStore:
             with env.read() as txn:
                 value = txn.get(b"manifest", db=env.dbs["main"])
                 geometry = manifest_record.from_bytes(value, "points", str(path))[1]
-            return cls(env, geometry, readonly)
+            return cls(env, layout.Runs.from_dict(geometry), readonly)
         except BaseException:
             env.close()
             raise
@@ -95,7 +95,7 @@ class PointStore:
         if self._open:
             self.env.close()
             self._open = False
-            self.snapshot = None
+            self._snapshots.newest = None
 
     def __enter__(self) -> Self:
         return self
@@ -107,11 +107,11 @@ class PointStore:
 
     def read(self) -> PointView:
         """One snapshot: ``with store.read() as view``."""
-        return PointView(self)
+        return PointView(self._snapshots)
 
     def write(self) -> PointBatch:
         """One commit: ``with store.write() as batch``."""
-        return PointBatch(self)
+        return PointBatch(self.env, self._runs)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -129,12 +129,4 @@ class PointStore:
 
     def verify(self) -> list[str]:
         """Read everything and compare it with its checksums and with each other. -> problems, [] if sound."""
-        return verify_points(self)
-
-    def refresh(self, txn: lmdb.Transaction[memoryview], txn_id: int, last: Snapshot | None) -> Snapshot:
-        """The snapshot of a transaction; the newest one is kept for the next view."""
-        env = self.env
-        taken = snapshot.take(txn, txn_id, env.epoch, env.dbs, last, str(self.path))
-        if last is None or txn_id >= last.txn_id:
-            self.snapshot = taken
-        return taken
+        return verify_points(self.env, self._runs)

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from pqdb.errors import CorruptError
 from pqdb.store import state as state_record
 from pqdb.store.addresses import address_of
-from pqdb.store.environment import Txn
-from pqdb.store.layout import META_GROUP, META_ROWS, PIECE_BYTES, row_key, run_key, trailer_holds
+from pqdb.store.environment import Environment, Txn
+from pqdb.store.layout import META_GROUP, META_ROWS, PIECE_BYTES, Runs, row_key, run_key, trailer_holds
 from pqdb.store.state import State, Versions
 
 Addresses = npt.NDArray[np.uint64]
@@ -49,6 +49,22 @@ class Snapshot:
     runs: Addresses | None = None
     meta: Addresses | None = None
     manifest: dict[str, Any] | None = field(default=None)
+
+
+class Snapshots:
+    """The snapshots of one points environment; keeps the newest for the next view."""
+
+    def __init__(self, env: Environment, runs: Runs) -> None:
+        self.env = env
+        self.runs = runs
+        self.newest: Snapshot | None = None
+
+    def refresh(self, txn: Txn, txn_id: int, last: Snapshot | None) -> Snapshot:
+        """The snapshot of a transaction, made from `last`."""
+        taken = take(txn, txn_id, self.env.epoch, self.env.dbs, last, str(self.env.path))
+        if last is None or txn_id >= last.txn_id:
+            self.newest = taken
+        return taken
 
 
 def take(

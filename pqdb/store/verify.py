@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from pqdb.store.blocklayout import (
     read_generation_key,
 )
 from pqdb.store.blockview import list_table
-from pqdb.store.environment import Txn
+from pqdb.store.environment import Environment, Txn
 from pqdb.store.layout import (
     KIND_INT,
     KIND_SHIFT,
@@ -38,39 +38,36 @@ from pqdb.store.layout import (
     META_ROWS,
     PAYLOAD_FLAG,
     PIECE_ROWS,
+    Runs,
     row_key,
     run_key,
 )
 from pqdb.store.state import State
-
-if TYPE_CHECKING:
-    from pqdb.store.blocks import BlockStore
-    from pqdb.store.points import PointStore
 
 MAX_PROBLEMS = 100
 Words = npt.NDArray[np.uint64]
 Live = npt.NDArray[np.bool_]
 
 
-def verify_points(store: PointStore) -> list[str]:
+def verify_points(env: Environment, runs: Runs) -> list[str]:
     """The problems of a points store, at most MAX_PROBLEMS of them."""
-    problems = store.env.structural_problems()
+    problems = env.structural_problems()
     if problems:
         return problems[:MAX_PROBLEMS]
     try:
-        with store.env.read() as txn:
-            return list(islice(_points(txn, store), MAX_PROBLEMS))
+        with env.read() as txn:
+            return list(islice(_points(txn, env, runs), MAX_PROBLEMS))
     except CorruptError as error:
         return [str(error)]
 
 
-def _points(txn: Txn, store: PointStore) -> Iterator[str]:
-    dbs = store.env.dbs
-    state = State.from_bytes(txn.get(b"state", db=dbs["main"]), str(store.path))
+def _points(txn: Txn, env: Environment, runs: Runs) -> Iterator[str]:
+    dbs = env.dbs
+    state = State.from_bytes(txn.get(b"state", db=dbs["main"]), str(env.path))
     live: Live = np.zeros(state.n_rows, np.bool_)
     tails: Words = np.zeros(state.n_rows, np.uint64)
     ids = np.zeros((state.n_rows, 16), np.uint8)
-    yield from _runs(txn, dbs["runs"], state, store)
+    yield from _runs(txn, dbs["runs"], state, runs)
     yield from _live(txn, dbs["live"], state, live)
     yield from _meta(txn, dbs, state, tails, ids)
     yield from _ids(txn, dbs, live, tails, ids)
@@ -80,14 +77,14 @@ def _points(txn: Txn, store: PointStore) -> Iterator[str]:
     yield from _row_values(txn, dbs["texts"], "string id", texts, sealed=False)
 
 
-def _runs(txn: Txn, db: Any, state: State, store: PointStore) -> Iterator[str]:
-    per_run = store.rows_per_run
+def _runs(txn: Txn, db: Any, state: State, runs: Runs) -> Iterator[str]:
+    per_run = runs.rows_per_run
     n_runs = -(-state.n_rows // per_run)
     for run in range(state.forgotten_runs, n_runs):
         value = txn.get(run_key(run), db=db)
         rows = min(per_run, state.n_rows - run * per_run)
-        if value is None or len(value) != store.run_bytes:
-            yield f"source run {run} is missing or has another size than {store.run_bytes}"
+        if value is None or len(value) != runs.run_bytes:
+            yield f"source run {run} is missing or has another size than {runs.run_bytes}"
         elif layout.closed_run(value) != rows:
             yield f"source run {run} of {rows} rows is not what was written: checksum or count differs"
     entries = txn.stat(db)["entries"]
@@ -166,20 +163,20 @@ def _row_values(txn: Txn, db: Any, what: str, expected: Live, sealed: bool) -> I
         yield f"there are {n} {what}s for {int(expected.sum())} rows that should have one"
 
 
-def verify_blocks(store: BlockStore) -> list[str]:
+def verify_blocks(env: Environment) -> list[str]:
     """The problems of an index, at most MAX_PROBLEMS of them."""
-    problems = store.env.structural_problems()
+    problems = env.structural_problems()
     if problems:
         return problems[:MAX_PROBLEMS]
     try:
-        with store.env.read() as txn:
-            return list(islice(_generations(txn, store), MAX_PROBLEMS))
+        with env.read() as txn:
+            return list(islice(_generations(txn, env), MAX_PROBLEMS))
     except CorruptError as error:
         return [str(error)]
 
 
-def _generations(txn: Txn, store: BlockStore) -> Iterator[str]:
-    dbs, where = store.env.dbs, str(store.path)
+def _generations(txn: Txn, env: Environment) -> Iterator[str]:
+    dbs, where = env.dbs, str(env.path)
     tables: dict[int, ListTable] = {}
     for key in txn.cursor(db=dbs["generations"]).iternext(values=False):
         generation = read_generation_key(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import lmdb
 import numpy as np
@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from pqdb.errors import InputError
 from pqdb.store import manifest as manifest_record
-from pqdb.store import snapshot as snapshots
 from pqdb.store.addresses import BYTES, WORDS, words_at
 from pqdb.store.faults import raise_ours
 from pqdb.store.ids import id_from_key, id_key, uuid_text
@@ -25,10 +24,7 @@ from pqdb.store.layout import (
     VERSION_MASK,
     row_key,
 )
-from pqdb.store.snapshot import Addresses, Bits, Snapshot
-
-if TYPE_CHECKING:
-    from pqdb.store.points import PointStore
+from pqdb.store.snapshot import Addresses, Bits, Snapshot, Snapshots, resolve_meta, resolve_runs
 
 _FEW = 48  # below so many rows plain Python beats numpy's fixed costs
 _META_WORDS = META_BYTES // 8
@@ -39,25 +35,25 @@ Rows = npt.NDArray[np.integer[Any]]
 class PointView:
     """A context manager made by `PointStore.read`. Arrays it gave stay valid only inside it."""
 
-    __slots__ = ("_env", "_snapshot", "_store", "_txn", "txn_id")
+    __slots__ = ("_env", "_snapshot", "_snapshots", "_txn", "txn_id")
 
     txn_id: int
     _txn: lmdb.Transaction[memoryview]
     _snapshot: Snapshot
 
-    def __init__(self, store: PointStore) -> None:
-        self._store = store
-        self._env = store.env
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
+        self._env = snapshots.env
 
     def __enter__(self) -> Self:
-        env, store = self._env, self._store
+        env, snapshots = self._env, self._snapshots
         txn = env.enter(self)
         try:
             self._txn = txn
             self.txn_id = txn_id = txn.id()
-            snapshot = store.snapshot
+            snapshot = snapshots.newest
             if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
-                snapshot = store.refresh(txn, txn_id, snapshot)
+                snapshot = snapshots.refresh(txn, txn_id, snapshot)
             self._snapshot = snapshot
         except lmdb.Error as error:
             env.leave(self, txn)
@@ -94,7 +90,7 @@ class PointView:
     @property
     def forgotten_rows(self) -> int:
         """Rows below this one have no source any more."""
-        return min(self._snapshot.state.forgotten_runs * self._store.rows_per_run, self.n_rows)
+        return min(self._snapshot.state.forgotten_runs * self._snapshots.runs.rows_per_run, self.n_rows)
 
     @property
     def live(self) -> Bits:
@@ -106,8 +102,8 @@ class PointView:
         """(n_runs,) uint64: row r is at runs[r // rows_per_run] + r % rows_per_run * row_bytes; 0: gone."""
         runs = self._snapshot.runs
         if runs is None:
-            runs = snapshots.resolve_runs(
-                self._txn, self._env.dbs["runs"], self._snapshot, self._store.rows_per_run
+            runs = resolve_runs(
+                self._txn, self._env.dbs["runs"], self._snapshot, self._snapshots.runs.rows_per_run
             )
         return runs
 
@@ -116,7 +112,7 @@ class PointView:
         """(n_pages,) uint64: the record of row r lies at meta[r // 170] + (r % 170) * 24 (layout.py)."""
         meta = self._snapshot.meta
         if meta is None:
-            meta = snapshots.resolve_meta(self._txn, self._env.dbs["meta"], self._snapshot)
+            meta = resolve_meta(self._txn, self._env.dbs["meta"], self._snapshot)
         return meta
 
     @property
@@ -197,21 +193,21 @@ class PointView:
 
     def source_of(self, rows: Rows) -> npt.NDArray[np.uint8]:
         """(n, row_bytes) uint8: the source rows, copied. Raises InputError where one is forgotten."""
-        store = self._store
-        out = np.empty((len(rows), store.row_bytes), np.uint8)
+        runs = self._snapshots.runs
+        out = np.empty((len(rows), runs.row_bytes), np.uint8)
         if not len(rows):
             return out
         self._records_of(rows)  # refuses rows that are not there
-        run, at = np.divmod(np.asarray(rows, np.int64), store.rows_per_run)
+        run, at = np.divmod(np.asarray(rows, np.int64), runs.rows_per_run)
         starts = self.runs[run]
         if not starts.all():
             gone = int(np.asarray(rows)[np.flatnonzero(starts == 0)[0]])
             raise InputError(
                 f"row {gone:,} has no source any more: rows below {self.forgotten_rows:,} are forgotten"
             )
-        addresses = (starts + (at * store.row_bytes).astype(np.uint64)).tolist()
+        addresses = (starts + (at * runs.row_bytes).astype(np.uint64)).tolist()
         for number, address in enumerate(addresses):
-            out[number] = np.frombuffer(BYTES[address : address + store.row_bytes], np.uint8)
+            out[number] = np.frombuffer(BYTES[address : address + runs.row_bytes], np.uint8)
         return out
 
     def live_rows(self, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint32]:
