@@ -26,5 +26,5 @@ def serve(
         raise click.ClickException(
             f'the service needs {error.name}, which is not installed: pip install "pqdb[server]"'
         ) from error
-    given = {"path": path, "host": host, "port": port, "read_only": read_only, "log_level": log_level}
-    pqdb_server.serve(**{name: value for name, value in given.items() if value is not None})
+    given = {"host": host, "port": port, "read_only": read_only, "log_level": log_level}
+    pqdb_server.serve(path, **{name: value for name, value in given.items() if value is not None})
