@@ -68,9 +68,9 @@ class BlockBatch:
         self._dbs = self._env.dbs
         self._pieces = {}
         self._current = Current.from_bytes(txn.get(CURRENT, db=self._dbs["main"]), str(self._env.path))
-        # A write transaction's id is the one its commit will have; 0 means "never written".
-        self._version = (txn.id() & 0xFFFFFFFF) or 1
-        return txn.id()
+        self._current = replace(self._current, seq=self._current.seq + 1)
+        self._version = (self._current.seq & 0xFFFFFFFF) or 1  # 0 means "never written"
+        return self._current.seq
 
     # -- verbs -----------------------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class BlockBatch:
 
     def _put_object(self, txn: Txn, generation: int, name: str, data: bytes) -> None:
         txn.put(object_key(generation, name), seal(data), db=self._dbs["objects"])
-        self._current = replace(self._current, objects_version=txn.id())
+        self._current = replace(self._current, objects_version=self._current.seq)
         self._changed = True
 
     def _get_object(self, txn: Txn, generation: int, name: str) -> bytes | None:

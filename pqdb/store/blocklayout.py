@@ -18,7 +18,7 @@ HEADER_BYTES = 48
 MAGIC = b"PQB1"
 _HEADER = struct.Struct("<4sHHIIIIQI")
 _CRC = struct.Struct("<I")
-_CURRENT = struct.Struct("<IIQQ")
+_CURRENT = struct.Struct("<IIQQQ")
 _GENERATION_KEY = struct.Struct(">I")
 _PIECE_KEY = struct.Struct(">II")
 _BLOCK_KEY = struct.Struct(">IIB")
@@ -35,6 +35,7 @@ class Current:
 
     generation: int
     watermark: int
+    seq: int
     objects_version: int
 
     @classmethod
@@ -42,12 +43,14 @@ class Current:
         """Read the record; CorruptError where it is not one."""
         if value is None:
             raise CorruptError(f"{where} has no current record")
-        generation, _, watermark, objects = _CURRENT.unpack(unseal(value, f"the current record of {where}"))
-        return cls(generation, watermark, objects)
+        generation, _, watermark, seq, objects = _CURRENT.unpack(
+            unseal(value, f"the current record of {where}")
+        )
+        return cls(generation, watermark, seq, objects)
 
     def to_bytes(self) -> bytes:
         """The sealed record."""
-        return seal(_CURRENT.pack(self.generation, 0, self.watermark, self.objects_version))
+        return seal(_CURRENT.pack(self.generation, 0, self.watermark, self.seq, self.objects_version))
 
 
 @dataclass(frozen=True)

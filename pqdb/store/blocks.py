@@ -2,8 +2,8 @@
 
 Databases of the environment:
 
-main         "manifest" → sealed JSON; "current" → sealed u32 generation, u32 zero, u64 watermark, u64 objects
-             version (the LMDB transaction that last wrote an object)
+main         "manifest" → sealed JSON; "current" → sealed u32 generation, u32 zero, u64 watermark, u64
+             sequence of the commit, u64 objects version (sequence of the commit that last wrote an object)
 generations  u32 generation → sealed u32 number of lists
 objects      u32 generation, UTF-8 name → sealed bytes (codebook, centroids …; opaque here)
 lists        u32 generation, u32 piece → sealed array of (u32 version, u32 count), 508 lists a piece
@@ -12,9 +12,8 @@ blocks       u32 generation, u32 list, u8 kind (0 codes, 1 rerank) → block
 A block is a 48-byte header, the data, and zeros up to a size class of whole pages (layout.size_class). LMDB
 puts such a value 16 bytes behind the start of a page, so the data begin on a multiple of 64. Header: magic
 "PQB1", u16 kind, u16 zero, u32 generation, u32 list, u32 count, u32 version, u64 data bytes, u32 crc32 of the
-data, u32 crc32 of the 36 bytes before, 8 zeros. A version is the LMDB transaction that wrote the list (its
-low 32 bits): it grows with every commit, and never comes again in a generation that is dropped and begun
-anew.
+data, u32 crc32 of the 36 bytes before, 8 zeros. A version is the sequence of the commit that wrote the
+list (its low 32 bits, never 0): it never comes again, not even in a generation dropped and begun anew.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pqdb.errors import ClosedError, ReadOnlyError
 from pqdb.store import manifest as manifest_record
 from pqdb.store.blockbatch import BlockBatch
 from pqdb.store.blocklayout import CURRENT, Current, read_generation_key
 from pqdb.store.blockview import BlockSnapshots, BlockView
 from pqdb.store.environment import Environment
 from pqdb.store.verify import verify_blocks
-from pqdb.store.write import write_first
 
 DATABASES = ("main", "generations", "objects", "lists", "blocks")
 
@@ -38,8 +37,9 @@ DATABASES = ("main", "generations", "objects", "lists", "blocks")
 class BlockStore:
     """A handle of one index environment. Threads may share it; a forked child may not."""
 
-    def __init__(self, env: Environment) -> None:
+    def __init__(self, env: Environment, readonly: bool = False) -> None:
         self.env = env
+        self.readonly = readonly
         self._snapshots = BlockSnapshots(env)
         self._open = True
         self.path: Path = env.path
@@ -47,14 +47,9 @@ class BlockStore:
     @classmethod
     def create(cls, path: str | os.PathLike[str], *, map_size: int | None = None) -> BlockStore:
         """A new, empty index in a folder that holds none. Raises StorageError."""
-        env = Environment.create(path, DATABASES, map_size)
-        try:
-            manifest = manifest_record.to_bytes("index", {}, {})
-            write_first(env, {b"manifest": manifest, CURRENT: Current(0, 0, 0).to_bytes()})
-        except BaseException:
-            env.close()
-            raise
-        return cls(env)
+        manifest = manifest_record.to_bytes("index", {}, {})
+        records = {b"manifest": manifest, CURRENT: Current(0, 0, 0, 0).to_bytes()}
+        return cls(Environment.create(path, DATABASES, records, map_size))
 
     @classmethod
     def open(
@@ -65,7 +60,7 @@ class BlockStore:
         try:
             with env.read() as txn:
                 manifest_record.from_bytes(txn.get(b"manifest", db=env.dbs["main"]), "index", str(path))
-            return cls(env)
+            return cls(env, readonly)
         except BaseException:
             env.close()
             raise
@@ -87,11 +82,19 @@ class BlockStore:
 
     def read(self) -> BlockView:
         """One snapshot: ``with store.read() as view``."""
+        self._refuse_closed()
         return BlockView(self._snapshots)
 
     def write(self) -> BlockBatch:
         """One commit: ``with store.write() as batch``."""
+        self._refuse_closed()
+        if self.readonly:
+            raise ReadOnlyError(f"{self.path} is opened read-only")
         return BlockBatch(self.env)
+
+    def _refuse_closed(self) -> None:
+        if not self._open:
+            raise ClosedError(f"{self.path} is closed")
 
     def generations(self) -> list[int]:
         """The generations there are, ascending."""

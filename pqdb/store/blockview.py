@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -143,6 +143,14 @@ class BlockView:
         """(n_lists,) uint32: vectors of each list."""
         return self._snapshot.counts
 
+    def look_at(self, generation: int, watermark: int) -> None:
+        """From here on see another generation, as if it had been swapped in already. Raises CorruptError."""
+        env = self._env
+        current = replace(self._snapshot.current, generation=generation, watermark=watermark)
+        self._snapshot = take_generation(
+            self._txn, self.txn_id, env.epoch, env.dbs, current, None, str(env.path)
+        )
+
     def object(self, name: str) -> bytes:
         """An object of the current generation. Raises KeyError where there is none."""
         found = self.find_object(name)
@@ -161,6 +169,19 @@ def take(
 ) -> BlockSnapshot:
     """The snapshot of a transaction: only lists with another version than the last one's are looked up."""
     current = Current.from_bytes(txn.get(CURRENT, db=dbs["main"]), where)
+    return take_generation(txn, txn_id, epoch, dbs, current, last, where)
+
+
+def take_generation(
+    txn: Txn,
+    txn_id: int,
+    epoch: int,
+    dbs: Mapping[str, Any],
+    current: Current,
+    last: BlockSnapshot | None,
+    where: str,
+) -> BlockSnapshot:
+    """As `take`, of a generation that need not be the current one."""
     table = list_table(txn, dbs, current.generation, where)
     wanted = np.flatnonzero(table["count"])
     codes, rerank = np.zeros(len(table), np.uint64), np.zeros(len(table), np.uint64)

@@ -17,12 +17,19 @@ from typing import Any, Self, TypeVar
 
 import lmdb
 
-from pqdb.errors import CollectionExistsError, CollectionNotFoundError, CorruptError, InputError
+from pqdb.errors import (
+    ClosedError,
+    CollectionExistsError,
+    CollectionNotFoundError,
+    CorruptError,
+    InputError,
+    ReadOnlyError,
+)
 from pqdb.store import manifest as manifest_record
 from pqdb.store.environment import Environment, Txn
 from pqdb.store.faults import raise_ours
 from pqdb.store.layout import seal, unseal
-from pqdb.store.write import Write, write_first
+from pqdb.store.write import Write
 
 DATABASES = ("main", "collections", "aliases")
 MAX_NAME_BYTES = 500  # LMDB's longest key has 511
@@ -47,8 +54,9 @@ class Names:
 class Catalog:
     """A handle of one catalog environment. Threads may share it; a forked child may not."""
 
-    def __init__(self, env: Environment) -> None:
+    def __init__(self, env: Environment, readonly: bool = False) -> None:
         self.env = env
+        self.readonly = readonly
         self._names: Names | None = None
         self._open = True
         self.path: Path = env.path
@@ -62,13 +70,8 @@ class Catalog:
         map_size: int | None = None,
     ) -> Catalog:
         """A new, empty catalog in a folder that holds none. Raises StorageError."""
-        env = Environment.create(path, DATABASES, map_size)
-        try:
-            write_first(env, {b"manifest": manifest_record.to_bytes("catalog", manifest or {}, {})})
-        except BaseException:
-            env.close()
-            raise
-        return cls(env)
+        records = {b"manifest": manifest_record.to_bytes("catalog", manifest or {}, {})}
+        return cls(Environment.create(path, DATABASES, records, map_size))
 
     @classmethod
     def open(
@@ -79,7 +82,7 @@ class Catalog:
         try:
             with env.read() as txn:
                 manifest_record.from_bytes(txn.get(b"manifest", db=env.dbs["main"]), "catalog", str(path))
-            return cls(env)
+            return cls(env, readonly)
         except BaseException:
             env.close()
             raise
@@ -100,6 +103,7 @@ class Catalog:
 
     def names(self) -> Names:
         """All names now; costs about a microsecond where nothing changed since the last call."""
+        self._refuse_closed()
         env, reader = self.env, object()
         txn = env.enter(reader)
         try:
@@ -118,7 +122,14 @@ class Catalog:
 
     def write(self) -> CatalogBatch:
         """One commit: ``with catalog.write() as batch``."""
+        self._refuse_closed()
+        if self.readonly:
+            raise ReadOnlyError(f"{self.path} is opened read-only")
         return CatalogBatch(self.env)
+
+    def _refuse_closed(self) -> None:
+        if not self._open:
+            raise ClosedError(f"{self.path} is closed")
 
     def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
         """Copy one snapshot into an empty folder while others read and write."""

@@ -2,6 +2,7 @@
 
 import os
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,12 +108,21 @@ def extend_to(folder: Path, size: int) -> None:
     posix_fallocate never shrinks, so a commit of another process in the meantime is safe.
     """
     path = folder / NAME
-    if not hasattr(os, "posix_fallocate") or path.stat().st_size >= size:
-        return
-    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
-    try:
-        os.posix_fallocate(descriptor, size - 1, 1)
-    except OSError:
-        pass  # only spares the next opening a walk
-    finally:
-        os.close(descriptor)
+    with suppress(OSError):  # (it only spares the next opening a walk)
+        if not hasattr(os, "posix_fallocate") or path.stat().st_size >= size:
+            return
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.posix_fallocate(descriptor, size - 1, 1)
+        finally:
+            os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new name in a folder durable, where the system lets folders be synchronised."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

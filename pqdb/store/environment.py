@@ -7,10 +7,12 @@ kept from before are then worthless.
 
 import errno
 import os
+import shutil
 import threading
 import time
+import uuid
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -29,18 +31,32 @@ from pqdb.errors import (
 from pqdb.store import datafile
 from pqdb.store.faults import mapping_errors, raise_ours, sentence
 
-DEFAULT_MAP_BYTES = (
-    64 << 30
-)  # address space, not memory and not disk: growing the map later is the costly part
+DEFAULT_MAP_BYTES = 64 << 30  # address space, not memory, not disk; growing it later is what costs
+_SMALL_MAP = 1 << 20
 MAX_READERS = 1024
 MAX_DATABASES = 16
 DRAIN_SECONDS = 60.0
 
 Txn: TypeAlias = "lmdb.Transaction[memoryview]"  # the class cannot be subscripted at run time
 
-_registry: dict[tuple[int, int], "Environment"] = {}
-_registry_lock = threading.RLock()
-_everyone: "weakref.WeakSet[Environment]" = weakref.WeakSet()
+
+class _Registry:
+    """The handles of this process, one an inode."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.handles: dict[tuple[int, int], Environment] = {}
+        self.everyone: weakref.WeakSet[Environment] = weakref.WeakSet()
+
+    def poison(self) -> None:
+        """In a forked child: LMDB's locks did not come along, so no handle of the parent's may be used."""
+        self.lock = threading.RLock()  # another thread of the parent may have held it
+        self.handles.clear()
+        for env in list(self.everyone):
+            env.poison()
+
+
+_registry = _Registry()
 
 
 class Environment:
@@ -61,40 +77,42 @@ class Environment:
         self._writing = threading.RLock()
         self._writer: int | None = None
         self._env: lmdb.Environment = self._map()
-        _everyone.add(self)
+        _registry.everyone.add(self)
 
     # -- opening and closing ---------------------------------------------------------------------------
 
     @classmethod
     def create(
-        cls, path: str | os.PathLike[str], names: Sequence[str], map_bytes: int | None = None
+        cls,
+        path: str | os.PathLike[str],
+        names: Sequence[str],
+        records: Mapping[bytes, bytes],
+        map_bytes: int | None = None,
     ) -> "Environment":
-        """A new environment with these named databases; StorageError where one is there already."""
+        """A new environment: these named databases, and the records of the first.
+
+        It is made aside and renamed, so nobody ever sees half of it, and of two processes one wins.
+        Raises StorageError where the folder holds anything already.
+        """
         folder = Path(path)
-        with _registry_lock:
-            if (folder / datafile.NAME).exists():
-                raise StorageError(errno.EEXIST, f"{folder} holds a store already")
+        aside = folder.parent / f".{folder.name}-{uuid.uuid4().hex}"
+        try:
+            aside.mkdir(parents=True)
             try:
-                folder.mkdir(parents=True, exist_ok=True)
-                with mapping_errors(folder):
-                    raw = lmdb.open(
-                        str(folder),
-                        map_size=map_bytes or DEFAULT_MAP_BYTES,
-                        max_dbs=MAX_DATABASES,
-                        max_readers=MAX_READERS,
-                        lib_version=0,
-                    )
-                    try:
-                        with raw.begin(write=True) as txn:
-                            for name in names:
-                                raw.open_db(name.encode(), txn=txn)
-                    finally:
-                        raw.close()
-            except OSError as error:
-                if isinstance(error, PqdbError):
-                    raise
-                raise sentence(error.errno, error.strerror, folder, writing=True) from error
-            return cls.open(folder, names, readonly=False, map_bytes=map_bytes)
+                with mapping_errors(folder, writing=True):
+                    _write_first(aside, names, records)
+                aside.rename(folder)  # onto nothing, or an empty folder
+            except BaseException:
+                shutil.rmtree(aside, ignore_errors=True)
+                raise
+            datafile.sync_folder(folder.parent)
+        except PqdbError:
+            raise
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise StorageError(errno.EEXIST, f"{folder} holds something already") from None
+            raise sentence(error.errno, error.strerror, folder, writing=True) from error
+        return cls.open(folder, names, readonly=False, map_bytes=map_bytes)
 
     @classmethod
     def open(
@@ -109,14 +127,14 @@ class Environment:
         Raises NotADatabaseError, CorruptError, ReadOnlyError (asked to write where it cannot), StorageError.
         """
         folder = Path(path)
-        with _registry_lock:
+        with _registry.lock:
             key = _inode(folder)
-            shared = _registry.get(key) if key else None
+            shared = _registry.handles.get(key) if key else None
             if shared is None:
                 shared = cls(folder, names, readonly, map_bytes or DEFAULT_MAP_BYTES)
                 shared._key = _inode(folder)
                 if shared._key:
-                    _registry[shared._key] = shared
+                    _registry.handles[shared._key] = shared
             elif shared.readonly and not readonly:
                 shared._become_writable()
             shared._references += 1
@@ -124,7 +142,7 @@ class Environment:
 
     def close(self) -> None:
         """Give the handle back; the last one waits for readers of other threads and unmaps."""
-        with _registry_lock:
+        with _registry.lock:
             if self._shut in ("closed", "forked"):
                 return
             if self._references > 1:
@@ -135,19 +153,20 @@ class Environment:
             with self._alone():
                 self._env.close()
                 self._shut = "closed"
-            if self._key is not None and _registry.get(self._key) is self:
-                del _registry[self._key]
+            if self._key is not None and _registry.handles.get(self._key) is self:
+                del _registry.handles[self._key]
 
     def _map(self) -> lmdb.Environment:
         """Check the data file, then map it."""
         found = datafile.inspect(self.path)
         self._map_bytes = max(self._map_bytes, found.map_bytes)
         try:
-            raw = self._open_raw(lock=True)
-        except (ReadOnlyError, lmdb.ReadonlyError):
+            raw = self._open_raw(found.expected_bytes, lock=True)
+        except ReadOnlyError:
             if not self.readonly:
                 raise
-            raw = self._open_raw(lock=False)  # nobody can register as a reader here, so nobody may be writing
+            # Nobody can register as a reader here, so nobody may be writing.
+            raw = self._open_raw(found.expected_bytes, lock=False)
         try:
             with mapping_errors(self.path):
                 self.dbs = {name: raw.open_db(name.encode(), create=False) for name in self._names}
@@ -159,17 +178,24 @@ class Environment:
             raise
         return raw
 
-    def _open_raw(self, lock: bool) -> lmdb.Environment:
-        with mapping_errors(self.path, writing=True):
-            return lmdb.open(
-                str(self.path),
-                map_size=self._map_bytes,
-                max_dbs=MAX_DATABASES,
-                max_readers=MAX_READERS,
-                readonly=self.readonly,
-                lock=lock,
-                create=False,
-            )
+    def _open_raw(self, least_bytes: int, lock: bool) -> lmdb.Environment:
+        """Map with as much address space as wished, or less where the process may not have so much."""
+        while True:
+            try:
+                with mapping_errors(self.path, writing=True):
+                    return lmdb.open(
+                        str(self.path),
+                        map_size=self._map_bytes,
+                        max_dbs=MAX_DATABASES,
+                        max_readers=MAX_READERS,
+                        readonly=self.readonly,
+                        lock=lock,
+                        create=False,
+                    )
+            except StorageError as error:
+                if error.errno != errno.ENOMEM or self._map_bytes < 4 * least_bytes:
+                    raise
+                self._map_bytes //= 2
 
     def _become_writable(self) -> None:
         """A handle opened to read is asked to write: map it anew."""
@@ -201,9 +227,14 @@ class Environment:
     def leave(self, reader: object, txn: Txn) -> None:
         """End what `enter` began."""
         try:
-            txn.abort()
+            self.abort(txn)
         finally:
             self._active.pop(reader, None)
+
+    def abort(self, txn: Txn) -> None:
+        """Abort a transaction; in a forked child leave it be, for it is the parent's."""
+        if self._shut != "forked":
+            txn.abort()
 
     @contextmanager
     def read(self) -> Iterator[Txn]:
@@ -407,13 +438,19 @@ def _inode(folder: Path) -> tuple[int, int] | None:
     return stat.st_dev, stat.st_ino
 
 
-def _poison_children() -> None:
-    """In a forked child: LMDB's locks did not come along, so no handle may be used."""
-    globals()["_registry_lock"] = threading.RLock()  # another thread of the parent may have held it
-    _registry.clear()
-    for env in list(_everyone):
-        env.poison()
+def _write_first(folder: Path, names: Sequence[str], records: Mapping[bytes, bytes]) -> None:
+    """The first commit of a new environment."""
+    raw = lmdb.open(
+        str(folder), map_size=_SMALL_MAP, max_dbs=MAX_DATABASES, max_readers=MAX_READERS, lib_version=0
+    )
+    try:
+        with raw.begin(write=True) as txn:
+            dbs = [raw.open_db(name.encode(), txn=txn) for name in names]
+            for key, value in records.items():
+                txn.put(key, value, db=dbs[0])
+    finally:
+        raw.close()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_poison_children)
+    os.register_at_fork(after_in_child=_registry.poison)

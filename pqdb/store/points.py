@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pqdb.errors import ClosedError, ReadOnlyError
 from pqdb.store import layout, state
 from pqdb.store import manifest as manifest_record
 from pqdb.store.batch import PointBatch
@@ -29,7 +30,6 @@ from pqdb.store.snapshot import Snapshots
 from pqdb.store.state import State
 from pqdb.store.verify import verify_points
 from pqdb.store.view import PointView
-from pqdb.store.write import write_first
 
 DATABASES = ("main", "ids", "runs", "meta", "sums", "live", "texts", "payloads")
 
@@ -67,13 +67,8 @@ class PointStore:
         """A new store in a folder that holds none. Raises InputError, StorageError."""
         runs = layout.Runs.of(row_bytes)
         value = manifest_record.to_bytes("points", manifest, runs.to_dict())
-        env = Environment.create(path, DATABASES, map_size)
-        try:
-            write_first(env, {b"manifest": value, state.KEY: State.empty().to_bytes()})
-        except BaseException:
-            env.close()
-            raise
-        return cls(env, runs)
+        records = {b"manifest": value, state.KEY: State.empty().to_bytes()}
+        return cls(Environment.create(path, DATABASES, records, map_size), runs)
 
     @classmethod
     def open(
@@ -107,11 +102,19 @@ class PointStore:
 
     def read(self) -> PointView:
         """One snapshot: ``with store.read() as view``."""
+        self._refuse_closed()
         return PointView(self._snapshots)
 
     def write(self) -> PointBatch:
         """One commit: ``with store.write() as batch``."""
+        self._refuse_closed()
+        if self.readonly:
+            raise ReadOnlyError(f"{self.path} is opened read-only")
         return PointBatch(self.env, self._runs)
+
+    def _refuse_closed(self) -> None:
+        if not self._open:
+            raise ClosedError(f"{self.path} is closed")
 
     @property
     def manifest(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One write transaction of an environment, which starts over in a larger map when the map is full."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import lmdb
@@ -33,43 +33,49 @@ class Write:
 
     def run(self, operation: Callable[[Txn], T]) -> T:
         """Run one operation inside the transaction. Once one failed, the batch cannot be committed."""
-        if self._broken:
-            raise StorageError(f"{self._env.path}: an operation of this batch failed; nothing of it is kept")
+        self._refuse_broken()
         self._broken = True
-        with mapping_errors(self._env.path, writing=True):
-            try:
-                result = operation(self._txn)
-            except lmdb.MapFullError:
-                self._start_over()
-                result = operation(self._txn)
+        result = self._until_it_fits(lambda: operation(self._txn))
         self._done.append(operation)
         self._broken = False
         return result
 
     def commit(self) -> None:
         """Make it durable; nothing is kept where this raises."""
-        if self._broken:
-            self.abort()
-            raise StorageError(f"{self._env.path}: an operation of this batch failed; nothing of it is kept")
         try:
-            with mapping_errors(self._env.path, writing=True):
-                try:
-                    self._txn.commit()
-                except lmdb.MapFullError:
-                    self._start_over()
-                    self._txn.commit()
-                self._env.committed()
+            self._refuse_broken()
+            self._until_it_fits(self._commit)
+            self._env.committed()
         finally:
             self.abort()
+
+    def _commit(self) -> None:
+        self._txn.commit()  # (looked up when called: starting over begins another one)
 
     def abort(self) -> None:
         """Forget everything; harmless after a commit."""
         try:
-            self._txn.abort()
+            self._env.abort(self._txn)
         finally:
             self._env.end_write()
 
+    def _refuse_broken(self) -> None:
+        if self._broken:
+            raise StorageError(f"{self._env.path}: an operation of this batch failed; nothing of it was kept")
+
+    def _until_it_fits(self, step: Callable[[], T]) -> T:
+        with mapping_errors(self._env.path, writing=True):
+            full = False
+            while True:
+                try:
+                    if full:
+                        self._start_over()
+                    return step()
+                except lmdb.MapFullError:
+                    full = True
+
     def _start_over(self) -> None:
+        """Run what was done so far again, in a larger map."""
         self._txn.abort()
         self._env.grow()
         self._txn = self._env.begin_write_again()
@@ -82,19 +88,3 @@ class Write:
         self._base = base
         for operation in self._done:
             operation(self._txn)
-
-
-def write_first(env: Environment, records: Mapping[bytes, bytes]) -> None:
-    """The first commit of a new store: the records of its database ``main``."""
-
-    def put_all(txn: Txn) -> None:
-        for key, value in records.items():
-            txn.put(key, value, db=env.dbs["main"])
-
-    write = Write(env, lmdb.Transaction.id)
-    try:
-        write.run(put_all)
-    except BaseException:
-        write.abort()
-        raise
-    write.commit()
