@@ -1,11 +1,14 @@
 """What every test may ask for: seeds, clustered vectors, a folder, a database."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import pqdb
 from tests.data import clustered
 
 SEED = 20_251
@@ -39,9 +42,7 @@ def db_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def db(db_path: Path) -> Iterator["object"]:
+def db(db_path: Path) -> Iterator[pqdb.Database]:
     """An empty database whose upkeep runs only when the test says so."""
-    import pqdb
-
     with pqdb.open(db_path, upkeep="manual") as database:
         yield database

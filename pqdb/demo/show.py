@@ -1,6 +1,7 @@
 """The demo from beginning to end: build or reopen, report, answer, say what to do next."""
 
 import importlib.util
+import platform
 import sys
 import textwrap
 from pathlib import Path
@@ -15,13 +16,16 @@ from pqdb.demo.measure import Measured, measure
 QUESTIONS = (
     "how do I hash a file",
     "copy a whole directory tree",
-    "why would a temporary file not be deleted",
+    "how do I compress data",
 )
 ANSWERS = 3
+TITLE = "The docstrings and comments of Python's standard library"
 
 
 def show(data: Path, question: str | None) -> None:
     """Run the demo on the database in `data`; a question of one's own replaces report and examples."""
+    if question is None:
+        click.echo(f"{TITLE}, version {platform.python_version()}, in {data}")
     embedder = Embedder()
     with pqdb.open(data, upkeep="manual") as db:
         found = library(db, embedder)
@@ -46,10 +50,9 @@ def report(found: Library, measured: Measured) -> str:
         "recall@10": f"{recall.recall:.3f} (95 %: {recall.low:.3f} to {recall.high:.3f}; {recall.n} asked)",
         "queries a second": f"{measured.queries_per_second:,.0f} on one core, one query a call",
     }
-    title = "The docstrings and comments of Python's standard library"
     if not found.seconds:
-        title += ", indexed by an earlier run"
-    return "\n".join([f"\n{title}\n", *(f"  {name:<22}{value}" for name, value in lines.items())])
+        lines["indexed"] = "by an earlier run"
+    return "\n".join(["", *(f"  {name:<22}{value}" for name, value in lines.items())])
 
 
 def answer(collection: pqdb.Collection, embedder: Embedder, question: str) -> str:
@@ -68,7 +71,7 @@ def what_next(data: Path) -> str:
     called = Path(sys.argv[0]).absolute()
     command = str(called.relative_to(Path.cwd())) if called.is_relative_to(Path.cwd()) else "pqdb"
     lines = [
-        f'\nAsk your own:   {command} demo "how do I compress data"',
+        f'\nAsk your own:   {command} demo "read a configuration file"',
         f"Serve it:       {command} serve {data}",
     ]
     if importlib.util.find_spec("fastapi") is None:
