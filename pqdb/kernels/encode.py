@@ -17,8 +17,8 @@ def encode_rows(
 ) -> None:
     """Encode rows; a subspace without dimensions gets code 0.
 
-    Every block is worked at full size, its last one padded with zeros: vector and tail loops round differently, and a row's
-    code must not depend on its neighbours.
+    Every block is worked at full size, its last one padded with zeros: vector and tail loops round
+    differently, and a row's code must not depend on its neighbours.
     """
     n, d_out = rows.shape
     m = bounds.shape[0] - 1
@@ -27,24 +27,23 @@ def encode_rows(
     for j in range(m):
         halve_norms(words[bounds[j] : bounds[j + 1]], half_norms[j])
     block = np.zeros((d_out, BLOCK), np.float32)
-    score = np.empty(BLOCK, np.float32)
+    scores = np.empty((2, BLOCK), np.float32)
     best = np.empty(BLOCK, np.float32)
     label = np.empty(BLOCK, np.int32)
     for start in range(0, n, BLOCK):
         size = min(BLOCK, n - start)
         for i in range(size):
             overlaps[start + i] = 0.0
+            row = rows[start + i]
             for k in range(d_out):
-                block[k, i] = rows[start + i, k]
-        for i in range(size, BLOCK):
-            block[:, i] = 0.0
+                block[k, i] = row[k]
+        block[:, size:] = 0.0
         for j in range(m):
             lo, hi = bounds[j], bounds[j + 1]
             if lo == hi:
-                for i in range(size):
-                    codes[start + i, j] = 0
+                codes[start : start + size, j] = 0
                 continue
-            nearest_in_block(block[lo:hi], words[lo:hi], half_norms[j], 0, BLOCK, score, best, label)
+            nearest_in_block(block[lo:hi], words[lo:hi], half_norms[j], 0, BLOCK, scores, best, label)
             for i in range(size):
                 codes[start + i, j] = label[i]
                 overlaps[start + i] += best[i] + half_norms[j, label[i]]
@@ -71,15 +70,15 @@ def code_products(
     bounds: NDArray[np.int32],  # (m + 1,)
     words: NDArray[np.float32],  # (d_out, ksub)
     vectors: NDArray[np.float32],  # (lists, d_out)
-    owners: NDArray[np.int32],  # (n,) which of the vectors a row is multiplied with
+    owners: NDArray[np.int32],  # (n,) the vector each row is multiplied with
     products: NDArray[np.float32],  # (n,) out
 ) -> None:
     """⟨vectors[owners[i]], decoded code i⟩ of every row, without decoding."""
     for i in range(codes.shape[0]):
-        owner = owners[i]
+        vector = vectors[owners[i]]
         total = np.float32(0.0)
         for j in range(codes.shape[1]):
             code = codes[i, j]
             for k in range(bounds[j], bounds[j + 1]):
-                total += vectors[owner, k] * words[k, code]
+                total += vector[k] * words[k, code]
         products[i] = total

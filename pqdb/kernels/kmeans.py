@@ -1,7 +1,9 @@
-"""k-means arithmetic: sums by label for the partition, and Lloyd's rounds for one subspace of a codebook.
+"""k-means arithmetic: nearest words and sums by label, for the partition and for the subspaces of a codebook.
 
-Nearest means the largest ⟨x, w⟩ − ‖w‖²/2, which orders words as −‖x − w‖² does; the lowest number wins a tie. Points of a
-subspace lie one dimension a row, so that one instruction works on as many points as a register has lanes.
+Nearest means the largest ⟨x, w⟩ − ‖w‖²/2, which orders words as −‖x − w‖² does; the lowest number wins a
+tie. Points of a subspace lie one dimension a row, so that one instruction works on as many points as a
+register has lanes. Loops index whole slices from 0: numba lets `start + i` be negative, and then LLVM does
+not vectorise (measured: six times slower).
 """
 
 import numpy as np
@@ -9,48 +11,44 @@ from numpy.typing import NDArray
 
 from pqdb.kernels._jit import kernel
 
-BLOCK = 256  # points worked on at a time: their scores, labels and 16 dimensions stay in the first-level cache
+BLOCK = 512  # points worked on at a time: what is kept of each of them stays in the first-level cache
 _NUDGE = 1.0 / 1024  # how far the two halves of a split word part, relative to the word
 
 
 @kernel
 def sum_by_label(
-    points: NDArray[np.float32], labels: NDArray[np.int32], sums: NDArray[np.float64], counts: NDArray[np.int64]
+    points: NDArray[np.float32],  # (n, d)
+    labels: NDArray[np.int32],  # (n,)
+    sums: NDArray[np.float64],  # (k, d) in and out
+    counts: NDArray[np.int64],  # (k,) in and out
 ) -> None:
-    """Add each row of points (n, d) to sums (k, d) at its label and count it in counts (k,); both are added to."""
+    """Add each point to the sum of its label, in row order, and count it."""
     for i in range(points.shape[0]):
-        label = labels[i]
-        counts[label] += 1
-        for j in range(points.shape[1]):
-            sums[label, j] += points[i, j]
+        counts[labels[i]] += 1
+        point = points[i]
+        total = sums[labels[i]]
+        for j in range(point.shape[0]):
+            total[j] += point[j]
 
 
 @kernel
-def nearest_in_block(
-    points: NDArray[np.float32],  # (dsub, n)
-    words: NDArray[np.float32],  # (dsub, ksub)
-    half_norms: NDArray[np.float32],  # (ksub,) ‖w‖²/2
-    start: int,
-    size: int,
-    score: NDArray[np.float32],  # (BLOCK,) scratch
-    best: NDArray[np.float32],  # (BLOCK,) out: ⟨x, w⟩ − ‖w‖²/2 of the nearest word
-    label: NDArray[np.int32],  # (BLOCK,) out: the nearest word
+def nearest_by_product(
+    products: NDArray[np.float32],  # (k, n) ⟨c, x⟩
+    half_norms: NDArray[np.float32],  # (k,) ‖c‖²/2
+    names: NDArray[np.int32],  # (k,) what each c is called in labels
+    best: NDArray[np.float32],  # (n,) in and out: the largest product − half_norm so far
+    labels: NDArray[np.int32],  # (n,) in and out: the name it belongs to
 ) -> None:
-    """The nearest word of points start … start + size − 1, size ≤ BLOCK."""
-    for i in range(size):
-        best[i] = -np.inf
-        label[i] = 0
-    for c in range(words.shape[1]):
-        for i in range(size):
-            score[i] = -half_norms[c]
-        for k in range(words.shape[0]):
-            coordinate = words[k, c]
-            for i in range(size):
-                score[i] += points[k, start + i] * coordinate
-        for i in range(size):
-            if score[i] > best[i]:
-                best[i] = score[i]
-                label[i] = c
+    """Move every column to the name whose product offers more than its best; the first of equals stays."""
+    for c in range(products.shape[0]):
+        half_norm = half_norms[c]
+        name = names[c]
+        row = products[c]
+        for i in range(row.shape[0]):
+            score = row[i] - half_norm
+            if score > best[i]:
+                best[i] = score
+                labels[i] = name
 
 
 @kernel
@@ -64,15 +62,68 @@ def halve_norms(words: NDArray[np.float32], half_norms: NDArray[np.float32]) -> 
 
 
 @kernel
+def nearest_in_block(
+    points: NDArray[np.float32],  # (dsub, n)
+    words: NDArray[np.float32],  # (dsub, ksub), ksub even
+    half_norms: NDArray[np.float32],  # (ksub,) ‖w‖²/2
+    start: int,
+    size: int,
+    scores: NDArray[np.float32],  # (2, BLOCK) scratch
+    best: NDArray[np.float32],  # (BLOCK,) out: ⟨x, w⟩ − ‖w‖²/2 of the nearest word
+    label: NDArray[np.int32],  # (BLOCK,) out: the nearest word
+) -> None:
+    """The nearest word of points start … start + size − 1, size ≤ BLOCK.
+
+    Two words and four dimensions at a time: one word and one dimension spends its time storing partial
+    scores.
+    """
+    stop = start + size
+    dsub = words.shape[0]
+    fours = dsub - dsub % 4
+    even, odd = scores[0], scores[1]
+    for i in range(size):
+        best[i] = -np.inf
+        label[i] = 0
+    for c in range(0, words.shape[1], 2):
+        for i in range(size):
+            even[i] = -half_norms[c]
+            odd[i] = -half_norms[c + 1]
+        for k in range(0, fours, 4):
+            u0, u1, u2, u3 = words[k, c], words[k + 1, c], words[k + 2, c], words[k + 3, c]
+            v0, v1, v2, v3 = words[k, c + 1], words[k + 1, c + 1], words[k + 2, c + 1], words[k + 3, c + 1]
+            x0, x1 = points[k, start:stop], points[k + 1, start:stop]
+            x2, x3 = points[k + 2, start:stop], points[k + 3, start:stop]
+            for i in range(size):
+                even[i] += x0[i] * u0 + x1[i] * u1 + x2[i] * u2 + x3[i] * u3
+                odd[i] += x0[i] * v0 + x1[i] * v1 + x2[i] * v2 + x3[i] * v3
+        for k in range(fours, dsub):
+            u0, v0 = words[k, c], words[k, c + 1]
+            x0 = points[k, start:stop]
+            for i in range(size):
+                even[i] += x0[i] * u0
+                odd[i] += x0[i] * v0
+        first, second = np.int32(c), np.int32(c + 1)
+        for i in range(size):
+            score = even[i]
+            name = first
+            if odd[i] > score:
+                score = odd[i]
+                name = second
+            if score > best[i]:
+                best[i] = score
+                label[i] = name
+
+
+@kernel
 def split_into_empty(words: NDArray[np.float32], counts: NDArray[np.int64]) -> None:
-    """Give every word that holds no point half of the fullest word's: the two part by a nudge, the next round does the rest."""
+    """Give every word without a point half of the fullest word's.
+
+    The two part by a nudge; the next round does the rest.
+    """
     for c in range(counts.shape[0]):
         if counts[c] > 0:
             continue
-        donor = 0
-        for other in range(counts.shape[0]):
-            if counts[other] > counts[donor]:
-                donor = other
+        donor = np.argmax(counts)
         counts[c] = counts[donor] // 2
         counts[donor] -= counts[c]
         for k in range(words.shape[0]):
@@ -85,56 +136,39 @@ def split_into_empty(words: NDArray[np.float32], counts: NDArray[np.int64]) -> N
 def train_words(points: NDArray[np.float32], words: NDArray[np.float32], rounds: int) -> int:
     """Improve words (dsub, ksub) in place by at most `rounds` of Lloyd's rounds over points (dsub, n).
 
-    Stops when no point changes its word; gives the rounds made. Sums are float64 and in row order, so the same points give
-    the same words to the bit.
+    Stops when no point changes its word; gives the rounds made. Sums are float64 and in row order: the same
+    points give the same words to the bit.
     """
     dsub, n = points.shape
     ksub = words.shape[1]
     half_norms = np.empty(ksub, np.float32)
-    score = np.empty(BLOCK, np.float32)
+    scores = np.empty((2, BLOCK), np.float32)
     best = np.empty(BLOCK, np.float32)
     label = np.empty(BLOCK, np.int32)
     labels = np.full(n, -1, np.int32)
     for done in range(rounds):
         halve_norms(words, half_norms)
-        sums = np.zeros((ksub, dsub), np.float64)
+        sums = np.zeros((dsub, ksub), np.float64)
         counts = np.zeros(ksub, np.int64)
         changed = 0
         for start in range(0, n, BLOCK):
             size = min(BLOCK, n - start)
-            nearest_in_block(points, words, half_norms, start, size, score, best, label)
+            nearest_in_block(points, words, half_norms, start, size, scores, best, label)
+            before = labels[start : start + size]
             for i in range(size):
-                c = label[i]
-                if labels[start + i] != c:
-                    labels[start + i] = c
+                if before[i] != label[i]:
+                    before[i] = label[i]
                     changed += 1
-                counts[c] += 1
-                for k in range(dsub):
-                    sums[c, k] += points[k, start + i]
+                counts[label[i]] += 1
+            for k in range(dsub):
+                row = points[k, start : start + size]
+                for i in range(size):
+                    sums[k, label[i]] += row[i]
         if changed == 0:
             return done
         for c in range(ksub):
             if counts[c] > 0:
                 for k in range(dsub):
-                    words[k, c] = np.float32(sums[c, k] / counts[c])
+                    words[k, c] = np.float32(sums[k, c] / counts[c])
         split_into_empty(words, counts)
     return rounds
-
-
-@kernel
-def nearest_by_product(
-    products: NDArray[np.float32],  # (k, n) ⟨c, x⟩
-    half_norms: NDArray[np.float32],  # (k,) ‖c‖²/2
-    names: NDArray[np.int32],  # (k,) what each c is called in labels
-    best: NDArray[np.float32],  # (n,) in and out: the largest product − half_norm so far
-    labels: NDArray[np.int32],  # (n,) in and out: the name it belongs to
-) -> None:
-    """Let every column's labels follow the larger of best and what this call's rows offer; the first of equals stays."""
-    for c in range(products.shape[0]):
-        half_norm = half_norms[c]
-        name = names[c]
-        for i in range(products.shape[1]):
-            score = products[c, i] - half_norm
-            if score > best[i]:
-                best[i] = score
-                labels[i] = name

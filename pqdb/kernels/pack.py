@@ -1,8 +1,8 @@
 """Codes of one list into groups of 32 vectors, the order the scan reads, and back.
 
-A 4-bit group holds, for each pair of sub-quantizers (2p, 2p + 1), 32 bytes: byte i < 16 has vector i's code of 2p in its low
-nibble and vector 16 + i's in its high one; bytes 16 … 31 the same for 2p + 1. An 8-bit group holds 32 bytes a sub-quantizer.
-Factors follow the codes of their group as float16 bits.
+A 4-bit group holds, for each pair of sub-quantizers (2p, 2p + 1), 32 bytes: byte i < 16 has vector i's code
+of 2p in its low nibble and vector 16 + i's in its high one; bytes 16 … 31 the same for 2p + 1. An 8-bit
+group holds 32 bytes a sub-quantizer. Factors follow the codes of their group as float16 bits.
 """
 
 import numpy as np
@@ -12,7 +12,6 @@ from pqdb.kernels._jit import kernel
 
 GROUP = 32  # vectors of a group
 HALF = 16
-TINY = np.float32(1e-30)  # below it 127 / entry would overflow
 
 
 @kernel
@@ -54,21 +53,15 @@ def unpack_bytes(groups: NDArray[np.uint8], codes: NDArray[np.uint8]) -> None:
 
 
 @kernel
-def round_to_int8(rows: NDArray[np.float32], values: NDArray[np.int8], scales: NDArray[np.float32]) -> None:
-    """rows (n, d) to values (n, dpad) by a scale a row: row ≈ scale · value, the largest entry becoming ±127.
-
-    Columns past d are set to zero. A row of zeros, or of nothing above TINY, has scale 0.
-    """
-    n, d = rows.shape
-    for i in range(n):
-        largest = np.float32(0.0)
-        for k in range(d):
-            largest = max(largest, abs(rows[i, k]))
-        if largest < TINY:
-            largest = np.float32(0.0)
-        scales[i] = largest / np.float32(127.0)
-        inverse = np.float32(127.0) / largest if largest > 0.0 else np.float32(0.0)
-        for k in range(d):
-            values[i, k] = np.int8(np.rint(rows[i, k] * inverse))
-        for k in range(d, values.shape[1]):
-            values[i, k] = 0
+def round_to_int8(
+    rows: NDArray[np.float32],  # (n, d)
+    scales: NDArray[np.float32],  # (n,) at least the largest entry of a row / 127; 0 for a row of zeros
+    values: NDArray[np.int8],  # (n, dpad) out
+) -> None:
+    """Rows as whole steps of their scale, row ≈ scale · value; columns past d become zero."""
+    for i in range(rows.shape[0]):
+        row, value = rows[i], values[i]
+        inverse = np.float32(1.0) / scales[i] if scales[i] > 0.0 else np.float32(0.0)
+        for k in range(row.shape[0]):
+            value[k] = np.int8(np.rint(row[k] * inverse))
+        value[row.shape[0] :] = 0

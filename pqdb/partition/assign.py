@@ -1,5 +1,6 @@
 """The list of each row."""
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -17,15 +18,17 @@ _BLOCK_ROWS = 8192
 def assign(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDArray[np.int32]:
     """The nearest of centroids (lists, dim) to each of vectors (n, dim) by squared distance: (n,) int32.
 
-    For cosine and dot as for l2: the nearest centroid leaves the smallest residual to code. Many rows against many lists go by
-    two levels, which miss the nearest list of one row in a hundred by a little. Memory is bounded by blocks of rows.
-    Raises DimensionError.
+    For cosine and dot as for l2: the nearest centroid leaves the smallest residual to code. Many rows
+    against many lists go by two levels, which miss the nearest list of one row in a hundred by a little.
+    Memory is bounded by blocks of rows. Raises DimensionError.
     """
     if vectors.ndim != 2 or vectors.shape[1] != centroids.shape[1]:
-        raise DimensionError(f"expected vectors of {centroids.shape[1]} dimensions, not of shape {vectors.shape}")
+        raise DimensionError(f"expected vectors of {centroids.shape[1]} dimensions, not {vectors.shape}")
     origin = centroids.mean(axis=0)  # rows far from zero are compared there
     near_zero = centroids - origin
-    nearest = partial(nearest_centroids, centroids=near_zero)
+    nearest: Callable[[NDArray[np.float32]], NDArray[np.int32]] = partial(
+        nearest_centroids, centroids=near_zero
+    )
     if len(centroids) >= MANY_LISTS and len(vectors) >= MANY_ROWS:
         nearest = TwoLevels.build(near_zero).nearest
     labels = np.empty(len(vectors), np.int32)

@@ -12,8 +12,9 @@ SMALL = 0.25  # lists under this share of the mean are merged into their neighbo
 def parts_of_lists(counts: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
     """Into how many lists each list of `counts` (k,) rows goes over: 0 merges it, 2 and more split it.
 
-    They add up to `wanted`, unless there are fewer rows. Lists under SMALL of the mean go first, then as many of the smallest
-    as it takes to cut down those over LARGE; what is left to give goes where the parts are the largest.
+    They add up to `wanted`, unless there are fewer rows. Lists under SMALL of the mean go first, then as
+    many of the smallest as it takes to cut down those over LARGE; what is left to give goes where the parts
+    are the largest.
     """
     mean = counts.sum() / wanted
     kept = counts >= SMALL * mean
@@ -25,9 +26,9 @@ def parts_of_lists(counts: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
 
 
 def shares(counts: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
-    """`wanted` parts among groups of `counts` members so that the largest part is least: (k,), never more than members.
+    """`wanted` parts (k,) shared by groups of `counts` members so that the largest part is least.
 
-    Every group that has members gets one; the lowest number wins a tie.
+    Every group that has members gets one, none more than it has; the lowest number wins a tie.
     """
     given = np.minimum(counts, 1)
     heap = [(-int(counts[i]), int(i)) for i in np.flatnonzero(given)]

@@ -7,10 +7,8 @@ from pqdb.kernels.kmeans import sum_by_label
 from pqdb.partition.nearest import nearest_centroids
 
 
-def kmeans(
-    points: NDArray[np.float32], k: int, rounds: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Centroids (≤ k, d) of points (n, d), n ≥ 1, after `rounds` rounds. Those that end without a point are left out.
+def kmeans(points: NDArray[np.float32], k: int, rounds: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Centroids (≤ k, d) of points (n, d), n ≥ 1, after `rounds` rounds; without those that end empty.
 
     Random starts: k-means++ was measured to make no difference here (ALGORITHMS).
     """

@@ -10,9 +10,10 @@ _MIN_BLOCK_ROWS = 512  # shorter blocks leave the matrix product waiting for its
 
 
 def nearest_centroids(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Number of the nearest of centroids (k, d) to each of vectors (n, d): (n,) int32; the lowest number wins a tie.
+    """Number (n,) of the nearest of centroids (k, d) to each of vectors (n, d); the lowest wins a tie.
 
-    ‖x − c‖² is compared as ‖c‖² − 2⟨x, c⟩, which loses digits when all rows lie far from zero: callers move them there.
+    ‖x − c‖² is compared as ‖c‖² − 2⟨x, c⟩, which loses digits when all rows lie far from zero: callers move
+    them there.
     """
     half_norms = half_squares(centroids)
     names = np.arange(len(centroids), dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Training the centroids of the inverted lists: k-means on a sample, in two levels where lists are many, kept even."""
+"""Training the centroids of the inverted lists: k-means on a sample, kept even."""
 
 from collections.abc import Callable
 
@@ -15,9 +15,9 @@ FEWEST_ROWS = 5_000  # below, one list
 MOST_LISTS = 65_536
 
 POINTS_PER_CENTROID = 256  # more buys nothing …
-MOST_POINTS = 262_144  # … and past this many in all, FEWEST_POINTS a centroid are enough
-FEWEST_POINTS = 32
-FLAT_LISTS = 1024  # up to here all lists are trained at once: 5 % fewer rows scanned at recall 0.95 than by two levels
+MOST_FLOATS = 1 << 27  # … and past 512 MB of them, FEWEST_POINTS a centroid must do
+FEWEST_POINTS = 16
+FLAT_LISTS = 1024  # up to here at once: 5 % fewer rows are scanned at recall 0.95 than by two levels
 _ROUNDS = 8
 _BALANCE_ROUNDS = 2
 _LAST_ROUNDS = 1
@@ -32,29 +32,32 @@ def choose_n_lists(n_rows: int) -> int:
     return min(MOST_LISTS, round(n_rows / ROWS_PER_LIST))
 
 
-def points_needed(n_lists: int) -> int:
-    """Rows of a sample that training so many lists makes use of."""
-    return min(POINTS_PER_CENTROID * n_lists, max(MOST_POINTS, FEWEST_POINTS * n_lists))
+def points_needed(n_lists: int, dim: int) -> int:
+    """Rows of a sample that training so many lists makes use of; it copies them once."""
+    return min(POINTS_PER_CENTROID * n_lists, max(MOST_FLOATS // dim, FEWEST_POINTS * n_lists))
 
 
 def train_centroids(
     sample: NDArray[np.float32], n_lists: int, *, seed: int = 0, progress: Progress | None = None
 ) -> NDArray[np.float32]:
-    """Centroids (≤ n_lists, dim) of sample (n, dim), n ≥ 1; fewer than n_lists only where rows are too few or too alike.
+    """Centroids (≤ n_lists, dim) of sample (n, dim), n ≥ 1.
 
-    At most points_needed(n_lists) rows are used, drawn at random. No centroid is without a row of them. The same sample and
-    seed give the same centroids to the bit on one machine. progress is told the share done, and what it raises ends the
-    training. Raises InputError.
+    Fewer than n_lists come back only where rows are too few or too alike. At most points_needed(n_lists,
+    dim) rows are used, drawn at random. No centroid is without a row of them. The same sample and seed give
+    the same centroids to the bit on one machine. progress is told the share done, and what it raises ends
+    the training. Raises InputError.
     """
     if sample.ndim != 2 or len(sample) == 0 or n_lists < 1:
-        raise InputError(f"expected a sample (n, dim) with n ≥ 1 and n_lists ≥ 1, not {sample.shape} and {n_lists}")
+        raise InputError(f"expected a sample (n ≥ 1, dim) and n_lists ≥ 1, not {sample.shape} and {n_lists}")
     report = progress or _silent
     rng = np.random.default_rng(seed)
-    points = sample
-    if len(sample) > points_needed(n_lists):
-        points = sample[np.sort(rng.choice(len(sample), points_needed(n_lists), replace=False))]
+    wanted = points_needed(n_lists, sample.shape[1])
+    if len(sample) > wanted:
+        points = sample[np.sort(rng.choice(len(sample), wanted, replace=False))]
+    else:
+        points = np.array(sample, np.float32)
     origin = points.mean(axis=0, dtype=np.float64).astype(np.float32)
-    points = points - origin
+    points -= origin
     centroids = _first_centroids(points, n_lists, rng)
     rounds = _BALANCE_ROUNDS + _LAST_ROUNDS
     for done in range(rounds):
@@ -67,7 +70,8 @@ def train_centroids(
             centroids = np.concatenate([centroids[parts == 1], splits])
     counts = np.bincount(assign(points, centroids), minlength=len(centroids))
     report(1.0)
-    return centroids[counts > 0] + origin
+    trained: NDArray[np.float32] = centroids[counts > 0] + origin
+    return trained
 
 
 def _first_centroids(
@@ -87,7 +91,7 @@ def _subdivide(
     parts: NDArray[np.int64],  # (groups,)
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Centroids of parts[g] clusters within the points of each group g, one below the other: (≤ Σ parts, d)."""
+    """Centroids (≤ Σ parts, d) of parts[g] clusters within the points of each group g."""
     order = np.argsort(labels, kind="stable")
     groups = np.split(order, np.cumsum(np.bincount(labels, minlength=len(parts)))[:-1])
     split = [kmeans(points[groups[g]], int(parts[g]), _ROUNDS, rng) for g in np.flatnonzero(parts)]

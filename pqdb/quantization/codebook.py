@@ -1,7 +1,8 @@
 """Codebook: what a code means, and the only one who writes and reads its bytes.
 
-Its bytes, little-endian: magic "PQCB", u16 version, u8 nbits, u8 1 with a rotation or 0 without, u32 dim, u32 m, u32 d_out;
-then int32 bounds (m + 1), float32 rotation (d_out, dim) if there is one, float32 codewords (d_out, 2**nbits).
+Its bytes, little-endian: magic "PQCB", u16 version, u8 nbits, u8 1 with a rotation or 0 without, u32 dim,
+u32 m, u32 d_out; then int32 bounds (m + 1), float32 rotation (d_out, dim) if there is one, float32
+codewords (d_out, 2**nbits).
 """
 
 import struct
@@ -26,15 +27,20 @@ _HEADER = struct.Struct("<4sHBBIII")
 class Codebook:
     """Codewords of m subspaces, over the dimensions of a residual as they are or rotated and cut.
 
-    A residual r is coded as the nearest codewords of r / ‖r‖; the rescale factor stored beside the code restores the length.
-    Arrays are copied and frozen at birth; raises InputError where they do not fit together.
+    A residual r is coded as the nearest codewords of r / ‖r‖; the rescale factor stored beside the code
+    restores the length. Arrays are copied and frozen at birth; raises InputError where they do not fit
+    together.
     """
 
     dim: int
     nbits: int
-    bounds: NDArray[np.int32]  # (m + 1,) subspace j owns dimensions bounds[j] … bounds[j + 1] − 1; empty ones pad m
+    bounds: NDArray[
+        np.int32
+    ]  # (m + 1,) subspace j owns dimensions bounds[j] … bounds[j + 1] − 1; empty ones pad m
     codewords: NDArray[np.float32]  # (d_out, ksub): column c of a subspace's rows is its codeword c
-    rotation: NDArray[np.float32] | None = None  # (d_out, dim) orthonormal rows; None: d_out = dim, dimensions as they are
+    rotation: NDArray[np.float32] | None = (
+        None  # (d_out, dim) orthonormal rows; None: d_out = dim, dimensions as they are
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bounds", _frozen(self.bounds, np.int32))
@@ -67,7 +73,7 @@ class Codebook:
         return self.m * self.nbits // 8
 
     def rotate(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """vectors (n, dim) in the dimensions that are coded: (n, d_out); the same array where there is no rotation."""
+        """vectors (n, dim) in the dimensions that are coded (n, d_out): rotated, or the very same array."""
         if self.rotation is None:
             return vectors
         turned: NDArray[np.float32] = vectors @ self.rotation.T
@@ -85,7 +91,7 @@ class Codebook:
 
     @classmethod
     def from_bytes(cls, data: bytes | memoryview) -> Self:
-        """The codebook those bytes hold; FormatError for a newer version, CorruptError for anything that is no codebook."""
+        """The codebook in those bytes. Raises FormatError for a newer version, CorruptError for other bytes."""
         data = bytes(data)
         if len(data) < _HEADER.size:
             raise CorruptError(f"a codebook has at least {_HEADER.size} bytes, not {len(data)}")
@@ -98,11 +104,15 @@ class Codebook:
             raise CorruptError(f"a codebook has 4 or 8 bits and 0 or 1 rotations, not {nbits} and {turned}")
         size = _HEADER.size + 4 * (m + 1 + turned * d_out * dim + (d_out << nbits))
         if len(data) != size:
-            raise CorruptError(f"a codebook of m={m}, nbits={nbits}, dim={dim} has {size} bytes, not {len(data)}")
+            raise CorruptError(
+                f"a codebook of m={m}, nbits={nbits}, dim={dim} has {size} bytes, not {len(data)}"
+            )
         offset = _HEADER.size + 4 * (m + 1)
         bounds = np.frombuffer(data, "<i4", m + 1, _HEADER.size)
         rotation = np.frombuffer(data, "<f4", d_out * dim, offset).reshape(d_out, dim) if turned else None
-        codewords = np.frombuffer(data, "<f4", offset=offset + 4 * turned * d_out * dim).reshape(d_out, 1 << nbits)
+        codewords = np.frombuffer(data, "<f4", offset=offset + 4 * turned * d_out * dim).reshape(
+            d_out, 1 << nbits
+        )
         try:
             return cls(dim, nbits, bounds, codewords, rotation)
         except InputError as problem:
@@ -129,7 +139,9 @@ def _check_numbers(dim: int, nbits: int) -> None:
 
 def _check_bounds(bounds: NDArray[np.int32]) -> None:
     if bounds.ndim != 1 or len(bounds) < 1 + SUBSPACES_STEP or (len(bounds) - 1) % SUBSPACES_STEP:
-        raise InputError(f"expected bounds of a multiple of {SUBSPACES_STEP} subspaces, not of shape {bounds.shape}")
+        raise InputError(
+            f"expected bounds of a multiple of {SUBSPACES_STEP} subspaces, not of shape {bounds.shape}"
+        )
     if bounds[0] != 0 or bounds[-1] < 1 or np.any(np.diff(bounds) < 0):
         raise InputError("expected bounds that rise from 0 to the dimensions coded")
 

@@ -7,15 +7,19 @@ from pqdb.errors import DimensionError
 from pqdb.kernels.encode import code_products, decode_rows, encode_rows
 from pqdb.quantization.codebook import Codebook
 
-MIN_OVERLAP = np.float32(0.1)  # a code that holds less of its row would be blown up past ten times the row's length
-_BLOCK_ROWS = 8192  # rows normalised and rotated at a time: bounds the memory of encoding, 25 MB at 768 dimensions
+MIN_OVERLAP = np.float32(
+    0.1
+)  # a code that holds less of its row would be blown up past ten times the row's length
+_BLOCK_ROWS = (
+    8192  # rows normalised and rotated at a time: bounds the memory of encoding, 25 MB at 768 dimensions
+)
 
 
 def normalise(residuals: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """residuals (n, d) at unit length, and their lengths (n,); a residual of length 0 stays zero.
 
-    Unnormalised, tight clusters of near-duplicates get useless codes (and factors past float16) from a codebook that was
-    trained on all the others.
+    Unnormalised, tight clusters of near-duplicates get useless codes (and factors past float16) from a
+    codebook that was trained on all the others.
     """
     lengths = np.sqrt(np.einsum("ij,ij->i", residuals, residuals))
     inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > np.finfo(np.float32).tiny)
@@ -27,11 +31,11 @@ def encode(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Codes (n, m) and rescale factors s (n,) of residuals (n, dim).
 
-    s = ‖r‖ / ⟨r/‖r‖, r̂⟩ with r̂ = decode(code), so that s·⟨q, r̂⟩ estimates ⟨q, r⟩ without the shrinkage of the code; it is 0
-    for a residual of zeros and at most ‖r‖ / MIN_OVERLAP. Raises DimensionError.
+    s = ‖r‖ / ⟨r/‖r‖, r̂⟩ with r̂ = decode(code), so that s·⟨q, r̂⟩ estimates ⟨q, r⟩ without the shrinkage
+    of the code; it is 0 for a residual of zeros and at most ‖r‖ / MIN_OVERLAP. Raises DimensionError.
     """
     if residuals.ndim != 2 or residuals.shape[1] != codebook.dim:
-        raise DimensionError(f"expected residuals of {codebook.dim} dimensions, not of shape {residuals.shape}")
+        raise DimensionError(f"expected residuals of {codebook.dim} dimensions, not {residuals.shape}")
     n = len(residuals)
     codes = np.empty((n, codebook.m), np.uint8)
     s = np.empty(n, np.float32)
@@ -63,8 +67,8 @@ def centroid_products(
 ) -> NDArray[np.float32]:
     """s·⟨c, r̂⟩ (n,) with the centroid c of each row's list.
 
-    With it the squared distance of a query to a row is estimated as ‖q − c‖² + ‖r‖² + 2·s⟨c, r̂⟩ − 2·s⟨q, r̂⟩: the error
-    of the code then enters by ⟨q − c, ·⟩, which is small for near lists, and not by ⟨q, ·⟩.
+    With it the squared distance of a query to a row is estimated as ‖q − c‖² + ‖r‖² + 2·s⟨c, r̂⟩ − 2·s⟨q,
+    r̂⟩: the error of the code then enters by ⟨q − c, ·⟩, which is small for near lists, and not by ⟨q, ·⟩.
     """
     products = np.empty(len(codes), np.float32)
     turned = np.ascontiguousarray(codebook.rotate(centroids))

@@ -25,7 +25,7 @@ class HeldOut:
     def build(
         cls, queries: NDArray[np.float32], vectors: NDArray[np.float32], residuals: NDArray[np.float32]
     ) -> "HeldOut":
-        """The check of queries (q, d) against vectors (n, d), n > NEIGHBOURS, whose residuals (n, d) will be coded."""
+        """The check of queries (q, d) against vectors (n, d) whose residuals (n, d) will be coded."""
         distances = np.einsum("ij,ij->i", vectors, vectors) - 2.0 * (queries @ vectors.T)
         return cls(queries, vectors - residuals, residuals, _least(distances, NEIGHBOURS))
 

@@ -1,8 +1,9 @@
 """Code blocks and rerank blocks: the bytes of one list, as the scan and the rerank read them.
 
-A code block of `count` rows is G = ceil(count / 32) group records, each codes (see kernels/pack.py), 32 float16 s and, with
-a bias, 32 float16 B; then 32·G uint32 row numbers. Places past the last row hold row 0xFFFFFFFF, s = 0 and B = −65504.
-A rerank block is count · dpad int8 values (dpad: dim rounded up to 64), then float32 scale (count,), float32 bias (count,).
+A code block of `count` rows is G = ceil(count / 32) group records, each codes (see kernels/pack.py), 32
+float16 s and, with a bias, 32 float16 B; then 32·G uint32 row numbers. Places past the last row hold row
+0xFFFFFFFF, s = 0 and B = −65504. A rerank block is count · dpad int8 values (dpad: dim rounded up to 64),
+then float32 scale (count,), float32 bias (count,).
 """
 
 import numpy as np
@@ -14,6 +15,7 @@ from pqdb.kernels.pack import GROUP, pack_bytes, pack_nibbles, round_to_int8, un
 NO_ROW = np.uint32(0xFFFFFFFF)
 FACTOR_LIMIT = 65504.0  # the largest float16
 RERANK_STEP = 64  # rerank rows are padded to whole cache lines
+TINY = np.float32(1e-30)  # below it 1 / scale would overflow
 
 _FACTORS_BYTES = 2 * GROUP
 _ROWS_BYTES = 4 * GROUP
@@ -38,8 +40,9 @@ def pack_list(
 ) -> NDArray[np.uint8]:
     """The code block of one list, (list_bytes,) uint8; raises InputError for a factor that is no number.
 
-    Factors past ±65504 are stored as ±65504: such a row lies tens of thousands of units from its centroid, its estimate is
-    beyond saving, and the rerank still gives its true score. Refusing it would keep a whole list from being indexed.
+    Factors past ±65504 are stored as ±65504: such a row lies tens of thousands of units from its centroid,
+    its estimate is beyond saving, and the rerank still gives its true score. Refusing it would keep a whole
+    list from being indexed.
     """
     count, m = codes.shape
     groups = -(-count // GROUP)
@@ -61,7 +64,7 @@ def pack_list(
 def unpack_list(
     buffer: NDArray[np.uint8] | bytes | memoryview, count: int, m: int, nbits: int, with_bias: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.uint32]]:
-    """(codes, s, b, rows) of a code block, the inverse of pack_list up to float16; CorruptError for a short buffer."""
+    """(codes, s, b, rows) of a code block: the inverse of pack_list, up to float16. Raises CorruptError."""
     groups = -(-count // GROUP)
     size = list_bytes(count, m, nbits, with_bias)
     block = np.frombuffer(buffer, np.uint8)
@@ -89,14 +92,18 @@ def rerank_bytes(count: int, dim: int) -> int:
 
 
 def pack_rerank(residuals: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The rerank block of residuals (count, dim) with bias (count,): (rerank_bytes,) uint8."""
+    """The rerank block of residuals (count, dim) with bias (count,): (rerank_bytes,) uint8.
+
+    Packing what unpack_rerank gives (scale · values) gives the same bytes again.
+    """
     count, dim = residuals.shape
     values_bytes = count * padded_dim(dim)
     block = np.empty(rerank_bytes(count, dim), np.uint8)
     values = block[:values_bytes].view(np.int8).reshape(count, padded_dim(dim))
     factors = block[values_bytes:].view(np.float32)
-    round_to_int8(residuals, values, factors[:count])
+    factors[:count] = _int8_scales(residuals)
     factors[count:] = bias
+    round_to_int8(residuals, factors[:count], values)
     return block
 
 
@@ -107,11 +114,24 @@ def unpack_rerank(
     size = rerank_bytes(count, dim)
     block = np.frombuffer(buffer, np.uint8)
     if len(block) < size:
-        raise CorruptError(f"a rerank block of {count} rows of {dim} dimensions has {size} bytes, not {len(block)}")
+        raise CorruptError(f"a rerank block of {count} rows × {dim} has {size} bytes, not {len(block)}")
     values_bytes = count * padded_dim(dim)
     values = block[:values_bytes].view(np.int8).reshape(count, padded_dim(dim))[:, :dim].copy()
     factors = block[values_bytes:size].copy().view(np.float32)
     return values, factors[:count], factors[count:]
+
+
+def _int8_scales(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A scale (n,) for each of rows (n, d): the largest entry / 127, or 0 for a row of nothing above TINY.
+
+    Rounded up to 17 significant bits, so that scale · value is exact for every int8 value and a row that is
+    unpacked and packed again finds the same scale.
+    """
+    largest = np.maximum(rows.max(axis=1), -rows.min(axis=1))
+    largest[largest < TINY] = 0.0
+    bits = (largest / np.float32(127.0)).view(np.uint32)
+    scales: NDArray[np.float32] = ((bits + np.uint32(127)) & ~np.uint32(127)).view(np.float32)
+    return scales
 
 
 def _factors(numbers: NDArray[np.float32], groups: int, padding: float, name: str) -> NDArray[np.uint8]:

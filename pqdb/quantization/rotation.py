@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 def principal_axes(units: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Orthonormal rows (d, d) and the mean square of units (n, d) along each (d,), descending.
 
-    The second moment is taken about zero, not about the mean: codewords have to carry the mean too. Each axis points where
-    its largest entry is positive, since LAPACK leaves the sign open.
+    The second moment is taken about zero, not about the mean: codewords have to carry the mean too. Each
+    axis points where its largest entry is positive, since LAPACK leaves the sign open.
     """
     moment = (units.T @ units).astype(np.float64) / max(len(units), 1)
     energies, axes = np.linalg.eigh(moment)
