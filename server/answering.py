@@ -7,22 +7,23 @@ from collections.abc import Callable
 
 import anyio
 import anyio.to_thread
-import pqdb
 from starlette.requests import Request
 from starlette.responses import Response
 
+import pqdb
+
 from .envelope import failure, now, success
-from .errors import Refusal, collection_not_found, refusal_of
+from .errors import UNFORESEEN, Refusal, collection_not_found, refusal_of
 
 log = logging.getLogger("pqdb.server")
 
 Work = Callable[[pqdb.Database], object]
 
 
-async def answer(request: Request, work: Work, timeout: int | None = None, late: object = None) -> Response:
+async def answer(request: Request, work: Work, within: int | None = None, late: object = None) -> Response:
     """Run `work` on the database in a thread and answer with what it returns.
 
-    After `timeout` seconds the answer is `late` (a write goes on and will be kept) or, without it, 408.
+    After `within` seconds the answer is `late` (a write goes on and will be kept) or, without it, 408.
     """
     started = now()
     database: pqdb.Database = request.app.state.database
@@ -35,11 +36,11 @@ async def answer(request: Request, work: Work, timeout: int | None = None, late:
             return failure(refusal.status, refusal.text, started)
 
     limiter: anyio.CapacityLimiter = request.app.state.limiter
-    with anyio.move_on_after(timeout):
-        return await anyio.to_thread.run_sync(run, abandon_on_cancel=timeout is not None, limiter=limiter)
+    with anyio.move_on_after(within):
+        return await anyio.to_thread.run_sync(run, abandon_on_cancel=within is not None, limiter=limiter)
     if late is not None:
         return success(late, started)
-    return failure(408, f"Timeout error: the operation took longer than {timeout} seconds", started)
+    return failure(408, f"Timeout error: the operation took longer than {within} seconds", started)
 
 
 def find(database: pqdb.Database, name: str) -> pqdb.Collection:
@@ -59,4 +60,4 @@ def _refusal(error: Exception) -> Refusal:
             log.error("%s", refusal.text, exc_info=error)
         return refusal
     log.error("an operation failed in a way nobody foresaw", exc_info=error)
-    return Refusal(500, "Service internal error: an unforeseen failure; the service's log has the details")
+    return Refusal(500, UNFORESEEN)

@@ -1,4 +1,4 @@
-"""The application: the database opened and closed around it, the routes, and an envelope for every failure."""
+"""The application: a database opened and closed around it, routes, and an envelope for every failure."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from contextlib import asynccontextmanager
 
 import anyio
 import anyio.to_thread
-import pqdb
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+import pqdb
+
 from . import openapi
 from .envelope import failure
-from .errors import Refusal, format_error, refusal_of, validation_error
+from .errors import UNFORESEEN, Refusal, format_error, refusal_of, validation_error
 from .routes import absent, collections, points, query, service
 from .settings import Settings
 
 _ABOUT = (
-    "A strict, declared subset of Qdrant's REST interface in front of pqdb. What is not there yet is refused with "
-    "a sentence, never ignored."
+    "A strict, declared subset of Qdrant's REST interface in front of pqdb. "
+    "What is not there yet is refused with a sentence, never ignored."
 )
 
 
@@ -104,7 +105,7 @@ def _install_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unforeseen(_: Request, __: Exception) -> Response:
-        return failure(500, "Service internal error: an unforeseen failure; the service's log has the details")
+        return failure(500, UNFORESEEN)
 
 
 def _parameter_refusal(error: RequestValidationError) -> Refusal:
@@ -113,5 +114,6 @@ def _parameter_refusal(error: RequestValidationError) -> Refusal:
     place = "path parameters" if first["loc"][0] == "path" else "query parameters"
     field, value = str(first["loc"][1]), first["input"]
     if first["type"] == "greater_than_equal":
-        return validation_error(field, f"value {value} invalid, must be {first['ctx']['ge']} or larger", place)
+        least = first["ctx"]["ge"]
+        return validation_error(field, f"value {value} invalid, must be {least} or larger", place)
     return format_error(f"{field}: {first['msg']}, not {str(value)[:64]!r}", place)

@@ -34,7 +34,9 @@ async def read_body(request: Request) -> bytes:
             chunks.clear()
     if max(size, announced) > limit:
         raise Refusal(
-            400, f"Payload error: JSON payload ({max(size, announced)} bytes) is larger than allowed (limit: {limit} bytes)."
+            400,
+            f"Payload error: JSON payload ({max(size, announced)} bytes) is larger than allowed "
+            f"(limit: {limit} bytes).",
         )
     return b"".join(chunks)
 

@@ -26,7 +26,8 @@ _KEYS = (
     "metadata", "strict_mode_config", "sharding_method", "init_from", "payload", "id_tracker", *PARAMS,
 )  # fmt: skip
 _VECTOR_KEYS = (
-    "size", "distance", "hnsw_config", "quantization_config", "on_disk", "memory", "datatype", "multivector_config",
+    "size", "distance", "hnsw_config", "quantization_config", "on_disk", "memory", "datatype",
+    "multivector_config",
 )  # fmt: skip
 _RERANKS = ("int8", "source", "none")
 _SOURCES = ("float32", "float16", "int8", "none")
@@ -110,7 +111,8 @@ def _vector_params(vector: Fields, dim: int) -> tuple[pqdb.PQ | None, dict[str, 
 def _refuse_absent_features(body: Fields) -> None:
     """Refuse what would change answers or promises and is not there."""
     if body.get("sparse_vectors"):
-        names = ", ".join(f"`{name}`" for name in Fields.of(body.get("sparse_vectors"), "sparse_vectors").value)
+        sparse = Fields.of(body.get("sparse_vectors"), "sparse_vectors")
+        names = ", ".join(f"`{name}`" for name in sparse.value)
         raise not_yet(f"sparse vectors ({names})")
     body.refuse(init_from="copying another collection")
     if body.variant("sharding_method", ("auto", "custom")) == "custom":
@@ -138,7 +140,7 @@ def _metadata(body: Fields) -> tuple[dict[str, Any] | None, dict[str, Any]]:
 
 
 def _options(ours: Fields) -> dict[str, Any]:
-    """`{"pqdb": {"quantization": {"pq": {"m", "nbits"}} | "flat", "rerank", "source"}}` → engine arguments."""
+    """`{"quantization": {"pq": {"m", "nbits"}} | "flat", "rerank", "source"}` → arguments of the engine."""
     ours.only(("quantization", "rerank", "source"))
     options: dict[str, Any] = {}
     for key, words in (("rerank", _RERANKS), ("source", _SOURCES)):

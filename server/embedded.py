@@ -1,39 +1,41 @@
-"""The whole service inside the caller's process: an httpx transport, and so the official client without a port."""
+"""The service inside the caller's process: an httpx transport, so the official client needs no port."""
 
 from __future__ import annotations
 
 import os
-from types import TracebackType
-from typing import TYPE_CHECKING
+import threading
 
 import httpx
-import pqdb
 from anyio.from_thread import start_blocking_portal
+
+import pqdb
 
 from .app import create_app
 from .settings import Settings
 
-if TYPE_CHECKING:
-    from typing import Self
-
 
 class EmbeddedTransport(httpx.BaseTransport):
-    """Answers httpx requests by the application, run in an event loop on a thread of its own."""
+    """Answers httpx requests by the application, run in an event loop on a thread of its own.
+
+    A database given as a path is opened and closed with the transport; a Database stays its owner's.
+    """
 
     def __init__(
         self, path_or_database: str | os.PathLike[str] | pqdb.Database, settings: Settings | None = None
     ) -> None:
+        self._owned: pqdb.Database | None = None
+        if not isinstance(path_or_database, pqdb.Database):
+            read_only = settings is not None and settings.read_only
+            path_or_database = self._owned = pqdb.open(path_or_database, read_only=read_only)
         app = create_app(path_or_database, settings)
         self._asgi = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self._closing = threading.Lock()
+        self._closed = False
         self._portal_manager = start_blocking_portal()
         self._portal = self._portal_manager.__enter__()
         self._life = self._portal.wrap_async_context_manager(app.router.lifespan_context(app))
-        try:
-            self._life.__enter__()
-        except BaseException:
-            self._portal_manager.__exit__(None, None, None)
-            raise
-        self._closed = False
+        self._life.__enter__()
+        threading.Thread(target=self._close_at_exit, name="pqdb transport", daemon=True).start()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one request. Raises httpx.TransportError after close()."""
@@ -48,24 +50,20 @@ class EmbeddedTransport(httpx.BaseTransport):
         return httpx.Response(answer.status_code, headers=answer.headers, content=content, request=request)
 
     def close(self) -> None:
-        """Close the database (when it was given as a path) and end the thread."""
-        if self._closed:
-            return
-        self._closed = True
-        try:
+        """End the event loop, and close the database when it was given as a path. May be called twice."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
             self._life.__exit__(None, None, None)
-        finally:
             self._portal_manager.__exit__(None, None, None)
+            if self._owned is not None:
+                self._owned.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
+    def _close_at_exit(self) -> None:
+        """Close when the main thread ends: the interpreter waits for the portal's threads, so a client that
+        nobody closed would keep the process alive for ever."""
+        threading.main_thread().join()
         self.close()
 
 

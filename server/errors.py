@@ -6,8 +6,10 @@ from typing import NoReturn
 
 import pqdb
 
+UNFORESEEN = "Service internal error: an unforeseen failure; the service's log has the details"
 
-class Refusal(Exception):
+
+class Refusal(Exception):  # noqa: N818 (it is an answer, not a fault)
     """A request that is answered with an error envelope."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -32,10 +34,12 @@ def wrong_input(detail: str) -> Refusal:
 
 
 def not_found(detail: str) -> Refusal:
+    """What was asked for is not there."""
     return Refusal(404, f"Not found: {detail}")
 
 
 def collection_not_found(name: str) -> Refusal:
+    """Clients look for these words."""
     return not_found(f"Collection `{name}` doesn't exist!")
 
 

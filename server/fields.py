@@ -134,7 +134,5 @@ def kind_of(value: object) -> str:
     return "an array" if isinstance(value, list) else "an object"
 
 
-
-
 def _at(place: str) -> str:
     return f"{place}: " if place else ""

@@ -25,7 +25,8 @@ def point_id(value: object) -> PointId:
     if type(value) is str and (uuid := _canonical(value)) is not None:
         return uuid
     raise format_error(
-        f"value {_short(value)} is not a valid point ID, valid values are either an unsigned integer or a UUID"
+        f"value {_short(value)} is not a valid point ID, "
+        "valid values are either an unsigned integer or a UUID"
     )
 
 

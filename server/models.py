@@ -76,7 +76,7 @@ class Existence(BaseModel):
 
 
 class VectorParams(Strict):
-    """The one vector of a collection's points. Knobs of an HNSW graph are kept and given back, nothing more."""
+    """The one vector of a collection's points. HNSW's knobs are kept and given back, nothing more."""
 
     size: int = Field(ge=1, le=65536)
     distance: Literal["Cosine", "Dot", "Euclid"]
@@ -102,7 +102,7 @@ class CreateCollection(Strict):
     shard_number: Annotated[int, Field(ge=1)] | None = None
     replication_factor: Annotated[int, Field(ge=1)] | None = None
     write_consistency_factor: Annotated[int, Field(ge=1)] | None = None
-    metadata: dict[str, Any] | None = Field(None, description='Free; under "pqdb" it may hold our own options.')
+    metadata: dict[str, Any] | None = Field(None, description='Free; under "pqdb", our own options.')
 
 
 class CollectionInfo(BaseModel):

@@ -24,8 +24,8 @@ _bodies: dict[str, type[BaseModel]] = {}
 
 
 def documented(result: Any, body: type[BaseModel] | None = None) -> dict[str, Any]:
-    """Arguments of a route's decorator that describe its result (in the envelope), its errors and its body."""
-    responses: dict[int, dict[str, Any]] = {
+    """Arguments of a route's decorator: its result (in the envelope), its errors and its body, described."""
+    responses: dict[int | str, dict[str, Any]] = {
         status: {"model": models.Failure, "description": text} for status, text in _ERRORS.items()
     }
     responses[200] = {"model": models.Success[result]}

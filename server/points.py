@@ -15,6 +15,9 @@ DEFAULT_LIMIT = 10
 PAYLOAD_DEPTH = 128  # as deep as Qdrant's parser goes
 
 _UPSERT_KEYS = ("points", "batch", "shard_key", "update_filter", "update_mode")
+_SCROLL_KEYS = (
+    "filter", "limit", "offset", "with_payload", "with_vector", "with_vectors", "order_by", "shard_key",
+)  # fmt: skip
 _SHARDS = "shard keys"
 
 
@@ -82,7 +85,8 @@ class Retrieval:
     @classmethod
     def parse(cls, body: Fields) -> Retrieval:
         """Raises Refusal 400."""
-        body.only(("ids", "with_payload", "with_vector", "with_vectors", "shard_key")).refuse(shard_key=_SHARDS)
+        body.only(("ids", "with_payload", "with_vector", "with_vectors", "shard_key"))
+        body.refuse(shard_key=_SHARDS)
         return cls(
             point_ids(body.array("ids")),
             PayloadSelector.parse(body.get("with_payload"), body.path("with_payload"), default=True),
@@ -99,12 +103,10 @@ class Scrolling:
     payload: PayloadSelector
     with_vector: bool
 
-    _KEYS = ("filter", "limit", "offset", "with_payload", "with_vector", "with_vectors", "order_by", "shard_key")
-
     @classmethod
     def parse(cls, body: Fields) -> Scrolling:
         """Raises Refusal 400, or 422 for a limit of 0."""
-        body.only(cls._KEYS).refuse(shard_key=_SHARDS, order_by="scrolling in the order of a payload key")
+        body.only(_SCROLL_KEYS).refuse(shard_key=_SHARDS, order_by="scrolling in the order of a payload key")
         refuse_filter(body)
         offset = body.get("offset")
         return cls(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 import pqdb
 
 from .ids import PointId
@@ -22,7 +23,9 @@ def record(point: pqdb.Point, payload: PayloadSelector, with_vector: bool) -> Pr
     return _parts({"id": point.id}, point, payload, with_vector)
 
 
-def scored(hit: pqdb.Hit | pqdb.Point, score: np.float32, payload: PayloadSelector, with_vector: bool) -> Printed:
+def scored(
+    hit: pqdb.Hit | pqdb.Point, score: np.float32, payload: PayloadSelector, with_vector: bool
+) -> Printed:
     """A point as a query gives it, with its version and score."""
     return _parts({"id": hit.id, "version": hit.version, "score": score}, hit, payload, with_vector)
 

@@ -69,7 +69,7 @@ def _bytes_code(dim: int, dims_per_byte: int) -> pqdb.PQ:
 
 
 def _bits_code(dim: int, bits_per_dim: float) -> pqdb.PQ:
-    """4-bit codes are scanned fastest; where they would need too many sub-quantizers, 8-bit codes of the size."""
+    """4-bit codes, which scan fastest; where they need too many sub-quantizers, 8-bit ones of the size."""
     nibbles = max(1, round(dim * bits_per_dim / 4))
     if nibbles <= min(dim, MAX_NIBBLES):
         return pqdb.PQ(m=nibbles, nbits=4)

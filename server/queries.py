@@ -8,15 +8,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
 import pqdb
 
-from .errors import Refusal, format_error, not_found, not_offered, not_yet, refuse_unknown_vector, validation_error
+from .errors import (
+    format_error,
+    not_found,
+    not_offered,
+    not_yet,
+    refuse_unknown_vector,
+    validation_error,
+)
 from .fields import Fields, kind_of
 from .ids import PointId, point_id
 from .points import parse_page_size, parse_vectors_wanted, refuse_filter
 from .printing import Printed, scored
 from .selectors import PayloadSelector
 from .vectors import UNNAMED, matrix, unnamed_vector
+
+Floats = npt.NDArray[np.float32]
 
 MAX_K = 10_000  # the engine's own limit
 _PAGE = 1_000  # points a page when a query without a vector skips its offset
@@ -104,7 +115,7 @@ class Query:
     def parse(cls, body: Fields, recall: float | None = None) -> Query:
         """Raises Refusal 400, or 422 for numbers out of range."""
         body.only(_KEYS).refuse(
-            prefetch="prefetching", lookup_from="looking up vectors of another collection", shard_key="shard keys"
+            prefetch="prefetching", lookup_from="vectors of other collections", shard_key="shard keys"
         )
         refuse_filter(body)
         if (name := body.text("using")) != UNNAMED:
@@ -135,9 +146,7 @@ class Query:
             return self._nearest(collection, vector, without=None)
         return self._in_order(collection)
 
-    def _nearest(
-        self, collection: pqdb.Collection, vector: np.ndarray[Any, np.dtype[np.float32]], without: PointId | None
-    ) -> list[Printed]:
+    def _nearest(self, collection: pqdb.Collection, vector: Floats, without: PointId | None) -> list[Printed]:
         """Search, leave out the point searched by, cut at the threshold, and take the page asked for."""
         k = self._depth(len(collection), without is not None)
         if k == 0:
@@ -190,7 +199,7 @@ def parse_recall(header: str | None) -> float | None:
     except ValueError:
         recall = math.nan
     if not 0 < recall < 1:
-        raise Refusal(400, f"Format error in headers: x-pqdb-recall is {header[:64]!r}, expected 0 < recall < 1")
+        raise format_error(f"x-pqdb-recall: {header[:64]!r}, expected a number between 0 and 1", "headers")
     return recall
 
 
@@ -221,7 +230,7 @@ def _target(body: Fields) -> tuple[list[Any] | None, PointId | None]:
     return unnamed_vector(query, place), None
 
 
-def _within(scores: np.ndarray[Any, np.dtype[np.float32]], threshold: float | None, metric: str) -> Iterator[int]:
+def _within(scores: Floats, threshold: float | None, metric: str) -> Iterator[int]:
     """The hits strictly better than a threshold: nearer for l2, larger otherwise."""
     if threshold is None:
         return iter(range(len(scores)))

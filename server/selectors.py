@@ -141,6 +141,8 @@ def _without_in(child: Any, tails: tuple[Path, ...]) -> Any:
     if tails and isinstance(child, dict):
         return _without(child, tails)
     if tails and isinstance(child, list):
-        elements = ((_tails("[]", tails) + _tails(f"[{i}]", tails), element) for i, element in enumerate(child))
-        return [_without_in(element, rest) for rest, element in elements if () not in rest]
+        rests = [_tails("[]", tails) + _tails(f"[{i}]", tails) for i in range(len(child))]
+        return [
+            _without_in(element, rest) for element, rest in zip(child, rests, strict=True) if () not in rest
+        ]
     return child

@@ -57,10 +57,8 @@ def matrix(vectors: list[list[Any]], dim: int, place: str) -> Matrix:
     # numpy would read "1.5" and true as numbers without a word
     if not set(map(type, chain.from_iterable(vectors))) <= _NUMBERS:
         raise _not_numbers(vectors, place)
-    try:
+    with np.errstate(over="ignore"):  # told apart below, with the vector's place
         array = np.fromiter(chain.from_iterable(vectors), np.float32, len(vectors) * dim)
-    except OverflowError:
-        array = np.full(len(vectors) * dim, np.inf, np.float32)
     array = array.reshape(len(vectors), dim)
     if not np.isfinite(array).all():
         at = int(np.argmin(np.isfinite(array).all(axis=1)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import pqdb
-from fastapi import APIRouter, Header, Request
-from starlette.responses import Response
 from typing import Annotated
 
+from fastapi import APIRouter, Header, Request
+from starlette.responses import Response
+
+import pqdb
 from pqdb_server import models
 from pqdb_server.answering import answer, find
 from pqdb_server.body import parse_body, read_body

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import pqdb
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
+import pqdb
 from pqdb_server import models
 from pqdb_server.envelope import JSON, dumps
 
 router = APIRouter(tags=["service"])
 
-_TEXT = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 
 @router.get("/", responses={200: {"model": models.VersionInfo}})
