@@ -73,7 +73,12 @@ class Best:
 
 
 def search(
-    snapshot: Snapshot, queries: np.ndarray, plan: Plan | None, allowed: np.ndarray, k: int, trace: Trace | None = None
+    snapshot: Snapshot,
+    queries: np.ndarray,
+    plan: Plan | None,
+    allowed: np.ndarray,
+    k: int,
+    trace: Trace | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest rows of each query: values (q, k) float32, −inf where there are fewer, and rows (q, k) uint32.
 
@@ -111,7 +116,12 @@ def search(
 def route_queries(index: Index, moved: np.ndarray, plan: Plan) -> Routed:
     """Which lists, in which order, how many."""
     router, q, p = index.router, len(moved), plan.most
-    routed = Routed(np.empty((q, p), np.int32), np.empty(q, np.int32), np.empty((q, p), np.float32), np.empty((q, p), np.float32))
+    routed = Routed(
+        np.empty((q, p), np.int32),
+        np.empty(q, np.int32),
+        np.empty((q, p), np.float32),
+        np.empty((q, p), np.float32),
+    )
     route.route_queries(
         moved, router.l2, router.center, router.rows, router.scales, router.weights, router.offsets, router.centroids,
         plan.margin, plan.knots, plan.widths, routed.lists, routed.probed, routed.bases, routed.margins,
@@ -178,12 +188,14 @@ def finish(
     exact.finish(
         snapshot.source_kind, snapshot.l2, queries, points.runs, snapshot.rows_per_run, snapshot.row_bytes,
         best.rows, best.values, best.firsts, best.found, snapshot.config.source is not None, unit * unit,
-        snapshot.fresh_from if index is not None else 0, points.n_rows, allowed, values, rows,
+        snapshot.fresh_from if index is not None else 0, snapshot.n_rows, allowed, values, rows,
     )  # fmt: skip
     return values, rows
 
 
-def finish_exactly(snapshot: Snapshot, queries: np.ndarray, allowed: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def finish_exactly(
+    snapshot: Snapshot, queries: np.ndarray, allowed: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Every row compared with every query."""
     nothing = np.zeros(len(queries), np.int32)
     best = Best(np.empty(0, np.uint32), np.empty(0, np.float32), nothing.astype(np.int64), nothing)

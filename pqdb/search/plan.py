@@ -27,14 +27,21 @@ class Calibration:
     def widths_for(self, k: int, recall: float) -> np.ndarray:
         """(b,) float32 lists to probe at each knot, interpolated in log k and log (1 − recall); beyond the largest k, scaled."""
         hardness = [-math.log(1 - target) for target in TARGETS]
-        per_k = np.stack([_along(self.widths[i], hardness, -math.log(1 - recall)) for i in range(len(self.ks))])
+        per_k = np.stack(
+            [_along(self.widths[i], hardness, -math.log(1 - recall)) for i in range(len(self.ks))]
+        )
         if k > self.ks[-1]:
             return per_k[-1] * np.float32(k / self.ks[-1])
         return _along(per_k, [math.log(known) for known in self.ks], math.log(k))
 
     def to_bytes(self) -> bytes:
         """As JSON."""
-        fields = {"noise": self.noise, "ks": self.ks, "knots": self.knots.tolist(), "widths": self.widths.tolist()}
+        fields = {
+            "noise": self.noise,
+            "ks": self.ks,
+            "knots": self.knots.tolist(),
+            "widths": self.widths.tolist(),
+        }
         return json.dumps(fields).encode()
 
     @classmethod

@@ -19,6 +19,7 @@ class Snapshot:
     index: Index | None  # None before the first training
     rows_per_run: int
     row_bytes: int
+    n_rows: int  # rows below this are searched
 
     @property
     def l2(self) -> bool:
@@ -33,4 +34,4 @@ class Snapshot:
     @property
     def fresh_from(self) -> int:
         """First row that is in no list."""
-        return self.blocks.watermark if self.index is not None else 0
+        return min(self.blocks.watermark, self.n_rows) if self.index is not None else 0

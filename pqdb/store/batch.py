@@ -113,6 +113,11 @@ class PointBatch:
         keys = list(dict.fromkeys(id_keys(ids)))
         return self._run(lambda txn: self._delete(txn, keys))
 
+    def payload_of(self, point_id: Any) -> bytes | None:
+        """A point's payload as this batch sees it; None where there is no point, or no payload. Raises IdError."""
+        key = id_key(point_id)
+        return self._run(lambda txn: self._payload_of(txn, key))
+
     def put_payload(self, point_id: Any, payload: bytes | None) -> bool:
         """Replace a point's payload, or take it away. -> whether there is such a point. Raises IdError."""
         key = id_key(point_id)
@@ -266,6 +271,13 @@ class PointBatch:
         self._changed = True
 
     # -- the other verbs -------------------------------------------------------------------------------
+
+    def _payload_of(self, txn: Txn, key: bytes) -> bytes | None:
+        row = txn.get(key, db=self._dbs["ids"])
+        if row is None:
+            return None
+        value = txn.get(row_key(int.from_bytes(row, "little")), db=self._dbs["payloads"])
+        return None if value is None else bytes(layout.unseal(value, "a payload"))
 
     def _put_payload(self, txn: Txn, key: bytes, payload: bytes | None) -> bool:
         value = txn.get(key, db=self._dbs["ids"])

@@ -26,7 +26,12 @@ class ListRows:
         """The rows of these positions."""
         biases = None if self.biases is None else self.biases[which]
         return ListRows(
-            self.codes[which], self.scales[which], biases, self.rows[which], self.residuals[which], self.exact_biases[which]
+            self.codes[which],
+            self.scales[which],
+            biases,
+            self.rows[which],
+            self.residuals[which],
+            self.exact_biases[which],
         )
 
     def joined(self, other: "ListRows") -> "ListRows":
@@ -49,7 +54,9 @@ class ListRows:
         return codes, pack_rerank(self.residuals, self.exact_biases)
 
 
-def code_rows(router: Router, codebook: Codebook, vectors: np.ndarray, rows: np.ndarray, lists: np.ndarray) -> ListRows:
+def code_rows(
+    router: Router, codebook: Codebook, vectors: np.ndarray, rows: np.ndarray, lists: np.ndarray
+) -> ListRows:
     """Code vectors (n, dim), in index space, against the centroids of their lists (n,)."""
     residuals = vectors - router.centroids[lists]
     codes, scales = encode(codebook, residuals)
@@ -69,10 +76,19 @@ def by_list(lists: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         yield int(number), positions
 
 
-def unpacked(codes: memoryview, rerank: memoryview | None, count: int, codebook: Codebook, l2: bool) -> ListRows:
+def unpacked(
+    codes: memoryview, rerank: memoryview | None, count: int, codebook: Codebook, l2: bool
+) -> ListRows:
     """A stored list as rows again. Residuals come back from int8, which packs to the same bytes."""
     words, scales, biases, rows = unpack_list(codes, count, codebook.m, codebook.nbits, l2)
     if rerank is None:
-        return ListRows(words, scales, biases, rows, np.zeros((count, codebook.dim), np.float32), np.zeros(count, np.float32))
+        return ListRows(
+            words,
+            scales,
+            biases,
+            rows,
+            np.zeros((count, codebook.dim), np.float32),
+            np.zeros(count, np.float32),
+        )
     small, steps, exact = unpack_rerank(rerank, count, codebook.dim)
     return ListRows(words, scales, biases, rows, small.astype(np.float32) * steps[:, None], exact)

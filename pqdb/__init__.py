@@ -1,0 +1,80 @@
+"""pqdb: a vector database of product-quantized codes. Ask for a recall and get it.
+
+    with pqdb.open("./data") as db:
+        docs = db.create_collection("docs", dim=384)
+        docs.upsert(ids, vectors, payloads)
+        hits = docs.search(query, k=10, recall=0.95)
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from pqdb.collection import Collection
+from pqdb.config import PQ, CollectionConfig, Flat
+from pqdb.database import Database
+from pqdb.database import open_database as open  # noqa: A004 - pqdb.open is the name people will type
+from pqdb.errors import (
+    ClosedError,
+    CollectionExistsError,
+    CollectionNotFoundError,
+    CorruptError,
+    DimensionError,
+    DiskFullError,
+    FilterError,
+    ForkedError,
+    FormatError,
+    IdError,
+    InputError,
+    KernelCacheWarning,
+    KernelError,
+    LockedError,
+    NotADatabaseError,
+    NotYetError,
+    PayloadError,
+    PointNotFoundError,
+    PqdbError,
+    ReadOnlyError,
+    StorageError,
+)
+from pqdb.hits import BatchHits, Explanation, Hit, Hits, Page, Point, RecallReport
+
+try:
+    __version__ = version("pqdb")
+except PackageNotFoundError:  # run from a checkout that was never installed
+    __version__ = "0.0.0"
+
+__all__ = [
+    "PQ",
+    "BatchHits",
+    "ClosedError",
+    "Collection",
+    "CollectionConfig",
+    "CollectionExistsError",
+    "CollectionNotFoundError",
+    "CorruptError",
+    "Database",
+    "DimensionError",
+    "DiskFullError",
+    "Explanation",
+    "FilterError",
+    "Flat",
+    "ForkedError",
+    "FormatError",
+    "Hit",
+    "Hits",
+    "IdError",
+    "InputError",
+    "KernelCacheWarning",
+    "KernelError",
+    "LockedError",
+    "NotADatabaseError",
+    "NotYetError",
+    "Page",
+    "PayloadError",
+    "Point",
+    "PointNotFoundError",
+    "PqdbError",
+    "ReadOnlyError",
+    "RecallReport",
+    "StorageError",
+    "open",
+]

@@ -1,0 +1,255 @@
+"""A folder of collections: open, create, get, list, drop, close."""
+
+import os
+import shutil
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from pqdb.collection import Collection
+from pqdb.config import MAX_NAME, CollectionConfig, Quantization, Rerank, Source
+from pqdb.errors import (
+    ClosedError,
+    CollectionExistsError,
+    CollectionNotFoundError,
+    InputError,
+    NotADatabaseError,
+    ReadOnlyError,
+)
+from pqdb.metric import check_metric
+from pqdb.quantization.source import row_bytes
+from pqdb.store.blocks import BlockStore
+from pqdb.store.catalog import Catalog
+from pqdb.store.locks import FileLock
+from pqdb.store.points import PointStore
+from pqdb.upkeep.build import Stores
+from pqdb.upkeep.worker import Upkeep
+
+FORBIDDEN = frozenset('<>:"/\\|?*') | frozenset(map(chr, range(32)))
+UpkeepMode = Literal["background", "manual"]
+
+
+class Database:
+    """A folder of collections. Safe to share between threads; several processes may open the same folder."""
+
+    def __init__(self, path: Path, catalog: Catalog, read_only: bool, upkeep: UpkeepMode, map_size: int | None) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._catalog = catalog
+        self._upkeep_mode = upkeep
+        self._map_size = map_size
+        self._temporary = False
+        self._closed = False
+        self._lock = threading.RLock()
+        self._open: dict[str, tuple[Collection, PointStore, BlockStore, Upkeep | None]] = {}  # by uuid
+
+    # -- collections
+
+    def create_collection(
+        self,
+        name: str,
+        dim: int,
+        metric: str = "cosine",
+        *,
+        quantization: Quantization | None = None,
+        rerank: Rerank | None = "int8",
+        source: Source | None = "float32",
+        metadata: dict[str, Any] | None = None,
+        exist_ok: bool = False,
+    ) -> Collection:
+        """Make a collection. Raises CollectionExistsError (unless exist_ok and it is made alike), InputError, ReadOnlyError."""
+        self._guard()
+        if self.read_only:
+            raise ReadOnlyError(f"{self.path} was opened read-only")
+        _check_name(name)
+        kind = {} if quantization is None else {"quantization": quantization}
+        config = CollectionConfig(dim=dim, metric=check_metric(metric), rerank=rerank, source=source, **kind)
+        with self._lock:
+            if self._catalog.names().find(name) is not None:
+                return self._same(name, config, exist_ok)
+            key = uuid.uuid4().hex
+            folder = self.path / key
+            manifest = {"config": config.to_dict(), "metadata": metadata}
+            try:
+                PointStore.create(
+                    folder / "points", manifest, row_bytes(dim, config.kept_source), map_size=self._map_size
+                ).close()
+                BlockStore.create(folder / "index", map_size=self._map_size).close()
+                with self._catalog.write() as batch:
+                    batch.add(name, {"uuid": key})
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+            return self.get_collection(name)
+
+    def get_collection(self, name: str) -> Collection:
+        """The collection of this name, or alias. Raises CollectionNotFoundError."""
+        self._guard()
+        record = self._catalog.names().find(name)
+        if record is None:
+            raise CollectionNotFoundError(f"there is no collection {name!r} in {self.path}")
+        key = str(record["uuid"])
+        with self._lock:
+            held = self._open.get(key)
+            if held is None:
+                held = self._open[key] = self._open_collection(name, key)
+            return held[0]
+
+    def drop_collection(self, name: str) -> bool:
+        """Delete a collection and its files; returns whether there was one."""
+        self._guard()
+        if self.read_only:
+            raise ReadOnlyError(f"{self.path} was opened read-only")
+        with self._lock:
+            with self._catalog.write() as batch:
+                record = batch.remove(name)
+            if record is None:
+                return False
+            self._release(str(record["uuid"]))
+            shutil.rmtree(self.path / str(record["uuid"]), ignore_errors=True)
+            return True
+
+    def collections(self) -> list[str]:
+        """The names there are, sorted."""
+        self._guard()
+        return sorted(self._catalog.names().collections)
+
+    def __getitem__(self, name: str) -> Collection:
+        return self.get_collection(name)
+
+    def __contains__(self, name: object) -> bool:
+        self._guard()
+        return isinstance(name, str) and self._catalog.names().find(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.collections())
+
+    def __len__(self) -> int:
+        return len(self.collections())
+
+    # -- life
+
+    def close(self) -> None:
+        """Stop upkeep at its next safe point and give all handles back; a temporary database goes away. Twice is no error."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for key in list(self._open):
+                self._release(key)
+            self._catalog.close()
+            if self._temporary:
+                shutil.rmtree(self.path, ignore_errors=True)
+
+    def __enter__(self) -> "Database":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Database({str(self.path)!r}{', read_only=True' if self.read_only else ''})"
+
+    # -- how
+
+    def _guard(self) -> None:
+        if self._closed:
+            raise ClosedError(f"the database {self.path} is closed")
+
+    def _same(self, name: str, config: CollectionConfig, exist_ok: bool) -> Collection:
+        """An existing collection, if it may be taken for the one asked for."""
+        if not exist_ok:
+            raise CollectionExistsError(f"there is a collection {name!r} in {self.path} already")
+        held = self.get_collection(name)
+        if held.config != config:
+            raise CollectionExistsError(f"collection {name!r} is there already, made otherwise: {held.config}, not {config}")
+        return held
+
+    def _open_collection(self, name: str, key: str) -> tuple[Collection, PointStore, BlockStore, Upkeep | None]:
+        folder = self.path / key
+        points = PointStore.open(folder / "points", self.read_only, map_size=self._map_size)
+        try:
+            blocks = BlockStore.open(folder / "index", self.read_only, map_size=self._map_size)
+        except BaseException:
+            points.close()
+            raise
+        manifest = points.manifest
+        config = CollectionConfig.from_dict(manifest["config"])
+        upkeep = None
+        if not self.read_only:
+            upkeep = Upkeep(Stores(config, points, blocks), FileLock(folder / "upkeep.lock"))
+            if self._upkeep_mode == "background":
+                upkeep.start()
+        collection = Collection(
+            name, config, manifest["metadata"], (points, blocks), upkeep, lambda: self._guard_collection(name, key)
+        )
+        return collection, points, blocks, upkeep
+
+    def _guard_collection(self, name: str, key: str) -> None:
+        """Raise if this collection is closed here, or was dropped by anyone. About a microsecond."""
+        self._guard()
+        names = self._catalog.names()
+        record = names.collections.get(name) or names.find(name)
+        if record is not None and record["uuid"] == key and key in self._open:
+            return
+        if not any(other["uuid"] == key for other in names.collections.values()):
+            with self._lock:
+                self._release(key)
+            raise ClosedError(f"collection {name!r} was dropped")
+
+    def _release(self, key: str) -> None:
+        held = self._open.pop(key, None)
+        if held is not None:
+            _, points, blocks, upkeep = held
+            if upkeep is not None:
+                upkeep.stop()
+            points.close()
+            blocks.close()
+
+
+def open_database(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    read_only: bool = False,
+    upkeep: UpkeepMode = "background",
+    map_size: int | None = None,
+) -> Database:
+    """Open a database folder, made if it is not there; without a path a temporary one that is gone on close.
+
+    upkeep: "background" trains and indexes in a thread of its own; "manual" leaves it to optimize(). Raises
+    NotADatabaseError for a path that is something else, FormatError, CorruptError, StorageError and kin.
+    """
+    if upkeep not in ("background", "manual"):
+        raise InputError(f'upkeep={upkeep!r} is not one of "background", "manual"')
+    if path is None:
+        database = _open(Path(tempfile.mkdtemp(prefix="pqdb-")), False, upkeep, map_size)
+        database._temporary = True
+        return database
+    return _open(Path(path), read_only, upkeep, map_size)
+
+
+def _open(path: Path, read_only: bool, upkeep: UpkeepMode, map_size: int | None) -> Database:
+    if path.exists() and not path.is_dir():
+        raise NotADatabaseError(f"{path} is a file; a pqdb database is a folder")
+    home = path / "catalog"
+    if home.is_dir():
+        return Database(path, Catalog.open(home, read_only, map_size=map_size), read_only, upkeep, map_size)
+    if path.is_dir() and any(path.iterdir()):
+        raise NotADatabaseError(f"{path} is not a pqdb database: it holds other files and no catalog")
+    if read_only:
+        raise NotADatabaseError(f"{path} is not a pqdb database, and read_only=True makes none")
+    return Database(path, Catalog.create(home, map_size=map_size), read_only, upkeep, map_size)
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME:
+        raise InputError(f"a collection's name has 1 to {MAX_NAME} characters, not {name!r}")
+    bad = FORBIDDEN.intersection(name)
+    if bad or name in (".", ".."):
+        raise InputError(f"a collection's name cannot hold {sorted(bad) or name!r}: {name!r}")

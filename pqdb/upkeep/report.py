@@ -1,0 +1,52 @@
+"""What a collection is and holds, in numbers."""
+
+from typing import Any
+
+from pqdb.config import PQ, TRAIN_ROWS
+from pqdb.quantization.pack import list_bytes, rerank_bytes
+from pqdb.search.snapshot import Snapshot
+from pqdb.store.blocks import BlockStore
+from pqdb.store.points import PointStore
+
+
+def report(snapshot: Snapshot, points: PointStore, blocks: BlockStore) -> dict[str, Any]:
+    """Counts, state and bytes; `bytes` says what the searched tiers take in the map, `disk` what the files take."""
+    view, index = snapshot.points, snapshot.index
+    sizes = _tier_bytes(snapshot)
+    return {
+        "points": view.n_live,
+        "indexed": view.n_live if index is None else len(view.live_rows(0, snapshot.fresh_from)),
+        "fresh": snapshot.n_rows - snapshot.fresh_from,
+        "dead_rows": view.n_rows - view.n_live,
+        "sequence": view.seq,
+        "status": _status(snapshot),
+        "generation": snapshot.blocks.generation,
+        "lists": index.router.n_lists if index else 0,
+        "config": snapshot.config.to_dict(),
+        "hot_bytes": sizes["codes"],
+        "bytes": sizes,
+        "disk": {"points": points.stats(), "index": blocks.stats()},
+    }
+
+
+def _tier_bytes(snapshot: Snapshot) -> dict[str, int]:
+    """codes: codes, factors and rows, padding of groups included; rerank rows; shared: codebook, centroids and their int8."""
+    index = snapshot.index
+    source = snapshot.points.n_rows * snapshot.row_bytes
+    if index is None:
+        return {"codes": 0, "rerank": 0, "shared": 0, "source": source}
+    book, router = index.codebook, index.router
+    counts = snapshot.blocks.counts.tolist()
+    return {
+        "codes": sum(list_bytes(count, book.m, book.nbits, router.l2) for count in counts),
+        "rerank": sum(rerank_bytes(count, book.dim) for count in counts) if snapshot.config.rerank == "int8" else 0,
+        "shared": router.centroids.nbytes + router.rows.nbytes + len(book.to_bytes()),
+        "source": source,
+    }
+
+
+def _status(snapshot: Snapshot) -> str:
+    """ready: nothing is due; training: codes are to be learned."""
+    if snapshot.index is None and isinstance(snapshot.config.quantization, PQ):
+        return "training" if snapshot.points.n_live >= TRAIN_ROWS else "ready"
+    return "ready"
