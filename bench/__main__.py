@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from bench import machine, plots, report, results
@@ -78,7 +79,7 @@ def _bench(path: Path, options: argparse.Namespace, effort: Effort, cores: Seque
     for engine in options.engines:
         specs += module_of(engine).specs(Sweep(engine, data.n, data.dim, data.metric, effort))
     with Hall() as hall:
-        outcome = Run(data, plan, hall, print).measure(specs)
+        outcome = Run(data, plan, hall, partial(print, flush=True)).measure(specs)
     doc = results.document(outcome, data, plan, card)
     kept = results.write(options.out, doc, outcome)
     _tell(doc, kept.parent, kept.stem)
