@@ -1,13 +1,23 @@
 """Plain k-means: Lloyd's rounds from random rows."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pqdb.kernels.kmeans import sum_by_label
 from pqdb.partition.nearest import nearest_centroids
 
+Progress = Callable[[float], None]
 
-def kmeans(points: NDArray[np.float32], k: int, rounds: int, rng: np.random.Generator) -> NDArray[np.float32]:
+
+def silent(done: float) -> None:
+    """Progress that nobody asked for."""
+
+
+def kmeans(
+    points: NDArray[np.float32], k: int, rounds: int, rng: np.random.Generator, progress: Progress = silent
+) -> NDArray[np.float32]:
     """Centroids (≤ k, d) of points (n, d), n ≥ 1, after `rounds` rounds; without those that end empty.
 
     Random starts: k-means++ was measured to make no difference here (ALGORITHMS).
@@ -15,8 +25,9 @@ def kmeans(points: NDArray[np.float32], k: int, rounds: int, rng: np.random.Gene
     start = rng.choice(len(points), min(k, len(points)), replace=False)
     centroids = points[np.sort(start)]
     counts = np.ones(len(centroids), np.int64)
-    for _ in range(rounds):
+    for done in range(rounds):
         centroids, counts = means(points, nearest_centroids(points, centroids), centroids)
+        progress((done + 1) / rounds)
     return centroids[counts > 0]
 
 

@@ -1,14 +1,12 @@
 """Training the centroids of the inverted lists: k-means on a sample, kept even."""
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from pqdb.errors import InputError
 from pqdb.partition.assign import assign
 from pqdb.partition.balance import parts_of_lists, shares
-from pqdb.partition.lloyd import kmeans, means
+from pqdb.partition.lloyd import Progress, kmeans, means, silent
 
 ROWS_PER_LIST = 96  # about three groups of 32: shorter lists pad more than they save
 FEWEST_ROWS = 5_000  # below, one list
@@ -21,8 +19,7 @@ FLAT_LISTS = 1024  # up to here at once: 5 % fewer rows are scanned at recall 0.
 _ROUNDS = 8
 _BALANCE_ROUNDS = 2
 _LAST_ROUNDS = 1
-
-Progress = Callable[[float], None]
+_FIRST_SHARE = 0.6  # of the time
 
 
 def choose_n_lists(n_rows: int) -> int:
@@ -49,54 +46,68 @@ def train_centroids(
     """
     if sample.ndim != 2 or len(sample) == 0 or n_lists < 1:
         raise InputError(f"expected a sample (n ≥ 1, dim) and n_lists ≥ 1, not {sample.shape} and {n_lists}")
-    report = progress or _silent
+    report = progress or silent
     rng = np.random.default_rng(seed)
-    wanted = points_needed(n_lists, sample.shape[1])
-    if len(sample) > wanted:
-        points = sample[np.sort(rng.choice(len(sample), wanted, replace=False))]
-    else:
-        points = np.array(sample, np.float32)
+    points = _drawn(sample, points_needed(n_lists, sample.shape[1]), rng)
     origin = points.mean(axis=0, dtype=np.float64).astype(np.float32)
-    points -= origin
-    centroids = _first_centroids(points, n_lists, rng)
+    points -= origin  # in float32 distances lose their digits far from zero
+    centroids = _first_centroids(points, n_lists, rng, lambda done: report(_FIRST_SHARE * done))
     rounds = _BALANCE_ROUNDS + _LAST_ROUNDS
     for done in range(rounds):
-        report((1 + done) / (1 + rounds))
         labels = assign(points, centroids)
         centroids, counts = means(points, labels, centroids)
         if done < _BALANCE_ROUNDS:
-            parts = parts_of_lists(counts, n_lists)
-            splits = _subdivide(points, labels, np.where(parts > 1, parts, 0), rng)
-            centroids = np.concatenate([centroids[parts == 1], splits])
+            centroids = _balanced(points, labels, centroids, parts_of_lists(counts, n_lists), rng)
+        report(_FIRST_SHARE + (1.0 - _FIRST_SHARE) * (done + 1) / (rounds + 1))
     counts = np.bincount(assign(points, centroids), minlength=len(centroids))
     report(1.0)
     trained: NDArray[np.float32] = centroids[counts > 0] + origin
     return trained
 
 
+def _drawn(sample: NDArray[np.float32], wanted: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A copy of the sample, or of `wanted` random rows of it, in their order."""
+    if len(sample) <= wanted:
+        return np.array(sample, np.float32)
+    return sample[np.sort(rng.choice(len(sample), wanted, replace=False))]
+
+
 def _first_centroids(
-    points: NDArray[np.float32], n_lists: int, rng: np.random.Generator
+    points: NDArray[np.float32], n_lists: int, rng: np.random.Generator, progress: Progress
 ) -> NDArray[np.float32]:
     if n_lists <= FLAT_LISTS:
-        return kmeans(points, n_lists, _ROUNDS, rng)
+        return kmeans(points, n_lists, _ROUNDS, rng, progress)
     heads = round(n_lists**0.5)
     few = rng.choice(len(points), min(len(points), POINTS_PER_CENTROID * heads), replace=False)
     labels = assign(points, kmeans(points[few], heads, _ROUNDS, rng))
-    return _subdivide(points, labels, shares(np.bincount(labels), n_lists), rng)
+    return _subdivided(points, labels, shares(np.bincount(labels), n_lists), rng, progress)
 
 
-def _subdivide(
+def _balanced(
+    points: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    centroids: NDArray[np.float32],
+    parts: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Centroids of lists that stay as they are, then those of lists cut into 2 parts and more."""
+    cut = _subdivided(points, labels, np.where(parts > 1, parts, 0), rng)
+    return np.concatenate([centroids[parts == 1], cut])
+
+
+def _subdivided(
     points: NDArray[np.float32],  # (n, d)
     labels: NDArray[np.int32],  # (n,)
     parts: NDArray[np.int64],  # (groups,)
     rng: np.random.Generator,
+    progress: Progress = silent,
 ) -> NDArray[np.float32]:
     """Centroids (≤ Σ parts, d) of parts[g] clusters within the points of each group g."""
     order = np.argsort(labels, kind="stable")
     groups = np.split(order, np.cumsum(np.bincount(labels, minlength=len(parts)))[:-1])
-    split = [kmeans(points[groups[g]], int(parts[g]), _ROUNDS, rng) for g in np.flatnonzero(parts)]
-    return np.concatenate([points[:0], *split])
-
-
-def _silent(done: float) -> None:
-    """Progress that nobody asked for."""
+    found = [points[:0]]
+    cut = np.flatnonzero(parts)
+    for done, g in enumerate(cut, start=1):
+        found.append(kmeans(points[groups[g]], int(parts[g]), _ROUNDS, rng))
+        progress(done / len(cut))
+    return np.concatenate(found)

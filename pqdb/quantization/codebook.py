@@ -91,7 +91,7 @@ class Codebook:
 
     @classmethod
     def from_bytes(cls, data: bytes | memoryview) -> Self:
-        """The codebook in those bytes. Raises FormatError for a newer version, CorruptError for other bytes."""
+        """The codebook in those bytes. Raises FormatError (newer version), CorruptError (anything else)."""
         data = bytes(data)
         if len(data) < _HEADER.size:
             raise CorruptError(f"a codebook has at least {_HEADER.size} bytes, not {len(data)}")

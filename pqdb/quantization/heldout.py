@@ -1,10 +1,12 @@
 """The held-out check: how many true neighbours the estimates of a codebook bring to the front."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pqdb.metric import Metric
 from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.encode import decode, encode
 
@@ -12,36 +14,50 @@ NEIGHBOURS = 10
 FRONT = 20  # estimates looked at: about what a search at the default recall reranks
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class HeldOut:
-    """Rows asked about, rows searched, and the true nearest of each question by squared distance."""
+    """Rows asked about, rows searched, and the true nearest of each question."""
 
     queries: NDArray[np.float32]  # (q, d)
     centroids: NDArray[np.float32]  # (n, d) centroid of each row searched
     residuals: NDArray[np.float32]  # (n, d)
+    l2: bool
     truth: NDArray[np.int64]  # (q, NEIGHBOURS) row numbers
 
     @classmethod
     def build(
-        cls, queries: NDArray[np.float32], vectors: NDArray[np.float32], residuals: NDArray[np.float32]
-    ) -> "HeldOut":
+        cls,
+        queries: NDArray[np.float32],
+        vectors: NDArray[np.float32],
+        residuals: NDArray[np.float32],
+        metric: Metric,
+    ) -> Self:
         """The check of queries (q, d) against vectors (n, d) whose residuals (n, d) will be coded."""
-        distances = np.einsum("ij,ij->i", vectors, vectors) - 2.0 * (queries @ vectors.T)
-        return cls(queries, vectors - residuals, residuals, _least(distances, NEIGHBOURS))
+        l2 = metric == "l2"
+        far = -2.0 * (queries @ vectors.T)
+        if l2:
+            far += np.einsum("ij,ij->i", vectors, vectors)
+        return cls(queries, vectors - residuals, residuals, l2, _least(far, NEIGHBOURS))
 
     def share_found(self, codebook: Codebook, front: int = FRONT) -> float:
-        """Share of the true nearest among the `front` least estimated distances: 0 … 1."""
+        """Share of the true nearest among the `front` nearest by estimate: 0 … 1.
+
+        The estimate is the scan's: −2⟨q, c + s·r̂⟩, and for l2 ‖c‖² + ‖r‖² + 2s⟨c, r̂⟩ besides; ‖q‖² is
+        left out.
+        """
         codes, s = encode(codebook, self.residuals)
         guesses = s[:, None] * decode(codebook, codes)
-        constant = np.einsum("ij,ij->i", self.residuals, self.residuals)
-        constant += np.einsum("ij,ij->i", self.centroids, self.centroids + 2.0 * guesses)
+        known = np.zeros(len(codes), np.float32)
+        if self.l2:
+            known += np.einsum("ij,ij->i", self.residuals, self.residuals)
+            known += np.einsum("ij,ij->i", self.centroids, self.centroids + 2.0 * guesses)
         guesses += self.centroids
-        best = _least(constant - 2.0 * (self.queries @ guesses.T), front)
+        best = _least(known - 2.0 * (self.queries @ guesses.T), front)
         found = [np.isin(true, estimated).sum() for true, estimated in zip(self.truth, best, strict=True)]
         return float(np.sum(found)) / self.truth.size
 
 
-def _least(distances: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+def _least(distances: NDArray[np.floating], count: int) -> NDArray[np.int64]:
     """Columns of the `count` least of each row, in any order."""
     count = min(count, distances.shape[1])
     chosen: NDArray[np.int64] = np.argpartition(distances, count - 1, axis=1)[:, :count]

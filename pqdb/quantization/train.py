@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 
 from pqdb.errors import DimensionError, InputError
 from pqdb.kernels.kmeans import train_words
+from pqdb.metric import Metric
 from pqdb.quantization.allocation import energy_bounds, equal_bounds
-from pqdb.quantization.codebook import Codebook
+from pqdb.quantization.codebook import NBITS, Codebook
 from pqdb.quantization.encode import normalise
-from pqdb.quantization.heldout import NEIGHBOURS, HeldOut
+from pqdb.quantization.heldout import HeldOut
 from pqdb.quantization.rotation import principal_axes
 
 POINTS_PER_WORD = {4: 1024, 8: 128}  # by nbits; more was measured to find no more neighbours
 ROUNDS = {4: 12, 8: 12}
 ROTATION_GAIN = 0.01  # share of neighbours a rotation must add: it costs every query some microseconds
-HELD_OUT_ROWS = 256
+HELD_OUT_ROWS = 512
+FEWEST_CHECKED = 200  # rows below which a held-out check is noise
 CHECKED_FLOATS = 1 << 23  # of the rows the held-out check ranks: 32 MB
 THREADS = 2
 
@@ -33,36 +35,37 @@ def train_codebook(
     nbits: int = 4,
     *,
     vectors: NDArray[np.float32] | None = None,
+    metric: Metric = "l2",
     layout: Layout = "auto",
     rotation_gain: float = ROTATION_GAIN,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Codebook:
-    """A codebook of m sub-quantizers learned from residuals (n, dim), a sample in random order or not.
+    """A codebook of m sub-quantizers learned from residuals (n, dim), in any order.
 
-    vectors (n, dim): the rows the residuals belong to, for a held-out check that ranks rows as a search
-    would; without them the residuals themselves are ranked. `layout` "auto" trains 4-bit codes twice, over
-    plain subspaces and over principal axes cut by energy, and keeps the latter where it finds rotation_gain
-    more of the held-out rows' neighbours; 8-bit codes are plain. The same sample and seed give the same
-    codebook to the bit on one machine. progress is told the share done, and what it raises ends the
-    training. Raises InputError, DimensionError.
+    `layout` "plain" gives each sub-quantizer an equal share of the dimensions, "rotated" (4-bit only)
+    shares of the residuals' principal axes by energy. "auto" trains both where it can and keeps the rotated
+    one if it finds rotation_gain more of the neighbours of held-out rows. They are ranked as a search with
+    this metric would rank vectors (n, dim), the rows the residuals belong to, or the residuals themselves
+    where no vectors are given. The same arguments give the same codebook to the bit on one machine.
+    progress is told the share done, and what it raises ends the training. Raises InputError,
+    DimensionError.
     """
-    _check_sample(residuals, vectors, m)
+    _check(residuals, vectors, m, nbits, layout)
     report = progress or _silent
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(residuals))
-    held = order[: min(HELD_OUT_ROWS, len(order) // 10)] if layout == "auto" and nbits == 4 else order[:0]
-    learn = order[len(held) :]
+    order = np.random.default_rng(seed).permutation(len(residuals))
+    choosing = layout == "auto" and nbits == 4 and len(order) >= FEWEST_CHECKED
+    held, learn = np.split(order, [min(HELD_OUT_ROWS, len(order) // 10) if choosing else 0])
     units = normalise(residuals[learn[: POINTS_PER_WORD[nbits] << nbits]])[0]
-    choosing = len(held) > 0 and len(learn) > NEIGHBOURS
-    share = 0.4 if choosing else 1.0
-    if layout == "rotated" and nbits == 4:
+    if layout == "rotated":
         return _train_rotated(units, m, seed, report)
-    plain = _train_plain(units, m, nbits, seed, lambda done: report(share * done))
     if not choosing:
-        return plain
-    rotated = _train_rotated(units, m, seed, lambda done: report(0.4 + share * done))
-    check = _held_out(residuals, vectors, held, learn[: CHECKED_FLOATS // residuals.shape[1]])
+        return _train_plain(units, m, nbits, seed, report)
+    plain = _train_plain(units, m, nbits, seed, lambda done: report(0.4 * done))
+    rotated = _train_rotated(units, m, seed, lambda done: report(0.4 + 0.4 * done))
+    rows = residuals if vectors is None else vectors
+    searched = learn[: max(CHECKED_FLOATS // residuals.shape[1], FEWEST_CHECKED)]
+    check = HeldOut.build(rows[held], rows[searched], residuals[searched], metric)
     gain = check.share_found(rotated) - check.share_found(plain)
     report(1.0)
     return rotated if gain >= rotation_gain else plain
@@ -115,23 +118,19 @@ def _train_subspace(
     train_words(points[own], words[own], rounds)
 
 
-def _held_out(
-    residuals: NDArray[np.float32],
-    vectors: NDArray[np.float32] | None,
-    held: NDArray[np.int64],
-    searched: NDArray[np.int64],
-) -> HeldOut:
-    rows = residuals if vectors is None else vectors
-    return HeldOut.build(rows[held], rows[searched], residuals[searched])
-
-
-def _check_sample(residuals: NDArray[np.float32], vectors: NDArray[np.float32] | None, m: int) -> None:
+def _check(
+    residuals: NDArray[np.float32], vectors: NDArray[np.float32] | None, m: int, nbits: int, layout: Layout
+) -> None:
     if residuals.ndim != 2 or len(residuals) == 0:
         raise InputError(f"expected residuals of shape (n, dim) with n ≥ 1, not {residuals.shape}")
     if vectors is not None and vectors.shape != residuals.shape:
         raise DimensionError(f"expected vectors of shape {residuals.shape}, not {vectors.shape}")
     if not 1 <= m <= residuals.shape[1]:
         raise InputError(f"expected 1 to {residuals.shape[1]} sub-quantizers, not {m}")
+    if nbits not in NBITS:
+        raise InputError(f"expected codes of 4 or 8 bits, not {nbits}")
+    if layout == "rotated" and nbits != 4:
+        raise InputError(f"a rotated layout is laid out for codes of 4 bits, not {nbits}")
 
 
 def _silent(done: float) -> None:
