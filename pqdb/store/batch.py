@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pqdb.errors import CorruptError, InputError
 from pqdb.store import layout, state
 from pqdb.store import manifest as manifest_record
-from pqdb.store.environment import Environment, Txn
+from pqdb.store.environment import Environment, Txn, put_anew
 from pqdb.store.ids import TEXT, id_key, id_keys
 from pqdb.store.layout import (
     KIND_INT,
@@ -114,7 +114,7 @@ class PointBatch:
         return self._run(lambda txn: self._delete(txn, keys))
 
     def payload_of(self, point_id: Any) -> bytes | None:
-        """A point's payload as this batch sees it; None where there is no point, or no payload. Raises IdError."""
+        """A point's payload as this batch sees it, None where there is none. Raises IdError."""
         key = id_key(point_id)
         return self._run(lambda txn: self._payload_of(txn, key))
 
@@ -293,7 +293,7 @@ class PointBatch:
         if payload is None:
             txn.delete(row_key(row), db=self._dbs["payloads"])
         else:
-            txn.put(row_key(row), layout.seal(payload), db=self._dbs["payloads"])
+            put_anew(txn, self._dbs["payloads"], row_key(row), layout.seal(payload))
         txn.put(row_key(page), records.data, db=self._dbs["meta"])
         txn.put(row_key(page), layout.crc_bytes(records.data), db=self._dbs["sums"])
         versions = self._state.group_versions.copy()
@@ -312,7 +312,7 @@ class PointBatch:
         self._changed = True
 
     def _set_manifest(self, txn: Txn, value: bytes) -> None:
-        txn.put(b"manifest", value, db=self._dbs["main"])
+        put_anew(txn, self._dbs["main"], b"manifest", value)
         self._state = replace(self._state, manifest_seq=self.seq)
         self._changed = True
 

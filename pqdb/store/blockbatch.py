@@ -28,7 +28,7 @@ from pqdb.store.blocklayout import (
     object_key,
     piece_key,
 )
-from pqdb.store.environment import Environment, Txn
+from pqdb.store.environment import Environment, Txn, put_anew
 from pqdb.store.layout import seal, unseal
 from pqdb.store.write import Write
 
@@ -179,7 +179,7 @@ class BlockBatch:
                 txn.delete(key, db=self._dbs["blocks"])
             else:
                 value = block_value(kind, generation, list_no, count, self._version, data)
-                txn.put(key, value, db=self._dbs["blocks"])
+                put_anew(txn, self._dbs["blocks"], key, value)
         table[at] = (self._version, count)
         self._changed = True
 
@@ -198,7 +198,7 @@ class BlockBatch:
         return memoryview(bytes(value[HEADER_BYTES : HEADER_BYTES + header.data_bytes]))
 
     def _put_object(self, txn: Txn, generation: int, name: str, data: bytes) -> None:
-        txn.put(object_key(generation, name), seal(data), db=self._dbs["objects"])
+        put_anew(txn, self._dbs["objects"], object_key(generation, name), seal(data))
         self._current = replace(self._current, objects_version=self._current.seq)
         self._changed = True
 

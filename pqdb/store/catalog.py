@@ -26,7 +26,7 @@ from pqdb.errors import (
     ReadOnlyError,
 )
 from pqdb.store import manifest as manifest_record
-from pqdb.store.environment import Environment, Txn
+from pqdb.store.environment import Environment, Txn, put_anew
 from pqdb.store.faults import raise_ours
 from pqdb.store.layout import seal, unseal
 from pqdb.store.write import Write
@@ -201,7 +201,7 @@ class CatalogBatch:
 
         def put(txn: Txn) -> None:
             self._refuse_missing(txn, name)
-            txn.put(key, value, db=self._dbs["collections"])
+            put_anew(txn, self._dbs["collections"], key, value)
 
         self._run(put)
 

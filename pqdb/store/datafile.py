@@ -15,6 +15,7 @@ _FIRST_DB = struct.Struct("<I")  # md_pad of the free list's record holds the pa
 _MAGIC = 0xBEEFC0DE
 _DATA_VERSION = 1
 _META_FLAG = 0x08
+_MAX_PAGE = 65536
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,11 @@ def inspect(folder: Path) -> DataFile:
     shorter than its newest meta page says (unless only free pages lie beyond its end).
     """
     path = folder / NAME
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            head = file.read(4096)
-            page_bytes = _page_bytes(head, size, path)
-            file.seek(page_bytes)
-            metas = [_meta(head, 0, path), _meta(file.read(_META.size), 1, path)]
-    except (FileNotFoundError, NotADirectoryError):
-        raise NotADatabaseError(f"{folder} is not a pqdb database: there is no {NAME} in it") from None
-    except OSError as error:
-        raise StorageError(error.errno, f"{path} cannot be read: {error.strerror}") from error
+    head, size = _head(path)
+    page_bytes = _page_bytes(head, size, path)
+    if len(head) < page_bytes + _META.size:
+        raise CorruptError(f"{path} is truncated: it has {size:,} bytes, less than two pages")
+    metas = [_meta(head[number * page_bytes :], number, path) for number in (0, 1)]
     map_bytes, last_page, txn_id = max(metas, key=lambda meta: meta[2])
     found = DataFile(page_bytes, map_bytes, last_page, txn_id, size)
     if size < found.expected_bytes and _reaches_beyond_end(path):
@@ -60,20 +55,31 @@ def inspect(folder: Path) -> DataFile:
     return found
 
 
+def _head(path: Path) -> tuple[bytes, int]:
+    """The beginning of a file, with room for both meta pages, and its size."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAX_PAGE + _META.size), os.fstat(file.fileno()).st_size
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotADatabaseError(
+            f"{path.parent} is not a pqdb database: there is no {path.name} in it"
+        ) from None
+    except OSError as error:
+        raise StorageError(error.errno, f"{path} cannot be read: {error.strerror}") from error
+
+
 def _page_bytes(head: bytes, size: int, path: Path) -> int:
     if len(head) < _META.size:
         raise CorruptError(f"{path} is truncated: it has {size:,} bytes, less than one page")
     page_bytes: int = _FIRST_DB.unpack_from(head, 16 + 24)[0]
     _meta(head, 0, path)
-    if not 256 <= page_bytes <= 65536 or page_bytes & (page_bytes - 1):
+    if not 256 <= page_bytes <= _MAX_PAGE or page_bytes & (page_bytes - 1):
         raise CorruptError(f"{path} is overwritten: its page size reads {page_bytes}")
     return page_bytes
 
 
 def _meta(page: bytes, number: int, path: Path) -> tuple[int, int, int]:
     """(map size, last page, transaction id) of one meta page."""
-    if len(page) < _META.size:
-        raise CorruptError(f"{path} is truncated: meta page {number} is not there")
     _, flags, magic, version, _, map_bytes, last_page, txn_id = _META.unpack_from(page)
     if not flags & _META_FLAG or magic != _MAGIC:
         raise CorruptError(f"{path} is overwritten: meta page {number} does not begin as LMDB's does")

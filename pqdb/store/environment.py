@@ -421,6 +421,18 @@ class Environment:
             self._env.close()
 
 
+def put_anew(txn: Txn, db: Any, key: bytes, value: bytes | bytearray | memoryview) -> None:
+    """Put a value that may have had another size before.
+
+    LMDB would write a smaller value over a larger one of the same transaction and leave the page count of the
+    larger, which `lmdb.verify` takes for damage.
+    """
+    old = txn.get(key, db=db)
+    if old is not None and len(old) != len(value):
+        txn.delete(key, db=db)
+    txn.put(key, value, db=db)
+
+
 def datafile_page(env: lmdb.Environment) -> int:
     """Bytes of a page of this environment."""
     return int(env.stat()["psize"])

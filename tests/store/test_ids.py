@@ -22,7 +22,10 @@ SPELLINGS = [
     f"{{{CANONICAL}}}",
 ]
 texts = st.text(min_size=1, max_size=400).filter(
-    lambda text: 1 <= len(text.encode("utf-8", "surrogatepass")) <= 400 and not any(0xD800 <= ord(c) < 0xE000 for c in text)
+    lambda text: (
+        1 <= len(text.encode("utf-8", "surrogatepass")) <= 400
+        and not any(0xD800 <= ord(c) < 0xE000 for c in text)
+    )
 )
 
 
@@ -77,7 +80,7 @@ def test_integers_come_before_uuids_before_strings() -> None:
 def test_many_ids_are_their_keys_one_by_one(many: int) -> None:
     mixed = [0, MAX_INT, "a", CANONICAL.upper(), np.uint64(MAX_INT), np.int32(7)] * many
     assert id_keys(mixed) == [id_key(each) for each in mixed]
-    integers = list(range(many)) + [MAX_INT]
+    integers = [*range(many), MAX_INT]
     assert id_keys(integers) == [id_key(each) for each in integers]
     array = np.array(integers, np.uint64)
     assert id_keys(array) == id_keys(integers)

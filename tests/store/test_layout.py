@@ -1,4 +1,4 @@
-"""Geometry: runs of whole pages with little waste, blocks in size classes, checksums that notice a flipped bit."""
+"""Geometry: runs of whole pages with little waste, blocks in size classes, checksums that notice."""
 
 import numpy as np
 import pytest

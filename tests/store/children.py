@@ -1,0 +1,185 @@
+"""What other processes do in these tests: run as ``python -m tests.store.children VERB ARGS``."""
+
+import os
+import resource
+import sys
+import time
+
+import numpy as np
+
+from pqdb.errors import DiskFullError, ForkedError, PqdbError
+from pqdb.store import BlockStore, FileLock, PointStore
+from tests.store.sources import ROW_BYTES, source_rows
+
+
+def say(word: object) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
+def heard() -> str:
+    return sys.stdin.readline().strip()
+
+
+def upsert(path: str, first: str, n: str) -> None:
+    with PointStore.open(path) as store, store.write() as batch:
+        batch.upsert(range(int(first), int(first) + int(n)), source_rows(int(n), int(first)))
+
+
+def upsert_much(path: str, n: str, map_size: str) -> None:
+    """Grows the map on its way."""
+    with PointStore.open(path, map_size=int(map_size)) as store, store.write() as batch:
+        batch.upsert(range(int(n)), source_rows(int(n)))
+
+
+def hold_view(path: str) -> None:
+    """A reader that keeps its snapshot until told to let go."""
+    with PointStore.open(path) as store, store.read() as view:
+        say(view.n_live)
+        heard()
+        say(view.n_live)
+
+
+def fill_disk(path: str, limit: str, store_kind: str) -> None:
+    """Write until the file may not grow; then say what happened, and how the store is afterwards."""
+    if int(limit):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+    if store_kind == "points":
+        with PointStore.open(path) as store:
+            fill_points(store)
+    else:
+        with BlockStore.open(path) as store:
+            fill_blocks(store)
+
+
+def fill_points(store: PointStore) -> None:
+    written = 0
+    try:
+        while True:
+            with store.write() as batch:
+                batch.upsert(range(written, written + 300), source_rows(300, written))
+            written += 300
+    except DiskFullError as error:
+        say(error)
+    with store.read() as view:
+        say(view.n_live == written > 0)
+        rows = np.arange(view.n_rows)
+        say((view.source_of(rows[-300:]) == source_rows(300, written - 300)).all())
+    say(store.verify())
+
+
+def fill_blocks(store: BlockStore) -> None:
+    written = 0
+    with store.write() as batch:
+        batch.begin_generation(1, 1000)
+    try:
+        while True:
+            with store.write() as batch:
+                batch.put_list(1, written, 1, b"x" * 100_000)
+                batch.set_current(1, written + 1)
+            written += 1
+    except DiskFullError as error:
+        say(error)
+    with store.read() as view:
+        say(view.watermark == written > 0)
+        say(np.count_nonzero(view.codes) == written)
+    say(store.verify())
+
+
+def upsert_and_delete_for_ever(path: str, seed: str) -> None:
+    """Say what is about to be done, do it, say that it is done; the parent kills us somewhere in between."""
+    rng = np.random.default_rng(int(seed))
+    with PointStore.open(path) as store:
+        for number in range(int(seed) * 1_000_000, int(seed) * 1_000_000 + 1_000_000):
+            ids = rng.integers(0, 60, int(rng.integers(1, 40))).tolist()
+            verb = "delete" if rng.random() < 0.3 else "upsert"
+            say(f"begin {verb} {number} {' '.join(map(str, ids))}")
+            with store.write() as batch:
+                if verb == "delete":
+                    batch.delete(ids)
+                else:
+                    payload = b"%d" % number
+                    source = np.frombuffer(number.to_bytes(4, "little"), np.uint8)
+                    rows = np.tile(source, (len(ids), ROW_BYTES // 4))
+                    batch.upsert(ids, np.ascontiguousarray(rows), [payload] * len(ids))
+            say("done")
+
+
+def fork(path: str) -> None:
+    """Use a handle, and a view, from before a fork in the child."""
+    store = PointStore.open(path)
+    with store.read() as view:
+        alive = view.n_live
+    child = os.fork()
+    if not child:
+        try:
+            with store.read():
+                say("read")
+        except ForkedError as error:
+            say(error)
+        try:
+            with store.write():
+                say("wrote")
+        except ForkedError:
+            say("refused")
+        store.close()
+        with PointStore.open(path) as own, own.write() as batch:
+            batch.upsert([1_000_000], source_rows(1))
+        os._exit(0)
+    say(os.waitpid(child, 0)[1])
+    with store.read() as view:
+        say(view.n_live - alive)
+
+
+def fork_inside_a_view(path: str) -> None:
+    """A child that leaves its parent's view must not free the parent's place in the reader table."""
+    store = PointStore.open(path)
+    with store.read() as view:
+        before = view.source_of(np.arange(view.n_rows))
+        child = os.fork()
+        if not child:
+            try:
+                view.__exit__(None, None, None)
+                with store.read():
+                    say("read")
+            except ForkedError:
+                say("refused")
+            os._exit(0)
+        say(os.waitpid(child, 0)[1])
+        for n in range(3):  # would reuse the pages of our snapshot, were our place lost
+            writer = os.spawnl(
+                os.P_WAIT, sys.executable, sys.executable, "-m", __spec__.name, "upsert", path, "0", "50"
+            )
+            say(writer or n)
+        say((view.source_of(np.arange(view.n_rows)) == before).all())
+
+
+def hold_lock(path: str) -> None:
+    lock = FileLock(path)
+    say(lock.acquire())
+    heard()
+    lock.close()
+    say("free")
+    heard()
+
+
+def open_read_only(path: str) -> None:
+    """As a user who may not write: says what can be seen, and what writing says."""
+    if os.geteuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+    try:
+        with PointStore.open(path, readonly=True) as store, store.read() as view:
+            say(view.n_live)
+        PointStore.open(path)
+        say("opened")
+    except PqdbError as error:
+        say(f"{type(error).__name__}: {error}")
+
+
+def wait(seconds: str) -> None:
+    time.sleep(float(seconds))
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])
