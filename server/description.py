@@ -27,9 +27,10 @@ _PARAMS = {"shard_number": 1, "replication_factor": 1, "write_consistency_factor
 def describe(collection: pqdb.Collection) -> Description:
     """The body of GET /collections/{name}."""
     info = collection.info()
+    stage, trouble = info["upkeep"]["stage"], info["upkeep"]["error"]
     return {
-        "status": "green" if info["status"] == "ready" else "yellow",
-        "optimizer_status": "ok",
+        "status": "green" if info["status"] == "ready" and stage is None else "yellow",
+        "optimizer_status": "ok" if trouble is None else {"error": str(trouble)},
         "segments_count": 1,
         "points_count": info["points"],
         "indexed_vectors_count": info["indexed"],

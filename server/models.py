@@ -109,7 +109,7 @@ class CollectionInfo(BaseModel):
     """A collection's configuration and state."""
 
     status: Literal["green", "yellow"]
-    optimizer_status: Literal["ok"]
+    optimizer_status: Literal["ok"] | ErrorText
     segments_count: int
     points_count: int
     indexed_vectors_count: int
@@ -216,7 +216,7 @@ class CodesParams(Strict):
     """What to do about the codes."""
 
     ignore: bool | None = Field(None, description="Compare source vectors only, like `exact`.")
-    rescore: bool | None = Field(None, description="False: scores straight from the codes. Default true.")
+    rescore: bool | None = Field(None, description="Always: false is refused.")
     oversampling: Annotated[float, Field(ge=1)] | None = None
 
 

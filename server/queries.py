@@ -52,6 +52,7 @@ _ACORN: tuple[str, ...] = ("enable", "max_selectivity")
 # An HNSW beam of this width answers about as well as our default recall of 0.97.
 _USUAL_EF = 128
 _MISS_AT_USUAL_EF = 0.03
+_LEAST_RECALL, _MOST_RECALL = 0.5, 0.999
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,13 @@ class Effort:
 
     recall: float | None = None
     exact: bool = False
-    rescore: bool = True
-    oversampling: float | None = None
 
     @classmethod
     def parse(cls, params: Fields | None, recall: float | None) -> Effort:
-        """Read `params`; a recall asked for by header goes before `hnsw_ef`. Raises Refusal 400 or 422."""
+        """Read `params`; a recall asked for by header goes before `hnsw_ef` and `oversampling`.
+
+        Raises Refusal 400 or 422.
+        """
         if params is None:
             return cls(recall)
         params.only(("hnsw_ef", "exact", "quantization", "indexed_only", "acorn", "idf"))
@@ -73,28 +75,23 @@ class Effort:
         params.boolean("indexed_only")  # fresh rows are searched at no such cost as Qdrant's: always
         if (acorn := params.fields("acorn")) is not None:
             acorn.only(_ACORN)
-        if recall is None and params.get("hnsw_ef") is not None:
-            recall = recall_of_beam(params.unsigned("hnsw_ef", _USUAL_EF))
         codes = params.fields("quantization") or Fields({}, params.path("quantization"))
-        codes.only(("ignore", "rescore", "oversampling"))
-        oversampling = codes.number("oversampling")
-        if oversampling is not None and oversampling < 1.0:
-            raise validation_error(
-                codes.path("oversampling"), f"value {oversampling} invalid, must be 1.0 or larger"
-            )
-        exact = params.boolean("exact") or codes.boolean("ignore")
-        return cls(recall, exact, codes.boolean("rescore", True), oversampling)
+        oversampling = _oversampling(codes.only(("ignore", "rescore", "oversampling")))
+        if recall is None and (params.get("hnsw_ef") is not None or oversampling is not None):
+            recall = recall_of_beam(params.unsigned("hnsw_ef", _USUAL_EF), oversampling or 1.0)
+        return cls(recall, exact=params.boolean("exact") or codes.boolean("ignore"))
 
-    def arguments(self, k: int) -> dict[str, Any]:
-        """The keyword arguments of a search for `k` hits."""
-        if self.exact:
-            return {"exact": True}
-        arguments: dict[str, Any] = {"recall": self.recall}
-        if not self.rescore:
-            arguments["rerank"] = 0
-        elif self.oversampling is not None:
-            arguments["rerank"] = min(math.ceil(k * self.oversampling), MAX_K)
-        return arguments
+
+def _oversampling(codes: Fields) -> float | None:
+    """How many times more candidates to rescore than are asked for."""
+    if not codes.boolean("rescore", True):
+        raise not_yet(f"scores straight from the codes (`{codes.path('rescore')}`: leave it out, or say true)")
+    oversampling = codes.number("oversampling")
+    if oversampling is not None and oversampling < 1.0:
+        raise validation_error(
+            codes.path("oversampling"), f"value {oversampling} invalid, must be 1.0 or larger"
+        )
+    return oversampling
 
 
 @dataclass(frozen=True)
@@ -156,7 +153,8 @@ class Query:
             k,
             with_payload=self.payload.wanted,
             with_vector=self.with_vector,
-            **self.effort.arguments(k),
+            recall=self.effort.recall,
+            exact=self.effort.exact,
         )
         scores = np.asarray(hits.scores, np.float32)
         passing = [i for i in _within(scores, self.threshold, collection.metric) if hits.ids[i] != without]
@@ -203,9 +201,13 @@ def parse_recall(header: str | None) -> float | None:
     return recall
 
 
-def recall_of_beam(ef: int) -> float:
-    """The recall to ask for where Qdrant is given a beam of width `ef`: misses halve as the beam doubles."""
-    return min(max(1 - _MISS_AT_USUAL_EF * _USUAL_EF / max(ef, 1), 0.5), 0.999)
+def recall_of_beam(ef: int, oversampling: float = 1.0) -> float:
+    """The recall to ask for where Qdrant is given a beam of width `ef` and rescores so many times more.
+
+    Misses halve as either doubles: our search chooses its own effort for a recall, so knobs become one.
+    """
+    misses = _MISS_AT_USUAL_EF * _USUAL_EF / (max(ef, 1) * oversampling)
+    return min(max(1 - misses, _LEAST_RECALL), _MOST_RECALL)
 
 
 def _target(body: Fields) -> tuple[list[Any] | None, PointId | None]:

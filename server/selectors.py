@@ -123,7 +123,7 @@ def _kept_elements(values: list[Any], paths: tuple[Path, ...]) -> list[Any]:
             kept.append(child)
         elif tails and isinstance(child, dict):
             kept.append(_kept(child, tails))
-        elif tails and isinstance(child, list):
+        elif any(tail[0].startswith("[") for tail in tails) and isinstance(child, list):
             kept.append(_kept_elements(child, tails))
     return kept
 
