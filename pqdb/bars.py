@@ -27,6 +27,8 @@ def stages() -> Iterator[Callable[[str, float], None]]:
     open_bar: list[tuple[str, tqdm[Any]]] = []
 
     def progress(stage: str, share: float) -> None:
+        if share == 0:  # about to begin: nothing to show yet
+            return
         if not open_bar or open_bar[-1][0] != stage:
             if open_bar:
                 open_bar.pop()[1].close()

@@ -1,11 +1,16 @@
 """The demo: the passages it finds, the vectors it makes of them, and the whole of it on the real library."""
 
 import itertools
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+import pqdb
+from pqdb.cli import main
 from pqdb.demo import corpus
 from pqdb.demo.corpus import Passage
 from pqdb.demo.embed import DIM, Embedder
@@ -100,3 +105,86 @@ def test_vectors_are_of_unit_length_and_near_where_the_meaning_is() -> None:
     np.testing.assert_allclose(np.linalg.norm([near, far, question], axis=1), 1, rtol=1e-5)
     assert question @ near > question @ far + 0.2
     assert not nothing.any()
+
+
+@pytest.fixture(scope="module")
+def half_the_library() -> Iterator[pytest.MonkeyPatch]:
+    """The single-file modules alone: enough for learned codes in a third of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus, "source_files", lambda root: sorted(root.glob("*.py")))
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def first_run(
+    half_the_library: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
+    """The folder of a demo that has run once, and what it said."""
+    data = tmp_path_factory.mktemp("demo") / "demo-data"
+    return data, demo("--data", data)
+
+
+@pytest.fixture
+def demo_data(first_run: tuple[Path, str]) -> Path:
+    return first_run[0]
+
+
+@pytest.fixture
+def nothing_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def source_files(root: Path) -> list[Path]:
+        raise AssertionError("the library is read again")
+
+    monkeypatch.setattr(corpus, "source_files", source_files)
+
+
+def demo(*words: str | Path) -> str:
+    result = CliRunner().invoke(main, ["demo", *map(str, words)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_the_first_run_indexes_measures_and_answers(first_run: tuple[Path, str]) -> None:
+    demo_data, said = first_run
+    passages = int(found(r"passages +([\d,]+), 256 dimensions", said).replace(",", ""))
+    with pqdb.open(demo_data, read_only=True) as db:
+        info = db["stdlib"].info()
+    assert passages == info["points"] == info["indexed"] >= 5_000
+    assert int(found(r"held hot .* (\d+) bytes a passage", said)) == round(info["hot_bytes"] / passages) <= 60
+    assert float(found(r"recall@10, passages +([\d.]+)", said)) >= 0.95
+    assert float(found(r"recall@10, questions +([\d.]+)", said)) >= 0.85
+    for step in ("read", "embedded and stored", "trained and indexed"):
+        found(rf"  {step} +([\d.]+) s\n", said)
+    answer = said.partition("? how do I hash a file")[2].partition("?")[0]
+    assert "hashlib.file_digest  (hashlib, line" in answer
+    assert 'demo "' in said
+    assert f"serve {demo_data}" in said
+
+
+@pytest.mark.usefixtures("demo_data", "nothing_to_read")
+def test_the_second_run_reads_nothing_again(demo_data: Path) -> None:
+    said = demo("--data", demo_data)
+    assert "by an earlier run" in said
+    assert "? how do I hash a file" in said
+
+
+@pytest.mark.usefixtures("demo_data", "nothing_to_read")
+def test_a_question_of_ones_own_is_answered_alone(demo_data: Path) -> None:
+    said = demo("copy a whole directory tree", "--data", demo_data)
+    assert said.strip().startswith("? copy a whole directory tree")
+    assert "shutil.copytree" in said
+    assert "recall" not in said
+
+
+def test_what_was_interrupted_is_made_anew(demo_data: Path) -> None:
+    with pqdb.open(demo_data, upkeep="manual") as db:
+        before = len(db["stdlib"])
+        db["stdlib"].delete([before - 1])
+    demo("compress data", "--data", demo_data)
+    with pqdb.open(demo_data, read_only=True) as db:
+        assert len(db["stdlib"]) == before
+
+
+def found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    assert match, f"{pattern!r} is not in:\n{text}"
+    return match[1]

@@ -34,9 +34,7 @@ def library(db: pqdb.Database, embedder: Embedder) -> Library:
 
 
 def _is_whole(collection: pqdb.Collection) -> bool:
-    metadata = collection.info()["metadata"] or {}
-    expected = _metadata(len(collection))
-    return {key: metadata.get(key) for key in expected} == expected
+    return collection.metadata == _metadata(len(collection))
 
 
 def _metadata(passages: int) -> dict[str, str | int]:

@@ -39,20 +39,26 @@ def show(data: Path, question: str | None) -> None:
 
 def report(found: Library, measured: Measured) -> str:
     """The numbers, one a line."""
-    recall = measured.recall
-    per_passage = f"{measured.code_bytes / measured.passages:.0f} bytes a passage"
-    smaller = measured.float_bytes / measured.code_bytes
+    codes = (
+        f"{measured.code_bytes / 1e6:.1f} MB, {measured.code_bytes / measured.passages:.0f} bytes a passage"
+    )
     lines = {
         "passages": f"{measured.passages:,}, {found.collection.dim} dimensions each",
         "as float32": f"{measured.float_bytes / 1e6:.1f} MB",
-        "codes held hot": f"{measured.code_bytes / 1e6:.1f} MB, {per_passage}, {smaller:.0f} × less",
+        "as codes, held hot": f"{codes}, {measured.float_bytes / measured.code_bytes:.0f} × less",
         **{step: f"{seconds:.1f} s" for step, seconds in found.seconds.items()},
-        "recall@10": f"{recall.recall:.3f} (95 %: {recall.low:.3f} to {recall.high:.3f}; {recall.n} asked)",
+        "recall@10, passages": interval(measured.recall_of_rows),
+        "recall@10, questions": interval(measured.recall_of_questions),
         "queries a second": f"{measured.queries_per_second:,.0f} on one core, one query a call",
     }
     if not found.seconds:
         lines["indexed"] = "by an earlier run"
     return "\n".join(["", *(f"  {name:<22}{value}" for name, value in lines.items())])
+
+
+def interval(recall: pqdb.RecallReport) -> str:
+    """A measured recall with what is known of it."""
+    return f"{recall.recall:.3f}, 95 % sure of {recall.low:.3f} to {recall.high:.3f} ({recall.n} asked)"
 
 
 def answer(collection: pqdb.Collection, embedder: Embedder, question: str) -> str:
