@@ -32,6 +32,16 @@ class Index:
         return cls(view.generation, codebook, router, Calibration.from_bytes(view.object("calibration")))
 
     @cached_property
+    def codewords(self) -> np.ndarray:
+        """(d_out, ksub) float32. A writable copy: kernels take a read-only array by a path that costs microseconds."""
+        return self.codebook.codewords.copy()
+
+    @cached_property
+    def bounds(self) -> np.ndarray:
+        """(m + 1,) int32, copied likewise."""
+        return self.codebook.bounds.copy()
+
+    @cached_property
     def record_bytes(self) -> int:
         """Bytes of a group of 32 codes with their factors."""
         return group_bytes(self.codebook.m, self.codebook.nbits, self.router.l2)

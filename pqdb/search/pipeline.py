@@ -133,10 +133,10 @@ def build_tables(index: Index, moved: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """Distance tables (q, m, ksub) of small integers, and (q, 2) float32 that turn a sum of entries into ⟨q, r⟩."""
     codebook = index.codebook
     rotated = moved if codebook.rotation is None else moved @ codebook.rotation.T
-    table = np.empty((len(moved), codebook.m, codebook.codewords.shape[1]), index.table_type)
+    table = np.empty((len(moved), codebook.m, codebook.ksub), index.table_type)
     coefficients = np.empty((len(moved), 2), np.float32)
     top = LARGEST_ENTRY[codebook.nbits]
-    tables.build_tables(rotated, codebook.codewords, codebook.bounds, index.beta, top, table, coefficients)
+    tables.build_tables(rotated, index.codewords, index.bounds, index.beta, top, table, coefficients)
     return table, coefficients
 
 

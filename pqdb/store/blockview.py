@@ -196,8 +196,7 @@ def take_generation(
         codes[list_no] = _resolve(txn, dbs["blocks"], current.generation, list_no, CODES, entry, where)
         rerank[list_no] = _resolve(txn, dbs["blocks"], current.generation, list_no, RERANK, entry, where)
     counts = np.ascontiguousarray(table["count"])
-    for array in (codes, rerank, counts):
-        array.flags.writeable = False
+    # Left writable, though nobody may write: a kernel takes microseconds longer to accept a read-only array.
     return BlockSnapshot(txn_id, epoch, current, table, codes, rerank, counts)
 
 

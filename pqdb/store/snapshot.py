@@ -1,11 +1,13 @@
 """What a process keeps of one commit of a points store: state, live bitmap, and addresses in the memory map.
 
-A snapshot is never changed once others can see it. The next one is made from the last by reading anew only
+A snapshot is never changed once others can see it (its arrays are left writable all the same: kernels take a
+read-only array by a path that costs microseconds). The next one is made from the last by reading anew only
 what the state record says has changed; addresses are resolved on first use.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,8 @@ class AddressBook:
     stop: int
     versions: Versions  # of the page groups; empty for runs, which never change
 
+
+_AT_ONCE = 4096  # values held while their addresses are taken
 
 NOTHING = AddressBook(-1, np.zeros(0, np.uint64), 0, 0, np.zeros(0, np.uint64))
 
@@ -100,7 +104,6 @@ def _live_bits(txn: Txn, db: Any, state: State, last: Snapshot | None, where: st
         at = piece * PIECE_BYTES
         room = min(PIECE_BYTES, n_bytes - at)
         bits[at : at + room] = np.frombuffer(value, np.uint8, count=room)
-    bits.flags.writeable = False
     return bits
 
 
@@ -109,9 +112,8 @@ def resolve_runs(txn: Txn, db: Any, snapshot: Snapshot, rows_per_run: int) -> Ad
     state = snapshot.state
     n_runs, full = -(-state.n_rows // rows_per_run), state.n_rows // rows_per_run
     addresses, wanted = _carry_over(snapshot.run_book, snapshot.epoch, n_runs, state.forgotten_runs, full)
-    for run in wanted:
-        addresses[run] = _address(txn, db, run_key(run), "source run", run)
-    addresses.flags.writeable = False
+    for span in wanted:
+        _resolve(txn, db, run_key, span, addresses, "source run")
     snapshot.run_book = AddressBook(snapshot.epoch, addresses, state.forgotten_runs, full, NOTHING.versions)
     snapshot.runs = addresses
     return addresses
@@ -122,32 +124,44 @@ def resolve_meta(txn: Txn, db: Any, snapshot: Snapshot) -> Addresses:
     state, book = snapshot.state, snapshot.meta_book
     n_pages, full = -(-state.n_rows // META_ROWS), state.n_rows // META_ROWS
     addresses, wanted = _carry_over(book, snapshot.epoch, n_pages, 0, full)
-    both = min(len(book.versions), len(state.group_versions))
-    if len(wanted) < n_pages and (book.versions[:both] != state.group_versions[:both]).any():
-        again = set(wanted)
-        for group in np.flatnonzero(book.versions[:both] != state.group_versions[:both]).tolist():
-            again.update(range(group * META_GROUP, min((group + 1) * META_GROUP, n_pages)))
-        wanted = sorted(again)
-    for page in wanted:
-        addresses[page] = _address(txn, db, row_key(page), "page of row records", page)
-    addresses.flags.writeable = False
+    if book.epoch == snapshot.epoch:
+        both = min(len(book.versions), len(state.group_versions))
+        changed = np.flatnonzero(book.versions[:both] != state.group_versions[:both])
+        wanted += [
+            range(group * META_GROUP, min((group + 1) * META_GROUP, n_pages)) for group in changed.tolist()
+        ]
+    for span in wanted:
+        _resolve(txn, db, row_key, span, addresses, "page of row records")
     snapshot.meta_book = AddressBook(snapshot.epoch, addresses, 0, full, state.group_versions)
     snapshot.meta = addresses
     return addresses
 
 
-def _carry_over(book: AddressBook, epoch: int, n: int, first: int, full: int) -> tuple[Addresses, list[int]]:
+def _carry_over(
+    book: AddressBook, epoch: int, n: int, first: int, full: int
+) -> tuple[Addresses, list[range]]:
     """New addresses (n,) with the known ones in [first, full) filled in, and the numbers still to resolve."""
     addresses = np.zeros(n, np.uint64)
     start, stop = max(book.start, first), min(book.stop, full)
     if book.epoch != epoch or start >= stop:
-        return addresses, list(range(first, n))
+        return addresses, [range(first, n)]
     addresses[start:stop] = book.addresses[start:stop]
-    return addresses, [*range(first, start), *range(stop, n)]
+    return addresses, [range(first, start), range(stop, n)]
 
 
-def _address(txn: Txn, db: Any, key: bytes, what: str, number: int) -> int:
-    value = txn.get(key, db=db)
-    if value is None:
-        raise CorruptError(f"{what} {number} is missing")
-    return address_of(value)
+def _resolve(
+    txn: Txn, db: Any, key_of: Callable[[int], bytes], span: range, addresses: Addresses, what: str
+) -> None:
+    """Fill in the addresses of the values under a span of numbers, which must all be there."""
+    cursor = txn.cursor(db=db)
+    try:
+        for first in range(span.start, span.stop, _AT_ONCE):
+            stop = min(first + _AT_ONCE, span.stop)
+            found = cursor.set_key(key_of(first))
+            values = list(islice(cursor.iternext(keys=False), stop - first)) if found else []
+            # Keys are numbers: so many values from the first to the last leave no gap.
+            if len(values) != stop - first or bytes(cursor.key()) != key_of(stop - 1):
+                raise CorruptError(f"one of {what}s {first:,} to {stop - 1:,} is missing")
+            addresses[first:stop] = [address_of(value) for value in values]
+    finally:
+        cursor.close()

@@ -19,6 +19,8 @@ ROWS = 1_000  # queries that are rows
 MADE = 500  # of each made kind
 DEEP = 200  # queries for k above 100: their truth is long
 BINS = 6
+CAUTION = {"cosine": 0.7, "dot": 0.7, "l2": 1.0}  # share of the asked loss that is aimed at, until real queries are seen:
+# at 1.0 real questions (docs-minilm-51k) got .920 of an asked .95, whatever was made to stand for them
 KS = (1, 10, 100, 1_000, MAX_K)
 
 
@@ -117,7 +119,7 @@ def calibrate(
         values, rows = search_batch(snapshot, queries[chosen], plan, allowed, max(wanted) + 1)
         ranks = _ranks(values, rows, itself[chosen], place[chosen], list_of_row)
         for k in wanted:
-            widths[ks.index(k)] = _widths(ranks[:, :k], bins[chosen], router.n_lists)
+            widths[ks.index(k)] = _widths(ranks[:, :k], bins[chosen], router.n_lists, CAUTION[snapshot.config.metric])
     rising = np.argsort(knots, kind="stable")
     return Calibration(index.calibration.noise, tuple(ks), knots[rising], widths[:, :, rising])
 
@@ -143,7 +145,7 @@ def _ranks(
     return ranks[keep].reshape(len(ranks), -1)
 
 
-def _widths(ranks: np.ndarray, bins: np.ndarray, n_lists: int) -> np.ndarray:
+def _widths(ranks: np.ndarray, bins: np.ndarray, n_lists: int, caution: float) -> np.ndarray:
     """(targets, bins): the fewest lists that find each target's share of the neighbours, bin by bin."""
     widths = np.full((len(TARGETS), BINS), n_lists, np.float32)
     for b in range(BINS):
@@ -151,5 +153,5 @@ def _widths(ranks: np.ndarray, bins: np.ndarray, n_lists: int) -> np.ndarray:
         if not len(mine):
             continue
         reached = np.cumsum(np.bincount(mine.ravel(), minlength=n_lists)) / mine.size
-        widths[:, b] = [np.searchsorted(reached, min(target, 1.0)) + 1 for target in TARGETS]
+        widths[:, b] = [np.searchsorted(reached, 1 - caution * (1 - target)) + 1 for target in TARGETS]
     return np.minimum(widths, n_lists)
