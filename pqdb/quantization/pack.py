@@ -47,9 +47,7 @@ def pack_list(
     count, m = codes.shape
     groups = -(-count // GROUP)
     block = np.zeros(list_bytes(count, m, nbits, b is not None), np.uint8)
-    if count == 0:
-        return block
-    records = block[: groups * group_bytes(m, nbits, b is not None)].reshape(groups, -1)
+    records = _records(block, groups, group_bytes(m, nbits, b is not None))
     (pack_nibbles if nbits == 4 else pack_bytes)(codes, records)
     at = m * nbits * GROUP // 8
     records[:, at : at + _FACTORS_BYTES] = _factors(s, groups, 0.0, "rescale")
@@ -70,10 +68,9 @@ def unpack_list(
     block = np.frombuffer(buffer, np.uint8)
     if len(block) < size:
         raise CorruptError(f"a code block of {count} rows has {size} bytes, not {len(block)}")
-    records = block[: groups * group_bytes(m, nbits, with_bias)].reshape(groups, -1)
+    records = _records(block, groups, group_bytes(m, nbits, with_bias))
     codes = np.empty((count, m), np.uint8)
-    if count:
-        (unpack_nibbles if nbits == 4 else unpack_bytes)(records, codes)
+    (unpack_nibbles if nbits == 4 else unpack_bytes)(records, codes)
     at = m * nbits * GROUP // 8
     s = _numbers(records[:, at : at + _FACTORS_BYTES], count)
     b = _numbers(records[:, at + _FACTORS_BYTES :], count) if with_bias else None
@@ -119,6 +116,11 @@ def unpack_rerank(
     values = block[:values_bytes].view(np.int8).reshape(count, padded_dim(dim))[:, :dim].copy()
     factors = block[values_bytes:size].copy().view(np.float32)
     return values, factors[:count], factors[count:]
+
+
+def _records(block: NDArray[np.uint8], groups: int, size: int) -> NDArray[np.uint8]:
+    """The group records at the head of a block: (groups, size), a view."""
+    return block[: groups * size].reshape(groups, size)
 
 
 def _int8_scales(rows: NDArray[np.float32]) -> NDArray[np.float32]:

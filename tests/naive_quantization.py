@@ -1,0 +1,107 @@
+"""Quantization and partition in plain numpy, written as the papers write them: slow, obvious, and right."""
+
+from itertools import pairwise, product
+
+import numpy as np
+
+
+def nearest(points, words):
+    """(n,) number of the nearest of words (k, d) to each of points (n, d); the lowest wins a tie."""
+    differences = points[:, None, :].astype(np.float64) - words[None].astype(np.float64)
+    return (differences**2).sum(axis=2).argmin(axis=1)
+
+
+def lloyd(points, words, rounds):
+    """words (k, d) after `rounds` rounds; a word without points takes half of the fullest word's."""
+    words = words.copy()
+    labels = None
+    for _ in range(rounds):
+        moved = nearest(points, words)
+        if labels is not None and np.array_equal(moved, labels):
+            break
+        labels = moved
+        counts = np.bincount(labels, minlength=len(words))
+        for c in np.flatnonzero(counts):
+            words[c] = points[labels == c].astype(np.float64).mean(axis=0)
+        for c in np.flatnonzero(counts == 0):
+            donor = int(counts.argmax())
+            counts[c] = counts[donor] // 2
+            counts[donor] -= counts[c]
+            words[c] = words[donor] * np.float32(1 + 1 / 1024)
+            words[donor] = words[donor] * np.float32(1 - 1 / 1024)
+    return words
+
+
+def subspaces(codebook):
+    """(first dimension, one past the last, codewords (ksub, dsub)) of each subspace."""
+    for lo, hi in pairwise(codebook.bounds):
+        yield lo, hi, codebook.codewords[lo:hi].T
+
+
+def encode(codebook, residuals):
+    """codes (n, m) and rescale factors (n,): r → nearest codewords of r/‖r‖, s = ‖r‖ / ⟨r/‖r‖, r̂⟩."""
+    lengths = np.linalg.norm(residuals.astype(np.float64), axis=1)
+    units = residuals / np.where(lengths > 0, lengths, 1)[:, None]
+    turned = units if codebook.rotation is None else units @ codebook.rotation.T.astype(np.float64)
+    codes = np.zeros((len(residuals), codebook.m), np.uint8)
+    overlaps = np.zeros(len(residuals))
+    for j, (lo, hi, words) in enumerate(subspaces(codebook)):
+        if lo < hi:
+            codes[:, j] = nearest(turned[:, lo:hi], words)
+            overlaps += (turned[:, lo:hi] * words[codes[:, j]]).sum(axis=1)
+    return codes, lengths / np.maximum(overlaps, 0.1)
+
+
+def decode(codebook, codes):
+    """r̂ (n, dim) of codes (n, m)."""
+    parts = [words[codes[:, j]] for j, (_, _, words) in enumerate(subspaces(codebook))]
+    rows = np.concatenate(parts, axis=1).astype(np.float64)
+    return rows if codebook.rotation is None else rows @ codebook.rotation
+
+
+def pack_list(codes, s, b, rows, nbits):
+    """The bytes of a code block, written one vector and one code at a time."""
+    count, m = codes.shape
+    out = bytearray()
+    groups = range(0, count, 32)
+    for first in groups:
+        body = np.zeros(m * nbits * 4, np.uint8)
+        for v, code in enumerate(codes[first : first + 32]):
+            for j in range(m):
+                if nbits == 8:
+                    body[j * 32 + v] = code[j]
+                else:
+                    body[(j // 2) * 32 + (j % 2) * 16 + v % 16] |= code[j] << (4 if v >= 16 else 0)
+        out += body.tobytes() + _halves(s[first : first + 32], 0.0)
+        if b is not None:
+            out += _halves(b[first : first + 32], -65504.0)
+    for first in groups:
+        numbers = np.full(32, 0xFFFFFFFF, np.uint32)
+        numbers[: len(rows[first : first + 32])] = rows[first : first + 32]
+        out += numbers.tobytes()
+    return np.frombuffer(bytes(out), np.uint8)
+
+
+def _halves(factors, padding):
+    halves = np.full(32, padding, np.float16)
+    halves[: len(factors)] = factors
+    return halves.tobytes()
+
+
+def cheapest_widths(energies, m, distortion):
+    """Least distortion that up to m widths side by side leave, energies past them dropped: all are tried."""
+    best = float(np.sum(energies))
+    for count in range(1, m + 1):
+        for widths in product(distortion, repeat=count):
+            if sum(widths) <= len(energies):
+                best = min(best, cost_of(np.cumsum([0, *widths]), energies, distortion))
+    return best
+
+
+def cost_of(bounds, energies, distortion):
+    """Distortion that subspaces with these bounds leave of energies (d,)."""
+    cost = float(np.sum(energies[bounds[-1] :]))
+    for lo, hi in pairwise(bounds):
+        if hi > lo:
+            cost += distortion[int(hi - lo)] * float(np.sum(energies[lo:hi]))
+    return cost
