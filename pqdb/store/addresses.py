@@ -29,6 +29,11 @@ def address_of(buffer: memoryview) -> int:
     return int(np.frombuffer(buffer, dtype=np.uint8).ctypes.data)
 
 
+def copy_bytes(to: int, source: int, n: int) -> None:
+    """Copy bytes from a resolved address into memory of one's own."""
+    ctypes.memmove(to, source, n)
+
+
 def words_at(addresses: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """The u64 at each address (any shape, multiples of 8), copied."""
     words: npt.NDArray[np.uint64] = _WORDS_FROM_8[(addresses >> np.uint64(3)) - np.uint64(1)]

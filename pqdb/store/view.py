@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pqdb.errors import InputError
 from pqdb.store import manifest as manifest_record
-from pqdb.store.addresses import BYTES, WORDS, words_at
+from pqdb.store.addresses import BYTES, WORDS, copy_bytes, words_at
 from pqdb.store.faults import raise_ours
 from pqdb.store.ids import id_from_key, id_key, uuid_text
 from pqdb.store.layout import (
@@ -194,20 +194,20 @@ class PointView:
     def source_of(self, rows: Rows) -> npt.NDArray[np.uint8]:
         """(n, row_bytes) uint8: the source rows, copied. Raises InputError where one is forgotten."""
         runs = self._snapshots.runs
-        out = np.empty((len(rows), runs.row_bytes), np.uint8)
-        if not len(rows):
-            return out
-        self._records_of(rows)  # refuses rows that are not there
-        run, at = np.divmod(np.asarray(rows, np.int64), runs.rows_per_run)
-        starts = self.runs[run]
-        if not starts.all():
-            gone = int(np.asarray(rows)[np.flatnonzero(starts == 0)[0]])
-            raise InputError(
-                f"row {gone:,} has no source any more: rows below {self.forgotten_rows:,} are forgotten"
-            )
-        addresses = (starts + (at * runs.row_bytes).astype(np.uint64)).tolist()
-        for number, address in enumerate(addresses):
-            out[number] = np.frombuffer(BYTES[address : address + runs.row_bytes], np.uint8)
+        row_bytes, rows_per_run, starts, n_rows = runs.row_bytes, runs.rows_per_run, self.runs, self.n_rows
+        out = np.empty((len(rows), row_bytes), np.uint8)
+        to = out.ctypes.data
+        for row in rows.tolist():
+            if not 0 <= row < n_rows:
+                raise InputError(f"rows are 0 to {n_rows - 1:,}, not {row:,}")
+            run, at = divmod(row, rows_per_run)
+            start = int(starts[run])
+            if not start:
+                raise InputError(
+                    f"row {row:,} has no source any more: rows below {self.forgotten_rows:,} are forgotten"
+                )
+            copy_bytes(to, start + at * row_bytes, row_bytes)
+            to += row_bytes
         return out
 
     def live_rows(self, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint32]:

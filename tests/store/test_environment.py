@@ -243,13 +243,26 @@ def test_a_truncated_file_is_refused_with_its_sizes(filled: Path, keep: float) -
         PointStore.open(filled)
 
 
-def test_a_file_that_ends_in_pages_never_written_is_whole(filled: Path, rows: Maker) -> None:
+def test_a_file_that_ends_before_its_free_pages_is_whole(blocks: BlockStore) -> None:
     """LMDB leaves pages unwritten that one commit took and gave back: such a file is short and sound."""
-    with PointStore.open(filled) as store, store.write() as batch:
-        batch.delete(range(500, 1000))
-        batch.forget_source(1000)
-    with PointStore.open(filled) as store:
+    with blocks.write() as batch:
+        batch.begin_generation(1, 2)
+        batch.put_list(1, 0, 1, b"x" * 400_000)
+    for n in range(3):  # frees the large block, then moves what came after it to its place
+        with blocks.write() as batch:
+            batch.put_list(1, 0, n % 2, b"small")
+    blocks.close()
+    data = blocks.path / "data.mdb"
+    expected = data.stat().st_size
+    os.truncate(data, expected - 4096)
+    with BlockStore.open(blocks.path, readonly=True) as store:
         assert store.verify() == []
+    with BlockStore.open(blocks.path) as store, store.write() as batch:
+        batch.put_list(1, 0, 1, b"small")
+    assert data.stat().st_size == expected
+    os.truncate(data, expected // 10)
+    with pytest.raises(CorruptError, match=f"its newest commit needs {expected:,}"):
+        BlockStore.open(blocks.path)
 
 
 @pytest.mark.parametrize("where", [0, 4096])
