@@ -9,7 +9,7 @@ import pqdb
 UNFORESEEN = "Service internal error: an unforeseen failure; the service's log has the details"
 
 
-class Refusal(Exception):  # noqa: N818 (it is an answer, not a fault)
+class Refusal(Exception):
     """A request that is answered with an error envelope."""
 
     def __init__(self, status: int, text: str) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import numpy as np
-import pqdb
-import pqdb_server
 import pytest
 import uvicorn
+
+import pqdb
+import pqdb_server
 
 DIM = 4
 
@@ -75,10 +76,29 @@ def http(database, connect) -> Http:
 
 @pytest.fixture
 def docs(http) -> Http:
-    """A service with a collection "docs" of three points: 1 and 2 with payloads, and a UUID without one."""
+    """A service with the collection "docs"."""
+    return fill(http)
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory) -> Iterator[Http]:
+    """A service with the collection "docs", shared by the tests of a file that must not change it."""
+    with (
+        pqdb.open(tmp_path_factory.mktemp("unchanged") / "db", upkeep="manual") as database,
+        pqdb_server.transport(database) as transport,
+    ):
+        yield fill(Http(httpx.Client(transport=transport, base_url="http://embedded")))
+
+
+def fill(http: Http) -> Http:
+    """Make the collection "docs" of three points: 1 and 2 with payloads, and a UUID without one."""
     http.ok("PUT", "/collections/docs", {"vectors": {"size": DIM, "distance": "Dot"}})
     points = [
-        {"id": 1, "vector": [1.0, 0.0, 0.0, 0.0], "payload": {"lang": "en", "at": {"line": 7, "file": "a.py"}}},
+        {
+            "id": 1,
+            "vector": [1.0, 0.0, 0.0, 0.0],
+            "payload": {"lang": "en", "at": {"line": 7, "file": "a.py"}},
+        },
         {"id": 2, "vector": [0.5, 0.5, 0.0, 0.0], "payload": {"lang": "de"}},
         {"id": UUID, "vector": [0.05, 0.1, 0.0, 0.0]},
     ]

@@ -9,6 +9,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 NAME = "docs"
 DIM = 8
+HAS_ID = models.Filter(must=[models.HasIdCondition(has_id=[1])])
 
 
 @pytest.fixture
@@ -52,8 +53,8 @@ def test_collections(client):
     "quantization",
     [
         None,
-        models.ProductQuantization(product=models.ProductQuantizationConfig(compression=models.CompressionRatio.X8)),
-        models.ScalarQuantization(scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)),
+        models.ProductQuantization(product=models.ProductQuantizationConfig(compression="x8")),
+        models.ScalarQuantization(scalar=models.ScalarQuantizationConfig(type="int8", always_ram=True)),
         models.BinaryQuantization(binary=models.BinaryQuantizationConfig()),
     ],
 )
@@ -118,7 +119,8 @@ def test_query_agrees_with_numpy(client, vectors, rng, distance):
 
 
 def test_query_by_id_and_without_query(filled):
-    hits = filled.query_points(NAME, query=3, limit=5, with_payload=models.PayloadSelectorInclude(include=["n"])).points
+    only_n = models.PayloadSelectorInclude(include=["n"])
+    hits = filled.query_points(NAME, query=3, limit=5, with_payload=only_n).points
     assert 3 not in [hit.id for hit in hits]
     assert all(hit.payload == {"n": hit.id} for hit in hits)
     assert [hit.id for hit in filled.query_points(NAME, limit=4, offset=2).points] == [2, 3, 4, 5]
@@ -184,7 +186,7 @@ def test_upload_waits_or_not(client, vectors):
         (400, "title", lambda c: c.query_points(NAME, query=[1.0] * DIM, using="title")),
         (422, "limit: value 0 invalid", lambda c: c.query_points(NAME, query=[1.0] * DIM, limit=0)),
         (400, "payload indexes", lambda c: c.create_payload_index(NAME, "n", "integer")),
-        (400, "filters", lambda c: c.count(NAME, count_filter=models.Filter(must=[models.HasIdCondition(has_id=[1])]))),
+        (400, "filters", lambda c: c.count(NAME, count_filter=HAS_ID)),
         (400, "fusion", lambda c: c.query_points(NAME, prefetch=[], query=models.FusionQuery(fusion="rrf"))),
         (400, "setting payloads", lambda c: c.set_payload(NAME, {"a": 1}, points=[1])),
         (400, "groups", lambda c: c.query_points_groups(NAME, group_by="n", query=[1.0] * DIM)),

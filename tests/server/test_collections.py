@@ -53,7 +53,12 @@ def test_what_was_sent_is_echoed_and_nothing_else(http):
     assert config["params"]["sparse_vectors"] == {}
     assert config["params"]["on_disk_payload"] is False
     assert config["params"]["shard_number"] == 2
-    assert config["hnsw_config"] == {"m": 0, "payload_m": 16, "ef_construct": 100, "full_scan_threshold": 10000}
+    assert config["hnsw_config"] == {
+        "m": 0,
+        "payload_m": 16,
+        "ef_construct": 100,
+        "full_scan_threshold": 10000,
+    }
     assert config["optimizer_config"]["indexing_threshold"] == 100
     assert config["optimizer_config"]["flush_interval_sec"] == 5
     assert config["wal_config"] == {"wal_capacity_mb": 8, "wal_segments_ahead": 0}
@@ -69,12 +74,12 @@ def test_collection_made_by_the_library_is_described_too(http, database):
     assert "metadata" not in info["config"]
 
 
-@pytest.mark.parametrize(
-    ("compression", "m"), [("x4", 32), ("x8", 16), ("x16", 8), ("x32", 4), ("x64", 2)]
-)
+@pytest.mark.parametrize(("compression", "m"), [("x4", 32), ("x8", 16), ("x16", 8), ("x32", 4), ("x64", 2)])
 def test_product_compression_becomes_bytes_of_code(http, database, compression, m):
     sent = {"product": {"compression": compression, "always_ram": True}}
-    http.ok("PUT", "/collections/c", {"vectors": {"size": 32, "distance": "Dot"}, "quantization_config": sent})
+    http.ok(
+        "PUT", "/collections/c", {"vectors": {"size": 32, "distance": "Dot"}, "quantization_config": sent}
+    )
     config = http.ok("GET", "/collections/c")["config"]
     assert config["quantization_config"] == sent
     assert (config["pqdb"]["quantization"]["m"], config["pqdb"]["quantization"]["nbits"]) == (m, 8)
@@ -103,7 +108,8 @@ def test_other_methods_become_codes_of_the_same_size(http, sent, bits, dim):
 def test_options_of_ours_travel_in_metadata(http, database):
     options = {"pqdb": {"quantization": "flat", "source": "float16"}, "team": "search"}
     http.ok("PUT", "/collections/flat", {**PLAIN, "metadata": options})
-    http.ok("PUT", "/collections/pq", {**PLAIN, "metadata": {"pqdb": {"quantization": {"pq": {"m": 2}}, "rerank": "none"}}})
+    small = {"pqdb": {"quantization": {"pq": {"m": 2}}, "rerank": "none"}}
+    http.ok("PUT", "/collections/pq", {**PLAIN, "metadata": small})
     config = http.ok("GET", "/collections/flat")["config"]
     assert config["pqdb"]["quantization"]["kind"] == "flat"
     assert config["pqdb"]["source"] == "float16"
@@ -126,10 +132,10 @@ def test_counts_follow_the_points(docs):
         ({"vectors": {}}, 400, "collections without vectors"),
         ({"vectors": {"size": 4}}, 400, "missing field `distance`"),
         ({"vectors": {"distance": "Dot"}}, 400, "missing field `size`"),
-        ({"vectors": {"size": 0, "distance": "Dot"}}, 422, "vectors.size: value 0 invalid, must be from 1 to 65536"),
+        ({"vectors": {"size": 0, "distance": "Dot"}}, 422, "vectors.size: value 0 invalid, must be from 1"),
         ({"vectors": {"size": 65537, "distance": "Dot"}}, 422, "value 65537 invalid"),
-        ({"vectors": {"size": "4", "distance": "Dot"}}, 400, 'string "4", expected an unsigned integer'),
-        ({"vectors": {"size": 4, "distance": "cosine"}}, 400, "unknown variant `cosine`, expected one of `Cosine`"),
+        ({"vectors": {"size": "4", "distance": "Dot"}}, 400, 'string "4", expected an unsigned'),
+        ({"vectors": {"size": 4, "distance": "cosine"}}, 400, "unknown variant `cosine`, expected one"),
         ({"vectors": {"size": 4, "distance": "Manhattan"}}, 400, "the distance Manhattan"),
         ({"vectors": {"size": 4, "distance": "Dot", "datatype": "uint8"}}, 400, "the datatype uint8"),
         ({"vectors": {"size": 4, "distance": "Dot", "multivector_config": {}}}, 400, "multivectors"),

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+
 from pqdb_server.envelope import dumps
 
 

@@ -39,7 +39,9 @@ def test_last_of_duplicate_ids_wins(docs):
     assert docs.ok("GET", f"{POINTS}/{UUID}")["vector"] == [2.0, 2.0, 2.0, 2.0]
 
 
-@pytest.mark.parametrize(("wait", "word"), [("true", "completed"), ("false", "acknowledged"), (None, "acknowledged")])
+@pytest.mark.parametrize(
+    ("wait", "word"), [("true", "completed"), ("false", "acknowledged"), (None, "acknowledged")]
+)
 def test_wait_chooses_the_word_not_the_work(docs, wait, word):
     params = {} if wait is None else {"wait": wait}
     first = docs.ok("PUT", POINTS, {"points": [{"id": 5, "vector": [1, 1, 1, 1]}]}, params=params)
@@ -127,7 +129,9 @@ def test_vectors_are_printed_with_float32_shortest_digits(docs):
 
 
 def test_float32_survives_the_wire_to_the_bit(docs, rng):
-    sent = rng.normal(size=(100, DIM)).astype(np.float32) * np.float32(10.0) ** rng.integers(-20, 15, (100, 1))
+    sent = rng.normal(size=(100, DIM)).astype(np.float32) * np.float32(10.0) ** rng.integers(
+        -20, 15, (100, 1)
+    )
     sent = sent.astype(np.float32)
     docs.ok("PUT", POINTS, {"batch": {"ids": list(range(100, 200)), "vectors": sent.astype(float).tolist()}})
     found = docs.ok("POST", POINTS, {"ids": list(range(100, 200)), "with_vector": True})
@@ -135,7 +139,8 @@ def test_float32_survives_the_wire_to_the_bit(docs, rng):
 
 
 def test_payload_comes_back_as_it_was(docs):
-    payload = {"null": None, "deep": [[{"a": [1, 2.5, -0.0, 1e300, 2**63, -(2**63)]}]], "": "", "ü\n": "\U0001f600", "t": True}
+    numbers = [1, 2.5, -0.0, 1e300, 2**63, -(2**63)]
+    payload = {"null": None, "deep": [[{"a": numbers}]], "": "", "ü\n": "\U0001f600", "t": True}
     docs.ok("PUT", POINTS, {"points": [{"id": 5, "vector": [1, 1, 1, 1], "payload": payload}]})
     assert docs.ok("GET", f"{POINTS}/5")["payload"] == payload
 

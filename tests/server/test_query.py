@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from pqdb_server.queries import Effort, recall_of_beam
+
 from pqdb_server.fields import Fields
+from pqdb_server.queries import Effort, recall_of_beam
 
 from .conftest import DIM, UUID
 
@@ -22,7 +23,8 @@ def ids(points: list[dict]) -> list:
 def line(http):
     """Points 0..9 on a line, squared distances from the origin 0, 1, 4, …"""
     http.ok("PUT", "/collections/docs", {"vectors": {"size": 2, "distance": "Euclid"}})
-    http.ok("PUT", "/collections/docs/points", {"batch": {"ids": list(range(10)), "vectors": [[i, 0] for i in range(10)]}})
+    batch = {"ids": list(range(10)), "vectors": [[i, 0] for i in range(10)]}
+    http.ok("PUT", "/collections/docs/points", {"batch": batch})
     return http
 
 
@@ -81,7 +83,7 @@ def test_deeper_than_the_engine_goes_is_refused(http, database, rng):
     assert len(query(http, {"query": [1, 0], "limit": 10_000})) == 10_000
 
 
-def test_threshold_is_strict_and_follows_the_metric(docs, line_scores=(1.0, 0.5)):
+def test_threshold_is_strict_and_follows_the_metric(docs):
     assert ids(query(docs, {"query": [1, 0, 0, 0], "score_threshold": 0.05})) == [1, 2]
     assert ids(query(docs, {"query": [1, 0, 0, 0], "score_threshold": 0.5})) == [1]
     assert query(docs, {"query": [1, 0, 0, 0], "score_threshold": 1e300}) == []
@@ -103,7 +105,10 @@ def test_by_id_leaves_the_point_itself_out(line):
 def test_by_id_of_a_point_that_is_not_there(docs):
     assert docs.error("POST", QUERY, {"query": 404}) == (404, "Not found: No point with id 404 found")
     absent = "00000000-0000-0000-0000-000000000009"
-    assert docs.error("POST", QUERY, {"query": absent}) == (404, f"Not found: No point with id {absent} found")
+    assert docs.error("POST", QUERY, {"query": absent}) == (
+        404,
+        f"Not found: No point with id {absent} found",
+    )
 
 
 def test_without_a_query_points_come_in_id_order(docs):
@@ -125,7 +130,8 @@ def test_empty_collection_finds_nothing(http):
 
 def test_cosine_ignores_length_and_returns_unit_vectors(http):
     http.ok("PUT", "/collections/docs", {"vectors": {"size": 2, "distance": "Cosine"}})
-    http.ok("PUT", "/collections/docs/points", {"points": [{"id": 1, "vector": [3, 4]}, {"id": 2, "vector": [0, 0]}]})
+    points = [{"id": 1, "vector": [3, 4]}, {"id": 2, "vector": [0, 0]}]
+    http.ok("PUT", "/collections/docs/points", {"points": points})
     found = query(http, {"query": [30, 40], "with_vector": True})
     assert ids(found) == [1, 2]
     assert found[0]["score"] == pytest.approx(1.0)
@@ -142,7 +148,8 @@ def test_batch_answers_in_order(docs):
 
 def test_batch_names_the_search_that_is_wrong(docs):
     status, text = docs.error("POST", f"{QUERY}/batch", {"searches": [{}, {"limit": 0}]})
-    assert (status, text) == (422, "Validation error in JSON body: [searches[1].limit: value 0 invalid, must be 1 or larger]")
+    expected = "Validation error in JSON body: [searches[1].limit: value 0 invalid, must be 1 or larger]"
+    assert (status, text) == (422, expected)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """The service itself: version, health, unknown routes, the OpenAPI page, what is not there yet."""
 
+import pytest
+
 import pqdb
 import pqdb_server
-import pytest
 from pqdb_server.routes import collections, points, query, service
 from pqdb_server.routes.absent import ABSENT
 
@@ -48,9 +49,9 @@ def test_trailing_slash_is_trimmed(docs):
 
 
 @pytest.mark.parametrize(("method", "path", "what"), ABSENT)
-def test_what_is_not_there_yet_says_so(docs, method, path, what):
+def test_what_is_not_there_yet_says_so(unchanged, method, path, what):
     path = path.format(collection_name="docs", field_name="f", snapshot_name="s")
-    status, text = docs.error(method, path, {})
+    status, text = unchanged.error(method, path, {})
     assert status == 400
     assert what in text
     assert f"pqdb {pqdb.__version__}" in text

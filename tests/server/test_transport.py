@@ -5,10 +5,11 @@ import sys
 import textwrap
 
 import httpx
-import pqdb
-import pqdb_server
 import pytest
 from qdrant_client import QdrantClient, models
+
+import pqdb
+import pqdb_server
 
 COLLECTION = "docs"
 
@@ -54,7 +55,11 @@ def test_a_client_nobody_closed_lets_the_process_end(tmp_path):
         print(client.put("/collections/docs", json={{"vectors": vectors}}).json()["result"])
     """
     ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "True\n", "")
 
