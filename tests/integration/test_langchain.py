@@ -1,0 +1,177 @@
+"""LangChain's QdrantVectorStore, unmodified, storing and finding documents over a real socket."""
+
+import hashlib
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import uvicorn
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_qdrant import QdrantVectorStore, RetrievalMode
+from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import UnexpectedResponse
+
+import pqdb
+import pqdb_server
+
+pytestmark = pytest.mark.integration
+
+DIM = 64
+X16 = models.ProductQuantization(product=models.ProductQuantizationConfig(compression="x16"))
+TEXTS = {
+    "hashing": "compute the sha256 digest of a file in chunks",
+    "sockets": "open a tcp socket and listen for connections",
+    "json": "parse a json document into dictionaries and lists",
+    "csv": "read rows of a csv file with a header",
+}
+
+
+class WordEmbeddings(Embeddings):
+    """Deterministic: every word has a fixed random direction, a text is the sum of its words."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return np.sum([self._direction(word) for word in text.split()], axis=0).tolist()
+
+    @staticmethod
+    def _direction(word: str) -> np.ndarray:
+        seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
+        return np.random.default_rng(seed).normal(size=DIM)
+
+
+@pytest.fixture
+def url(tmp_path) -> Iterator[str]:
+    """The service on a free port of the loopback address."""
+    with pqdb.open(tmp_path / "db") as database:
+        app = pqdb_server.create_app(database)
+        server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.005)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        server.should_exit = True
+        thread.join(30)
+
+
+@pytest.fixture
+def store(url) -> QdrantVectorStore:
+    client = QdrantClient(url=url, timeout=60)
+    client.create_collection("docs", models.VectorParams(size=DIM, distance=models.Distance.COSINE))
+    return QdrantVectorStore(client, "docs", embedding=WordEmbeddings())
+
+
+@pytest.fixture
+def ids(store) -> dict[str, str]:
+    """The documents of TEXTS, stored; name → id."""
+    documents = [Document(page_content=text, metadata={"name": name}) for name, text in TEXTS.items()]
+    return dict(zip(TEXTS, store.add_documents(documents), strict=True))
+
+
+def test_documents_are_found_by_meaning(store, ids):
+    for name, text in TEXTS.items():
+        [found] = store.similarity_search(text, k=1)
+        assert found.page_content == text
+        assert found.metadata["name"] == name
+    [nearest, *others] = store.similarity_search("sha256 digest chunks", k=4)
+    assert nearest.metadata["name"] == "hashing"
+    assert len(others) == 3
+
+
+def test_scores_are_cosines_in_order(store, ids):
+    embed = WordEmbeddings().embed_query
+    query = np.array(embed("parse rows of a document"))
+    found = store.similarity_search_with_score("parse rows of a document", k=4)
+    expected = {}
+    for name, text in TEXTS.items():
+        vector = np.array(embed(text))
+        expected[name] = query @ vector / np.linalg.norm(query) / np.linalg.norm(vector)
+    assert [document.metadata["name"] for document, _ in found] == sorted(
+        expected, key=expected.get, reverse=True
+    )
+    assert {document.metadata["name"]: score for document, score in found} == pytest.approx(
+        expected, abs=1e-5
+    )
+
+
+def test_search_by_vector_and_threshold(store, ids):
+    vector = WordEmbeddings().embed_query(TEXTS["csv"])
+    assert [d.metadata["name"] for d in store.similarity_search_by_vector(vector, k=1)] == ["csv"]
+    assert len(store.similarity_search_with_score(TEXTS["csv"], k=4, score_threshold=0.99)) == 1
+    page = store.similarity_search(TEXTS["csv"], k=2, offset=1)
+    assert "csv" not in [document.metadata["name"] for document in page]
+
+
+def test_get_by_ids(store, ids):
+    found = store.get_by_ids([ids["json"], ids["csv"], str(uuid.uuid4())])
+    contents = {document.metadata["_id"]: document.page_content for document in found}
+    assert contents == {str(uuid.UUID(ids[name])): TEXTS[name] for name in ("json", "csv")}
+
+
+def test_delete(store, ids):
+    assert store.delete([ids["hashing"]])
+    assert store.get_by_ids([ids["hashing"]]) == []
+    names = [document.metadata["name"] for document in store.similarity_search(TEXTS["hashing"], k=10)]
+    assert sorted(names) == ["csv", "json", "sockets"]
+
+
+def test_adding_an_id_again_replaces_the_document(store, ids):
+    store.add_texts(["wholly other words"], ids=[ids["json"]])
+    [found] = store.get_by_ids([ids["json"]])
+    assert found.page_content == "wholly other words"
+    assert len(store.similarity_search("words", k=10)) == len(TEXTS)
+
+
+def test_from_texts_makes_the_collection(url):
+    store = QdrantVectorStore.from_texts(
+        list(TEXTS.values()),
+        WordEmbeddings(),
+        metadatas=[{"name": name} for name in TEXTS],
+        url=url,
+        collection_name="fresh",
+    )
+    assert store.similarity_search("listen on a tcp socket", k=1)[0].metadata["name"] == "sockets"
+    again = QdrantVectorStore.from_existing_collection("fresh", WordEmbeddings(), url=url)
+    assert len(again.similarity_search("file", k=10)) == len(TEXTS)
+    retriever = again.as_retriever(search_kwargs={"k": 2})
+    assert len(retriever.invoke("read a csv file")) == 2
+
+
+def test_from_texts_with_product_quantization_and_many_documents(url):
+    names = [f"document {i} about topic {i % 37}" for i in range(300)]
+    store = QdrantVectorStore.from_texts(
+        names,
+        WordEmbeddings(),
+        url=url,
+        collection_name="many",
+        batch_size=64,
+        collection_create_options={"quantization_config": X16},
+    )
+    assert store.client.get_collection("many").config.quantization_config == X16
+    assert store.similarity_search(names[123], k=1)[0].page_content == names[123]
+
+
+def test_wrong_dimension_is_noticed_by_langchain_itself(store):
+    class Narrow(WordEmbeddings):
+        def embed_query(self, text: str) -> list[float]:
+            return super().embed_query(text)[:10]
+
+    with pytest.raises(Exception, match="dimensions"):
+        QdrantVectorStore(store.client, "docs", embedding=Narrow())
+
+
+def test_what_is_not_there_yet_says_so(store, ids):
+    with pytest.raises(UnexpectedResponse, match="maximal marginal relevance"):
+        store.max_marginal_relevance_search("file", k=2)
+    with pytest.raises(UnexpectedResponse, match="filters"):
+        store.similarity_search(
+            "file", filter=models.Filter(must=[models.HasIdCondition(has_id=list(ids.values()))])
+        )
+    assert store.retrieval_mode == RetrievalMode.DENSE
