@@ -117,6 +117,16 @@ def test_exported_rows_are_numpys_own_format(
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), things)
 
 
+def test_what_was_imported_is_indexed(
+    command: Command, db_path: Path, tmp_path: Path, clusters: Callable[..., np.ndarray]
+) -> None:
+    np.save(tmp_path / "rows.npy", clusters(6_000, 16))
+    command("import", db_path, "rows", tmp_path / "rows.npy")
+    info = json.loads(command("info", db_path, "rows").output)["rows"]
+    assert (info["points"], info["indexed"], info["fresh"]) == (6_000, 6_000, 0)
+    assert info["generation"] == 1
+
+
 def test_rows_without_ids_count_from_zero(command: Command, db_path: Path, tmp_path: Path) -> None:
     rows = np.eye(5, dtype=np.float64)
     np.save(tmp_path / "rows.npy", rows)

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 import pqdb
-from pqdb.bars import bar
+from pqdb.bars import bar, stages
 from pqdb.cli.files import count_points, read_points, writer
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+METRICS = ("cosine", "dot", "l2")
 PAGE = 1_000  # points held in memory at once while exporting
 
 
@@ -22,7 +23,7 @@ PAGE = 1_000  # points held in memory at once while exporting
     "--points", type=FILE, help="Ids and payloads of a .npy file, one JSON object a line, in its order."
 )
 @click.option(
-    "--metric", default="cosine", show_default=True, help="If the collection is new: cosine, dot or l2."
+    "--metric", default="cosine", type=click.Choice(METRICS), help="Of a new collection.  [default: cosine]"
 )
 @click.option("--batch", default=5_000, show_default=True, type=click.IntRange(1), help="Points a commit.")
 def import_(path: Path, collection: str, file: Path, points: Path | None, metric: str, batch: int) -> None:
@@ -33,12 +34,16 @@ def import_(path: Path, collection: str, file: Path, points: Path | None, metric
     interruption run it again, ids that are there already are replaced.
     """
     total = count_points(file)
-    with pqdb.open(path) as db, bar("importing", total, "points") as progress:
-        for part in read_points(file, points, batch):
-            if collection not in db:
-                db.create_collection(collection, len(part.vectors[0]), metric)
-            db[collection].upsert(part.ids, part.vectors, part.payloads)
-            progress.update(len(part.ids))
+    with pqdb.open(path, upkeep="manual") as db:
+        with bar("importing", total, "points") as progress:
+            for part in read_points(file, points, batch):
+                if collection not in db:
+                    db.create_collection(collection, len(part.vectors[0]), metric)
+                db[collection].upsert(part.ids, part.vectors, part.payloads)
+                progress.update(len(part.ids))
+        if total:
+            with stages() as progress_of:
+                db[collection].optimize(progress=progress_of)
     click.echo(f"{total:,} points from {file.name} are in {collection!r} of {path}")
 
 
