@@ -10,7 +10,7 @@ import uvicorn
 from .app import create_app
 from .settings import Settings
 
-_GRACE = 30  # seconds for what is in flight when the process is asked to stop
+GRACE = 30  # seconds for what is in flight when the process is asked to stop
 
 
 def serve(path: str | os.PathLike[str] | None = None, **given: Any) -> None:
@@ -27,6 +27,6 @@ def serve(path: str | os.PathLike[str] | None = None, **given: Any) -> None:
         host=settings.host,
         port=settings.port,
         log_level=settings.log_level,
-        timeout_graceful_shutdown=_GRACE,
+        timeout_graceful_shutdown=GRACE,
         server_header=False,
     )
