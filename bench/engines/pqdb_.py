@@ -9,14 +9,14 @@ from bench.data import Floats, Metric
 from bench.engines.base import Bytes, SkippedError, Spec, Sweep, geometric
 
 _ASKED = (0.80, 0.85, 0.90, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)
-_RERANK = {"quick": (50,), "standard": (30, 60, 120), "full": (20, 30, 50, 80, 120, 200, 400)}
+_RERANK = {"quick": (50,), "standard": (20, 40, 80, 160, 320), "full": (20, 30, 50, 80, 120, 200, 400)}
 _UPSERT_ROWS = 20_000
 
 
 def specs(sweep: Sweep) -> list[Spec]:
     """The default collection; `{}` is the bare `search(q, k)`."""
     lists = max(8, round(4 * sweep.n**0.5))
-    probes = geometric(1, max(2, lists // 2), 2 if sweep.effort == "full" else 1)
+    probes = geometric(1, lists, 2 if sweep.effort == "full" else 1)
     asked: list[dict[str, Any]] = [{}, *({"recall": recall} for recall in _ASKED)]
     by_hand = [{"nprobe": p, "rerank": r} for p in probes for r in _RERANK[sweep.effort]]
     return [
