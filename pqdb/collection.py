@@ -9,7 +9,7 @@ import numpy as np
 from pqdb.config import DEFAULT_RECALL, MAX_K, MAX_PAYLOAD_BYTES, PQ, CollectionConfig
 from pqdb.errors import DimensionError, InputError, NotYetError, PayloadError, PointNotFoundError, ReadOnlyError
 from pqdb.hits import BatchHits, Explanation, Hits, Id, Page, Payload, Point, RecallReport
-from pqdb.metric import Metric, prepare, scores
+from pqdb.metric import Metric, prepare, prepare_query, scores
 from pqdb.quantization.encode import decode
 from pqdb.quantization.source import decode_source, encode_source
 from pqdb.search.batch import search_batch
@@ -183,7 +183,7 @@ class Collection:
             plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
             run = search if single else search_batch
             values, rows = run(snapshot, prepared, plan, points.live, kept)
-            found = np.isfinite(values).sum(axis=1).tolist()
+            found = (values > -np.inf).sum(axis=1).tolist()
             hits = [
                 self._hits(snapshot, value[:n], row[:n], with_payload, with_vector)
                 for value, row, n in zip(values, rows, found, strict=True)
@@ -291,6 +291,8 @@ class Collection:
 
     def _queries(self, query: object) -> tuple[np.ndarray, bool]:
         """Prepared queries (q, dim), and whether it was a single one."""
+        if isinstance(query, np.ndarray) and query.ndim == 1 and query.dtype == np.float32 and query.flags.c_contiguous:
+            return prepare_query(query, self.dim, self.metric), True
         array = query if isinstance(query, np.ndarray) else np.asarray(query, dtype=object if _ragged(query) else None)
         if array.ndim == 0 or array.size == 0:
             raise DimensionError(f"expected a query of {self.dim} dimensions, not an array of shape {array.shape}")
@@ -324,13 +326,12 @@ class Collection:
         self, snapshot: Snapshot, values: np.ndarray, rows: np.ndarray, with_payload: bool, with_vector: bool
     ) -> Hits:
         points = snapshot.points
-        return Hits(
-            points.ids_of(rows),
-            scores(values, self.metric),
-            points.versions_of(rows),
-            points.payloads_of(rows) if with_payload else None,
-            self._vectors_of(snapshot, rows) if with_vector else None,
-        )
+        ids, versions, there = points.found(rows)
+        payloads: list[bytes | None] | None = None
+        if with_payload and True in there:
+            payloads = [points.payload_of(row) if has else None for row, has in zip(rows.tolist(), there, strict=True)]
+        vectors = self._vectors_of(snapshot, rows) if with_vector else None
+        return Hits(ids, scores(values, self.metric), versions, payloads, vectors)
 
     def _points_of(self, snapshot: Snapshot, rows: np.ndarray, with_payload: bool, with_vector: bool) -> list[Point]:
         points = snapshot.points

@@ -8,17 +8,21 @@ from numba.core import config, types
 from numba.extending import intrinsic
 
 from pqdb.kernels._cpu import host_features
-from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, load, loop, splat, vector
+from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, load, loop, splat, store, vector
 from pqdb.kernels.intrinsics import half_to_float
 
 LANES = 16
-LANES_AVAILABLE = not config.DISABLE_JIT and "f16c" in host_features()  # without it a half is widened by a library call
+LANES_AVAILABLE = (
+    not config.DISABLE_JIT and "f16c" in host_features()
+)  # without it a half is widened by a library call
 
 
 def _elements(builder: Any, kind: int, row: Any, index: Any) -> Any:
     """16 elements of a row as <16 x float>, from element 16·index."""
     width = {0: F32, 1: I16, 2: I8}[kind]
-    raw = load(builder, builder.add(row, builder.mul(index, I64(LANES * width_of(width)))), vector(width, LANES))
+    raw = load(
+        builder, builder.add(row, builder.mul(index, I64(LANES * width_of(width)))), vector(width, LANES)
+    )
     if kind == 0:
         return raw
     return half_to_float(builder, raw) if kind == 1 else builder.sitofp(raw, vector(F32, LANES))
@@ -46,8 +50,46 @@ def _sum_ir(builder: Any, kind: int, args: list[Any], distance: bool) -> Any:
     for half in (8, 4, 2, 1):
         order = ir.Constant(vector(I32, half), list(range(half)))
         upper = ir.Constant(vector(I32, half), list(range(half, 2 * half)))
-        total = builder.fadd(builder.shuffle_vector(total, total, order), builder.shuffle_vector(total, total, upper))
+        total = builder.fadd(
+            builder.shuffle_vector(total, total, order), builder.shuffle_vector(total, total, upper)
+        )
     return builder.extract_element(total, I32(0))
+
+
+def nibble_row_ir(builder: Any, args: list[Any]) -> Any:
+    """One sub-quantizer's row of a distance table: 16 inner products, less the least of them.
+
+    args: query, codewords (addresses of float32; codewords 16 a dimension), first dimension, dimensions (i64, ≥ 1), beta (f32),
+    where the 16 products go, where their span goes (addresses). Returns the least.
+    """
+    query, codewords, first, size, beta, row_at, span_at = args
+    lanes = vector(F32, LANES)
+    query = builder.add(query, builder.shl(first, I64(2)))
+    codewords = builder.add(codewords, builder.shl(first, I64(6)))
+
+    def step(index: Any, sums: list[Any]) -> list[Any]:
+        x = builder.fmul(beta, load(builder, builder.add(query, builder.shl(index, I64(2))), F32))
+        y = load(builder, builder.add(codewords, builder.shl(index, I64(6))), lanes)
+        return [call(builder, "llvm.fmuladd.v16f32", lanes, [splat(builder, x, LANES), y, sums[0]])]
+
+    products = loop(builder, size, [ir.Constant(lanes, None)], step)[0]
+    low = call(builder, "llvm.vector.reduce.fmin.v16f32", F32, [products])
+    high = call(builder, "llvm.vector.reduce.fmax.v16f32", F32, [products])
+    store(builder, builder.fsub(products, splat(builder, low, LANES)), row_at)
+    store(builder, builder.fsub(high, low), span_at)
+    return low
+
+
+def nibble_round_ir(builder: Any, args: list[Any]) -> Any:
+    """Round 16 floats times a factor to 16 bytes; args: row, factor (f32), where the bytes go."""
+    row, factor, out = args
+    lanes = vector(F32, LANES)
+    half = splat(builder, ir.Constant(F32, 0.5), LANES)
+    scaled = call(
+        builder, "llvm.fmuladd.v16f32", lanes, [load(builder, row, lanes), splat(builder, factor, LANES), half]
+    )
+    store(builder, builder.trunc(builder.fptosi(scaled, vector(I32, LANES)), vector(I8, LANES)), out)
+    return I64(LANES)
 
 
 def _by_kind(builder: Any, kind: Any, emit: Callable[[int], Any]) -> Any:
@@ -83,14 +125,45 @@ if config.DISABLE_JIT:
         """Never called: LANES_AVAILABLE is False."""
         raise NotImplementedError
 
+    def nibble_row(query: int, words: int, first: int, size: int, beta: float, row: int, span: int) -> float:
+        """Never called: LANES_AVAILABLE is False."""
+        raise NotImplementedError
+
+    def nibble_round(row: int, factor: float, out: int) -> int:
+        """Never called: LANES_AVAILABLE is False."""
+        raise NotImplementedError
+
 else:
+
+    @intrinsic
+    def nibble_row(
+        typingctx: Any, query: Any, words: Any, first: Any, size: Any, beta: Any, row: Any, span: Any
+    ) -> Any:
+        """See nibble_row_ir."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return nibble_row_ir(builder, list(args))
+
+        address, count, real = types.uint64, types.int64, types.float32
+        return real(address, address, count, count, real, address, address), codegen
+
+    @intrinsic
+    def nibble_round(typingctx: Any, row: Any, factor: Any, out: Any) -> Any:
+        """See nibble_round_ir."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return nibble_round_ir(builder, list(args))
+
+        return types.int64(types.uint64, types.float32, types.uint64), codegen
 
     @intrinsic
     def dot_lanes(typingctx: Any, kind: Any, row: Any, query: Any, size: Any) -> Any:
         """⟨query, row⟩; size a multiple of 16."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _by_kind(builder, args[0], lambda number: _sum_ir(builder, number, list(args[1:]), distance=False))
+            return _by_kind(
+                builder, args[0], lambda number: _sum_ir(builder, number, list(args[1:]), distance=False)
+            )
 
         return types.float32(types.int64, types.uint64, types.uint64, types.int64), codegen
 
@@ -99,6 +172,8 @@ else:
         """|query − scale · row|²; size a multiple of 16."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _by_kind(builder, args[0], lambda number: _sum_ir(builder, number, list(args[1:]), distance=True))
+            return _by_kind(
+                builder, args[0], lambda number: _sum_ir(builder, number, list(args[1:]), distance=True)
+            )
 
         return types.float32(types.int64, types.uint64, types.uint64, types.int64, types.float32), codegen

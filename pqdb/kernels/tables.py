@@ -1,33 +1,14 @@
-"""Asymmetric distance tables: one query against every codeword, once for all lists (Jégou et al. 2011, ADC)."""
+"""Asymmetric distance tables: one query against every codeword, once for all lists (Jégou et al. 2011, ADC).
+
+Entries are small integers: tables[j, c] = round((t − min_j) / a) with t = β⟨q_j, codeword c of j⟩ and a the widest
+sub-quantizer's range over the largest entry, so that Σ t ≈ b + a·Σ tables with b = Σ min_j. Rounding, not truncation, keeps
+the sum unbiased.
+"""
 
 import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
-
-
-NIBBLE = 16  # named as a constant so that its loops are compiled for just that many codewords
-
-
-@kernel_inline
-def products(ksub, queries, codewords, q, start, stop, beta, raw, j):  # type: ignore[no-untyped-def]
-    """raw[j, c] = β⟨query, codeword c⟩ over dimensions start:stop."""
-    for c in range(ksub):
-        raw[j, c] = np.float32(0)
-    for i in range(start, stop):
-        x = beta * queries[q, i]
-        for c in range(ksub):
-            raw[j, c] += x * codewords[i, c]
-
-
-@kernel_inline
-def lift(ksub, raw, j):  # type: ignore[no-untyped-def]
-    """Move raw[j] so that its least entry is 0; returns that entry and the widest left."""
-    low, high = raw[j, 0], raw[j, 0]
-    for c in range(ksub):
-        low, high = min(low, raw[j, c]), max(high, raw[j, c])
-    for c in range(ksub):
-        raw[j, c] -= low
-    return low, high - low
+from pqdb.kernels.lanes import LANES, LANES_AVAILABLE, nibble_round, nibble_row
 
 
 @kernel
@@ -35,31 +16,76 @@ def build_tables(
     queries: np.ndarray,  # (q, d_out) float32, rotated
     codewords: np.ndarray,  # (d_out, ksub) float32
     bounds: np.ndarray,  # (m + 1,) int32
-    beta: np.float32,
-    top: int,
+    beta: float,
+    top: int,  # the largest entry
     tables: np.ndarray,  # (q, m, ksub) uint8 or uint16, out
     coefficients: np.ndarray,  # (q, 2) float32 a, b, out
 ) -> None:
-    """tables[q, j, c] = round((t − min_j t) / a) with t = β⟨q_j, codeword c of j⟩, so that Σ t ≈ b + a·Σ tables.
-
-    a is the widest sub-quantizer's range over `top`, the largest entry; rounding, not truncation, keeps the sum unbiased.
-    """
+    """Tables of every query, and the a and b that undo the rounding."""
     m, ksub = tables.shape[1], tables.shape[2]
     raw = np.empty((m, ksub), np.float32)
     for q in range(queries.shape[0]):
-        widest, offset = np.float32(0), np.float32(0)
-        for j in range(m):
-            if ksub == NIBBLE:
-                products(NIBBLE, queries, codewords, q, bounds[j], bounds[j + 1], beta, raw, j)
-                low, span = lift(NIBBLE, raw, j)
-            else:
-                products(ksub, queries, codewords, q, bounds[j], bounds[j + 1], beta, raw, j)
-                low, span = lift(ksub, raw, j)
-            widest = max(widest, span)
-            offset += low
+        if ksub == LANES and LANES_AVAILABLE:
+            widest, offset = nibble_products(queries, q, codewords, bounds, np.float32(beta), raw)
+        else:
+            widest, offset = products(queries, q, codewords, bounds, np.float32(beta), raw)
         step = widest / np.float32(top) if widest > 0 else np.float32(1)
-        inverse = np.float32(1) / step
-        for j in range(m):
-            for c in range(ksub):
-                tables[q, j, c] = np.uint32(raw[j, c] * inverse + np.float32(0.5))
         coefficients[q, 0], coefficients[q, 1] = step, offset
+        round_entries(raw, np.float32(1) / step, tables, q)
+
+
+@kernel_inline
+def nibble_products(queries, q, codewords, bounds, beta, raw):  # type: ignore[no-untyped-def]
+    """raw[j, c] = t − min_j for 16 codewords, in registers; returns the widest range and Σ min_j."""
+    span = np.empty(1, np.float32)
+    span_at, raw_at = np.uint64(span.ctypes.data), np.uint64(raw.ctypes.data)
+    query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * queries.shape[1])
+    words_at = np.uint64(codewords.ctypes.data)
+    widest, offset = np.float32(0), np.float32(0)
+    for j in range(raw.shape[0]):
+        first, size = np.int64(bounds[j]), np.int64(bounds[j + 1] - bounds[j])
+        if size == 0:
+            for c in range(LANES):
+                raw[j, c] = np.float32(0)
+        else:
+            offset += nibble_row(query_at, words_at, first, size, beta, raw_at, span_at)
+            widest = max(widest, span[0])
+        raw_at += np.uint64(4 * LANES)
+    return widest, offset
+
+
+@kernel_inline
+def products(queries, q, codewords, bounds, beta, raw):  # type: ignore[no-untyped-def]
+    """As `nibble_products`, for any number of codewords, on any CPU."""
+    m, ksub = raw.shape
+    widest, offset = np.float32(0), np.float32(0)
+    for j in range(m):
+        for c in range(ksub):
+            raw[j, c] = np.float32(0)
+        for i in range(bounds[j], bounds[j + 1]):
+            x = beta * queries[q, i]
+            for c in range(ksub):
+                raw[j, c] += x * codewords[i, c]
+        low, high = raw[j, 0], raw[j, 0]
+        for c in range(ksub):
+            low, high = min(low, raw[j, c]), max(high, raw[j, c])
+        for c in range(ksub):
+            raw[j, c] -= low
+        widest = max(widest, high - low)
+        offset += low
+    return widest, offset
+
+
+@kernel_inline
+def round_entries(raw, factor, tables, q):  # type: ignore[no-untyped-def]
+    """tables[q] = round(raw · factor)."""
+    m, ksub = raw.shape
+    if ksub == LANES and LANES_AVAILABLE:
+        raw_at = np.uint64(raw.ctypes.data)
+        out = np.uint64(tables.ctypes.data) + np.uint64(q * m * ksub)
+        for j in range(m):
+            nibble_round(raw_at + np.uint64(4 * LANES * j), factor, out + np.uint64(LANES * j))
+        return
+    for j in range(m):
+        for c in range(ksub):
+            tables[q, j, c] = np.uint32(raw[j, c] * factor + np.float32(0.5))
