@@ -1,6 +1,8 @@
 """The command line: what each verb prints and writes; mistakes become one sentence and exit code 1."""
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ from click.testing import CliRunner, Result
 
 import pqdb
 from pqdb.cli import main
+from pqdb.cli.warmup import ROADS
 
 Command = Callable[..., Result]
 
@@ -178,5 +181,35 @@ def test_serving_without_the_service_says_what_to_install(
 def test_warmup_says_what_is_ready(command: Command) -> None:
     result = command("warmup")
     assert result.exit_code == 0
-    for metric in ("cosine", "dot", "l2"):
-        assert f"{metric}: ready" in result.output
+    for road in ROADS:
+        assert f"  {road}: ready after " in result.output
+
+
+AFTER_WARMUP = """
+import numpy as np
+import pqdb
+
+rng = np.random.default_rng(1)
+vectors = rng.standard_normal((7_000, 48)).astype(np.float32)
+l2, dot, flat = {"metric": "l2", "source": None}, {"metric": "dot", "source": "int8"}, {"quantization": pqdb.Flat()}
+for settings in (l2, dot, flat):
+    with pqdb.open(upkeep="manual") as db:
+        collection = db.create_collection("after", 48, **settings)
+        collection.upsert(list(range(6_000)), vectors[:6_000])
+        collection.optimize()
+        collection.upsert(list(range(6_000, 7_000)), vectors[6_000:])
+        collection.search(vectors[3], k=100)
+        collection.search(vectors[:99], k=5, recall=0.9)
+        collection.delete([3])
+        collection.optimize()
+"""
+
+
+@pytest.mark.long
+def test_nothing_is_left_to_compile_after_warmup(tmp_path: Path) -> None:
+    env = {**os.environ, "PQDB_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", "from pqdb.cli import main; main()", "warmup"], env=env, check=True)
+    compiled = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert compiled
+    subprocess.run([sys.executable, "-c", AFTER_WARMUP], env=env, check=True)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == compiled
