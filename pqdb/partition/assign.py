@@ -10,8 +10,9 @@ from pqdb.errors import DimensionError
 from pqdb.partition.nearest import nearest_centroids
 from pqdb.partition.two_levels import TwoLevels
 
-MANY_LISTS = 2048  # from here on two levels are worth their grouping …
+MANY_LISTS = 4096  # from here on two levels are worth their grouping …
 MANY_ROWS = 16_384  # … for as many rows
+_SAMPLE_ROWS = 1024  # on which two levels are tried
 _BLOCK_ROWS = 8192
 
 
@@ -19,8 +20,8 @@ def assign(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDAr
     """The nearest of centroids (lists, dim) to each of vectors (n, dim) by squared distance: (n,) int32.
 
     For cosine and dot as for l2: the nearest centroid leaves the smallest residual to code. Many rows
-    against many lists go by two levels, which miss the nearest list of one row in a hundred by a little.
-    Memory is bounded by blocks of rows. Raises DimensionError.
+    against many lists go by two levels where those were seen to agree for 99 rows in 100; the others get a
+    list nearly as near. Memory is bounded by blocks of rows. Raises DimensionError.
     """
     if vectors.ndim != 2 or vectors.shape[1] != centroids.shape[1]:
         raise DimensionError(f"expected vectors of {centroids.shape[1]} dimensions, not {vectors.shape}")
@@ -30,7 +31,8 @@ def assign(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDAr
         nearest_centroids, centroids=near_zero
     )
     if len(centroids) >= MANY_LISTS and len(vectors) >= MANY_ROWS:
-        nearest = TwoLevels.build(near_zero).nearest
+        levels = TwoLevels.build(near_zero, vectors[:: len(vectors) // _SAMPLE_ROWS] - origin)
+        nearest = nearest if levels is None else levels.nearest
     labels = np.empty(len(vectors), np.int32)
     for start in range(0, len(vectors), _BLOCK_ROWS):
         part = slice(start, start + _BLOCK_ROWS)

@@ -40,9 +40,9 @@ def train_centroids(
     """Centroids (≤ n_lists, dim) of sample (n, dim), n ≥ 1.
 
     Fewer than n_lists come back only where rows are too few or too alike. At most points_needed(n_lists,
-    dim) rows are used, drawn at random. No centroid is without a row of them. The same sample and seed give
-    the same centroids to the bit on one machine. progress is told the share done, and what it raises ends
-    the training. Raises InputError.
+    dim) rows are used, drawn at random. None ends without a row of them, as far as float32 can tell. The
+    same sample and seed give the same centroids to the bit on one machine. progress is told the share done,
+    and what it raises ends the training. Raises InputError.
     """
     if sample.ndim != 2 or len(sample) == 0 or n_lists < 1:
         raise InputError(f"expected a sample (n ≥ 1, dim) and n_lists ≥ 1, not {sample.shape} and {n_lists}")

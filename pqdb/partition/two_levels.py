@@ -10,7 +10,8 @@ from pqdb.kernels.kmeans import nearest_by_product
 from pqdb.partition.lloyd import kmeans
 from pqdb.partition.nearest import half_squares, nearest_centroids
 
-OPEN_GROUPS = 8  # groups looked into, of about √lists; measured: ≥ 99 % agree with comparing all
+AGREEMENT = 0.99  # share of sample rows that must get the centroid that comparing all gives
+OPENED = (8, 16)  # groups looked into, tried in this order, of about √centroids; more does not pay
 _ROUNDS = 8
 
 
@@ -22,17 +23,26 @@ class TwoLevels:
     half_norms: NDArray[np.float32]  # (k,)
     heads: NDArray[np.float32]  # (g, d)
     groups: list[NDArray[np.int32]]  # of each head the numbers of its centroids, ascending
+    opened: int  # groups a row looks into
 
     @classmethod
-    def build(cls, centroids: NDArray[np.float32]) -> Self:
-        """Group centroids (k, d) around about √k heads; always the same for the same centroids."""
+    def build(cls, centroids: NDArray[np.float32], sample: NDArray[np.float32]) -> Self | None:
+        """Group centroids (k, d), opening as few groups as sample rows (n, d) need, or None if too many.
+
+        The same arguments give the same groups.
+        """
         heads = kmeans(centroids, round(len(centroids) ** 0.5), _ROUNDS, np.random.default_rng(0))
         group_of = nearest_centroids(centroids, heads)
         groups = [np.flatnonzero(group_of == g).astype(np.int32) for g in range(len(heads))]
-        return cls(centroids, half_squares(centroids), heads, groups)
+        truth = nearest_centroids(sample, centroids)
+        for opened in OPENED:
+            levels = cls(centroids, half_squares(centroids), heads, groups, min(opened, len(heads)))
+            if np.mean(levels.nearest(sample) == truth) >= AGREEMENT:
+                return levels
+        return None
 
     def nearest(self, rows: NDArray[np.float32]) -> NDArray[np.int32]:
-        """Number (n,) of the nearest centroid in the OPEN_GROUPS groups nearest to each of rows (n, d)."""
+        """Number (n,) of the nearest centroid in the `opened` groups nearest to each of rows (n, d)."""
         best = np.full(len(rows), -np.inf, np.float32)
         labels = np.zeros(len(rows), np.int32)
         for members, own in zip(self.groups, self._rows_by_group(rows), strict=True):
@@ -45,8 +55,7 @@ class TwoLevels:
     def _rows_by_group(self, rows: NDArray[np.float32]) -> list[NDArray[np.int64]]:
         """For each group the rows that look into it."""
         count = len(self.heads)
-        opened = min(OPEN_GROUPS, count)
         scores = rows @ self.heads.T - half_squares(self.heads)
-        nearest = np.argpartition(scores, count - opened, axis=1)[:, count - opened :].ravel()
+        nearest = np.argpartition(scores, count - self.opened, axis=1)[:, count - self.opened :].ravel()
         order = np.argsort(nearest, kind="stable")
-        return np.split(order // opened, np.cumsum(np.bincount(nearest, minlength=count))[:-1])
+        return np.split(order // self.opened, np.cumsum(np.bincount(nearest, minlength=count))[:-1])

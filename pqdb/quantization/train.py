@@ -19,7 +19,8 @@ from pqdb.quantization.rotation import principal_axes
 
 POINTS_PER_WORD = {4: 1024, 8: 128}  # by nbits; more was measured to find no more neighbours
 ROUNDS = {4: 12, 8: 12}
-ROTATION_GAIN = 0.03  # share of neighbours a rotation must add: it costs every query 6 µs at 384-d, six reranked rows one
+# Share of neighbours a rotation must add: it costs every query 6 µs at 384-d, six reranked rows cost one.
+ROTATION_GAIN = 0.03
 HELD_OUT_ROWS = 512
 FEWEST_CHECKED = 200  # rows below which a held-out check is noise
 CHECKED_FLOATS = 1 << 23  # of the rows the held-out check ranks: 32 MB
