@@ -69,7 +69,7 @@ def _fresh(step: str, options: argparse.Namespace, folder: Path) -> dict[str, An
 
 
 def _warm(options: argparse.Namespace) -> dict[str, Any]:
-    """A small collection of the same kind, built and asked once: afterwards all kernels are in their cache."""
+    """A small collection of the same kind, built and asked once: then the kernels are in their cache."""
     from bench.data import load
 
     data = load(options.data)
