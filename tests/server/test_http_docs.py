@@ -1,0 +1,68 @@
+"""docs/http.md runs: every command gives the answer beside it, and every route has its place on the page."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from pqdb_server import Settings
+from pqdb_server.routes import collections, points, query, service
+
+PAGE = (Path(__file__).parents[2] / "docs/http.md").read_text()
+EXAMPLE = re.compile(r"```sh\n(.*?)```\n```json\n(.*?)```", re.DOTALL)
+
+
+def request(command: str) -> tuple[str, str, dict[str, str], str | None]:
+    """A curl command as (method, path, headers, body)."""
+    words = iter(shlex.split(command))
+    assert next(words) == "curl"
+    method, url, headers, body = "GET", "", {}, None
+    for word in words:
+        if word == "-X":
+            method = next(words)
+        elif word == "-H":
+            name, value = next(words).split(": ")
+            headers[name] = value
+        elif word == "-d":
+            body = next(words)
+        else:
+            url = word
+    assert url.startswith("http://127.0.0.1:6333/")
+    return method, url.removeprefix("http://127.0.0.1:6333"), headers, body
+
+
+def test_every_command_gives_the_answer_beside_it(http):
+    examples = EXAMPLE.findall(PAGE)
+    assert len(examples) == PAGE.count("```sh") == PAGE.count("```json")
+    for command, printed in examples:
+        method, path, headers, body = request(command)
+        answer = http.client.request(method, path, headers=headers, content=body).json()
+        expected = json.loads(printed)
+        assert answer.pop("time", None).__class__ is expected.pop("time", None).__class__
+        assert answer == expected, command
+
+
+def test_python_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    [block] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(block, "docs/http.md", "exec"), {})
+    assert (tmp_path / "embedded-data").is_dir()
+
+
+@pytest.mark.parametrize("router", [collections, points, query])
+def test_every_route_has_a_heading(router):
+    for route in router.router.routes:
+        for method in route.methods:
+            assert f"### {method} {route.path}\n" in PAGE
+
+
+def test_every_route_of_the_service_is_named():
+    for route in service.router.routes:
+        assert route.path == "/" or f"`GET {route.path}`" in PAGE
+
+
+def test_every_setting_is_named():
+    for name in Settings.model_fields:
+        assert f"`PQDB_{name.upper()}`" in PAGE
