@@ -17,7 +17,7 @@ from pqdb.search.snapshot import Snapshot
 
 ROWS = 1_000  # queries that are rows
 MADE = 500  # of each made kind
-DEEP = 200  # queries for k above 100: their truth is long
+DEEP = 60  # queries for k above 100: their truth is long
 BINS = 6
 CAUTION, CAUTION_POWER = 0.7, 0.3  # see aim
 KS = (1, 10, 100, 1_000, MAX_K)
