@@ -191,8 +191,8 @@ import pqdb
 
 rng = np.random.default_rng(1)
 vectors = rng.standard_normal((7_000, 48)).astype(np.float32)
-l2, dot, flat = {"metric": "l2", "source": None}, {"metric": "dot", "source": "int8"}, {"quantization": pqdb.Flat()}
-for settings in (l2, dot, flat):
+others = {"metric": "l2", "source": None}, {"metric": "dot", "source": "int8"}, {"quantization": pqdb.Flat()}
+for settings in others:
     with pqdb.open(upkeep="manual") as db:
         collection = db.create_collection("after", 48, **settings)
         collection.upsert(list(range(6_000)), vectors[:6_000])
