@@ -21,7 +21,8 @@ async def read_body(request: Request) -> bytes:
     """
     _check_content_type(request.headers.get("content-type", ""))
     limit: int = request.app.state.settings.body_limit
-    announced = int(request.headers.get("content-length", 0))
+    length = request.headers.get("content-length", "")
+    announced = int(length) if length.isdecimal() else 0
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():

@@ -2,6 +2,8 @@
 
 import pytest
 
+import pqdb
+
 from .conftest import DIM
 
 PLAIN = {"vectors": {"size": DIM, "distance": "Cosine"}}
@@ -179,3 +181,22 @@ def test_names_are_percent_decoded(http):
     http.ok("PUT", "/collections/caf%C3%A9%20%25", PLAIN)
     assert http.ok("GET", "/collections") == {"collections": [{"name": "café %"}]}
     assert http.ok("GET", "/collections/caf%C3%A9%20%25/exists") == {"exists": True}
+
+
+def test_what_was_sent_outlives_the_process(connect, tmp_path):
+    sent = {**PLAIN, "quantization_config": {"binary": {"always_ram": True}}, "metadata": {"owner": "tests"}}
+    with pqdb.open(tmp_path / "db") as database:
+        http = connect(database)
+        http.ok("PUT", "/collections/c", sent)
+        before = http.ok("GET", "/collections/c")
+    with pqdb.open(tmp_path / "db") as database:
+        assert connect(database).ok("GET", "/collections/c") == before
+        assert before["config"]["quantization_config"] == sent["quantization_config"]
+
+
+def test_trouble_of_the_upkeep_is_told(docs, database):
+    database["docs"]._upkeep.error = "StorageError: the disk is unwell"
+    info = docs.ok("GET", "/collections/docs")
+    assert info["optimizer_status"] == {"error": "StorageError: the disk is unwell"}
+    database["docs"]._upkeep.stage = "training 50%"
+    assert docs.ok("GET", "/collections/docs")["status"] == "yellow"
