@@ -18,6 +18,14 @@ def padded(dim: int) -> int:
     return -(-dim // PAD) * PAD
 
 
+def int8_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (n, d) float32 rounded to int8 and padded with zeros, (n, dpad), and the scales (n,) float32 that undo it."""
+    scales = np.abs(matrix).max(axis=1) / np.float32(127)
+    rows = np.zeros((len(matrix), padded(matrix.shape[1])), np.int8)
+    rows[:, : matrix.shape[1]] = np.rint(matrix / np.where(scales == 0, np.float32(1), scales)[:, None])
+    return rows, scales.astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Router:
     """Centroids of a generation's lists, in the space the index works in: x' = (x − mean) / unit.
@@ -39,16 +47,14 @@ class Router:
     def __post_init__(self) -> None:
         center = self.centroids.mean(axis=0, dtype=np.float64).astype(np.float32)
         moved = self.centroids - center
-        scales = np.abs(moved).max(axis=1) / np.float32(127)
-        rows = np.zeros((len(moved), padded(moved.shape[1])), np.int8)
-        rows[:, : moved.shape[1]] = np.rint(moved / np.where(scales == 0, np.float32(1), scales)[:, None])
+        rows, scales = int8_rows(moved)
         lengths = np.sqrt(np.einsum("nd,nd->n", self.centroids, self.centroids))
         lengths[lengths < np.float32(1e-6)] = 1
         ones = np.ones(len(moved), np.float32)
         values = {
             "center": center,
             "rows": rows,
-            "scales": scales.astype(np.float32),
+            "scales": scales,
             "weights": ones if self.l2 else (1 / lengths).astype(np.float32),
             "offsets": np.einsum("nd,nd->n", moved, moved) if self.l2 else 0 * ones,
         }
@@ -75,7 +81,9 @@ class Router:
         """(n,) float32: what the exact value of a row holds besides A and β⟨q, r⟩: −(|r|² + 2⟨c, r⟩) for l2, else 0."""
         if not self.l2:
             return np.zeros(len(residuals), np.float32)
-        inner = 2 * np.einsum("nd,nd->n", self.centroids[lists], residuals) + np.einsum("nd,nd->n", residuals, residuals)
+        inner = 2 * np.einsum("nd,nd->n", self.centroids[lists], residuals) + np.einsum(
+            "nd,nd->n", residuals, residuals
+        )
         negated: np.ndarray = -inner.astype(np.float32)
         return negated
 

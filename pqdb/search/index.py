@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pqdb.partition.router import Router
+from pqdb.partition.router import Router, int8_rows
 from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.pack import group_bytes
 from pqdb.search.plan import Calibration, Plan, plan_by_hand, plan_recall
@@ -40,6 +40,12 @@ class Index:
     def bounds(self) -> np.ndarray:
         """(m + 1,) int32, copied likewise."""
         return self.codebook.bounds.copy()
+
+    @cached_property
+    def axes(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The rotation as int8 rows (d_out, dpad) and scales (d_out,), or None without one."""
+        rotation = self.codebook.rotation
+        return None if rotation is None else int8_rows(rotation)
 
     @cached_property
     def record_bytes(self) -> int:

@@ -132,7 +132,10 @@ def route_queries(index: Index, moved: np.ndarray, plan: Plan) -> Routed:
 def build_tables(index: Index, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distance tables (q, m, ksub) of small integers, and (q, 2) float32 that turn a sum of entries into ⟨q, r⟩."""
     codebook = index.codebook
-    rotated = moved if codebook.rotation is None else moved @ codebook.rotation.T
+    rotated = moved
+    if index.axes is not None:
+        rotated = np.empty((len(moved), codebook.d_out), np.float32)
+        tables.rotate(moved, *index.axes, rotated)
     table = np.empty((len(moved), codebook.m, codebook.ksub), index.table_type)
     coefficients = np.empty((len(moved), 2), np.float32)
     top = LARGEST_ENTRY[codebook.nbits]
