@@ -10,8 +10,10 @@ import struct
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, config, types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
+
+from pqdb.kernels._cpu import JIT_OFF
 
 _BYTE = ir.IntType(8)
 
@@ -29,33 +31,33 @@ def _store(context: Any, builder: Any, args: Any, kind: Any) -> Any:
     return context.get_dummy_value()
 
 
-if config.DISABLE_JIT:
+if JIT_OFF:
 
-    def load_u8(address: int) -> int:
-        return ctypes.c_uint8.from_address(address).value
+    def load_u8(address: Any) -> Any:
+        return ctypes.c_uint8.from_address(int(address)).value
 
-    def load_i8(address: int) -> int:
-        return ctypes.c_int8.from_address(address).value
+    def load_i8(address: Any) -> Any:
+        return ctypes.c_int8.from_address(int(address)).value
 
-    def load_u16(address: int) -> int:
-        return ctypes.c_uint16.from_address(address).value
+    def load_u16(address: Any) -> Any:
+        return ctypes.c_uint16.from_address(int(address)).value
 
-    def load_u32(address: int) -> int:
-        return ctypes.c_uint32.from_address(address).value
+    def load_u32(address: Any) -> Any:
+        return ctypes.c_uint32.from_address(int(address)).value
 
-    def load_f32(address: int) -> float:
-        return ctypes.c_float.from_address(address).value
+    def load_f32(address: Any) -> Any:
+        return ctypes.c_float.from_address(int(address)).value
 
-    def load_f16(address: int) -> float:
-        return float(struct.unpack("<e", ctypes.string_at(address, 2))[0])
+    def load_f16(address: Any) -> Any:
+        return float(struct.unpack("<e", ctypes.string_at(int(address), 2))[0])
 
-    def store_u32(address: int, value: int) -> None:
-        ctypes.c_uint32.from_address(address).value = value
+    def store_u32(address: Any, value: Any) -> None:
+        ctypes.c_uint32.from_address(int(address)).value = value
 
-    def store_f32(address: int, value: float) -> None:
-        ctypes.c_float.from_address(address).value = value
+    def store_f32(address: Any, value: Any) -> None:
+        ctypes.c_float.from_address(int(address)).value = value
 
-    def prefetch(address: int) -> None:
+    def prefetch(address: Any) -> None:
         """Nothing to do in plain Python."""
 
 else:
@@ -140,7 +142,7 @@ else:
             pointer = builder.inttoptr(args[0], _BYTE.as_pointer())
             word = ir.IntType(32)
             kind = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), word, word, word])
-            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")  # type: ignore[no-untyped-call]
             builder.call(function, [pointer, word(0), word(2), word(1)])
             return context.get_dummy_value()
 

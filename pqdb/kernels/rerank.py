@@ -3,6 +3,7 @@
 import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
+from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.intrinsics import load_f32, prefetch
 from pqdb.kernels.scan import dot_i8
 from pqdb.kernels.topk import push, push_pair, sort_pairs_descending
@@ -12,7 +13,7 @@ AHEAD = 12
 
 
 @kernel_inline
-def rerank_value(block: int, count: int, dpad: int, position: int, base, factor, query_at):  # type: ignore[no-untyped-def]
+def rerank_value(block: Whole, count: Whole, dpad: Whole, position: Whole, base, factor, query_at):  # type: ignore[no-untyped-def]
     """Value of one int8 residual row: base + B + β·s·s_q·⟨q, r⟩. A block is count rows, then count scales, then count biases."""
     product = np.float32(dot_i8(block + np.uint64(position * dpad), query_at, np.uint64(dpad)))
     factors = block + np.uint64(count * dpad + 4 * position)
@@ -21,26 +22,26 @@ def rerank_value(block: int, count: int, dpad: int, position: int, base, factor,
 
 @kernel
 def rerank_candidates(
-    queries: np.ndarray,  # (q, d) float32
-    beta: np.float32,  # 1 for inner products, 2 for l2
-    dpad: int,
-    blocks: np.ndarray,  # (n_lists,) uint64 address of each list's rerank rows
-    counts: np.ndarray,  # (n_lists,) uint32
-    lists: np.ndarray,  # (q, p) int32
-    bases: np.ndarray,  # (q, p) float32
-    values: np.ndarray,  # candidates of the scan: value,
-    bounds: np.ndarray,  #   upper bound,
-    rows: np.ndarray,  #   row,
-    places: np.ndarray,  #   probe << 32 | position
-    starts: np.ndarray,  # (q + 1,) int64
-    cuts: np.ndarray,  # (q,) float32
-    nearest: np.ndarray,  # (k,) float32 scratch: the best k values
-    best: np.ndarray,  # (q, keep) float32 out, best first
-    best_rows: np.ndarray,  # (q, keep) uint32 out
-    found: np.ndarray,  # (q,) int32 out
-    reranked: np.ndarray,  # (q,) int32 out
+    queries: Array,  # (q, d) float32
+    beta: Real,  # 1 for inner products, 2 for l2
+    dpad: Whole,
+    blocks: Array,  # (n_lists,) uint64 address of each list's rerank rows
+    counts: Array,  # (n_lists,) uint32
+    lists: Array,  # (q, p) int32
+    bases: Array,  # (q, p) float32
+    values: Array,  # candidates of the scan: value,
+    bounds: Array,  #   upper bound,
+    rows: Array,  #   row,
+    places: Array,  #   probe << 32 | position
+    starts: Array,  # (q + 1,) int64
+    cuts: Array,  # (q,) float32
+    nearest: Array,  # (k,) float32 scratch: the best k values
+    best: Array,  # (q, keep) float32 out, best first
+    best_rows: Array,  # (q, keep) uint32 out
+    found: Array,  # (q,) int32 out
+    reranked: Array,  # (q,) int32 out
 ) -> None:
-    """First the candidates whose estimate made the scan's cut, then every other whose bound still beats the k-th value."""
+    """First all candidates whose estimate made the scan's cut, then every other whose bound still beats the k-th value."""
     small = np.empty(dpad, np.int8)
     query_at = np.uint64(small.ctypes.data)
     for q in range(queries.shape[0]):
@@ -51,21 +52,25 @@ def rerank_candidates(
         for first in (True, False):
             for i in range(starts[q], starts[q + 1] + AHEAD):
                 if i < starts[q + 1]:
-                    if (values[i] >= cuts[q]) == first and bounds[i] >= nearest[0]:
+                    if (values[i] >= cuts[q]) == first and (first or bounds[i] >= nearest[0]):
                         at = lists[q, places[i] >> 32]
                         row_at = blocks[at] + np.uint64((places[i] & 0xFFFFFFFF) * dpad)
                         for line in range(0, dpad, 64):
                             prefetch(row_at + np.uint64(line))
-                        factors = blocks[at] + np.uint64(np.int64(counts[at]) * dpad + 4 * (places[i] & 0xFFFFFFFF))
+                        factors = blocks[at] + np.uint64(
+                            np.int64(counts[at]) * dpad + 4 * (places[i] & 0xFFFFFFFF)
+                        )
                         prefetch(factors)
                         prefetch(factors + np.uint64(4 * np.int64(counts[at])))
                 j = i - AHEAD
-                if j < starts[q] or (values[j] >= cuts[q]) != first or bounds[j] < nearest[0]:
+                if j < starts[q] or (values[j] >= cuts[q]) != first or not (first or bounds[j] >= nearest[0]):
                     continue
                 probe = places[j] >> 32
                 at = lists[q, probe]
                 position = places[j] & 0xFFFFFFFF
-                value = rerank_value(blocks[at], np.int64(counts[at]), dpad, position, bases[q, probe], factor, query_at)
+                value = rerank_value(
+                    blocks[at], np.int64(counts[at]), dpad, position, bases[q, probe], factor, query_at
+                )
                 done += 1
                 if value > nearest[0]:
                     push(nearest, value)
@@ -77,7 +82,9 @@ def rerank_candidates(
 
 
 @kernel
-def keep_estimates(values, rows, starts, best, best_rows, found):  # type: ignore[no-untyped-def]
+def keep_estimates(
+    values: Array, rows: Array, starts: Array, best: Array, best_rows: Array, found: Array
+) -> None:
     """Without a rerank tier: the candidates with the best estimates, as they are."""
     for q in range(best.shape[0]):
         best[q] = -np.inf

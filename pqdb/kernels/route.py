@@ -3,6 +3,7 @@
 import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
+from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.scan import dot_i8
 from pqdb.kernels.vectors import FLOAT32, distance, dot, quantize_i8
 
@@ -10,7 +11,7 @@ BUCKETS = 1024
 
 
 @kernel_inline
-def interpolate(x: float, knots: np.ndarray, heights: np.ndarray) -> float:
+def interpolate(x: Real, knots: Array, heights: Array) -> Real:
     """Piecewise linear through (knots, heights), flat outside; knots ascending."""
     last = knots.shape[0] - 1
     if x <= knots[0]:
@@ -23,7 +24,7 @@ def interpolate(x: float, knots: np.ndarray, heights: np.ndarray) -> float:
 
 
 @kernel_inline
-def select_largest(keys: np.ndarray, n: int, lists: np.ndarray, q: int, histogram: np.ndarray) -> None:
+def select_largest(keys: Array, n: Whole, lists: Array, q: Whole, histogram: Array) -> None:
     """lists[q, :n] = positions of the n largest keys, largest first to within a bucket's width.
 
     A counting sort over the upper half of the range; keys below it share the last bucket.
@@ -33,7 +34,12 @@ def select_largest(keys: np.ndarray, n: int, lists: np.ndarray, q: int, histogra
         high, low = max(high, keys[i]), min(low, keys[i])
         mean += keys[i]
     if 2 * n < keys.shape[0]:
-        low = mean / np.float32(keys.shape[0])
+        mean /= np.float32(keys.shape[0])
+        above = 0
+        for i in range(keys.shape[0]):
+            above += keys[i] >= mean
+        if above >= n:  # else keys are skewed, and the last bucket would be taken in no order
+            low = mean
     width = np.float32(BUCKETS - 1) / (high - low) if high > low else np.float32(0)
     histogram[:] = 0
     last = np.int32(BUCKETS - 1)
@@ -58,21 +64,21 @@ def select_largest(keys: np.ndarray, n: int, lists: np.ndarray, q: int, histogra
 
 @kernel
 def route_queries(
-    queries: np.ndarray,  # (q, d) float32
+    queries: Array,  # (q, d) float32
     l2: bool,
-    center: np.ndarray,  # (d,) float32 mean of the centroids
-    rows: np.ndarray,  # (n_lists, dpad) int8 centroids less the center
-    scales: np.ndarray,  # (n_lists,) float32 undoing the rounding
-    weights: np.ndarray,  # (n_lists,) float32 1/|c|; 1 for l2
-    offsets: np.ndarray,  # (n_lists,) float32 0; |c − center|² for l2
-    centroids: np.ndarray,  # (n_lists, d) float32
-    noise: float,  # z·σ: margin of an estimate in units of the query's distance and the code's scale
-    knots: np.ndarray,  # (b,) float32 best key
-    widths: np.ndarray,  # (b,) float32 how many lists to probe at each
-    lists: np.ndarray,  # (q, p) int32 out
-    probed: np.ndarray,  # (q,) int32 out
-    bases: np.ndarray,  # (q, p) float32 out
-    margins: np.ndarray,  # (q, p) float32 out
+    center: Array,  # (d,) float32 mean of the centroids
+    rows: Array,  # (n_lists, dpad) int8 centroids less the center
+    scales: Array,  # (n_lists,) float32 undoing the rounding
+    weights: Array,  # (n_lists,) float32 1/|c|; 1 for l2
+    offsets: Array,  # (n_lists,) float32 0; |c − center|² for l2
+    centroids: Array,  # (n_lists, d) float32
+    noise: Real,  # z·σ: margin of an estimate in units of the query's distance and the code's scale
+    knots: Array,  # (b,) float32 best key
+    widths: Array,  # (b,) float32 how many lists to probe at each
+    lists: Array,  # (q, p) int32 out
+    probed: Array,  # (q,) int32 out
+    bases: Array,  # (q, p) float32 out
+    margins: Array,  # (q, p) float32 out
 ) -> None:
     """Rank lists by ⟨q, c⟩/|c| (inner product) or −|q − c|² (l2) and take as many as the query's own difficulty asks for.
 

@@ -1,0 +1,120 @@
+"""Which lists a query looks into: their order, their number, and the numbers handed on to the scan."""
+
+import numpy as np
+import pytest
+
+from pqdb.kernels import route
+from pqdb.partition.router import Router
+from tests import naive
+from tests.data import clustered, queries_near
+
+KNOTS = np.array([0.0], np.float32)
+
+
+def a_router(n_lists: int, dim: int, l2: bool) -> Router:
+    centroids = clustered(n_lists, dim, seed=5) + np.float32(1.5)
+    return Router(l2, np.zeros(dim, np.float32), 1.0, centroids)
+
+
+def routed(
+    router: Router,
+    queries: np.ndarray,
+    most: int,
+    widths: list[float],
+    knots: np.ndarray = KNOTS,
+    noise: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    q = len(queries)
+    lists, probed = np.full((q, most), -1, np.int32), np.empty(q, np.int32)
+    bases, margins = np.empty((q, most), np.float32), np.empty((q, most), np.float32)
+    route.route_queries(
+        queries, router.l2, router.center, router.rows, router.scales, router.weights, router.offsets,
+        router.centroids,
+        noise, knots, np.array(widths, np.float32), lists, probed, bases, margins,
+    )  # fmt: skip
+    return lists, probed, bases, margins
+
+
+metrics = pytest.mark.parametrize("l2", [False, True], ids=["inner product", "l2"])
+
+
+@metrics
+@pytest.mark.parametrize("dim", [1, 3, 65, 100])
+def test_lists_come_likeliest_first_by_the_naive_key(l2: bool, dim: int) -> None:
+    """To within the rounding of an int8 product and of the counting sort's buckets."""
+    router = a_router(60, dim, l2)
+    queries = queries_near(router.centroids, 8, seed=1)
+    keys = naive.search.keys(
+        queries.astype(np.float64), router.centroids.astype(np.float64), "l2" if l2 else "dot"
+    )
+    lists, probed, _, _ = routed(router, queries, 60, [60])
+    for key, order, n in zip(keys, lists, probed, strict=True):
+        assert n == 60
+        assert sorted(order) == list(range(60))  # each list once
+        spread = float(key.max() - key.min())
+        slack = 0.02 * spread + 1e-5
+        assert np.all(np.diff(key[order]) <= slack)
+
+
+@metrics
+@pytest.mark.parametrize("wanted", [1, 7, 29, 31, 60])
+def test_the_lists_taken_are_the_best_of_all(l2: bool, wanted: int) -> None:
+    router = a_router(60, 24, l2)
+    queries = queries_near(router.centroids, 8, seed=2)
+    keys = naive.search.keys(
+        queries.astype(np.float64), router.centroids.astype(np.float64), "l2" if l2 else "dot"
+    )
+    lists, probed, _, _ = routed(router, queries, wanted, [wanted])
+    assert probed.tolist() == [wanted] * 8
+    for key, order in zip(keys, lists, strict=True):
+        assert len(set(order.tolist())) == wanted
+        worst = np.sort(key)[-wanted]
+        assert np.all(key[order] >= worst - 0.02 * (key.max() - key.min()))
+
+
+@metrics
+def test_bases_are_exact_and_margins_grow_with_the_distance(l2: bool) -> None:
+    router = a_router(20, 24, l2)
+    queries = queries_near(router.centroids, 4, seed=3)
+    lists, _, bases, margins = routed(router, queries, 20, [20], noise=0.25)
+    for i, query in enumerate(queries.astype(np.float64)):
+        near = router.centroids[lists[i]].astype(np.float64)
+        if l2:
+            apart = ((near - query) ** 2).sum(axis=1)
+            np.testing.assert_allclose(bases[i], -apart, rtol=1e-5)
+            np.testing.assert_allclose(margins[i], 2 * 0.25 * np.sqrt(apart), rtol=1e-5)
+        else:
+            np.testing.assert_allclose(bases[i], near @ query, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(margins[i], 0.25 * np.linalg.norm(query), rtol=1e-5)
+
+
+@metrics
+def test_an_easy_query_probes_fewer_lists_than_a_hard_one(l2: bool) -> None:
+    """The best key, exact but for int8, is looked up between the knots."""
+    router = a_router(40, 24, l2)
+    queries = np.ascontiguousarray(np.concatenate([router.centroids[:3], 0.2 * router.centroids[3:6]]))
+    keys = naive.search.keys(
+        queries.astype(np.float64), router.centroids.astype(np.float64), "l2" if l2 else "dot"
+    )
+    best = keys.max(axis=1)
+    knots = np.array([best.min(), best.max()], np.float32)
+    probed = routed(router, queries, 40, [31, 1], knots)[1]
+    wanted = np.interp(best, knots, [31, 1])
+    assert np.all(np.abs(probed - wanted) <= 2)
+    assert probed.max() > probed.min() + 10
+
+
+@pytest.mark.parametrize("x", [-2.0, 0.0, 0.4, 1.0, 1.5, 3.0, 9.0])
+def test_widths_between_knots_are_linear_and_flat_outside(x: float) -> None:
+    knots, heights = np.array([0.0, 1.0, 3.0], np.float32), np.array([10.0, 4.0, 8.0], np.float32)
+    assert route.interpolate(x, knots, heights) == pytest.approx(np.interp(x, knots, heights), rel=1e-6)
+
+
+@metrics
+def test_equal_centroids_and_a_zero_query_are_no_trouble(l2: bool) -> None:
+    router = Router(l2, np.zeros(8, np.float32), 1.0, np.ones((12, 8), np.float32))
+    for value in (0.0, 1.0):
+        lists, probed, bases, _ = routed(router, np.full((1, 8), value, np.float32), 5, [5])
+        assert probed[0] == 5
+        assert len(set(lists[0].tolist())) == 5
+        assert np.isfinite(bases).all()

@@ -1,0 +1,238 @@
+"""The scan's kernels against numpy and against each other: sums to the bit, scores to 1e-6, nothing found
+that is not there."""
+
+import numpy as np
+import pytest
+
+from pqdb.kernels import scan, scan_plain
+from pqdb.quantization.pack import group_bytes, pack_list
+from tests import naive
+from tests.kernels import families
+
+SIZES = (4, 8, 12, 96, 384, 512)
+both = pytest.mark.parametrize("bias", [False, True], ids=["inner product", "l2"])
+every_family = pytest.mark.parametrize("family", families.FAMILIES)
+
+
+def nibbles(rng: np.random.Generator, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """The codes of a full group, packed, and a table of 7-bit entries with its extremes in it."""
+    table = rng.integers(0, 128, (m, 16)).astype(np.uint8)
+    return rng.integers(0, 256, 16 * m).astype(np.uint8), table
+
+
+@every_family
+@pytest.mark.parametrize("m", SIZES)
+def test_sums_of_nibbles_equal_the_naive_ones_to_the_bit(
+    rng: np.random.Generator, family: str, m: int
+) -> None:
+    sums = families.group_sums(family)
+    for _ in range(3):
+        record, table = nibbles(rng, m)
+        assert np.array_equal(sums(record, table), naive.search.group_sums(record, table, nbits=4))
+
+
+@every_family
+def test_the_largest_sum_there_can_be_does_not_overflow(family: str) -> None:
+    """512 entries of 127 are 65,024: they fit the 16 bits that AVX2 sums in, and no larger code may be
+    made."""
+    record, table = np.full(16 * 512, 255, np.uint8), np.full((512, 16), 127, np.uint8)
+    assert families.group_sums(family)(record, table).tolist() == [512 * 127] * 32
+
+
+@pytest.mark.parametrize("m", [4, 8, 60])
+def test_sums_of_bytes_equal_the_naive_ones_to_the_bit(rng: np.random.Generator, m: int) -> None:
+    record = rng.integers(0, 256, 32 * m).astype(np.uint8)
+    table = rng.integers(0, 65_536, (m, 256)).astype(np.uint16)
+    sums = np.empty(32, np.uint32)
+    scan_plain.byte_sums_plain(families.at(record), families.at(table), m, families.at(sums))
+    assert np.array_equal(sums, naive.search.group_sums(record, table, nbits=8))
+
+
+def with_factors(
+    rng: np.random.Generator, record: np.ndarray, bias: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    factors = rng.uniform(0.1, 2, 32).astype(np.float16)
+    biases = rng.uniform(-3, 0, 32).astype(np.float16) if bias else np.zeros(32, np.float16)
+    parts = [record, factors.view(np.uint8)] + ([biases.view(np.uint8)] if bias else [])
+    return np.concatenate(parts), factors, biases
+
+
+@every_family
+@both
+@pytest.mark.parametrize("m", SIZES)
+def test_scores_equal_the_naive_ones_to_a_millionth(
+    rng: np.random.Generator, family: str, m: int, bias: bool
+) -> None:
+    score = families.score_group(family, bias)
+    codes, table = nibbles(rng, m)
+    record, factors, biases = with_factors(rng, codes, bias)
+    base, a, b, g = (np.float32(x) for x in (-0.7, 0.013, -0.4, 0.05))
+    values, bounds, _ = score(record, table, base, a, b, g, 0.0)
+    sums = naive.search.group_sums(codes, table, nbits=4)
+    true, above = naive.search.group_values(sums, factors, biases, float(base), float(a), float(b), float(g))
+    largest = np.abs(factors * float(a) * sums).max()  # what was added up, where the result cancels
+    np.testing.assert_allclose(values, true, rtol=1e-6, atol=1e-6 * largest)
+    np.testing.assert_allclose(bounds, above, rtol=1e-6, atol=1e-6 * largest)
+
+
+@every_family
+@both
+def test_the_mask_names_the_bounds_that_reach_the_threshold(
+    rng: np.random.Generator, family: str, bias: bool
+) -> None:
+    score = families.score_group(family, bias)
+    codes, table = nibbles(rng, 12)
+    record, _, _ = with_factors(rng, codes, bias)
+    _, bounds, _ = score(record, table, 0.5, 0.01, -0.2, 0.1, 0.0)
+    threshold = np.sort(bounds)[13]  # equal to one of them: ≥, not >
+    again, mask = score(record, table, 0.5, 0.01, -0.2, 0.1, threshold)[1:]
+    assert [bool(mask >> v & 1) for v in range(32)] == (again >= threshold).tolist()
+    assert mask.bit_count() == 19
+    assert score(record, table, 0.5, 0.01, -0.2, 0.1, -np.inf)[2] == 2**32 - 1
+    assert score(record, table, 0.5, 0.01, -0.2, 0.1, np.inf)[2] == 0
+
+
+@every_family
+@pytest.mark.parametrize("size", range(64, 1537, 64))
+def test_int8_products_equal_numpy_to_the_bit(rng: np.random.Generator, family: str, size: int) -> None:
+    dot = families.dot_i8(family)
+    row, query = rng.integers(-128, 128, (2, size)).astype(np.int8)
+    assert dot(row, query) == int(row.astype(np.int64) @ query.astype(np.int64))
+    for extreme in (-128, 127):
+        row[:] = query[:] = extreme
+        assert dot(row, query) == size * extreme**2
+
+
+@pytest.mark.parametrize(
+    ("family", "words"), [("avx512", ("vpermb", "vpdpbusd")), ("avx2", ("vpshufb", "vcvtph2ps"))]
+)
+@both
+def test_every_scan_compiles_for_a_machine_that_has_the_instructions(
+    family: str, words: tuple[str, ...], bias: bool
+) -> None:
+    """Also where this machine lacks them: the parity tests above are skipped there, the IR is still proven
+    to be code."""
+    assembly = families.score_assembly(family, bias)
+    assert all(word in assembly for word in words)
+
+
+@pytest.mark.parametrize(("family", "word"), [("avx512", "vpdpbusd"), ("avx2", "vpmaddwd")])
+def test_every_product_compiles_for_a_machine_that_has_the_instructions(family: str, word: str) -> None:
+    assert word in families.dot_assembly(family)
+
+
+# -- whole lists
+
+
+class Lists:
+    """Made-up lists of codes, and the same packed at addresses, as the scan takes them."""
+
+    def __init__(self, rng: np.random.Generator, counts: list[int], m: int, nbits: int, bias: bool) -> None:
+        self.m, self.nbits, self.bias = m, nbits, bias
+        self.n = sum(counts)
+        ksub = 1 << nbits
+        numbers = np.split(rng.permutation(self.n).astype(np.uint32), np.cumsum(counts)[:-1])
+        self.codes = [rng.integers(0, ksub, (count, m)).astype(np.uint8) for count in counts]
+        self.s = [rng.uniform(0.1, 2, count).astype(np.float16).astype(np.float32) for count in counts]
+        low = -3.0 if bias else 0.0
+        self.biases = [rng.uniform(low, 0, count).astype(np.float16).astype(np.float32) for count in counts]
+        self.rows = numbers
+        self.blocks = [
+            pack_list(codes, s, b if bias else None, rows, nbits)
+            for codes, s, b, rows in zip(self.codes, self.s, self.biases, numbers, strict=True)
+        ]
+        self.addresses = np.array(
+            [families.at(block) if len(block) else 0 for block in self.blocks], np.uint64
+        )
+        self.counts = np.array(counts, np.uint32)
+        top = 127 if nbits == 4 else 65_535
+        self.table = rng.integers(0, top + 1, (1, m, ksub)).astype(np.uint8 if nbits == 4 else np.uint16)
+        self.coefficients = np.array([[4.0 / top, -m]], np.float32)
+        self.bases = rng.uniform(-1, 1, (1, len(counts))).astype(np.float32)
+        self.margins = rng.uniform(0, 0.3, (1, len(counts))).astype(np.float32)
+        self.everyone = np.full(self.n // 8 + 9, 255, np.uint8)
+
+    def scan(
+        self, order: list[int], depth: int, allowed: np.ndarray, room: int
+    ) -> tuple[int, dict[int, tuple[float, float]], float]:
+        """Queries finished, {row: (value, bound)} of the candidates, and the cut."""
+        lists = np.array([order], np.int32)
+        values, bounds = np.empty(room, np.float32), np.empty(room, np.float32)
+        rows, places = np.empty(room, np.uint32), np.empty(room, np.int64)
+        starts, cuts = np.empty(2, np.int64), np.empty(1, np.float32)
+        done = scan.scan_lists(
+            self.nbits, self.m, group_bytes(self.m, self.nbits, self.bias), self.bias, self.addresses,
+            self.counts,
+            lists, np.array([len(order)], np.int32), self.bases[:, : len(order)].copy(),
+            self.margins[:, : len(order)].copy(), self.table, self.coefficients, allowed, np.empty(depth,
+            np.float32),
+            values, bounds, rows, places, starts, cuts,
+        )  # fmt: skip
+        if done < 1:
+            return done, {}, 0.0
+        found = {}
+        for i in range(starts[1]):
+            probe, position = divmod(int(places[i]), 1 << 32)
+            assert self.rows[order[probe]][position] == rows[i]  # a place leads back to its row
+            found[int(rows[i])] = (float(values[i]), float(bounds[i]))
+        assert len(found) == starts[1]
+        return done, found, float(cuts[0])
+
+    def naive(
+        self, order: list[int], depth: int, allowed: np.ndarray
+    ) -> tuple[dict[int, tuple[float, float]], float]:
+        lists = [
+            (float(self.bases[0, p]), float(self.margins[0, p]), self.s[i], self.biases[i], self.rows[i])
+            for p, i in enumerate(order)
+        ]
+        bits = np.unpackbits(allowed, bitorder="little")
+        tables = (self.table[0], float(self.coefficients[0, 0]), float(self.coefficients[0, 1]))
+        return naive.search.scan(lists, [self.codes[i] for i in order], tables, bits, depth, self.nbits)
+
+
+def same(found: dict[int, tuple[float, float]], true: dict[int, tuple[float, float]]) -> None:
+    assert found.keys() == true.keys()
+    for row, pair in found.items():
+        assert pair == pytest.approx(true[row], rel=1e-5, abs=1e-5)
+
+
+@both
+@pytest.mark.parametrize(("m", "nbits"), [(8, 4), (12, 4), (4, 8)])
+def test_a_scan_keeps_what_the_naive_scan_keeps(
+    rng: np.random.Generator, m: int, nbits: int, bias: bool
+) -> None:
+    lists = Lists(rng, [40, 0, 1, 32, 33], m, nbits, bias)
+    for order in ([0, 1, 2, 3, 4], [3, 0], [1]):
+        found, cut = lists.scan(order, 5, lists.everyone, 200)[1:]
+        true, true_cut = lists.naive(order, 5, lists.everyone)
+        same(found, true)
+        assert cut == pytest.approx(true_cut, rel=1e-5)
+
+
+@both
+def test_rows_that_are_not_allowed_are_not_found_and_do_not_raise_the_cut(
+    rng: np.random.Generator, bias: bool
+) -> None:
+    lists = Lists(rng, [40, 30], 8, 4, bias)
+    allowed = np.packbits(rng.random(lists.n + 72) < 0.4, bitorder="little")
+    found, cut = lists.scan([1, 0], 4, allowed, 100)[1:]
+    true, true_cut = lists.naive([1, 0], 4, allowed)
+    same(found, true)
+    assert cut == pytest.approx(true_cut, rel=1e-5)
+    assert not lists.scan([1, 0], 4, np.zeros_like(allowed), 100)[1]
+
+
+@both
+@pytest.mark.parametrize("count", [1, 31, 33])
+def test_padding_of_the_last_group_is_never_found(rng: np.random.Generator, count: int, bias: bool) -> None:
+    """Padded places score like real ones; even when nothing is cut and all bits are set they must not come
+    out."""
+    lists = Lists(rng, [count], 4, 4, bias)
+    found = lists.scan([0], count + 31, np.full(1 << 16, 255, np.uint8), 200)[1]
+    assert sorted(found) == list(range(count))
+
+
+def test_a_scan_without_room_says_how_far_it_came(rng: np.random.Generator) -> None:
+    lists = Lists(rng, [40, 30], 8, 4, False)
+    assert lists.scan([0, 1], 3, lists.everyone, 69)[0] == 0
+    assert lists.scan([0, 1], 3, lists.everyone, 70)[0] == 1
