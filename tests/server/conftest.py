@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -83,11 +84,25 @@ def docs(http) -> Http:
 @pytest.fixture(scope="module")
 def unchanged(tmp_path_factory) -> Iterator[Http]:
     """A service with the collection "docs", shared by the tests of a file that must not change it."""
+    with embedded(tmp_path_factory.mktemp("unchanged")) as http:
+        yield fill(http)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory) -> Iterator[Http]:
+    """A service with the collection "docs", shared by tests that send it anything."""
+    with embedded(tmp_path_factory.mktemp("hostile")) as http:
+        yield fill(http)
+
+
+@contextlib.contextmanager
+def embedded(folder: Path) -> Iterator[Http]:
+    """A service on a database of its own."""
     with (
-        pqdb.open(tmp_path_factory.mktemp("unchanged") / "db", upkeep="manual") as database,
+        pqdb.open(folder / "db", upkeep="manual") as database,
         pqdb_server.transport(database) as transport,
     ):
-        yield fill(Http(httpx.Client(transport=transport, base_url="http://embedded")))
+        yield Http(httpx.Client(transport=transport, base_url="http://embedded"))
 
 
 def fill(http: Http) -> Http:

@@ -1,0 +1,48 @@
+"""The OpenAPI page and what is served are one: the page's models accept what docs/http.md sends and shows."""
+
+import json
+import re
+
+import pytest
+from fastapi.routing import APIRoute
+
+from pqdb_server import models
+from pqdb_server.routes import collections, points, query
+
+from .test_http_docs import EXAMPLE, PAGE, request
+
+ROUTES = [route for room in (collections, points, query) for route in room.router.routes]
+COMMANDS = [(*request(command), json.loads(answer)) for command, answer in EXAMPLE.findall(PAGE)]
+DESCRIBED = [command for command in COMMANDS if command[1] != "/" and not command[1].endswith("/index")]
+
+
+def route_of(method: str, path: str) -> APIRoute:
+    plain = path.partition("?")[0]
+    return next(
+        route for route in ROUTES if method in route.methods and re.fullmatch(route.path_regex, plain)
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body", "answer"),
+    DESCRIBED,
+    ids=[f"{i} {method} {path}" for i, (method, path, *_) in enumerate(DESCRIBED)],
+)
+def test_bodies_and_answers_of_the_docs_fit_the_page(method, path, headers, body, answer):
+    route = route_of(method, path)
+    route.responses[200]["model"].model_validate(answer)
+    if body is None:
+        assert route.openapi_extra is None
+        return
+    schema = route.openapi_extra["requestBody"]["content"]["application/json"]["schema"]
+    model = getattr(models, schema["$ref"].rpartition("/")[2])
+    model.model_validate_json(body)
+
+
+def test_every_route_is_met():
+    met = {route_of(method, path).name for method, path, *_ in DESCRIBED}
+    assert met == {route.name for route in ROUTES}
+
+
+def test_errors_fit_the_page(http):
+    models.Failure.model_validate(http("GET", "/collections/x")[1])
