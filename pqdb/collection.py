@@ -384,7 +384,7 @@ def _payload_bytes(payload: Payload | None) -> bytes | None:
     return raw
 
 
-def _check_k(k: int) -> int:
+def _check_k(k: object) -> int:
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_K:
         raise InputError(f"k must be a whole number from 1 to {MAX_K:,}, not {k!r}")
     return int(k)

@@ -46,7 +46,9 @@ class PQ:
         if m > dim:
             raise InputError(f"PQ with {m} sub-quantizers needs at least {m} dimensions, not {dim}")
         if self.nbits == 4 and m > MAX_NIBBLES:
-            raise InputError(f"PQ with 4 bits takes at most {MAX_NIBBLES} sub-quantizers, not {m}; use fewer bits_per_dim")
+            raise InputError(
+                f"PQ with 4 bits takes at most {MAX_NIBBLES} sub-quantizers, not {m}; use fewer bits_per_dim"
+            )
         return m
 
 
@@ -69,7 +71,7 @@ class CollectionConfig:
     source: Source | None = "float32"
 
     def __post_init__(self) -> None:
-        if isinstance(self.dim, bool) or not isinstance(self.dim, int) or not 1 <= self.dim <= MAX_DIM:
+        if not _is_whole(self.dim) or not 1 <= self.dim <= MAX_DIM:
             raise InputError(f"dim must be a whole number from 1 to {MAX_DIM}, not {self.dim!r}")
         check_metric(self.metric)
         if self.source is not None and self.source not in get_args(Source):
@@ -102,3 +104,8 @@ class CollectionConfig:
         if kind not in ("pq", "flat"):
             raise FormatError(f"this version of pqdb does not know the quantization {kind!r}")
         return cls(quantization=PQ(**quantization) if kind == "pq" else Flat(), **fields)
+
+
+def _is_whole(number: object) -> bool:
+    """Whether a number is an int, and not a bool that passes for one."""
+    return isinstance(number, int) and not isinstance(number, bool)

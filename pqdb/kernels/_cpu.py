@@ -5,14 +5,20 @@ An instruction the CPU lacks makes LLVM abort the process (not an exception), so
 
 import os
 import platform
+from typing import Any
 
 import llvmlite.binding as llvm
-from numba.core import config
+import numba.core.config
 
 from pqdb.errors import KernelError
 
+config: Any = numba.core.config  # its names are set at run time
+JIT_OFF = bool(config.DISABLE_JIT)
+
 NEEDS = {
-    "avx512": frozenset({"avx512f", "avx512bw", "avx512vl", "avx512vbmi", "avx512vnni", "avx2", "f16c", "fma"}),
+    "avx512": frozenset(
+        {"avx512f", "avx512bw", "avx512vl", "avx512vbmi", "avx512vnni", "avx2", "f16c", "fma"}
+    ),
     "avx2": frozenset({"avx2", "f16c", "fma"}),
     "plain": frozenset[str](),
 }  # best first
@@ -31,7 +37,7 @@ def host_features() -> frozenset[str]:
 
 def available() -> list[str]:
     """Kernel families this process can run, best first; only plain ones when numba's JIT is off."""
-    features = frozenset[str]() if config.DISABLE_JIT else host_features()
+    features = frozenset[str]() if JIT_OFF else host_features()
     return [name for name, needs in NEEDS.items() if needs <= features]
 
 

@@ -36,10 +36,13 @@ def store(builder: Any, value: Any, address: Any) -> None:
 
 def call(builder: Any, name: str, result: Any, args: list[Any]) -> Any:
     kind = ir.FunctionType(result, [arg.type for arg in args])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+    function = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+    return builder.call(function, args)
 
 
-def loop(builder: Any, steps: Any, starts: list[Any], body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
+def loop(
+    builder: Any, steps: Any, starts: list[Any], body: Callable[[Any, list[Any]], list[Any]]
+) -> list[Any]:
     """for i in range(steps), steps ≥ 1: carried = body(i, carried). The carried values stay in registers."""
     before = builder.block
     loop, after = builder.append_basic_block("step"), builder.append_basic_block("done")
@@ -60,5 +63,3 @@ def loop(builder: Any, steps: Any, starts: list[Any], body: Callable[[Any, list[
     builder.cbranch(builder.icmp_signed("<", following, steps), loop, after)
     builder.position_at_end(after)
     return ends
-
-

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-from numba.core import caching, config
+from numba.core import caching
 
 from pqdb.errors import KernelCacheWarning
-from pqdb.kernels._cpu import KERNEL
+from pqdb.kernels._cpu import JIT_OFF, KERNEL
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,12 +42,12 @@ def kernel_inline(function: F) -> F:
 
 
 def _compiled(function: F, fastmath: set[str], inline: bool = False) -> F:
-    if config.DISABLE_JIT:
+    if JIT_OFF:
         return function
-    options = {"nogil": True, "fastmath": fastmath or False, "error_model": "numpy", "forceinline": inline}
+    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath or False, "error_model": "numpy", "forceinline": inline}
     dispatcher = numba.njit(**options)(function)
     if cache_folder() is not None:
-        dispatcher._cache = _KernelCache(function)
+        dispatcher._cache = _KernelCache(function)  # type: ignore[no-untyped-call]
     return cast(F, dispatcher)
 
 
@@ -80,11 +80,14 @@ def cache_folder() -> Path | None:
         )
         return None
     if fresh:
-        print(f"pqdb: compiling {KERNEL} kernels for this CPU on first use (once, some seconds)", file=sys.stderr)
+        print(
+            f"pqdb: compiling {KERNEL} kernels for this CPU on first use (once, some seconds)",
+            file=sys.stderr,
+        )
     return folder
 
 
-class _Locator(caching._CacheLocator):  # type: ignore[misc]
+class _Locator(caching._CacheLocator):
     """Tells numba to keep a kernel in our folder; the folder's name is the freshness stamp."""
 
     def __init__(self, py_func: Callable[..., Any], folder: Path) -> None:
@@ -107,9 +110,9 @@ class _Locator(caching._CacheLocator):  # type: ignore[misc]
         return None if folder is None else cls(py_func, folder)
 
 
-class _Impl(caching.CompileResultCacheImpl):  # type: ignore[misc]
+class _Impl(caching.CompileResultCacheImpl):
     _locator_classes = [_Locator]
 
 
-class _KernelCache(caching.FunctionCache):  # type: ignore[misc]
+class _KernelCache(caching.FunctionCache):
     _impl_class = _Impl

@@ -1,5 +1,6 @@
 """Dot products of int8 rows, in LLVM IR: AVX2 (widen and vpmaddwd) and AVX-512 (vpdpbusd). Exact in int32 both ways."""
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -46,21 +47,16 @@ def dot_i8_avx512_ir(builder: Any, args: list[Any]) -> Any:
     return call(builder, "llvm.vector.reduce.add.v16i32", I32, [builder.sub(sums[0], sums[1])])
 
 
-@intrinsic
-def dot_i8_avx2(typingctx: Any, row: Any, query: Any, size: Any) -> Any:
-    """Dot product of two int8 rows at addresses."""
+def _dot_intrinsic(name: str, emit: Callable[[Any, list[Any]], Any]) -> Any:
+    def dot(typingctx: Any, row: Any, query: Any, size: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return emit(builder, list(args))
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return dot_i8_avx2_ir(builder, list(args))
+        return types.int32(types.uint64, types.uint64, types.uint64), codegen
 
-    return types.int32(types.uint64, types.uint64, types.uint64), codegen
+    dot.__name__ = name
+    return intrinsic(dot)
 
 
-@intrinsic
-def dot_i8_avx512(typingctx: Any, row: Any, query: Any, size: Any) -> Any:
-    """Dot product of two int8 rows at addresses."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return dot_i8_avx512_ir(builder, list(args))
-
-    return types.int32(types.uint64, types.uint64, types.uint64), codegen
+dot_i8_avx2 = _dot_intrinsic("dot_i8_avx2", dot_i8_avx2_ir)
+dot_i8_avx512 = _dot_intrinsic("dot_i8_avx512", dot_i8_avx512_ir)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
+from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.intrinsics import load_f32, prefetch
 from pqdb.kernels.topk import push_pair, sort_pairs_descending
 from pqdb.kernels.vectors import INT8, distance, dot
@@ -12,7 +13,7 @@ AHEAD = 4
 
 
 @kernel_inline
-def row_value(kind: int, l2: bool, row: int, query: int, dim: int) -> np.float32:
+def row_value(kind: Whole, l2: bool, row: Whole, query: Whole, dim: Whole) -> Real:
     """Value of a source row, larger is nearer: the inner product, or the squared distance negated. Addresses.
 
     An int8 row is a float32 scale and then its bytes.
@@ -26,14 +27,26 @@ def row_value(kind: int, l2: bool, row: int, query: int, dim: int) -> np.float32
 
 
 @kernel_inline
-def row_address(runs: np.ndarray, rows_per_run: int, row_bytes: int, row: int) -> int:
+def row_address(runs: Array, rows_per_run: Whole, row_bytes: Whole, row: Whole) -> Whole:
     """Address of a row in its run."""
     run = np.int64(row) // rows_per_run
     return runs[run] + np.uint64((np.int64(row) - run * rows_per_run) * row_bytes)
 
 
 @kernel
-def scan_rows(kind, l2, queries, runs, rows_per_run, row_bytes, start, stop, allowed, heaps, heap_rows):  # type: ignore[no-untyped-def]
+def scan_rows(
+    kind: Whole,
+    l2: bool,
+    queries: Array,
+    runs: Array,
+    rows_per_run: Whole,
+    row_bytes: Whole,
+    start: Whole,
+    stop: Whole,
+    allowed: Array,
+    heaps: Array,
+    heap_rows: Array,
+) -> None:
     """Every allowed row of start:stop against every query, into the queries' heaps of (value, row).
 
     queries (q, d) float32; heaps (q, k) float32; heap_rows (q, k) uint32.
@@ -46,13 +59,28 @@ def scan_rows(kind, l2, queries, runs, rows_per_run, row_bytes, start, stop, all
             query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim)
             for row in range(block, end):
                 if (allowed[row >> 3] >> (row & 7)) & 1:
-                    value = row_value(kind, l2, row_address(runs, rows_per_run, row_bytes, row), query_at, dim)
+                    value = row_value(
+                        kind, l2, row_address(runs, rows_per_run, row_bytes, row), query_at, dim
+                    )
                     if value > heap[0]:
                         push_pair(heap, items, value, row)
 
 
 @kernel
-def score_rows(kind, l2, query_at, dim, runs, rows_per_run, row_bytes, rows, start, stop, heap, heap_rows):  # type: ignore[no-untyped-def]
+def score_rows(
+    kind: Whole,
+    l2: bool,
+    query_at: Address,
+    dim: Whole,
+    runs: Array,
+    rows_per_run: Whole,
+    row_bytes: Whole,
+    rows: Array,
+    start: Whole,
+    stop: Whole,
+    heap: Array,
+    heap_rows: Array,
+) -> None:
     """rows[start:stop] against one query, into its heap; rows are far apart, so the next ones are asked for ahead of time."""
     for i in range(start, stop + AHEAD):
         if i < stop:
@@ -68,23 +96,23 @@ def score_rows(kind, l2, query_at, dim, runs, rows_per_run, row_bytes, rows, sta
 
 @kernel
 def finish(
-    kind: int,
+    kind: Whole,
     l2: bool,
-    queries: np.ndarray,  # (q, d) float32
-    runs: np.ndarray,  # (n_runs,) uint64 addresses
-    rows_per_run: int,
-    row_bytes: int,
-    candidates: np.ndarray,  # uint32 rows; those of query i begin at firsts[i]
-    estimates: np.ndarray,  # float32 their values so far
-    firsts: np.ndarray,  # (q,) int64
-    found: np.ndarray,  # (q,) int32 how many of them
+    queries: Array,  # (q, d) float32
+    runs: Array,  # (n_runs,) uint64 addresses
+    rows_per_run: Whole,
+    row_bytes: Whole,
+    candidates: Array,  # uint32 rows; those of query i begin at firsts[i]
+    estimates: Array,  # float32 their values so far
+    firsts: Array,  # (q,) int64
+    found: Array,  # (q,) int32 how many of them
     rescore: bool,  # from the source; else the estimates times `unit` stand
-    unit: float,
-    fresh: int,  # rows fresh:n_rows are in no list and are compared too
-    n_rows: int,
-    allowed: np.ndarray,  # uint8 bitmap of rows that may be found
-    values: np.ndarray,  # (q, k) float32 out, nearest first, −inf where there are fewer
-    rows: np.ndarray,  # (q, k) uint32 out
+    unit: Real,
+    fresh: Whole,  # rows fresh:n_rows are in no list and are compared too
+    n_rows: Whole,
+    allowed: Array,  # uint8 bitmap of rows that may be found
+    values: Array,  # (q, k) float32 out, nearest first, −inf where there are fewer
+    rows: Array,  # (q, k) uint32 out
 ) -> None:
     """The last step of every search: exact values of the candidates and of the fresh rows, the best k in order."""
     values[:] = -np.inf
@@ -95,7 +123,18 @@ def finish(
         if rescore:
             query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim)
             score_rows(
-                kind, l2, query_at, dim, runs, rows_per_run, row_bytes, candidates, start, stop, values[q], rows[q]
+                kind,
+                l2,
+                query_at,
+                dim,
+                runs,
+                rows_per_run,
+                row_bytes,
+                candidates,
+                start,
+                stop,
+                values[q],
+                rows[q],
             )
         else:
             for i in range(start, stop):

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba.core import config, types
+from numba.core import types
 from numba.extending import intrinsic
 
-from pqdb.kernels._cpu import host_features
+from pqdb.kernels._cpu import JIT_OFF, host_features
 from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, load, loop, splat, store, vector
 from pqdb.kernels.intrinsics import half_to_float
 
 LANES = 16
 LANES_AVAILABLE = (
-    not config.DISABLE_JIT and "f16c" in host_features()
+    not JIT_OFF and "f16c" in host_features()
 )  # without it a half is widened by a library call
 
 
@@ -86,7 +86,10 @@ def nibble_round_ir(builder: Any, args: list[Any]) -> Any:
     lanes = vector(F32, LANES)
     half = splat(builder, ir.Constant(F32, 0.5), LANES)
     scaled = call(
-        builder, "llvm.fmuladd.v16f32", lanes, [load(builder, row, lanes), splat(builder, factor, LANES), half]
+        builder,
+        "llvm.fmuladd.v16f32",
+        lanes,
+        [load(builder, row, lanes), splat(builder, factor, LANES), half],
     )
     store(builder, builder.trunc(builder.fptosi(scaled, vector(I32, LANES)), vector(I8, LANES)), out)
     return I64(LANES)
@@ -115,21 +118,21 @@ def _by_kind(builder: Any, kind: Any, emit: Callable[[int], Any]) -> Any:
     return result
 
 
-if config.DISABLE_JIT:
+if JIT_OFF:
 
-    def dot_lanes(kind: int, row: int, query: int, size: int) -> float:
+    def dot_lanes(kind: Any, row: Any, query: Any, size: Any) -> Any:
         """Never called: LANES_AVAILABLE is False."""
         raise NotImplementedError
 
-    def distance_lanes(kind: int, row: int, query: int, size: int, scale: float) -> float:
+    def distance_lanes(kind: Any, row: Any, query: Any, size: Any, scale: Any) -> Any:
         """Never called: LANES_AVAILABLE is False."""
         raise NotImplementedError
 
-    def nibble_row(query: int, words: int, first: int, size: int, beta: float, row: int, span: int) -> float:
+    def nibble_row(query: Any, words: Any, first: Any, size: Any, beta: Any, row: Any, span: Any) -> Any:
         """Never called: LANES_AVAILABLE is False."""
         raise NotImplementedError
 
-    def nibble_round(row: int, factor: float, out: int) -> int:
+    def nibble_round(row: Any, factor: Any, out: Any) -> Any:
         """Never called: LANES_AVAILABLE is False."""
         raise NotImplementedError
 

@@ -55,7 +55,7 @@ def unpack_bytes(groups: NDArray[np.uint8], codes: NDArray[np.uint8]) -> None:
 @kernel
 def round_to_int8(
     rows: NDArray[np.float32],  # (n, d)
-    scales: NDArray[np.float32],  # (n,) at least the largest entry of a row / 127; 0 for a row of zeros
+    scales: NDArray[np.float32],  # (n,) the largest entry of a row / 127, or nearly; 0 for a row of zeros
     values: NDArray[np.int8],  # (n, dpad) out
 ) -> None:
     """Rows as whole steps of their scale, row ≈ scale · value; columns past d become zero."""

@@ -1,10 +1,13 @@
 """The scan: every code of the probed lists against the query's table, survivors into a list of candidates."""
 
+from typing import Any
+
 import numpy as np
 
 from pqdb.kernels import dot_simd, scan_plain, scan_simd
 from pqdb.kernels._cpu import KERNEL
 from pqdb.kernels._jit import kernel, kernel_inline
+from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.intrinsics import load_u32, prefetch
 from pqdb.kernels.topk import push
 
@@ -14,35 +17,78 @@ PREFETCH_GROUPS = 2  # of the next list, asked for ahead of its scan: lists lie 
 if KERNEL == "avx512":
 
     @kernel_inline
-    def score_nibbles(record, table, m, bias, base, a, b, g, threshold, values, bounds, sums):  # type: ignore[no-untyped-def]
+    def score_nibbles(
+        record: Address,
+        table: Address,
+        m: Whole,
+        bias: bool,
+        base: Real,
+        a: Real,
+        b: Real,
+        g: Real,
+        threshold: Real,
+        values: Address,
+        bounds: Address,
+        sums: Address,
+    ) -> Whole:
         """Score one group of 4-bit codes; see scan_simd."""
         if bias:
-            return scan_simd.score_bias_avx512(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
+            return scan_simd.score_bias_avx512(
+                record, table, np.uint64(m), base, a, b, g, threshold, values, bounds
+            )
         return scan_simd.score_avx512(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
 
     @kernel_inline
-    def dot_i8(row, query, size):  # type: ignore[no-untyped-def]
+    def dot_i8(row: Address, query: Address, size: Whole) -> Whole:
         """Dot product of two int8 rows at addresses; size a multiple of 64."""
         return dot_simd.dot_i8_avx512(row, query, np.uint64(size))
 
 elif KERNEL == "avx2":
 
     @kernel_inline
-    def score_nibbles(record, table, m, bias, base, a, b, g, threshold, values, bounds, sums):  # type: ignore[no-untyped-def]
+    def score_nibbles(
+        record: Address,
+        table: Address,
+        m: Whole,
+        bias: bool,
+        base: Real,
+        a: Real,
+        b: Real,
+        g: Real,
+        threshold: Real,
+        values: Address,
+        bounds: Address,
+        sums: Address,
+    ) -> Whole:
         """Score one group of 4-bit codes; see scan_simd."""
         if bias:
-            return scan_simd.score_bias_avx2(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
+            return scan_simd.score_bias_avx2(
+                record, table, np.uint64(m), base, a, b, g, threshold, values, bounds
+            )
         return scan_simd.score_avx2(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
 
     @kernel_inline
-    def dot_i8(row, query, size):  # type: ignore[no-untyped-def]
+    def dot_i8(row: Address, query: Address, size: Whole) -> Whole:
         """Dot product of two int8 rows at addresses; size a multiple of 64."""
         return dot_simd.dot_i8_avx2(row, query, np.uint64(size))
 
 else:
 
     @kernel_inline
-    def score_nibbles(record, table, m, bias, base, a, b, g, threshold, values, bounds, sums):  # type: ignore[no-untyped-def]
+    def score_nibbles(
+        record: Address,
+        table: Address,
+        m: Whole,
+        bias: bool,
+        base: Real,
+        a: Real,
+        b: Real,
+        g: Real,
+        threshold: Real,
+        values: Address,
+        bounds: Address,
+        sums: Address,
+    ) -> Whole:
         """Score one group of 4-bit codes; see scan_plain."""
         scan_plain.group_sums_plain(record, table, m, sums)
         factors = record + np.uint64(16 * m)
@@ -52,7 +98,21 @@ else:
 
 
 @kernel_inline
-def score_group(nbits, record, table, m, bias, base, a, b, g, threshold, values, bounds, sums):  # type: ignore[no-untyped-def]
+def score_group(
+    nbits: Whole,
+    record: Address,
+    table: Address,
+    m: Whole,
+    bias: bool,
+    base: Real,
+    a: Real,
+    b: Real,
+    g: Real,
+    threshold: Real,
+    values: Address,
+    bounds: Address,
+    sums: Address,
+) -> Whole:
     """Values and upper bounds of one group, written to their addresses; returns the mask of bounds ≥ threshold."""
     if nbits == 4:
         return score_nibbles(record, table, m, bias, base, a, b, g, threshold, values, bounds, sums)
@@ -62,7 +122,7 @@ def score_group(nbits, record, table, m, bias, base, a, b, g, threshold, values,
 
 
 @kernel
-def prefetch_start(address: int, count: int, record_bytes: int) -> None:
+def prefetch_start(address: Whole, count: Whole, record_bytes: Whole) -> None:
     """Ask for the cache lines of a list's first groups, while the list before it is scanned."""
     groups = min((count + GROUP - 1) // GROUP, PREFETCH_GROUPS)
     for line in range(0, groups * record_bytes, 64):
@@ -70,7 +130,9 @@ def prefetch_start(address: int, count: int, record_bytes: int) -> None:
 
 
 @kernel
-def drop_below(threshold, start, stop, values, bounds, rows, places):  # type: ignore[no-untyped-def]
+def drop_below(
+    threshold: Real, start: Whole, stop: Whole, values: Array, bounds: Array, rows: Array, places: Array
+) -> Whole:
     """Keep the candidates start:stop whose bound reaches the threshold, in order; returns the new stop."""
     kept = start
     for i in range(start, stop):
@@ -81,7 +143,21 @@ def drop_below(threshold, start, stop, values, bounds, rows, places):  # type: i
 
 
 @kernel_inline
-def collect(mask, first, row_at, probe, allowed, heap, group_values, group_bounds, found, values, bounds, rows, places):  # type: ignore[no-untyped-def]
+def collect(
+    mask: Any,
+    first: Whole,
+    row_at: Address,
+    probe: Whole,
+    allowed: Array,
+    heap: Array,
+    group_values: Array,
+    group_bounds: Array,
+    found: Whole,
+    values: Array,
+    bounds: Array,
+    rows: Array,
+    places: Array,
+) -> Whole:
     """Append the survivors of one group whose row is allowed; returns the new number of candidates.
 
     `first` is the position of the group's first vector in its list, `row_at` the address of its row number.
@@ -104,27 +180,27 @@ def collect(mask, first, row_at, probe, allowed, heap, group_values, group_bound
 
 @kernel
 def scan_lists(
-    nbits: int,
-    m: int,
-    record_bytes: int,
+    nbits: Whole,
+    m: Whole,
+    record_bytes: Whole,
     bias: bool,
-    codes: np.ndarray,  # (n_lists,) uint64 address of each list's first group
-    counts: np.ndarray,  # (n_lists,) uint32
-    lists: np.ndarray,  # (q, p) int32 lists to scan, best first
-    probed: np.ndarray,  # (q,) int32 how many of them
-    bases: np.ndarray,  # (q, p) float32 A of each
-    margins: np.ndarray,  # (q, p) float32 g of each
-    tables: np.ndarray,  # (q, m, ksub) uint8, or uint16 for 8-bit codes
-    coefficients: np.ndarray,  # (q, 2) float32 a, b
-    allowed: np.ndarray,  # uint8 bitmap of rows that may be found
-    heap: np.ndarray,  # (depth,) float32 scratch
-    values: np.ndarray,  # (capacity,) float32 candidates: value,
-    bounds: np.ndarray,  # (capacity,) float32   upper bound,
-    rows: np.ndarray,  # (capacity,) uint32   row,
-    places: np.ndarray,  # (capacity,) int64   probe << 32 | position in the list
-    starts: np.ndarray,  # (q + 1,) int64 candidates of query i are starts[i]:starts[i + 1]
-    cuts: np.ndarray,  # (q,) float32 value of the depth-th best
-) -> int:
+    codes: Array,  # (n_lists,) uint64 address of each list's first group
+    counts: Array,  # (n_lists,) uint32
+    lists: Array,  # (q, p) int32 lists to scan, best first
+    probed: Array,  # (q,) int32 how many of them
+    bases: Array,  # (q, p) float32 A of each
+    margins: Array,  # (q, p) float32 g of each
+    tables: Array,  # (q, m, ksub) uint8, or uint16 for 8-bit codes
+    coefficients: Array,  # (q, 2) float32 a, b
+    allowed: Array,  # uint8 bitmap of rows that may be found
+    heap: Array,  # (depth,) float32 scratch
+    values: Array,  # (capacity,) float32 candidates: value,
+    bounds: Array,  # (capacity,) float32   upper bound,
+    rows: Array,  # (capacity,) uint32   row,
+    places: Array,  # (capacity,) int64   probe << 32 | position in the list
+    starts: Array,  # (q + 1,) int64 candidates of query i are starts[i]:starts[i + 1]
+    cuts: Array,  # (q,) float32 value of the depth-th best
+) -> Whole:
     """Scan the probed lists of each query; returns how many queries were finished before the candidates' room ran out.
 
     A candidate is kept if its upper bound reaches the depth-th best value seen, and its row is allowed.
@@ -153,7 +229,9 @@ def scan_lists(
             if p + 1 < probed[q]:
                 prefetch_start(codes[lists[q, p + 1]], np.int64(counts[lists[q, p + 1]]), record_bytes)
             for group in range(groups):
-                mask = score_group(nbits, record, table, m, bias, base, a, b, margin, heap[0], values_at, bounds_at, sums_at)
+                mask = score_group(
+                    nbits, record, table, m, bias, base, a, b, margin, heap[0], values_at, bounds_at, sums_at
+                )
                 first = group * GROUP
                 if count - first < GROUP:
                     mask &= (np.uint64(1) << np.uint64(count - first)) - np.uint64(1)

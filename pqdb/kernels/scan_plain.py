@@ -3,13 +3,14 @@
 import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
+from pqdb.kernels._types import Real, Whole
 from pqdb.kernels.intrinsics import load_f16, load_i8, load_u8, load_u16, load_u32, store_f32, store_u32
 
 GROUP = 32
 
 
 @kernel
-def group_sums_plain(record: int, table: int, m: int, sums: int) -> None:
+def group_sums_plain(record: Whole, table: Whole, m: Whole, sums: Whole) -> None:
     """sums[v] = Σ_j table[j, code of vector v in sub-quantizer j]; table (m, 16) uint8, sums (32,) uint32."""
     for v in range(GROUP):
         store_u32(sums + np.uint64(4 * v), np.uint32(0))
@@ -24,7 +25,7 @@ def group_sums_plain(record: int, table: int, m: int, sums: int) -> None:
 
 
 @kernel
-def byte_sums_plain(record: int, table: int, m: int, sums: int) -> None:
+def byte_sums_plain(record: Whole, table: Whole, m: Whole, sums: Whole) -> None:
     """As `group_sums_plain` for 8-bit codes: a record holds m rows of 32 codes; table (m, 256) uint16, sums (32,) uint32."""
     for v in range(GROUP):
         total = np.uint32(0)
@@ -36,17 +37,17 @@ def byte_sums_plain(record: int, table: int, m: int, sums: int) -> None:
 
 @kernel_inline
 def score_sums_plain(
-    factors: int,
-    sums: int,
+    factors: Whole,
+    sums: Whole,
     bias: bool,
-    base: np.float32,
-    a: np.float32,
-    b: np.float32,
-    g: np.float32,
-    threshold: np.float32,
-    values: int,
-    bounds: int,
-) -> int:
+    base: Real,
+    a: Real,
+    b: Real,
+    g: Real,
+    threshold: Real,
+    values: Whole,
+    bounds: Whole,
+) -> Whole:
     """Values and upper bounds of a group from its sums; returns the mask of bounds ≥ threshold."""
     mask = np.uint64(0)
     for v in range(GROUP):
@@ -64,7 +65,7 @@ def score_sums_plain(
 
 
 @kernel
-def dot_i8_plain(row: int, query: int, size: int) -> int:
+def dot_i8_plain(row: Whole, query: Whole, size: Whole) -> Whole:
     """Dot product of two int8 rows at addresses."""
     total = np.int32(0)
     for i in range(size):

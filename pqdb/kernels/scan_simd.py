@@ -61,11 +61,15 @@ def sums_avx2(builder: Any, record: Any, table: Any, m: Any) -> Sums:
         half = vector(I16, 8)
         folded = []
         for part in (even, odd):  # lane 0 holds the even sub-quantizers, lane 1 the odd ones
-            lanes = [builder.shuffle_vector(part, part, constant(I32, list(range(at, at + 8)))) for at in (0, 8)]
+            lanes = [
+                builder.shuffle_vector(part, part, constant(I32, list(range(at, at + 8)))) for at in (0, 8)
+            ]
             folded.append(builder.add(*lanes))
         order = [w // 2 + 8 * (w % 2) for w in range(16)]
         assert folded[0].type == half
-        return builder.zext(builder.shuffle_vector(folded[0], folded[1], constant(I32, order)), vector(I32, 16))
+        return builder.zext(
+            builder.shuffle_vector(folded[0], folded[1], constant(I32, order)), vector(I32, 16)
+        )
 
     return unpack(sums[0], sums[1]), unpack(sums[2], sums[3])
 
@@ -88,7 +92,9 @@ def sums_avx512(builder: Any, record: Any, table: Any, m: Any) -> Sums:
         out = []
         for total, nibbles in zip(sums, (codes, upper), strict=True):
             index_ = builder.or_(builder.and_(nibbles, low_nibble), which_table)
-            out.append(call(builder, "llvm.x86.avx512.vpdpbusd.512", lanes, [total, permute(entries, index_), ones]))
+            out.append(
+                call(builder, "llvm.x86.avx512.vpdpbusd.512", lanes, [total, permute(entries, index_), ones])
+            )
         return out
 
     zero = ir.Constant(lanes, None)

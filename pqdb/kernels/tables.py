@@ -8,13 +8,14 @@ the sum unbiased.
 import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
+from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.lanes import LANES, LANES_AVAILABLE, nibble_round, nibble_row
 from pqdb.kernels.scan import dot_i8
 from pqdb.kernels.vectors import quantize_i8
 
 
 @kernel
-def rotate(queries: np.ndarray, rows: np.ndarray, scales: np.ndarray, out: np.ndarray) -> None:
+def rotate(queries: Array, rows: Array, scales: Array, out: Array) -> None:
     """out[q, i] = ⟨axis i, query q⟩ in int8: axes (d_out, dpad) int8 with scales (d_out,); out (q, d_out) float32.
 
     Its error is far below the rounding of the table's entries, at a sixth of the cost of float32.
@@ -31,13 +32,13 @@ def rotate(queries: np.ndarray, rows: np.ndarray, scales: np.ndarray, out: np.nd
 
 @kernel
 def build_tables(
-    queries: np.ndarray,  # (q, d_out) float32, rotated
-    codewords: np.ndarray,  # (d_out, ksub) float32
-    bounds: np.ndarray,  # (m + 1,) int32
-    beta: float,
-    top: int,  # the largest entry
-    tables: np.ndarray,  # (q, m, ksub) uint8 or uint16, out
-    coefficients: np.ndarray,  # (q, 2) float32 a, b, out
+    queries: Array,  # (q, d_out) float32, rotated
+    codewords: Array,  # (d_out, ksub) float32
+    bounds: Array,  # (m + 1,) int32
+    beta: Real,
+    top: Whole,  # the largest entry
+    tables: Array,  # (q, m, ksub) uint8 or uint16, out
+    coefficients: Array,  # (q, 2) float32 a, b, out
 ) -> None:
     """Tables of every query, and the a and b that undo the rounding."""
     m, ksub = tables.shape[1], tables.shape[2]
@@ -53,7 +54,9 @@ def build_tables(
 
 
 @kernel_inline
-def nibble_products(queries, q, codewords, bounds, beta, raw):  # type: ignore[no-untyped-def]
+def nibble_products(
+    queries: Array, q: Whole, codewords: Array, bounds: Array, beta: Real, raw: Array
+) -> tuple[Real, Real]:
     """raw[j, c] = t − min_j for 16 codewords, in registers; returns the widest range and Σ min_j."""
     span = np.empty(1, np.float32)
     span_at, raw_at = np.uint64(span.ctypes.data), np.uint64(raw.ctypes.data)
@@ -73,7 +76,9 @@ def nibble_products(queries, q, codewords, bounds, beta, raw):  # type: ignore[n
 
 
 @kernel_inline
-def products(queries, q, codewords, bounds, beta, raw):  # type: ignore[no-untyped-def]
+def products(
+    queries: Array, q: Whole, codewords: Array, bounds: Array, beta: Real, raw: Array
+) -> tuple[Real, Real]:
     """As `nibble_products`, for any number of codewords, on any CPU."""
     m, ksub = raw.shape
     widest, offset = np.float32(0), np.float32(0)
@@ -95,7 +100,7 @@ def products(queries, q, codewords, bounds, beta, raw):  # type: ignore[no-untyp
 
 
 @kernel_inline
-def round_entries(raw, factor, tables, q):  # type: ignore[no-untyped-def]
+def round_entries(raw: Array, factor: Real, tables: Array, q: Whole) -> None:
     """tables[q] = round(raw · factor)."""
     m, ksub = raw.shape
     if ksub == LANES and LANES_AVAILABLE:

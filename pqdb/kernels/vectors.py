@@ -7,6 +7,7 @@ The float loops are LLVM IR over vectors of 16 lanes, legal on every CPU: numba'
 import numpy as np
 
 from pqdb.kernels._jit import kernel_inline
+from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.intrinsics import load_f16, load_f32, load_i8
 from pqdb.kernels.lanes import LANES, LANES_AVAILABLE, distance_lanes, dot_lanes
 
@@ -14,7 +15,7 @@ FLOAT32, FLOAT16, INT8 = 0, 1, 2
 
 
 @kernel_inline
-def load_as_f32(kind: int, row: int, i: int) -> np.float32:
+def load_as_f32(kind: Whole, row: Whole, i: Whole) -> Real:
     """Element i of a row of float32, float16 or int8."""
     if kind == FLOAT32:
         return load_f32(row + np.uint64(4 * i))
@@ -24,7 +25,7 @@ def load_as_f32(kind: int, row: int, i: int) -> np.float32:
 
 
 @kernel_inline
-def dot(kind: int, row: int, query: int, size: int) -> np.float32:
+def dot(kind: Whole, row: Whole, query: Whole, size: Whole) -> Real:
     """⟨query, row⟩ of a float32 query and a row of float32, float16 or int8."""
     whole = size // LANES * LANES if LANES_AVAILABLE else 0
     total = np.float32(0)
@@ -36,7 +37,7 @@ def dot(kind: int, row: int, query: int, size: int) -> np.float32:
 
 
 @kernel_inline
-def distance(kind: int, row: int, query: int, size: int, scale: np.float32) -> np.float32:
+def distance(kind: Whole, row: Whole, query: Whole, size: Whole, scale: Real) -> Real:
     """|query − scale · row|² of a float32 query and a row of float32, float16 or int8."""
     whole = size // LANES * LANES if LANES_AVAILABLE else 0
     total = np.float32(0)
@@ -49,7 +50,7 @@ def distance(kind: int, row: int, query: int, size: int, scale: np.float32) -> n
 
 
 @kernel_inline
-def quantize_i8(vector: np.ndarray, out: np.ndarray) -> np.float32:
+def quantize_i8(vector: Array, out: Array) -> Real:
     """Round a float32 vector to int8, zeros up to out's length; returns the scale that undoes it, 0 for a zero vector."""
     largest = np.float32(0)
     for i in range(vector.shape[0]):

@@ -69,7 +69,7 @@ class Router:
     @property
     def dpad(self) -> int:
         """Bytes of an int8 row."""
-        return self.rows.shape[1]
+        return int(self.rows.shape[1])
 
     def to_index_space(self, vectors: np.ndarray) -> np.ndarray:
         """(n, d) float32 prepared vectors, or queries, as the index compares them."""

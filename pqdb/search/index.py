@@ -9,7 +9,7 @@ from pqdb.partition.router import Router, int8_rows
 from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.pack import group_bytes
 from pqdb.search.plan import Calibration, Plan, plan_by_hand, plan_recall
-from pqdb.store.blocks import BlockView
+from pqdb.store.blockview import BlockView
 
 LARGEST_ENTRY = {4: 127, 8: 65_535}  # of a table: 7 bits for the in-register kernels, 16 for the plain one
 

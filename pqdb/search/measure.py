@@ -31,7 +31,8 @@ def measure_queries(snapshot: Snapshot, plan: Plan | None, k: int, queries: np.n
 def _without_itself(values: np.ndarray, rows: np.ndarray, itself: np.ndarray) -> np.ndarray:
     keep = rows != itself[:, None]
     keep[keep.all(axis=1), -1] = False
-    return values[keep].reshape(len(values), -1)
+    others: np.ndarray = values[keep].reshape(len(values), -1)
+    return others
 
 
 def _report(found: np.ndarray, truth: np.ndarray, k: int, population: str) -> RecallReport:

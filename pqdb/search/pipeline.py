@@ -136,7 +136,7 @@ def build_tables(index: Index, moved: np.ndarray) -> tuple[np.ndarray, np.ndarra
     if index.axes is not None:
         rotated = np.empty((len(moved), codebook.d_out), np.float32)
         tables.rotate(moved, *index.axes, rotated)
-    table = np.empty((len(moved), codebook.m, codebook.ksub), index.table_type)
+    table: np.ndarray = np.empty((len(moved), codebook.m, codebook.ksub), index.table_type)
     coefficients = np.empty((len(moved), 2), np.float32)
     top = LARGEST_ENTRY[codebook.nbits]
     tables.build_tables(rotated, index.codewords, index.bounds, index.beta, top, table, coefficients)

@@ -31,7 +31,8 @@ class Calibration:
             [_along(self.widths[i], hardness, -math.log(1 - recall)) for i in range(len(self.ks))]
         )
         if k > self.ks[-1]:
-            return per_k[-1] * np.float32(k / self.ks[-1])
+            beyond: np.ndarray = per_k[-1] * np.float32(k / self.ks[-1])
+            return beyond
         return _along(per_k, [math.log(known) for known in self.ks], math.log(k))
 
     def to_bytes(self) -> bytes:
@@ -59,10 +60,10 @@ def _along(rows: np.ndarray, at: list[float], x: float) -> np.ndarray:
     """Linear interpolation of rows[i] known at at[i], flat outside."""
     place = float(np.interp(x, at, range(len(at))))
     low = int(place)
-    if low + 1 >= len(rows):
-        return rows[low].astype(np.float32)
+    high = min(low + 1, len(rows) - 1)
     share = np.float32(place - low)
-    return ((1 - share) * rows[low] + share * rows[low + 1]).astype(np.float32)
+    between: np.ndarray = ((1 - share) * rows[low] + share * rows[high]).astype(np.float32)
+    return between
 
 
 @dataclass(frozen=True)

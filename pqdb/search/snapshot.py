@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pqdb.config import CollectionConfig
 from pqdb.quantization.source import KINDS
 from pqdb.search.index import Index
-from pqdb.store.blocks import BlockView
+from pqdb.store.blockview import BlockView
 from pqdb.store.view import PointView
 
 

@@ -133,7 +133,7 @@ def aim(target: float, metric: str) -> float:
     loss = 1 - target
     if metric == "l2":
         return target
-    return 1 - CAUTION * loss * (loss / 0.1) ** CAUTION_POWER
+    return 1 - CAUTION * loss * float((loss / 0.1) ** CAUTION_POWER)
 
 
 def list_order(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -154,7 +154,8 @@ def _ranks(
     ranks[~np.isfinite(values)] = 0
     keep = rows != itself[:, None]
     keep[keep.all(axis=1), -1] = False  # one too many was asked for, in case the query finds itself
-    return ranks[keep].reshape(len(ranks), -1)
+    others: np.ndarray = ranks[keep].reshape(len(ranks), -1)
+    return others
 
 
 def _widths(ranks: np.ndarray, bins: np.ndarray, n_lists: int, aims: list[float]) -> np.ndarray:

@@ -47,7 +47,7 @@ def train(
         residuals[:CODEBOOK_SAMPLE],
         config.quantization.sub_quantizers(config.dim),
         config.quantization.nbits,
-        vectors=moved[:CODEBOOK_SAMPLE] / np.float32(unit),
+        vectors=(moved[:CODEBOOK_SAMPLE] / np.float32(unit)).astype(np.float32, copy=False),
         seed=seed,
         progress=_stage(progress, "codebook"),
     )
