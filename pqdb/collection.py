@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from pqdb.config import DEFAULT_RECALL, MAX_K, MAX_PAYLOAD_BYTES, PQ, CollectionConfig
-from pqdb.errors import DimensionError, InputError, NotYetError, PayloadError, PointNotFoundError, ReadOnlyError
+from pqdb.config import DEFAULT_RECALL, MAX_K, MAX_PAYLOAD_BYTES, CollectionConfig
+from pqdb.errors import DimensionError, InputError, NotYetError, PayloadError, ReadOnlyError
 from pqdb.hits import BatchHits, Explanation, Hits, Id, Page, Payload, Point, RecallReport
 from pqdb.metric import Metric, prepare, prepare_query, scores
-from pqdb.quantization.encode import decode
 from pqdb.quantization.source import decode_source, encode_source
 from pqdb.search.batch import search_batch
 from pqdb.search.index import Index
@@ -21,7 +20,6 @@ from pqdb.search.snapshot import Snapshot
 from pqdb.store.blocks import BlockStore
 from pqdb.store.points import PointStore
 from pqdb.store.view import PointView
-from pqdb.upkeep.build import Stores
 from pqdb.upkeep.report import report
 from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Upkeep
@@ -129,7 +127,9 @@ class Collection:
         with self._points.read() as points:
             return points.n_live
 
-    def get(self, ids: Sequence[Id] | np.ndarray | Id, with_payload: bool = True, with_vector: bool = False) -> list[Point]:
+    def get(
+        self, ids: Sequence[Id] | np.ndarray | Id, with_payload: bool = True, with_vector: bool = False
+    ) -> list[Point]:
         """The points of these ids, in their order; absent ones are left out."""
         self._guard()
         with self._blocks.read() as blocks, self._points.read() as points:
@@ -170,9 +170,9 @@ class Collection:
     ) -> Any:
         """The k nearest points: Hits for a query (dim,), BatchHits for queries (q, dim).
 
-        recall: the share of the true k nearest to be found, 0.97 if nothing is said. exact: compare every source vector.
-        nprobe, rerank: lists to scan and candidates to rerank, by hand. k at most 10,000; fewer points give fewer hits.
-        Raises DimensionError, InputError.
+        recall: the share of the true k nearest to be found, 0.97 if nothing is said. exact: compare every source
+        vector. nprobe, rerank: lists to scan and candidates to rerank, by hand. k at most 10,000; fewer points give
+        fewer hits. Raises DimensionError, InputError.
         """
         self._guard()
         _refuse_filter(filter)
@@ -240,7 +240,9 @@ class Collection:
         sample: int = 200,
         seed: int = 0,
     ) -> RecallReport:
-        """Recall@k now, with its 95 % interval: of `sample` stored rows (each without itself), or of the queries given."""
+        """Recall@k now, with its 95 % interval: of `sample` stored rows (each without itself), or of the queries
+        given.
+        """
         self._guard()
         _check_k(k)
         with self._blocks.read() as blocks, self._points.read() as points:
@@ -338,8 +340,8 @@ class Collection:
         payloads = points.payloads_of(rows) if with_payload else [None] * len(rows)
         vectors: Iterable[np.ndarray | None] = self._vectors_of(snapshot, rows) if with_vector else [None] * len(rows)
         return [
-            Point(id, None if raw is None else json.loads(raw), vector, int(version))
-            for id, raw, vector, version in zip(
+            Point(name, None if raw is None else json.loads(raw), vector, int(version))
+            for name, raw, vector, version in zip(
                 points.ids_of(rows), payloads, vectors, points.versions_of(rows), strict=True
             )
         ]

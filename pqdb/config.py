@@ -24,8 +24,8 @@ Rerank = Literal["int8", "source"]
 class PQ:
     """Product quantization (Jégou, Douze, Schmid 2011): m sub-quantizers of 2**nbits codewords each.
 
-    Without `m` the code takes `bits_per_dim` bits a dimension. 4-bit codes are scanned by in-register look-ups; 8-bit codes
-    are the classic.
+    Without `m` the code takes `bits_per_dim` bits a dimension. 4-bit codes are scanned by in-register look-ups; 8-bit
+    codes are the classic.
     """
 
     bits_per_dim: float = 1.0

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pqdb.collection import Collection
 from pqdb.config import MAX_NAME, CollectionConfig, Quantization, Rerank, Source
@@ -36,13 +36,15 @@ UpkeepMode = Literal["background", "manual"]
 class Database:
     """A folder of collections. Safe to share between threads; several processes may open the same folder."""
 
-    def __init__(self, path: Path, catalog: Catalog, read_only: bool, upkeep: UpkeepMode, map_size: int | None) -> None:
+    def __init__(
+        self, path: Path, catalog: Catalog, read_only: bool, upkeep: UpkeepMode, map_size: int | None, temporary: bool
+    ) -> None:
         self.path = path
         self.read_only = read_only
         self._catalog = catalog
         self._upkeep_mode = upkeep
         self._map_size = map_size
-        self._temporary = False
+        self._temporary = temporary
         self._closed = False
         self._lock = threading.RLock()
         self._open: dict[str, tuple[Collection, PointStore, BlockStore, Upkeep | None]] = {}  # by uuid
@@ -61,7 +63,9 @@ class Database:
         metadata: dict[str, Any] | None = None,
         exist_ok: bool = False,
     ) -> Collection:
-        """Make a collection. Raises CollectionExistsError (unless exist_ok and it is made alike), InputError, ReadOnlyError."""
+        """Make a collection. Raises CollectionExistsError (unless exist_ok and it is made alike), InputError,
+        ReadOnlyError.
+        """
         self._guard()
         if self.read_only:
             raise ReadOnlyError(f"{self.path} was opened read-only")
@@ -134,7 +138,9 @@ class Database:
     # -- life
 
     def close(self) -> None:
-        """Stop upkeep at its next safe point and give all handles back; a temporary database goes away. Twice is no error."""
+        """Stop upkeep at its next safe point and give all handles back; a temporary database goes away. Twice is no
+        error.
+        """
         with self._lock:
             if self._closed:
                 return
@@ -145,7 +151,7 @@ class Database:
             if self._temporary:
                 shutil.rmtree(self.path, ignore_errors=True)
 
-    def __enter__(self) -> "Database":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -168,7 +174,9 @@ class Database:
             raise CollectionExistsError(f"there is a collection {name!r} in {self.path} already")
         held = self.get_collection(name)
         if held.config != config:
-            raise CollectionExistsError(f"collection {name!r} is there already, made otherwise: {held.config}, not {config}")
+            raise CollectionExistsError(
+                f"collection {name!r} is there already, made otherwise: {held.config}, not {config}"
+            )
         return held
 
     def _open_collection(self, name: str, key: str) -> tuple[Collection, PointStore, BlockStore, Upkeep | None]:
@@ -228,23 +236,22 @@ def open_database(
     if upkeep not in ("background", "manual"):
         raise InputError(f'upkeep={upkeep!r} is not one of "background", "manual"')
     if path is None:
-        database = _open(Path(tempfile.mkdtemp(prefix="pqdb-")), False, upkeep, map_size)
-        database._temporary = True
-        return database
+        return _open(Path(tempfile.mkdtemp(prefix="pqdb-")), False, upkeep, map_size, temporary=True)
     return _open(Path(path), read_only, upkeep, map_size)
 
 
-def _open(path: Path, read_only: bool, upkeep: UpkeepMode, map_size: int | None) -> Database:
+def _open(path: Path, read_only: bool, upkeep: UpkeepMode, map_size: int | None, temporary: bool = False) -> Database:
     if path.exists() and not path.is_dir():
         raise NotADatabaseError(f"{path} is a file; a pqdb database is a folder")
     home = path / "catalog"
     if home.is_dir():
-        return Database(path, Catalog.open(home, read_only, map_size=map_size), read_only, upkeep, map_size)
+        catalog = Catalog.open(home, read_only, map_size=map_size)
+        return Database(path, catalog, read_only, upkeep, map_size, temporary)
     if path.is_dir() and any(path.iterdir()):
         raise NotADatabaseError(f"{path} is not a pqdb database: it holds other files and no catalog")
     if read_only:
         raise NotADatabaseError(f"{path} is not a pqdb database, and read_only=True makes none")
-    return Database(path, Catalog.create(home, map_size=map_size), read_only, upkeep, map_size)
+    return Database(path, Catalog.create(home, map_size=map_size), read_only, upkeep, map_size, temporary)
 
 
 def _check_name(name: object) -> None:

@@ -1,4 +1,6 @@
-"""What the verbs of a collection give back: points, hits, pages, reports. Plain values, no open transaction behind them."""
+"""What the verbs of a collection give back: points, hits, pages, reports. Plain values, no open transaction behind
+them.
+"""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -9,6 +9,13 @@ from pqdb.errors import DimensionError, InputError
 
 Metric = Literal["cosine", "dot", "l2"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
+LARGEST = float(np.finfo(np.float32).max)
+LARGEST_SQUARE: dict[Metric, float] = {
+    "cosine": LARGEST,  # past it a vector is scaled down first
+    "dot": LARGEST,
+    "l2": LARGEST / 4,  # so that the squared distance of any two vectors is a number
+}
+LEAST_SQUARE = 1e-24  # below it the digits of a float32 sum of squares are lost, and a length with them
 
 
 def check_metric(metric: str) -> Metric:
@@ -33,10 +40,19 @@ def prepare(vectors: object, dim: int, metric: Metric) -> np.ndarray:
     if array.shape[1] != dim:
         raise DimensionError(f"expected {dim} dimensions, not {array.shape[1]}")
     squares = np.einsum("nd,nd->n", array, array)
-    if not np.isfinite(squares).all():
-        _refuse(array, squares)
-    if metric != "cosine":
-        return array
+    if not squares.max(initial=0) <= LARGEST_SQUARE[metric] and (metric != "cosine" or not np.isfinite(array).all()):
+        _refuse(array, squares, metric)
+    return array if metric != "cosine" else _unit_length(array, squares)
+
+
+def _unit_length(array: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Finite vectors (n, d) divided by their lengths; `squares` (n,) are those lengths squared, as far as float32 can tell."""
+    if not (squares.min(initial=1) >= LEAST_SQUARE and squares.max(initial=1) <= LARGEST):
+        odd = ~((squares >= LEAST_SQUARE) & (squares <= LARGEST))
+        largest = np.abs(array[odd]).max(axis=1, keepdims=True)
+        array = array.copy()
+        array[odd] /= np.where(largest > 0, largest, np.float32(1))
+        squares = np.einsum("nd,nd->n", array, array)
     lengths = np.sqrt(squares)
     lengths[lengths == 0] = 1
     return np.ascontiguousarray(array / lengths[:, None])
@@ -45,15 +61,19 @@ def prepare(vectors: object, dim: int, metric: Metric) -> np.ndarray:
 def prepare_query(query: np.ndarray, dim: int, metric: Metric) -> np.ndarray:
     """As `prepare`, for one float32 query (dim,): the same checks in a third of the time. -> (1, dim) float32."""
     square = float(np.dot(query, query))
-    if query.shape[0] != dim or not square < np.inf:
+    if query.shape[0] != dim or not square <= LARGEST_SQUARE[metric]:
         return prepare(query, dim, metric)  # which says what is wrong
-    if metric == "cosine" and square > 0:
+    if metric == "cosine":
+        if square < LEAST_SQUARE:
+            return prepare(query, dim, metric)
         query = query * np.float32(1 / math.sqrt(square))
     return query.reshape(1, dim)
 
 
 def as_float32(vectors: object) -> np.ndarray:
-    """Any array-like of numbers as C-contiguous float32. Raises InputError for ragged rows and for what is not numbers."""
+    """Any array-like of numbers as C-contiguous float32. Raises InputError for ragged rows and for what is not
+    numbers.
+    """
     if isinstance(vectors, np.ndarray) and vectors.dtype == np.float32 and vectors.flags.c_contiguous:
         return vectors
     try:
@@ -66,18 +86,23 @@ def as_float32(vectors: object) -> np.ndarray:
         raise InputError(f"vectors must be numbers in rows of equal length: {problem}") from None
 
 
-def _refuse(array: np.ndarray, squares: np.ndarray) -> None:
-    row = int(np.flatnonzero(~np.isfinite(squares))[0])
+def _refuse(array: np.ndarray, squares: np.ndarray, metric: Metric) -> None:
+    row = int(np.flatnonzero(~(squares <= LARGEST_SQUARE[metric]))[0])
     bad = np.flatnonzero(~np.isfinite(array[row]))
     if bad.size:
         raise InputError(
             f"vector {row} holds {array[row, bad[0]]} at dimension {bad[0]}; only finite numbers can be stored"
         )
-    raise InputError(f"vector {row} is too long: its squared length does not fit float32")
+    raise InputError(
+        f"vector {row} is too long: its squared length is over {LARGEST_SQUARE[metric]:.2g}, past which {metric} "
+        "values do not fit float32"
+    )
 
 
 def scores(values: np.ndarray, metric: Metric) -> np.ndarray:
-    """Engine values (larger is nearer) as the user's scores: similarities as they are, l2 as distance (smaller is nearer)."""
+    """Engine values (larger is nearer) as the user's scores: similarities as they are, l2 as distance (smaller is
+    nearer).
+    """
     if metric != "l2":
         return values
     distances: np.ndarray = np.sqrt(np.maximum(-values, 0, dtype=np.float32))

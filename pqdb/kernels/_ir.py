@@ -40,9 +40,7 @@ def call(builder: Any, name: str, result: Any, args: list[Any]) -> Any:
     return builder.call(function, args)
 
 
-def loop(
-    builder: Any, steps: Any, starts: list[Any], body: Callable[[Any, list[Any]], list[Any]]
-) -> list[Any]:
+def loop(builder: Any, steps: Any, starts: list[Any], body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
     """for i in range(steps), steps ≥ 1: carried = body(i, carried). The carried values stay in registers."""
     before = builder.block
     loop, after = builder.append_basic_block("step"), builder.append_basic_block("done")

@@ -1,7 +1,8 @@
 """Compile options and the on-disk cache of compiled kernels, in one place.
 
-numba's own cache watches one source file a kernel, so an edited intrinsic would leave stale code behind. Ours lives in a
-folder named by a hash of everything in kernels/ and by the kernel family, under PQDB_CACHE_DIR or the user's cache folder.
+numba's own cache watches one source file a kernel, so an edited intrinsic would leave stale code behind. Ours lives
+in a folder named by a hash of everything in kernels/ and by the kernel family, under PQDB_CACHE_DIR or the user's
+cache folder.
 """
 
 import functools
@@ -37,17 +38,24 @@ def kernel_strict(function: F) -> F:
 
 
 def kernel_inline(function: F) -> F:
-    """As `kernel`, always inlined: for what runs once a group, where passing the arrays cost more than the arithmetic."""
+    """As `kernel`, always inlined: for what runs once a group, where passing the arrays cost more than the
+    arithmetic.
+    """
     return _compiled(function, FASTMATH, inline=True)
 
 
 def _compiled(function: F, fastmath: set[str], inline: bool = False) -> F:
     if JIT_OFF:
         return function
-    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath or False, "error_model": "numpy", "forceinline": inline}
+    options: dict[str, Any] = {
+        "nogil": True,
+        "fastmath": fastmath or False,
+        "error_model": "numpy",
+        "forceinline": inline,
+    }
     dispatcher = numba.njit(**options)(function)
     if cache_folder() is not None:
-        dispatcher._cache = _KernelCache(function)  # type: ignore[no-untyped-call]
+        dispatcher._cache = _KernelCache(function)  # type: ignore[no-untyped-call]  # noqa: SLF001 - numba has no other way in
     return cast(F, dispatcher)
 
 
@@ -65,7 +73,7 @@ def kernels_hash() -> str:
 def cache_folder() -> Path | None:
     """The folder compiled kernels are kept in, made if need be; None, with a warning, where none can be written."""
     home = os.environ.get("PQDB_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
-    base = Path(home) if home else Path(os.path.expanduser("~")) / ".cache"
+    base = Path(home) if home else Path("~").expanduser() / ".cache"
     folder = base / "pqdb" / f"kernels-{kernels_hash()}-{KERNEL}"
     try:
         fresh = not folder.is_dir()
@@ -80,14 +88,11 @@ def cache_folder() -> Path | None:
         )
         return None
     if fresh:
-        print(
-            f"pqdb: compiling {KERNEL} kernels for this CPU on first use (once, some seconds)",
-            file=sys.stderr,
-        )
+        sys.stderr.write(f"pqdb: compiling {KERNEL} kernels for this CPU on first use (once, some seconds)\n")
     return folder
 
 
-class _Locator(caching._CacheLocator):
+class _Locator(caching._CacheLocator):  # noqa: SLF001
     """Tells numba to keep a kernel in our folder; the folder's name is the freshness stamp."""
 
     def __init__(self, py_func: Callable[..., Any], folder: Path) -> None:
@@ -106,12 +111,13 @@ class _Locator(caching._CacheLocator):
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_Locator | None":
+        del py_file
         folder = cache_folder()
         return None if folder is None else cls(py_func, folder)
 
 
 class _Impl(caching.CompileResultCacheImpl):
-    _locator_classes = [_Locator]
+    _locator_classes = [_Locator]  # noqa: RUF012 - numba's attribute
 
 
 class _KernelCache(caching.FunctionCache):

@@ -59,9 +59,7 @@ def scan_rows(
             query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim)
             for row in range(block, end):
                 if (allowed[row >> 3] >> (row & 7)) & 1:
-                    value = row_value(
-                        kind, l2, row_address(runs, rows_per_run, row_bytes, row), query_at, dim
-                    )
+                    value = row_value(kind, l2, row_address(runs, rows_per_run, row_bytes, row), query_at, dim)
                     if value > heap[0]:
                         push_pair(heap, items, value, row)
 
@@ -81,7 +79,9 @@ def score_rows(
     heap: Array,
     heap_rows: Array,
 ) -> None:
-    """rows[start:stop] against one query, into its heap; rows are far apart, so the next ones are asked for ahead of time."""
+    """rows[start:stop] against one query, into its heap; rows are far apart, so the next ones are asked for ahead of
+    time.
+    """
     for i in range(start, stop + AHEAD):
         if i < stop:
             address = row_address(runs, rows_per_run, row_bytes, rows[i])

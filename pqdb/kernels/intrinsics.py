@@ -1,8 +1,9 @@
 """Words below numba's: loads, stores and prefetch at raw addresses. Addresses are unsigned 64-bit integers.
 
-Codes are scanned straight from LMDB's memory map, so kernels get addresses, not arrays; and an array handed to what runs once a
-group is counted by atomic operations that cost more than the group (measured: 3.4 against 1.2 ns a vector). With NUMBA_DISABLE_JIT=1 the same
-names read through ctypes, so that the arithmetic of every plain kernel can be tested, and covered, as plain Python.
+Codes are scanned straight from LMDB's memory map, so kernels get addresses, not arrays; and an array handed to what
+runs once a group is counted by atomic operations that cost more than the group (measured: 3.4 against 1.2 ns a
+vector). With NUMBA_DISABLE_JIT=1 the same names read through ctypes, so that the arithmetic of every plain kernel can
+be tested, and covered, as plain Python.
 """
 
 import ctypes
@@ -34,27 +35,35 @@ def _store(context: Any, builder: Any, args: Any, kind: Any) -> Any:
 if JIT_OFF:
 
     def load_u8(address: Any) -> Any:
+        """The byte at an address."""
         return ctypes.c_uint8.from_address(int(address)).value
 
     def load_i8(address: Any) -> Any:
+        """The signed byte at an address."""
         return ctypes.c_int8.from_address(int(address)).value
 
     def load_u16(address: Any) -> Any:
+        """The uint16 at an address."""
         return ctypes.c_uint16.from_address(int(address)).value
 
     def load_u32(address: Any) -> Any:
+        """The uint32 at an address."""
         return ctypes.c_uint32.from_address(int(address)).value
 
     def load_f32(address: Any) -> Any:
+        """The float32 at an address."""
         return ctypes.c_float.from_address(int(address)).value
 
     def load_f16(address: Any) -> Any:
+        """The float16 at an address, as float32."""
         return float(struct.unpack("<e", ctypes.string_at(int(address), 2))[0])
 
     def store_u32(address: Any, value: Any) -> None:
+        """Write a uint32 to an address."""
         ctypes.c_uint32.from_address(int(address)).value = value
 
     def store_f32(address: Any, value: Any) -> None:
+        """Write a float32 to an address."""
         ctypes.c_float.from_address(int(address)).value = value
 
     def prefetch(address: Any) -> None:

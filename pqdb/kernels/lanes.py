@@ -1,4 +1,6 @@
-"""Sums over 16 lanes in LLVM IR that names no CPU: dot products and distances of float32 against float32, float16 or int8."""
+"""Sums over 16 lanes in LLVM IR that names no CPU: dot products and distances of float32 against float32, float16 or
+int8.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,17 +14,13 @@ from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, load, loop, splat, st
 from pqdb.kernels.intrinsics import half_to_float
 
 LANES = 16
-LANES_AVAILABLE = (
-    not JIT_OFF and "f16c" in host_features()
-)  # without it a half is widened by a library call
+LANES_AVAILABLE = not JIT_OFF and "f16c" in host_features()  # without it a half is widened by a library call
 
 
 def _elements(builder: Any, kind: int, row: Any, index: Any) -> Any:
     """16 elements of a row as <16 x float>, from element 16·index."""
     width = {0: F32, 1: I16, 2: I8}[kind]
-    raw = load(
-        builder, builder.add(row, builder.mul(index, I64(LANES * width_of(width)))), vector(width, LANES)
-    )
+    raw = load(builder, builder.add(row, builder.mul(index, I64(LANES * width_of(width)))), vector(width, LANES))
     if kind == 0:
         return raw
     return half_to_float(builder, raw) if kind == 1 else builder.sitofp(raw, vector(F32, LANES))
@@ -34,7 +32,9 @@ def width_of(kind: Any) -> int:
 
 
 def _sum_ir(builder: Any, kind: int, args: list[Any], distance: bool) -> Any:
-    """Σ over `size` (a multiple of 16, at least 16) elements; args row, query, size, and for a distance the row's scale."""
+    """Σ over `size` (a multiple of 16, at least 16) elements; args row, query, size, and for a distance the row's
+    scale.
+    """
     row, query, size = args[:3]
     scale = splat(builder, args[3], LANES) if distance else None
     lanes = vector(F32, LANES)
@@ -50,17 +50,15 @@ def _sum_ir(builder: Any, kind: int, args: list[Any], distance: bool) -> Any:
     for half in (8, 4, 2, 1):
         order = ir.Constant(vector(I32, half), list(range(half)))
         upper = ir.Constant(vector(I32, half), list(range(half, 2 * half)))
-        total = builder.fadd(
-            builder.shuffle_vector(total, total, order), builder.shuffle_vector(total, total, upper)
-        )
+        total = builder.fadd(builder.shuffle_vector(total, total, order), builder.shuffle_vector(total, total, upper))
     return builder.extract_element(total, I32(0))
 
 
 def nibble_row_ir(builder: Any, args: list[Any]) -> Any:
     """One sub-quantizer's row of a distance table: 16 inner products, less the least of them.
 
-    args: query, codewords (addresses of float32; codewords 16 a dimension), first dimension, dimensions (i64, ≥ 1), beta (f32),
-    where the 16 products go, where their span goes (addresses). Returns the least.
+    args: query, codewords (addresses of float32; codewords 16 a dimension), first dimension, dimensions (i64, ≥ 1),
+    beta (f32), where the 16 products go, where their span goes (addresses). Returns the least.
     """
     query, codewords, first, size, beta, row_at, span_at = args
     lanes = vector(F32, LANES)
@@ -164,9 +162,7 @@ else:
         """⟨query, row⟩; size a multiple of 16."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _by_kind(
-                builder, args[0], lambda number: _sum_ir(builder, number, list(args[1:]), distance=False)
-            )
+            return _by_kind(builder, args[0], lambda number: _sum_ir(builder, number, list(args[1:]), distance=False))
 
         return types.float32(types.int64, types.uint64, types.uint64, types.int64), codegen
 
@@ -175,8 +171,6 @@ else:
         """|query − scale · row|²; size a multiple of 16."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _by_kind(
-                builder, args[0], lambda number: _sum_ir(builder, number, list(args[1:]), distance=True)
-            )
+            return _by_kind(builder, args[0], lambda number: _sum_ir(builder, number, list(args[1:]), distance=True))
 
         return types.float32(types.int64, types.uint64, types.uint64, types.int64, types.float32), codegen

@@ -14,10 +14,29 @@ AHEAD = 12
 
 @kernel_inline
 def rerank_value(block: Whole, count: Whole, dpad: Whole, position: Whole, base, factor, query_at):  # type: ignore[no-untyped-def]
-    """Value of one int8 residual row: base + B + β·s·s_q·⟨q, r⟩. A block is count rows, then count scales, then count biases."""
+    """Value of one int8 residual row: base + B + β·s·s_q·⟨q, r⟩. A block is count rows, then count scales, then count
+    biases.
+    """
     product = np.float32(dot_i8(block + np.uint64(position * dpad), query_at, np.uint64(dpad)))
     factors = block + np.uint64(count * dpad + 4 * position)
     return base + load_f32(factors + np.uint64(4 * count)) + factor * load_f32(factors) * product
+
+
+@kernel_inline
+def due(first: bool, value: Real, cut: Real, bound: Real, nearest: Real) -> bool:
+    """Whether a candidate's turn is in this pass: in the first, those that made the cut; then those that can still win."""
+    return (value >= cut) if first else (value < cut and bound >= nearest)
+
+
+@kernel_inline
+def ask_for(block: Address, count: Whole, dpad: Whole, position: Whole) -> None:
+    """Prefetch a row and its factors."""
+    row_at = block + np.uint64(position * dpad)
+    for line in range(0, dpad, 64):
+        prefetch(row_at + np.uint64(line))
+    factors = block + np.uint64(count * dpad + 4 * position)
+    prefetch(factors)
+    prefetch(factors + np.uint64(4 * count))
 
 
 @kernel
@@ -41,7 +60,9 @@ def rerank_candidates(
     found: Array,  # (q,) int32 out
     reranked: Array,  # (q,) int32 out
 ) -> None:
-    """First all candidates whose estimate made the scan's cut, then every other whose bound still beats the k-th value."""
+    """First all candidates whose estimate made the scan's cut, then every other whose bound still beats the k-th
+    value.
+    """
     small = np.empty(dpad, np.int8)
     query_at = np.uint64(small.ctypes.data)
     for q in range(queries.shape[0]):
@@ -51,19 +72,11 @@ def rerank_candidates(
         done = 0
         for first in (True, False):
             for i in range(starts[q], starts[q + 1] + AHEAD):
-                if i < starts[q + 1]:
-                    if (values[i] >= cuts[q]) == first and (first or bounds[i] >= nearest[0]):
-                        at = lists[q, places[i] >> 32]
-                        row_at = blocks[at] + np.uint64((places[i] & 0xFFFFFFFF) * dpad)
-                        for line in range(0, dpad, 64):
-                            prefetch(row_at + np.uint64(line))
-                        factors = blocks[at] + np.uint64(
-                            np.int64(counts[at]) * dpad + 4 * (places[i] & 0xFFFFFFFF)
-                        )
-                        prefetch(factors)
-                        prefetch(factors + np.uint64(4 * np.int64(counts[at])))
+                if i < starts[q + 1] and due(first, values[i], cuts[q], bounds[i], nearest[0]):
+                    at = lists[q, places[i] >> 32]
+                    ask_for(blocks[at], np.int64(counts[at]), dpad, places[i] & 0xFFFFFFFF)
                 j = i - AHEAD
-                if j < starts[q] or (values[j] >= cuts[q]) != first or not (first or bounds[j] >= nearest[0]):
+                if j < starts[q] or not due(first, values[j], cuts[q], bounds[j], nearest[0]):
                     continue
                 probe = places[j] >> 32
                 at = lists[q, probe]
@@ -82,9 +95,7 @@ def rerank_candidates(
 
 
 @kernel
-def keep_estimates(
-    values: Array, rows: Array, starts: Array, best: Array, best_rows: Array, found: Array
-) -> None:
+def keep_estimates(values: Array, rows: Array, starts: Array, best: Array, best_rows: Array, found: Array) -> None:
     """Without a rerank tier: the candidates with the best estimates, as they are."""
     for q in range(best.shape[0]):
         best[q] = -np.inf

@@ -80,7 +80,8 @@ def route_queries(
     bases: Array,  # (q, p) float32 out
     margins: Array,  # (q, p) float32 out
 ) -> None:
-    """Rank lists by ⟨q, c⟩/|c| (inner product) or −|q − c|² (l2) and take as many as the query's own difficulty asks for.
+    """Rank lists by ⟨q, c⟩/|c| (inner product) or −|q − c|² (l2) and take as many as the query's own difficulty asks
+    for.
 
     The difficulty is the key of the nearest centroid: `widths` is calibrated against it (docs/architecture.md).
     """

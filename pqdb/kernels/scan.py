@@ -33,9 +33,7 @@ if KERNEL == "avx512":
     ) -> Whole:
         """Score one group of 4-bit codes; see scan_simd."""
         if bias:
-            return scan_simd.score_bias_avx512(
-                record, table, np.uint64(m), base, a, b, g, threshold, values, bounds
-            )
+            return scan_simd.score_bias_avx512(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
         return scan_simd.score_avx512(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
 
     @kernel_inline
@@ -62,9 +60,7 @@ elif KERNEL == "avx2":
     ) -> Whole:
         """Score one group of 4-bit codes; see scan_simd."""
         if bias:
-            return scan_simd.score_bias_avx2(
-                record, table, np.uint64(m), base, a, b, g, threshold, values, bounds
-            )
+            return scan_simd.score_bias_avx2(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
         return scan_simd.score_avx2(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
 
     @kernel_inline

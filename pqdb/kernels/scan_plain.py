@@ -26,7 +26,9 @@ def group_sums_plain(record: Whole, table: Whole, m: Whole, sums: Whole) -> None
 
 @kernel
 def byte_sums_plain(record: Whole, table: Whole, m: Whole, sums: Whole) -> None:
-    """As `group_sums_plain` for 8-bit codes: a record holds m rows of 32 codes; table (m, 256) uint16, sums (32,) uint32."""
+    """As `group_sums_plain` for 8-bit codes: a record holds m rows of 32 codes; table (m, 256) uint16, sums (32,)
+    uint32.
+    """
     for v in range(GROUP):
         total = np.uint32(0)
         for j in range(m):

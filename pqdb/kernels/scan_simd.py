@@ -1,9 +1,9 @@
 """One group of 32 codes against one table, in LLVM IR: AVX2 and AVX-512.
 
-Layout of a group record (docs/format.md): for each pair of sub-quantizers 32 bytes, the first 16 for the even one; in each
-byte the low nibble is the code of vector i, the high nibble that of vector 16 + i. Then 32 float16 scales, then, for l2, 32
-float16 biases. Table entries are 7 bits, so that two look-ups add without overflow in a byte and the sum of 512 fits 16 bits
-(Quick ADC, André et al. 2017, is where the in-register look-up comes from).
+Layout of a group record (docs/format.md): for each pair of sub-quantizers 32 bytes, the first 16 for the even one; in
+each byte the low nibble is the code of vector i, the high nibble that of vector 16 + i. Then 32 float16 scales, then,
+for l2, 32 float16 biases. Table entries are 7 bits, so that two look-ups add without overflow in a byte and the sum
+of 512 fits 16 bits (Quick ADC, André et al. 2017, is where the in-register look-up comes from).
 
 A value is  A + B_v + s_v·(b + a·sum_v);  its upper bound adds  s_v·g.  Larger is nearer.
 """
@@ -18,15 +18,14 @@ from numba.extending import intrinsic
 from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, constant, load, loop, splat, store, vector
 from pqdb.kernels.intrinsics import half_to_float
 
-
 Sums = tuple[Any, Any]  # (vectors 0–15, vectors 16–31), each <16 x i32>
 
 
 def sums_avx2(builder: Any, record: Any, table: Any, m: Any) -> Sums:
     """Sums of table look-ups by vpshufb; m (a multiple of 4) sub-quantizers, 64 bytes of code a step.
 
-    Bytes are summed as 16-bit words twice, whole and shifted down by 8: the odd bytes are the second sum, the even ones the
-    first less the second moved back up. 512 entries of at most 127 stay below 65,536.
+    Bytes are summed as 16-bit words twice, whole and shifted down by 8: the odd bytes are the second sum, the even
+    ones the first less the second moved back up. 512 entries of at most 127 stay below 65,536.
     """
     bytes_, words = vector(I8, 32), vector(I16, 16)
     low_nibble = constant(I8, [15] * 32)
@@ -61,21 +60,19 @@ def sums_avx2(builder: Any, record: Any, table: Any, m: Any) -> Sums:
         half = vector(I16, 8)
         folded = []
         for part in (even, odd):  # lane 0 holds the even sub-quantizers, lane 1 the odd ones
-            lanes = [
-                builder.shuffle_vector(part, part, constant(I32, list(range(at, at + 8)))) for at in (0, 8)
-            ]
+            lanes = [builder.shuffle_vector(part, part, constant(I32, list(range(at, at + 8)))) for at in (0, 8)]
             folded.append(builder.add(*lanes))
         order = [w // 2 + 8 * (w % 2) for w in range(16)]
         assert folded[0].type == half
-        return builder.zext(
-            builder.shuffle_vector(folded[0], folded[1], constant(I32, order)), vector(I32, 16)
-        )
+        return builder.zext(builder.shuffle_vector(folded[0], folded[1], constant(I32, order)), vector(I32, 16))
 
     return unpack(sums[0], sums[1]), unpack(sums[2], sums[3])
 
 
 def sums_avx512(builder: Any, record: Any, table: Any, m: Any) -> Sums:
-    """Sums by vpermb and vpdpbusd: four sub-quantizers a step, their bytes brought side by side, added in 32-bit lanes."""
+    """Sums by vpermb and vpdpbusd: four sub-quantizers a step, their bytes brought side by side, added in 32-bit
+    lanes.
+    """
     bytes_, words, lanes = vector(I8, 64), vector(I16, 32), vector(I32, 16)
     transpose = constant(I8, [16 * (i % 4) + i // 4 for i in range(64)])
     which_table = constant(I8, [16 * (i % 4) for i in range(64)])
@@ -92,9 +89,7 @@ def sums_avx512(builder: Any, record: Any, table: Any, m: Any) -> Sums:
         out = []
         for total, nibbles in zip(sums, (codes, upper), strict=True):
             index_ = builder.or_(builder.and_(nibbles, low_nibble), which_table)
-            out.append(
-                call(builder, "llvm.x86.avx512.vpdpbusd.512", lanes, [total, permute(entries, index_), ones])
-            )
+            out.append(call(builder, "llvm.x86.avx512.vpdpbusd.512", lanes, [total, permute(entries, index_), ones]))
         return out
 
     zero = ir.Constant(lanes, None)

@@ -1,8 +1,8 @@
 """Asymmetric distance tables: one query against every codeword, once for all lists (Jégou et al. 2011, ADC).
 
 Entries are small integers: tables[j, c] = round((t − min_j) / a) with t = β⟨q_j, codeword c of j⟩ and a the widest
-sub-quantizer's range over the largest entry, so that Σ t ≈ b + a·Σ tables with b = Σ min_j. Rounding, not truncation, keeps
-the sum unbiased.
+sub-quantizer's range over the largest entry, so that Σ t ≈ b + a·Σ tables with b = Σ min_j. Rounding, not truncation,
+keeps the sum unbiased.
 """
 
 import numpy as np
@@ -76,9 +76,7 @@ def nibble_products(
 
 
 @kernel_inline
-def products(
-    queries: Array, q: Whole, codewords: Array, bounds: Array, beta: Real, raw: Array
-) -> tuple[Real, Real]:
+def products(queries: Array, q: Whole, codewords: Array, bounds: Array, beta: Real, raw: Array) -> tuple[Real, Real]:
     """As `nibble_products`, for any number of codewords, on any CPU."""
     m, ksub = raw.shape
     widest, offset = np.float32(0), np.float32(0)

@@ -1,6 +1,5 @@
 """A bounded heap of the best values seen: the smallest of the best k on top."""
 
-import numpy as np
 
 from pqdb.kernels._jit import kernel
 from pqdb.kernels._types import Array, Real, Whole

@@ -19,7 +19,8 @@ def padded(dim: int) -> int:
 
 
 def int8_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (n, d) float32 rounded to int8 and padded with zeros, (n, dpad), and the scales (n,) float32 that undo it."""
+    """Rows (n, d) float32 rounded to int8 and padded with zeros, (n, dpad), and the scales (n,) float32 that undo it.
+    """
     scales = np.abs(matrix).max(axis=1) / np.float32(127)
     rows = np.zeros((len(matrix), padded(matrix.shape[1])), np.int8)
     rows[:, : matrix.shape[1]] = np.rint(matrix / np.where(scales == 0, np.float32(1), scales)[:, None])
@@ -30,8 +31,8 @@ def int8_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class Router:
     """Centroids of a generation's lists, in the space the index works in: x' = (x − mean) / unit.
 
-    Inner products keep mean 0 and unit 1. For l2 the mean centres the data and the unit brings residuals to length 1, so that
-    the float16 factors of the codes neither overflow nor lose digits.
+    Inner products keep mean 0 and unit 1. For l2 the mean centres the data and the unit brings residuals to length 1,
+    so that the float16 factors of the codes neither overflow nor lose digits.
     """
 
     l2: bool

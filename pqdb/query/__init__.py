@@ -1,0 +1,1 @@
+"""The filter language → bitmap of rows. Empty until filters are built (issue D)."""

@@ -36,5 +36,5 @@ def _without_itself(values: np.ndarray, rows: np.ndarray, itself: np.ndarray) ->
 
 
 def _report(found: np.ndarray, truth: np.ndarray, k: int, population: str) -> RecallReport:
-    mean, low, high = interval(recall_of(found, truth), k)
+    mean, low, high = interval(recall_of(found, truth))
     return RecallReport(mean, low, high, k, len(found), population)

@@ -9,8 +9,8 @@
     rerank   the survivors' int8 residuals, the likeliest first, until no other can win
     finish   the exact values of the last few, and of fresh rows that are in no list yet
 
-A value is larger the nearer: the inner product, or the squared distance negated. All arrays below belong to one block of q
-queries (one query is a block of one); kernels release the GIL, so blocks run side by side on threads.
+A value is larger the nearer: the inner product, or the squared distance negated. All arrays below belong to one block
+of q queries (one query is a block of one); kernels release the GIL, so blocks run side by side on threads.
 """
 
 import time
@@ -82,8 +82,8 @@ def search(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest rows of each query: values (q, k) float32, −inf where there are fewer, and rows (q, k) uint32.
 
-    queries (q, d) float32 as metric.prepare leaves them; `allowed` a bitmap of the rows that may be found. Without an index,
-    or without a plan, every row is compared exactly.
+    queries (q, d) float32 as metric.prepare leaves them; `allowed` a bitmap of the rows that may be found. Without an
+    index, or without a plan, every row is compared exactly.
     """
     index = snapshot.index
     if index is None or plan is None:
@@ -152,9 +152,9 @@ def scan_lists(
     room = scratch(int(blocks.watermark) + 65_536)
     candidates = Candidates(room, np.empty(len(table) + 1, np.int64), np.empty(len(table), np.float32))
     done = scan.scan_lists(
-        codebook.nbits, codebook.m, index.record_bytes, index.router.l2, blocks.codes, blocks.counts,
-        routed.lists, routed.probed, routed.bases, routed.margins, table, coefficients, allowed,
-        np.empty(plan.depth, np.float32), room.values, room.bounds, room.rows, room.places, candidates.starts, candidates.cuts,
+        codebook.nbits, codebook.m, index.record_bytes, index.router.l2, blocks.codes, blocks.counts, routed.lists,
+        routed.probed, routed.bases, routed.margins, table, coefficients, allowed, np.empty(plan.depth, np.float32),
+        room.values, room.bounds, room.rows, room.places, candidates.starts, candidates.cuts,
     )  # fmt: skip
     return candidates, done
 
@@ -172,9 +172,9 @@ def rerank_candidates(
     found, reranked = np.empty(q, np.int32), np.zeros(q, np.int32)
     if snapshot.config.rerank == "int8":
         rerank.rerank_candidates(
-            moved, index.beta, index.router.dpad, snapshot.blocks.rerank, snapshot.blocks.counts, routed.lists, routed.bases,
-            room.values, room.bounds, room.rows, room.places, starts, candidates.cuts,
-            np.empty(plan.k, np.float32), best, rows, found, reranked,
+            moved, index.beta, index.router.dpad, snapshot.blocks.rerank, snapshot.blocks.counts, routed.lists,
+            routed.bases, room.values, room.bounds, room.rows, room.places, starts, candidates.cuts, np.empty(plan.k,
+            np.float32), best, rows, found, reranked,
         )  # fmt: skip
     else:
         rerank.keep_estimates(room.values, room.rows, starts, best, rows, found)

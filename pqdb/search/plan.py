@@ -16,7 +16,8 @@ TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 class Calibration:
     """What a generation knows of itself: the error of its estimates, and how many lists a recall takes.
 
-    `widths[i, j, b]` lists reach TARGETS[j] of the `ks[i]` nearest for a query whose best centroid has the key `knots[b]`.
+    `widths[i, j, b]` lists reach TARGETS[j] of the `ks[i]` nearest for a query whose best centroid has the key
+    `knots[b]`.
     """
 
     noise: float  # σ of (value − estimate) / (β·s·distance)
@@ -25,11 +26,11 @@ class Calibration:
     widths: np.ndarray  # (len(ks), len(TARGETS), b) float32
 
     def widths_for(self, k: int, recall: float) -> np.ndarray:
-        """(b,) float32 lists to probe at each knot, interpolated in log k and log (1 − recall); beyond the largest k, scaled."""
+        """(b,) float32 lists to probe at each knot, interpolated in log k and log (1 − recall); beyond the largest k,
+        scaled.
+        """
         hardness = [-math.log(1 - target) for target in TARGETS]
-        per_k = np.stack(
-            [_along(self.widths[i], hardness, -math.log(1 - recall)) for i in range(len(self.ks))]
-        )
+        per_k = np.stack([_along(self.widths[i], hardness, -math.log(1 - recall)) for i in range(len(self.ks))])
         if k > self.ks[-1]:
             beyond: np.ndarray = per_k[-1] * np.float32(k / self.ks[-1])
             return beyond

@@ -8,7 +8,8 @@ SLACK = 1e-5  # relative: a neighbour as near as the k-th, but for rounding, cou
 
 
 def recall_of(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(q,) share of the k nearest that were found, by value: found (q, k), truth (q, k) float32, nearest first, −inf padded.
+    """(q,) share of the k nearest that were found, by value: found (q, k), truth (q, k) float32, nearest first, −inf
+    padded.
 
     A found row counts if it is at least as near as the k-th true one, so that ties are not held against a search.
     """
@@ -20,8 +21,9 @@ def recall_of(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return share
 
 
-def interval(shares: np.ndarray, k: int) -> tuple[float, float, float]:
-    """Mean of per-query recalls with its 95 % interval (Wilson 1927, on the number of independent trials the spread implies).
+def interval(shares: np.ndarray) -> tuple[float, float, float]:
+    """Mean of per-query recalls with its 95 % interval (Wilson 1927, on the number of independent trials the spread
+    implies).
 
     Without any spread the n queries count as n trials, so that "all found" still has a lower bound below 1.
     """

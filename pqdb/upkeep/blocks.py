@@ -54,9 +54,7 @@ class ListRows:
         return codes, pack_rerank(self.residuals, self.exact_biases)
 
 
-def code_rows(
-    router: Router, codebook: Codebook, vectors: np.ndarray, rows: np.ndarray, lists: np.ndarray
-) -> ListRows:
+def code_rows(router: Router, codebook: Codebook, vectors: np.ndarray, rows: np.ndarray, lists: np.ndarray) -> ListRows:
     """Code vectors (n, dim), in index space, against the centroids of their lists (n,)."""
     residuals = vectors - router.centroids[lists]
     codes, scales = encode(codebook, residuals)
@@ -76,9 +74,7 @@ def by_list(lists: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         yield int(number), positions
 
 
-def unpacked(
-    codes: memoryview, rerank: memoryview | None, count: int, codebook: Codebook, l2: bool
-) -> ListRows:
+def unpacked(codes: memoryview, rerank: memoryview | None, count: int, codebook: Codebook, l2: bool) -> ListRows:
     """A stored list as rows again. Residuals come back from int8, which packs to the same bytes."""
     words, scales, biases, rows = unpack_list(codes, count, codebook.m, codebook.nbits, l2)
     if rerank is None:

@@ -1,7 +1,7 @@
 """Build a generation aside: train, assign, encode, calibrate; then swap it in by one commit.
 
-Memory is bounded whatever the collection's size: a sample for training, one list number a row, and a part of the lists at a
-time. No read transaction outlives a part, so a long build pins no pages.
+Memory is bounded whatever the collection's size: a sample for training, one list number a row, and a part of the
+lists at a time. No read transaction outlives a part, so a long build pins no pages.
 """
 
 import json
@@ -111,9 +111,7 @@ def _write_lists(
         if stop < len(order):  # whole lists only; a list longer than a part is a part of its own
             first = int(np.searchsorted(list_of_row[order], list_of_row[order[stop]]))
             stop = (
-                first
-                if first > start
-                else int(np.searchsorted(list_of_row[order], list_of_row[order[stop]], "right"))
+                first if first > start else int(np.searchsorted(list_of_row[order], list_of_row[order[stop]], "right"))
             )
         _write_part(stores, router, codebook, generation, order[start:stop], list_of_row)
         start = stop

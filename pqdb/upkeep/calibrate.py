@@ -1,16 +1,18 @@
-"""Calibrate: what recall costs in this generation, learned from rows held against themselves and harder queries made of them.
+"""Calibrate: what recall costs in this generation, learned from rows held against themselves and harder queries made
+of them.
 
-Held-out rows alone break the promise: real questions are not distributed like rows (asked .95, they got .85 to .90). So half
-of the calibration queries are made: rows with half or four fifths of their dimensions set to the mean, and rows with noise of
-the data's own covariance. The truth is the generation's own exhaustive scan, within .002 of exact at a thousandth of the cost.
+Held-out rows alone break the promise: real questions are not distributed like rows (asked .95, they got .85 to .90).
+So half of the calibration queries are made: rows with half or four fifths of their dimensions set to the mean, and
+rows with noise of the data's own covariance. The truth is the generation's own exhaustive scan, within .002 of exact
+at a thousandth of the cost.
 """
 
 import numpy as np
 
 from pqdb.config import MAX_K
+from pqdb.partition.router import Router
 from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.encode import decode, encode
-from pqdb.partition.router import Router
 from pqdb.search.batch import search_batch
 from pqdb.search.plan import TARGETS, Calibration, plan_by_hand
 from pqdb.search.snapshot import Snapshot
@@ -23,13 +25,11 @@ CAUTION, CAUTION_POWER = 0.7, 0.3  # see aim
 KS = (1, 10, 100, 1_000, MAX_K)
 
 
-def measure_noise(
-    router: Router, codebook: Codebook, vectors: np.ndarray, lists: np.ndarray, seed: int
-) -> float:
+def measure_noise(router: Router, codebook: Codebook, vectors: np.ndarray, lists: np.ndarray, seed: int) -> float:
     """σ of an estimate's error in units of the code's scale and the query's distance, over near pairs of a sample.
 
-    vectors (n, d) in index space, lists (n,) their lists. The error of ⟨q, r⟩ is ⟨q, r − s·r̂⟩; for l2 the centroid's share of
-    it is known (the bias factor), so that q − c takes the place of q.
+    vectors (n, d) in index space, lists (n,) their lists. The error of ⟨q, r⟩ is ⟨q, r − s·r̂⟩; for l2 the centroid's
+    share of it is known (the bias factor), so that q − c takes the place of q.
     """
     rng = np.random.default_rng(seed)
     near, queries = _near_pairs(vectors, rng)
@@ -45,7 +45,9 @@ def measure_noise(
 def _near_pairs(
     vectors: np.ndarray, rng: np.random.Generator, queries: int = 256, k: int = 10
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows among the k nearest of `queries` random others (positions, and the other's vector), by inner product or distance."""
+    """Rows among the k nearest of `queries` random others (positions, and the other's vector), by inner product or
+    distance.
+    """
     chosen = rng.choice(len(vectors), min(queries, len(vectors)), replace=False)
     squares = np.einsum("nd,nd->n", vectors, vectors)
     apart = squares - 2 * vectors[chosen] @ vectors.T
@@ -57,7 +59,8 @@ def _near_pairs(
 def calibration_queries(sample: np.ndarray, metric: str, seed: int) -> tuple[np.ndarray, int]:
     """Rows, then made queries, in the form metric.prepare leaves; and how many of them are rows.
 
-    sample (n, d). For l2 there are rows only: descriptors are searched by descriptors, and made queries overshoot there.
+    sample (n, d). For l2 there are rows only: descriptors are searched by descriptors, and made queries overshoot
+    there.
     """
     rng = np.random.default_rng(seed)
     rows = sample[:ROWS]
@@ -72,9 +75,7 @@ def calibration_queries(sample: np.ndarray, metric: str, seed: int) -> tuple[np.
         kinds.append(made)
     factors = np.linalg.cholesky(np.cov(sample.T.astype(np.float64)) + 1e-9 * np.eye(sample.shape[1]))
     noise = rng.standard_normal((MADE, sample.shape[1])) @ factors.T
-    kinds.append(
-        (sample[rng.integers(0, len(sample), MADE)] + rng.uniform(0, 4, (MADE, 1)) * noise).astype(np.float32)
-    )
+    kinds.append((sample[rng.integers(0, len(sample), MADE)] + rng.uniform(0, 4, (MADE, 1)) * noise).astype(np.float32))
     queries = np.concatenate(kinds)
     if metric == "cosine":
         lengths = np.linalg.norm(queries, axis=1, keepdims=True)
@@ -105,9 +106,7 @@ def calibrate(
     ks = [k for k in KS if k == 1 or 2 * k <= len(list_of_row)]
     edges = np.quantile(best, np.linspace(0, 1, BINS + 1)[1:-1])
     bins = np.searchsorted(edges, best)
-    knots = np.array(
-        [np.median(best[bins == b]) if (bins == b).any() else 0 for b in range(BINS)], np.float32
-    )
+    knots = np.array([np.median(best[bins == b]) if (bins == b).any() else 0 for b in range(BINS)], np.float32)
     aims = [aim(target, snapshot.config.metric) for target in TARGETS]
     widths = np.empty((len(ks), len(TARGETS), BINS), np.float32)
     for which in (range(len(queries)), range(0, len(queries), max(1, len(queries) // DEEP))):
@@ -127,8 +126,8 @@ def calibrate(
 def aim(target: float, metric: str) -> float:
     """The recall to reach on calibration queries so that real ones reach `target`, until real ones are seen.
 
-    Made queries still flatter: aimed at itself, .90/.95/.99 came out as .878/.920/.976 on real questions (docs-minilm-51k),
-    the more so the more is asked. For l2 queries are like rows, and the aim is the target.
+    Made queries still flatter: aimed at itself, .90/.95/.99 came out as .878/.920/.976 on real questions (docs-
+    minilm-51k), the more so the more is asked. For l2 queries are like rows, and the aim is the target.
     """
     loss = 1 - target
     if metric == "l2":
@@ -137,7 +136,9 @@ def aim(target: float, metric: str) -> float:
 
 
 def list_order(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(q, n_lists) int32 lists in the order they are probed, and (q,) float32 the best key, as kernels.route ranks them."""
+    """(q, n_lists) int32 lists in the order they are probed, and (q,) float32 the best key, as kernels.route ranks
+    them.
+    """
     if router.l2:
         squares = np.einsum("nd,nd->n", router.centroids, router.centroids)
         keys = 2 * moved @ router.centroids.T - squares - np.einsum("qd,qd->q", moved, moved)[:, None]

@@ -30,9 +30,7 @@ def index_fresh(stores: Stores, index: Index) -> int:
                 held = unpacked(codes, rerank, count, index.codebook, index.router.l2)
                 joined = _alive(held, live).joined(joined)
             packed, packed_rerank = joined.packed(index.codebook.nbits)
-            batch.put_list(
-                index.generation, number, len(joined.rows), packed, packed_rerank if keep_rerank else None
-            )
+            batch.put_list(index.generation, number, len(joined.rows), packed, packed_rerank if keep_rerank else None)
         batch.set_current(index.generation, stop)
     return stop - watermark
 

@@ -30,7 +30,9 @@ def report(snapshot: Snapshot, points: PointStore, blocks: BlockStore) -> dict[s
 
 
 def _tier_bytes(snapshot: Snapshot) -> dict[str, int]:
-    """codes: codes, factors and rows, padding of groups included; rerank rows; shared: codebook, centroids and their int8."""
+    """codes: codes, factors and rows, padding of groups included; rerank rows; shared: codebook, centroids and their
+    int8.
+    """
     index = snapshot.index
     source = snapshot.points.n_rows * snapshot.row_bytes
     if index is None:

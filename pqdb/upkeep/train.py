@@ -30,18 +30,13 @@ def train(
     """
     assert isinstance(config.quantization, PQ)
     l2 = config.metric == "l2"
-    mean = (
-        sample.mean(axis=0, dtype=np.float64).astype(np.float32) if l2 else np.zeros(config.dim, np.float32)
-    )
+    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32) if l2 else np.zeros(config.dim, np.float32)
     moved = sample - mean if l2 else sample
     centroids = train_centroids(moved, n_lists, seed=seed, progress=_stage(progress, "centroids"))
     residuals = moved - centroids[assign(moved, centroids)]
     unit = 1.0
     if l2:
-        unit = (
-            float(np.sqrt(np.einsum("nd,nd->", residuals, residuals, dtype=np.float64) / len(residuals)))
-            or 1.0
-        )
+        unit = float(np.sqrt(np.einsum("nd,nd->", residuals, residuals, dtype=np.float64) / len(residuals))) or 1.0
         residuals, centroids = residuals / np.float32(unit), centroids / np.float32(unit)
     codebook = train_codebook(
         residuals[:CODEBOOK_SAMPLE],

@@ -53,7 +53,9 @@ class Upkeep:
         self._lock.close()
 
     def run(self, everything: bool, retrain: bool = False, progress: Progress | None = None) -> None:
-        """Do all that is due, here and now; with `everything`, index the last fresh row too. Waits for a background step."""
+        """Do all that is due, here and now; with `everything`, index the last fresh row too. Waits for a background
+        step.
+        """
         with self._busy:
             self._lock.acquire(blocking=True)
             try:
