@@ -46,7 +46,7 @@ def prepare(vectors: object, dim: int, metric: Metric) -> np.ndarray:
 
 
 def _unit_length(array: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Finite vectors (n, d) divided by their lengths; `squares` (n,) are those lengths squared, as far as float32 can tell."""
+    """Finite vectors (n, d) divided by their lengths; `squares` (n,): those lengths squared, as far as float32 tells."""
     if not (squares.min(initial=1) >= LEAST_SQUARE and squares.max(initial=1) <= LARGEST):
         odd = ~((squares >= LEAST_SQUARE) & (squares <= LARGEST))
         largest = np.abs(array[odd]).max(axis=1, keepdims=True)
@@ -60,7 +60,7 @@ def _unit_length(array: np.ndarray, squares: np.ndarray) -> np.ndarray:
 
 def prepare_query(query: np.ndarray, dim: int, metric: Metric) -> np.ndarray:
     """As `prepare`, for one float32 query (dim,): the same checks in a third of the time. -> (1, dim) float32."""
-    square = float(np.dot(query, query))
+    square = float(np.vdot(query, query))  # (np.dot warns where this overflows)
     if query.shape[0] != dim or not square <= LARGEST_SQUARE[metric]:
         return prepare(query, dim, metric)  # which says what is wrong
     if metric == "cosine":

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
-from pqdb.kernels._types import Array, Real, Whole
+from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.intrinsics import load_f32, prefetch
 from pqdb.kernels.scan import dot_i8
 from pqdb.kernels.topk import push, push_pair, sort_pairs_descending
@@ -23,8 +23,8 @@ def rerank_value(block: Whole, count: Whole, dpad: Whole, position: Whole, base,
 
 
 @kernel_inline
-def due(first: bool, value: Real, cut: Real, bound: Real, nearest: Real) -> bool:
-    """Whether a candidate's turn is in this pass: in the first, those that made the cut; then those that can still win."""
+def due(first: bool, value: Real, cut: Real, bound: Real, nearest: Real) -> Whole:
+    """Whether a candidate's turn is in this pass: first those that made the cut, then those that can still win."""
     return (value >= cut) if first else (value < cut and bound >= nearest)
 
 
