@@ -35,8 +35,8 @@ class PQ:
     def __post_init__(self) -> None:
         if self.nbits not in (4, 8):
             raise InputError(f"PQ(nbits={self.nbits}) is not offered: 4 or 8")
-        if self.m is not None and not 1 <= self.m <= MAX_DIM:
-            raise InputError(f"PQ(m={self.m}) must be at least 1")
+        if self.m is not None and (not _is_whole(self.m) or not 1 <= self.m <= MAX_DIM):
+            raise InputError(f"PQ(m={self.m}) must be a whole number from 1 to {MAX_DIM}")
         if not 0 < self.bits_per_dim <= 8:
             raise InputError(f"PQ(bits_per_dim={self.bits_per_dim}) must be above 0 and at most 8")
 
@@ -82,6 +82,8 @@ class CollectionConfig:
             raise InputError("Flat() compares source vectors, so source=None leaves nothing to compare")
         if self.source is None and self.rerank == "source":
             raise InputError('rerank="source" needs source vectors, so source cannot be None')
+        if not isinstance(self.quantization, PQ | Flat):
+            raise InputError(f"quantization must be PQ(…) or Flat(), not {self.quantization!r}")
         if isinstance(self.quantization, PQ):
             self.quantization.sub_quantizers(self.dim)
 
