@@ -28,15 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument(
-        "data", nargs="*", type=Path, help="ann-benchmarks HDF5 files; none: a clustered set is made"
-    )
+    parser.add_argument("data", nargs="*", type=Path, help="ann-benchmarks HDF5 files; none: a clustered set is made")
     parser.add_argument("--engines", nargs="+", default=list(DEFAULT), help=f"default: {' '.join(DEFAULT)}")
     effort = parser.add_mutually_exclusive_group()
     effort.add_argument("--quick", action="store_true", help="fewer indexes, settings and rounds")
-    effort.add_argument(
-        "--full", action="store_true", help="the whole sweep the standard list was chosen from"
-    )
+    effort.add_argument("--full", action="store_true", help="the whole sweep the standard list was chosen from")
     parser.add_argument("--rounds", type=int, help="rounds of every setting; 7, or 3 with --quick and --full")
     parser.add_argument("--queries", type=int, help="only so many of the file's queries")
     parser.add_argument("-k", type=int, default=10)
@@ -44,15 +40,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-batch", action="store_true", help="single queries only")
     parser.add_argument("--site", action="append", default=[], metavar="ENGINE=FOLDER", help=_SITE_HELP)
     parser.add_argument("--out", type=Path, default=_HERE / "results", help="where runs are kept")
-    parser.add_argument(
-        "--publish", metavar="NAME", help="also write NAME-<data>.{json,md,png} to bench/published"
-    )
+    parser.add_argument("--publish", metavar="NAME", help="also write NAME-<data>.{json,md,png} to bench/published")
     return parser
 
 
-_SITE_HELP = (
-    "look for this engine's packages in FOLDER first (scann and scann-core cannot share one environment)"
-)
+_SITE_HELP = "look for this engine's packages in FOLDER first (scann and scann-core cannot share one environment)"
 
 
 def _there(path: Path | None, out: Path) -> Path:

@@ -51,9 +51,7 @@ def load(path: Path, *, queries: int | None = None) -> Dataset:
     if metric == "cosine":
         train, test = _unit(train), _unit(test)
     # The file's distances are of its own rounding: taken anew, so that answers and truth are measured alike.
-    return Dataset(
-        path.stem, path, metric, train, test, neighbors, distances_of(train, test, neighbors, metric)
-    )
+    return Dataset(path.stem, path, metric, train, test, neighbors, distances_of(train, test, neighbors, metric))
 
 
 def distances_of(train: Floats, test: Floats, rows: Ints, metric: Metric) -> npt.NDArray[np.float64]:
@@ -80,9 +78,7 @@ def exact_neighbors(train: Floats, test: Floats, metric: Metric, count: int) -> 
         if metric == "l2":
             near = 2.0 * near + (chunk**2).sum(axis=1)
         best = np.concatenate([best, near], axis=1)
-        rows = np.concatenate(
-            [rows, np.broadcast_to(np.arange(start, start + len(chunk)), near.shape)], axis=1
-        )
+        rows = np.concatenate([rows, np.broadcast_to(np.arange(start, start + len(chunk)), near.shape)], axis=1)
         order = np.argsort(best, axis=1, kind="stable")[:, :count]
         best, rows = np.take_along_axis(best, order, axis=1), np.take_along_axis(rows, order, axis=1)
     return rows

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +59,7 @@ def measure(dim: int, queries: int, rows: int = _ROWS) -> dict[str, dict[str, fl
 
 
 def _times(
-    collection: pqdb.Collection, asked: list[npt.NDArray[np.float32]], queries: int, setting: dict[str, int]
+    collection: pqdb.Collection, asked: list[npt.NDArray[np.float32]], queries: int, setting: dict[str, Any]
 ) -> npt.NDArray[np.float64]:
     """Microseconds of each query, its ids taken out."""
     search, clock = collection.search, time.perf_counter_ns
@@ -73,7 +74,7 @@ def _times(
         search(vector, 10, **setting).ids  # noqa: B018  an answer nobody reads is not an answer
         times[i] = clock() - start
     gc.enable()
-    return times * 1e-3
+    return np.asarray(times * 1e-3, dtype=np.float64)
 
 
 def _spread(times: npt.NDArray[np.float64]) -> dict[str, float]:

@@ -16,9 +16,7 @@ def card() -> dict[str, Any]:
     """CPU, its instruction sets, memory, versions, the commit and the date."""
     return {
         "cpu": _cpuinfo("model name") or platform.processor(),
-        "cpu family/model/stepping": "/".join(
-            _cpuinfo(key) or "?" for key in ("cpu family", "model", "stepping")
-        ),
+        "cpu family/model/stepping": "/".join(_cpuinfo(key) or "?" for key in ("cpu family", "model", "stepping")),
         "flags": _flags(),
         "cores": os.cpu_count(),
         "cores usable": len(os.sched_getaffinity(0)),
@@ -77,7 +75,5 @@ def _commit() -> str:
 
 
 def _git(*arguments: str) -> str:
-    ran = subprocess.run(
-        ["git", *arguments], cwd=_ROOT, check=True, capture_output=True, text=True, timeout=10
-    )
+    ran = subprocess.run(["git", *arguments], cwd=_ROOT, check=True, capture_output=True, text=True, timeout=10)
     return ran.stdout.strip()

@@ -35,9 +35,7 @@ def draw(doc: Document, folder: Path, stem: str) -> list[Path]:
     made = [_draw_rates(doc, points(doc), folder / f"{stem}-qps.png", "one query a call, one core")]
     batched = points(doc, batch=True)
     if batched:
-        made.append(
-            _draw_rates(doc, batched, folder / f"{stem}-batch.png", "one batch of all queries, all cores")
-        )
+        made.append(_draw_rates(doc, batched, folder / f"{stem}-batch.png", "one batch of all queries, all cores"))
     made.append(_draw_bytes(doc, points(doc), folder / f"{stem}-bytes.png"))
     return made
 
@@ -88,9 +86,7 @@ def _recall_axis(doc: Document, axes: Axes) -> None:
 
 def _title(doc: Document, axes: Axes, mode: str) -> None:
     data, card = doc["data"], doc["machine"]
-    axes.set_title(
-        f"{data['name']} ({data['n']:,} × {data['dim']}, {data['metric']}): {mode}", fontsize=11, loc="left"
-    )
+    axes.set_title(f"{data['name']} ({data['n']:,} × {data['dim']}, {data['metric']}): {mode}", fontsize=11, loc="left")
     wide = "AVX-512" if any(flag.startswith("avx512") for flag in card["flags"]) else "AVX2 or less"
     axes.text(
         1.0,
@@ -111,16 +107,10 @@ def _draw_bytes(doc: Document, found: Sequence[Point], path: Path) -> Path:
         tops = [max((p for p in found if p.label == label), key=lambda p: p.recall) for label in labels]
         colour, marker, _ = _LOOKS.get(family, _OTHER)
         heights = [_stretch(p.recall) for p in tops]
-        axes.scatter(
-            [p.bytes_held for p in tops], heights, color=colour, marker=marker, s=45, label=f"{family}: held"
-        )
-        axes.scatter(
-            [p.bytes_scan for p in tops], heights, facecolors="none", edgecolors=colour, marker=marker, s=45
-        )
+        axes.scatter([p.bytes_held for p in tops], heights, color=colour, marker=marker, s=45, label=f"{family}: held")
+        axes.scatter([p.bytes_scan for p in tops], heights, facecolors="none", edgecolors=colour, marker=marker, s=45)
         for point, height in zip(tops, heights, strict=True):
-            axes.plot(
-                [point.bytes_scan, point.bytes_held], [height, height], color=colour, linewidth=0.8, alpha=0.6
-            )
+            axes.plot([point.bytes_scan, point.bytes_held], [height, height], color=colour, linewidth=0.8, alpha=0.6)
     full = 4 * doc["data"]["dim"]
     axes.axvline(full, color="#555555", linestyle=":", linewidth=1)
     axes.text(full, 0.02, " float32", transform=axes.get_xaxis_transform(), fontsize=8, color="#555555")

@@ -87,9 +87,7 @@ def _seasoned(
 ) -> dict[str, Any]:
     """The same after `after` queries and time to learn from them; counted on the others."""
     k, recall = pair
-    others = replace(
-        data, test=data.test[after:], neighbors=data.neighbors[after:], distances=data.distances[after:]
-    )
+    others = replace(data, test=data.test[after:], neighbors=data.neighbors[after:], distances=data.distances[after:])
     with pqdb.open(folder) as database:
         for query in data.test[:after]:
             database["bench"].search(query, k, recall=recall)

@@ -1,7 +1,7 @@
 """What a run leaves behind: JSON with every raw number, HDF5 with every query's time and answer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,9 @@ def document(outcome: Outcome, data: Dataset, plan: Plan, machine: Mapping[str, 
         "plan": {"k": plan.k, "rounds": plan.rounds, "seed": plan.seed},
         "indexes": outcome.facts,
         "skipped": [asdict(skip) for skip in outcome.skips],
+        "dropped by scouting": [
+            [trial.spec.label, dict(trial.setting), *(round(x, 4) for x in trial.scouted)] for trial in outcome.dropped
+        ],
         "trials": [_row(trial) for trial in outcome.trials],
     }
 
@@ -67,10 +70,14 @@ def write(folder: Path, doc: Document, outcome: Outcome) -> Path:
 
 def write_json(path: Path, doc: Document) -> None:
     """A run as JSON, a setting a line so that differences of two runs can be read."""
-    head = {key: value for key, value in doc.items() if key != "trials"}
-    rows = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in doc["trials"])
-    text = json.dumps(head, indent=1, ensure_ascii=False)
-    path.write_text(f'{text[:-2]},\n "trials": [\n{rows}\n ]\n}}\n')
+    long = ("dropped by scouting", "trials")
+    head = json.dumps({key: doc[key] for key in doc if key not in long}, indent=1, ensure_ascii=False)
+    tail = "".join(f',\n "{key}": [{_lines(doc[key])}\n ]' for key in long)
+    path.write_text(f"{head[:-2]}{tail}\n}}\n")
+
+
+def _lines(rows: Sequence[object]) -> str:
+    return ",".join("\n  " + json.dumps(row, ensure_ascii=False) for row in rows)
 
 
 def _write_hdf5(path: Path, outcome: Outcome) -> None:
@@ -101,7 +108,5 @@ def points(doc: Document, *, batch: bool = False) -> list[Point]:
         held = doc["indexes"][row["label"]]["bytes"]
         setting = ", ".join(f"{name}={value}" for name, value in row["setting"].items()) or "default"
         scan = held["scan"]
-        found.append(
-            Point(row["family"], row["label"], setting, row["recall"], qps, scan, scan + held["rerank"])
-        )
+        found.append(Point(row["family"], row["label"], setting, row["recall"], qps, scan, scan + held["rerank"]))
     return found

@@ -15,8 +15,12 @@ from bench.engines.base import Arguments, Spec
 from bench.frontier import worth_repeating
 from bench.recall import recalls
 
-SCOUT_SLACK = 1.25
-"""After the first round a setting stays if no setting of its family, as good in recall, is so much faster."""
+SCOUT_QUERIES = 200
+"""Before the rounds every setting is asked so many queries, to see which can be on its family's frontier at all."""
+SCOUT_SLACK = 1.5
+"""A setting stays while no other of its family, as good in recall, is so much faster: after scouting …"""
+ROUND_SLACK = 1.2
+"""… and after the first round."""
 BATCH_SLACK = 1.10
 """The same for the settings that batches are measured with."""
 _BATCH_RECALL = 0.85  # batches are measured where people use them
@@ -30,6 +34,7 @@ class Trial:
 
     spec: Spec
     setting: Arguments
+    scouted: tuple[float, float] = (0.0, 0.0)  # recall and rate over the scouting queries
     recall: float = 0.0
     recall_strict: float = 0.0
     times: list[npt.NDArray[np.float64]] = field(default_factory=list)  # (q,) seconds, one a round
@@ -50,6 +55,11 @@ class Trial:
     def qps(self) -> float:
         return float(np.median(self.single_qps))
 
+    @property
+    def reached(self) -> tuple[float, float]:
+        """Recall and rate, by what is known so far."""
+        return (self.recall, self.qps) if self.times else self.scouted
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -68,6 +78,7 @@ class Outcome:
     """Everything a run has to tell."""
 
     trials: list[Trial] = field(default_factory=list)
+    dropped: list[Trial] = field(default_factory=list)  # by scouting
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)  # by spec label
     skips: list[Skip] = field(default_factory=list)
 
@@ -88,11 +99,10 @@ class Run:
                 self._desks[spec.label] = desk
                 self._outcome.facts[spec.label] = desk.facts
                 self._say(f"  built {spec.family} {spec.label} in {desk.facts['build seconds']:.1f} s")
-        trials = [
-            Trial(desk.spec, setting) for desk in self._desks.values() for setting in desk.spec.settings
-        ]
+        trials = [Trial(desk.spec, setting) for desk in self._desks.values() for setting in desk.spec.settings]
         self._single_rounds(trials)
         self._outcome.trials = [trial for trial in trials if trial.times]
+        self._outcome.dropped = [trial for trial in trials if not trial.times]
         if self._plan.batch:
             self._batch_rounds(self._outcome.trials)
         return self._outcome
@@ -114,14 +124,33 @@ class Run:
     def _single_rounds(self, trials: Sequence[Trial]) -> None:
         for desk in self._desks.values():
             desk.ask("settle", [self._plan.cores[-1]], 1)
-        order, rng = list(trials), random.Random(self._plan.seed)
+        rng = random.Random(self._plan.seed)
+        order = self._scouted(trials)
         for number in range(self._plan.rounds):
             rng.shuffle(order)
             for trial in order:
                 self._single(trial)
             if number == 0:
-                order = pruned(order, SCOUT_SLACK)
+                order = pruned([trial for trial in order if trial.times], ROUND_SLACK)
             self._say(f"  round {number + 1} of {self._plan.rounds} done; {len(order)} settings stay")
+
+    def _scouted(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The trials that a few queries do not rule out."""
+        for trial in trials:
+            report = self._ask("single", trial, SCOUT_QUERIES)
+            if report is not None:
+                recall, _ = self._recall(report["ids"])
+                trial.scouted = recall, len(report["times"]) / float(report["times"].sum())
+        kept = pruned([trial for trial in trials if trial.scouted[1] > 0], SCOUT_SLACK)
+        self._say(f"  scouted {len(trials)} settings; {len(kept)} stay")
+        return kept
+
+    def _recall(self, ids: npt.NDArray[np.int64]) -> tuple[float, float]:
+        """Mean recall, ann-benchmarks' and strict, of answers to the first len(ids) queries."""
+        data, count = self._data, len(ids)
+        found = distances_of(data.train, data.test[:count], ids, data.metric)
+        loose, strict = recalls(ids, found, data.distances[:count], self._plan.k)
+        return float(loose.mean()), float(strict.mean())
 
     def _single(self, trial: Trial) -> None:
         report = self._ask("single", trial)
@@ -130,10 +159,8 @@ class Run:
         trial.times.append(report["times"])
         trial.cpu_share.append(report["cpu share"])
         if trial.ids is None:
-            data, ids = self._data, report["ids"]
-            found = distances_of(data.train, data.test, ids, data.metric)
-            loose, strict = recalls(ids, found, data.distances, self._plan.k)
-            trial.ids, trial.recall, trial.recall_strict = ids, float(loose.mean()), float(strict.mean())
+            trial.ids = report["ids"]
+            trial.recall, trial.recall_strict = self._recall(report["ids"])
 
     def _batch_rounds(self, trials: Sequence[Trial]) -> None:
         order = [trial for trial in pruned(trials, BATCH_SLACK) if trial.recall >= _BATCH_RECALL]
@@ -158,10 +185,10 @@ class Run:
             self._desks[spec.label] = rebuilt
         self._desks[spec.label].ask("settle", cores, len(cores))
 
-    def _ask(self, order: str, trial: Trial) -> Report:
+    def _ask(self, order: str, trial: Trial, *more: object) -> Report:
         """One pass, or None (told once) when the engine failed on this setting."""
         try:
-            return self._desks[trial.spec.label].ask(order, trial.setting, self._plan.k)
+            return self._desks[trial.spec.label].ask(order, trial.setting, self._plan.k, *more)
         except WorkerError as error:
             self._skip(Skip(trial.spec.label, f"{order} {dict(trial.setting)}: {error}"))
             return None
@@ -176,10 +203,9 @@ def pruned(trials: Sequence[Trial], slack: float) -> list[Trial]:
     """Drop what is far from its family's frontier."""
     kept: list[Trial] = []
     for family in dict.fromkeys(trial.spec.family for trial in trials):
-        members = [trial for trial in trials if trial.spec.family == family and trial.times]
+        members = [trial for trial in trials if trial.spec.family == family]
         if family == ASKED_FAMILY:
             kept += members
         else:
-            reached = [(trial.recall, trial.qps) for trial in members]
-            kept += [members[i] for i in worth_repeating(reached, slack)]
+            kept += [members[i] for i in worth_repeating([trial.reached for trial in members], slack)]
     return kept

@@ -80,10 +80,10 @@ class Worker:
             os.sched_setaffinity(int(task.name), cores)
         self._engine.set_threads(threads)
 
-    def single(self, setting: Arguments, k: int) -> dict[str, Any]:
+    def single(self, setting: Arguments, k: int, queries: int | None = None) -> dict[str, Any]:
         """One pass, one query a call: seconds of each query, the answers, how undisturbed the pass was."""
         self._engine.set_query_arguments(**setting)
-        query, clock, test = self._engine.query, time.perf_counter_ns, list(self._test)
+        query, clock, test = self._engine.query, time.perf_counter_ns, list(self._test[:queries])
         for vector in test[:_WARM_UP]:
             query(vector, k)
         answers, times = [], np.empty(len(test), dtype=np.int64)

@@ -9,25 +9,44 @@ from bench.data import Floats, Metric
 from bench.engines.base import Bytes, SkippedError, Spec, Sweep, geometric
 
 _FEWEST_ROWS_A_LIST = 20  # below, k-means has too little to learn from
-_REFINED = {"quick": (4, 16), "standard": (2, 4, 6, 8, 12, 16, 24, 32, 64), "full": (2, 4, 8, 16, 32, 64)}
+_REFINED = {
+    "quick": (2, 4, 8, 16),
+    "standard": (2, 3, 4, 6, 8, 12, 16, 24, 32),
+    "full": (2, 4, 8, 16, 32, 64),
+}
+_PER_OCTAVE = {"quick": 1, "standard": 3, "full": 1}
+_SCAN_ALL_BELOW = 250_000  # rows; up to here a scan without lists is on the frontier at the highest recalls
 
 
 def specs(sweep: Sweep) -> list[Spec]:
-    """Factory strings and their (nprobe, k_factor) grids: the whole sweep, or the best of it."""
-    lists = [
-        n for n in (16, *(2**e for e in range(6, 15))) if _FEWEST_ROWS_A_LIST * n <= sweep.n <= 2_000 * n
-    ]
-    found = [
-        _spec(sweep, f"IVF{n},PQ{sweep.dim // dsub}x4{kind}", n)
-        for n in lists
-        for dsub, kind in ((2, "fs"), (4, "fs"), (4, "fsr"), (8, "fs"), (8, "fsr"))
-    ]
-    return [_spec(sweep, f"PQ{sweep.dim // dsub}x4fs", 0) for dsub in (2, 4, 8)] + found
+    """Factory strings and their (nprobe, k_factor) grids; the best first, all of them in a full sweep."""
+    builds = _everything(sweep.n) if sweep.effort == "full" else _best(sweep)
+    return [_spec(sweep, *build) for build in (builds[:2] if sweep.effort == "quick" else builds)]
 
 
-def _spec(sweep: Sweep, codes: str, lists: int) -> Spec:
+def _best(sweep: Sweep) -> list[tuple[int, int, str]]:
+    """(lists, dims a subspace, kind) that made the frontiers of the full sweeps, by rows a list."""
+    lists = [n for n in _powers() if 150 * n <= sweep.n <= 1_000 * n]
+    found = [(n, 4, "fs") for n in reversed(lists)]
+    found += [(n, 4, "fsr") for n in lists[-2:]] + [(n, 2, "fs") for n in lists[:1]]
+    return found + ([(0, 4, "fs")] if sweep.n <= _SCAN_ALL_BELOW else [])
+
+
+def _everything(rows: int) -> list[tuple[int, int, str]]:
+    lists = [n for n in _powers() if _FEWEST_ROWS_A_LIST * n <= rows <= 2_000 * n]
+    kinds = ((2, "fs"), (4, "fs"), (4, "fsr"), (8, "fs"), (8, "fsr"))
+    return [(0, dsub, "fs") for dsub in (2, 4, 8)] + [(n, *kind) for n in lists for kind in kinds]
+
+
+def _powers() -> list[int]:
+    return [2**e for e in range(4, 15)]
+
+
+def _spec(sweep: Sweep, lists: int, dsub: int, kind: str) -> Spec:
     """One factory string; lists = 0 scans everything."""
-    probes = geometric(2, max(4, lists * 2 // 3), 1 if sweep.effort == "full" else 2) if lists else [0]
+    codes = (f"IVF{lists}," if lists else "") + f"PQ{sweep.dim // dsub}x4{kind}"
+    per_octave = _PER_OCTAVE[sweep.effort]
+    probes = geometric(max(2, lists // 64), max(4, lists * 2 // 3), per_octave) if lists else [0]
     settings = [{"nprobe": p, "k_factor": f} for p in probes for f in _REFINED[sweep.effort]]
     return Spec(sweep.engine, "FAISS", f"{codes}+SQ8", {"factory": f"{codes},Refine(SQ8)"}, settings)
 
@@ -84,7 +103,7 @@ class Faiss:
         if not self._has_lists():
             return -(-self._index.ntotal // group) * group
         lists = self._codes.invlists
-        return sum(-(-lists.list_size(i) // group) * group for i in range(lists.nlist))
+        return int(sum(-(-lists.list_size(i) // group) * group for i in range(lists.nlist)))
 
     def _id_bytes(self) -> int:
         return 8 if self._has_lists() else 0

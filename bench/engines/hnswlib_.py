@@ -6,14 +6,12 @@ from typing import Any
 import numpy.typing as npt
 
 from bench.data import Floats, Metric
-from bench.engines.base import Bytes, SkippedError, Spec, Sweep
+from bench.engines.base import Bytes, SkippedError, Spec, Sweep, geometric
 
 
 def specs(sweep: Sweep) -> list[Spec]:
     """M=16 is the field's usual graph; ef sweeps the whole range of recalls."""
-    efs: tuple[int, ...] = (10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 448, 640)
-    if sweep.effort == "quick":
-        efs = efs[::2]
+    efs = geometric(10, 640, {"quick": 1, "standard": 4, "full": 2}[sweep.effort])
     degrees = (12, 16, 24) if sweep.effort == "full" else (16,)
     return [
         Spec(
@@ -47,9 +45,7 @@ class Hnswlib:
 
         # Unit vectors by inner product: the "cosine" space would normalise every query again.
         self._index = hnswlib.Index(space="ip" if metric == "cosine" else "l2", dim=train.shape[1])
-        self._index.init_index(
-            max_elements=len(train), M=self._m, ef_construction=self._ef_construction, random_seed=1
-        )
+        self._index.init_index(max_elements=len(train), M=self._m, ef_construction=self._ef_construction, random_seed=1)
         self._index.add_items(train, num_threads=self._threads)
         self._dim = train.shape[1]
 

@@ -17,52 +17,55 @@ from bench.data import Floats, Metric
 from bench.engines.base import Arguments, Bytes, SkippedError, Spec, Sweep, geometric
 
 _TRAINING_SAMPLE = 250_000
+_LARGE = 500_000  # rows; from here on each index takes gigabytes and minutes, so fewer are built
 _REORDER = {
-    "quick": (30, 100),
+    "quick": (20, 40, 160),
     "standard": (20, 30, 40, 60, 80, 120, 160, 240, 320, 640),
     "full": (20, 40, 80, 160, 320, 640),
 }
+_PER_OCTAVE = {"quick": 1, "standard": 2, "full": 1}
+
+# Crossed with the numbers of leaves, the best first; thresholds are fractions of the rows' RMS length.
+_COSINE_SHAPES: list[Arguments] = [
+    {"threshold": 0.088, "avq": 2.5, "soar": 1.5},
+    {"threshold": 0.2, "block": 4},
+    {"threshold": 0.2, "soar": 1.5},
+    {"threshold": 0.2},
+    {"threshold": 0.1},
+    {"threshold": 0.088, "avq": 2.5},
+]
+_L2_SHAPES: list[Arguments] = [{}, {"block": 4}]
+_L2_AS_DOT_SHAPES: list[Arguments] = [
+    {"threshold": 0.2, "avq": 2.5, "l2_as_dot": True},
+    {"threshold": 0.2, "l2_as_dot": True, "soar": 1.5},
+]
 
 
 def specs(sweep: Sweep) -> list[Spec]:
-    """Around √n leaves, crossed with the ways of quantizing and spilling each package has."""
-    leaves = [round(sweep.n**0.5 * factor) for factor in (0.25, 0.5, 1, 2, 4)]
-    builds = [_build(count, **shape) for count in leaves for shape in _shapes(sweep.engine, sweep.metric)]
-    return [_spec(sweep, build) for build in builds]
+    """Multiples of √n leaves crossed with the ways of quantizing and spilling each package has."""
+    full, large = sweep.effort == "full", sweep.n >= _LARGE
+    multiples = (0.25, 0.5, 1, 2, 4) if full else (4, 2) if large else (2, 4, 1)
+    shapes = _shapes(sweep)[: None if full else 2 if large else 3]
+    builds = [_build(round(sweep.n**0.5 * times), **shape) for times in multiples for shape in shapes]
+    if not full and sweep.engine == "scann":  # the same searcher without run-time dispatch: behind everywhere
+        builds = builds[:2]
+    return [_spec(sweep, build) for build in (builds[:2] if sweep.effort == "quick" else builds)]
+
+
+def _shapes(sweep: Sweep) -> list[Arguments]:
+    if sweep.metric == "cosine":
+        return _COSINE_SHAPES
+    return _L2_SHAPES if sweep.engine == "scann" else [*_L2_AS_DOT_SHAPES, *_L2_SHAPES]
 
 
 def _build(leaves: int, **shape: Any) -> Arguments:
-    return {
-        "leaves": leaves,
-        "block": 2,
-        "threshold": None,
-        "avq": None,
-        "soar": None,
-        "l2_as_dot": False,
-        **shape,
-    }
-
-
-def _shapes(engine: str, metric: Metric) -> list[dict[str, Any]]:
-    """What is crossed with the numbers of leaves; thresholds are fractions of the rows' RMS length."""
-    if metric == "cosine":
-        plain = [{"threshold": 0.2}, {"threshold": 0.1}, {"block": 4, "threshold": 0.2}]
-        spilled = [{"threshold": 0.2, "soar": 1.5}]
-        tuned = [{"threshold": 0.088, "avq": 2.5}, {"threshold": 0.088, "avq": 2.5, "soar": 1.5}]
-        return plain + spilled + tuned
-    plain = [{}, {"block": 4}]
-    if engine == "scann":
-        return plain
-    return [
-        *plain,
-        {"threshold": 0.2, "avq": 2.5, "l2_as_dot": True},
-        {"threshold": 0.2, "l2_as_dot": True, "soar": 1.5},
-    ]
+    plain = {"leaves": leaves, "block": 2, "threshold": None, "avq": None, "soar": None, "l2_as_dot": False}
+    return {**plain, **shape}
 
 
 def _spec(sweep: Sweep, build: Arguments) -> Spec:
     leaves = build["leaves"]
-    searched = geometric(max(1, leaves // 64), leaves * 4 // 5, 1 if sweep.effort == "full" else 2)
+    searched = geometric(max(1, leaves // 64), leaves * 4 // 5, _PER_OCTAVE[sweep.effort])
     settings = [{"leaves_to_search": s, "reorder": r} for s in searched for r in _REORDER[sweep.effort]]
     words = [f"{leaves} leaves", f"{build['block']} dims/block"]
     words += [f"{name}={build[name]}" for name in ("threshold", "avq", "soar") if build[name] is not None]
@@ -76,9 +79,7 @@ def build(spec: Spec) -> "Scann":
         raise SkippedError(f"{spec.engine} is not installed")
     found = "scann-core" if find_spec("scann.version") is not None else "scann"
     if found != spec.engine:
-        raise SkippedError(
-            f"the environment holds {found}; give --site {spec.engine}=FOLDER to run {spec.engine} too"
-        )
+        raise SkippedError(f"the environment holds {found}; give --site {spec.engine}=FOLDER to run {spec.engine} too")
     return Scann(spec.engine, spec.build)
 
 
@@ -92,9 +93,7 @@ class Scann:
         import scann
 
         by = self._build
-        builder = scann.scann_ops_pybind.builder(
-            train, 10, "dot_product" if metric == "cosine" else "squared_l2"
-        )
+        builder = scann.scann_ops_pybind.builder(train, 10, "dot_product" if metric == "cosine" else "squared_l2")
         if by["l2_as_dot"]:
             builder = builder.l2_as_dot_product()
         optional = {name: value for name, value in (("avq", by["avq"]), ("soar_lambda", by["soar"])) if value}
@@ -123,9 +122,7 @@ class Scann:
         return self._searcher.search(vector, k, max(k, self._reorder), self._leaves)[0]
 
     def batch_query(self, vectors: Floats, k: int) -> npt.NDArray[Any]:
-        search = (
-            self._searcher.search_batched_parallel if self._threads > 1 else self._searcher.search_batched
-        )
+        search = self._searcher.search_batched_parallel if self._threads > 1 else self._searcher.search_batched
         return search(vectors, k, max(k, self._reorder), self._leaves)[0]
 
     def get_memory_usage(self) -> Bytes:
@@ -135,9 +132,7 @@ class Scann:
             sizes = {path.name: path.stat().st_size for path in Path(folder).iterdir()}
         codes = sum(size for name, size in sizes.items() if name.startswith("hashed_dataset")) / 2
         tokens = sizes.get("datapoint_to_token.npy", 0)
-        rows = sum(
-            size for name, size in sizes.items() if name.endswith("dataset.npy") and "hashed" not in name
-        )
+        rows = sum(size for name, size in sizes.items() if name.endswith("dataset.npy") and "hashed" not in name)
         n = self._shape[0]
         return Bytes((codes + tokens) / n, rows / n, sum(sizes.values()) - 2 * codes - tokens - rows)
 

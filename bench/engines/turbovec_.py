@@ -16,8 +16,7 @@ def specs(sweep: Sweep) -> list[Spec]:
     """Its two code widths; the 2-bit one is far below any useful recall on its own."""
     widths = (2, 4) if sweep.effort == "full" else (4,)
     return [
-        Spec(sweep.engine, "turbovec", f"{bits} bit", {"bits": bits}, [{}], threads_at_start=True)
-        for bits in widths
+        Spec(sweep.engine, "turbovec", f"{bits} bit", {"bits": bits}, [{}], threads_at_start=True) for bits in widths
     ]
 
 
