@@ -1,17 +1,23 @@
 """Quantization and partition in plain numpy, written as the papers write them: slow, obvious, and right."""
 
+from collections.abc import Iterator
 from itertools import pairwise, product
 
 import numpy as np
 
+from pqdb.quantization.codebook import Codebook
 
-def nearest(points, words):
+Array = np.ndarray
+
+
+def nearest(points: Array, words: Array) -> Array:
     """(n,) number of the nearest of words (k, d) to each of points (n, d); the lowest wins a tie."""
     differences = points[:, None, :].astype(np.float64) - words[None].astype(np.float64)
-    return (differences**2).sum(axis=2).argmin(axis=1)
+    nearest_word: Array = (differences**2).sum(axis=2).argmin(axis=1)
+    return nearest_word
 
 
-def lloyd(points, words, rounds):
+def lloyd(points: Array, words: Array, rounds: int) -> Array:
     """words (k, d) after `rounds` rounds; a word without points takes half of the fullest word's."""
     words = words.copy()
     labels = None
@@ -32,13 +38,13 @@ def lloyd(points, words, rounds):
     return words
 
 
-def subspaces(codebook):
+def subspaces(codebook: Codebook) -> Iterator[tuple[int, int, Array]]:
     """(first dimension, one past the last, codewords (ksub, dsub)) of each subspace."""
     for lo, hi in pairwise(codebook.bounds):
         yield lo, hi, codebook.codewords[lo:hi].T
 
 
-def encode(codebook, residuals):
+def encode(codebook: Codebook, residuals: Array) -> tuple[Array, Array]:
     """codes (n, m) and rescale factors (n,): r → nearest codewords of r/‖r‖, s = ‖r‖ / ⟨r/‖r‖, r̂⟩."""
     lengths = np.linalg.norm(residuals.astype(np.float64), axis=1)
     units = residuals / np.where(lengths > 0, lengths, 1)[:, None]
@@ -52,14 +58,14 @@ def encode(codebook, residuals):
     return codes, lengths / np.maximum(overlaps, 0.1)
 
 
-def decode(codebook, codes):
+def decode(codebook: Codebook, codes: Array) -> Array:
     """r̂ (n, dim) of codes (n, m)."""
     parts = [words[codes[:, j]] for j, (_, _, words) in enumerate(subspaces(codebook))]
     rows = np.concatenate(parts, axis=1).astype(np.float64)
     return rows if codebook.rotation is None else rows @ codebook.rotation
 
 
-def pack_list(codes, s, b, rows, nbits):
+def pack_list(codes: Array, s: Array, b: Array | None, rows: Array, nbits: int) -> Array:
     """The bytes of a code block, written one vector and one code at a time."""
     count, m = codes.shape
     out = bytearray()
@@ -82,13 +88,13 @@ def pack_list(codes, s, b, rows, nbits):
     return np.frombuffer(bytes(out), np.uint8)
 
 
-def _halves(factors, padding):
+def _halves(factors: Array, padding: float) -> bytes:
     halves = np.full(32, padding, np.float16)
     halves[: len(factors)] = factors
     return halves.tobytes()
 
 
-def cheapest_widths(energies, m, distortion):
+def cheapest_widths(energies: Array, m: int, distortion: dict[int, float]) -> float:
     """Least distortion that up to m widths side by side leave, energies past them dropped: all are tried."""
     best = float(np.sum(energies))
     for count in range(1, m + 1):
@@ -98,7 +104,7 @@ def cheapest_widths(energies, m, distortion):
     return best
 
 
-def cost_of(bounds, energies, distortion):
+def cost_of(bounds: Array, energies: Array, distortion: dict[int, float]) -> float:
     """Distortion that subspaces with these bounds leave of energies (d,)."""
     cost = float(np.sum(energies[bounds[-1] :]))
     for lo, hi in pairwise(bounds):

@@ -18,7 +18,6 @@ FEWEST_POINTS = 16
 FLAT_LISTS = 1024  # up to here at once: 5 % fewer rows are scanned at recall 0.95 than by two levels
 _ROUNDS = 8
 _BALANCE_ROUNDS = 2
-_LAST_ROUNDS = 1
 _FIRST_SHARE = 0.6  # of the time
 
 
@@ -39,10 +38,10 @@ def train_centroids(
 ) -> NDArray[np.float32]:
     """Centroids (≤ n_lists, dim) of sample (n, dim), n ≥ 1.
 
-    Fewer than n_lists come back only where rows are too few or too alike. At most points_needed(n_lists,
-    dim) rows are used, drawn at random. None ends without a row of them, as far as float32 can tell. The
-    same sample and seed give the same centroids to the bit on one machine. progress is told the share done,
-    and what it raises ends the training. Raises InputError.
+    Fewer than n_lists come back only where rows are too few or too alike, or a list lost its last row in the
+    last round. At most points_needed(n_lists, dim) rows are used, drawn at random. The same sample and seed
+    give the same centroids to the bit on one machine. progress is told the share done, and what it raises
+    ends the training. Raises InputError.
     """
     if sample.ndim != 2 or len(sample) == 0 or n_lists < 1:
         raise InputError(f"expected a sample (n ≥ 1, dim) and n_lists ≥ 1, not {sample.shape} and {n_lists}")
@@ -52,14 +51,12 @@ def train_centroids(
     origin = points.mean(axis=0, dtype=np.float64).astype(np.float32)
     points -= origin  # in float32 distances lose their digits far from zero
     centroids = _first_centroids(points, n_lists, rng, lambda done: report(_FIRST_SHARE * done))
-    rounds = _BALANCE_ROUNDS + _LAST_ROUNDS
-    for done in range(rounds):
+    for done in range(1, _BALANCE_ROUNDS + 1):
         labels = assign(points, centroids)
         centroids, counts = means(points, labels, centroids)
-        if done < _BALANCE_ROUNDS:
-            centroids = _balanced(points, labels, centroids, parts_of_lists(counts, n_lists), rng)
-        report(_FIRST_SHARE + (1.0 - _FIRST_SHARE) * (done + 1) / (rounds + 1))
-    counts = np.bincount(assign(points, centroids), minlength=len(centroids))
+        centroids = _balanced(points, labels, centroids, parts_of_lists(counts, n_lists), rng)
+        report(_FIRST_SHARE + (1.0 - _FIRST_SHARE) * done / (_BALANCE_ROUNDS + 1))
+    centroids, counts = means(points, assign(points, centroids), centroids)
     report(1.0)
     trained: NDArray[np.float32] = centroids[counts > 0] + origin
     return trained

@@ -7,12 +7,9 @@ from pqdb.errors import DimensionError
 from pqdb.kernels.encode import code_products, decode_rows, encode_rows
 from pqdb.quantization.codebook import Codebook
 
-MIN_OVERLAP = np.float32(
-    0.1
-)  # a code that holds less of its row would be blown up past ten times the row's length
-_BLOCK_ROWS = (
-    8192  # rows normalised and rotated at a time: bounds the memory of encoding, 25 MB at 768 dimensions
-)
+# A code that holds less of its row than this would be blown up past ten times the row's length.
+MIN_OVERLAP = np.float32(0.1)
+_BLOCK_ROWS = 8192  # rows normalised and rotated at a time: 25 MB at 768 dimensions
 
 
 def normalise(residuals: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

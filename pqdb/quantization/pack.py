@@ -126,13 +126,13 @@ def _records(block: NDArray[np.uint8], groups: int, size: int) -> NDArray[np.uin
 def _int8_scales(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """A scale (n,) for each of rows (n, d): the largest entry / 127, or 0 for a row of nothing above TINY.
 
-    Rounded up to 17 significant bits, so that scale · value is exact for every int8 value and a row that is
+    Cut to 17 significant bits, so that scale · value is exact for every int8 value, and a row that is
     unpacked and packed again finds the same scale.
     """
     largest = np.maximum(rows.max(axis=1), -rows.min(axis=1))
     largest[largest < TINY] = 0.0
     bits = (largest / np.float32(127.0)).view(np.uint32)
-    scales: NDArray[np.float32] = ((bits + np.uint32(127)) & ~np.uint32(127)).view(np.float32)
+    scales: NDArray[np.float32] = (bits & ~np.uint32(127)).view(np.float32)
     return scales
 
 

@@ -120,7 +120,8 @@ def test_one_list_is_the_mean(rng: np.random.Generator) -> None:
 
 
 def test_progress_rises_to_one_and_may_end_the_training(seed: int) -> None:
-    rows, seen = clustered(200, 6, seed=seed), []
+    rows = clustered(200, 6, seed=seed)
+    seen: list[float] = []
     train_centroids(rows, 5, progress=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0

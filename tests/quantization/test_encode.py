@@ -61,9 +61,9 @@ def test_zero_residuals_have_factor_zero_and_nothing_is_nan(rng: np.random.Gener
 
 
 def test_a_code_that_points_elsewhere_does_not_blow_the_factor_up() -> None:
-    words = np.tile(np.float32([[1.0], [0.0], [0.0], [0.0]]), (1, 16))  # every word is the first axis
+    words = np.tile(np.array([[1.0], [0.0], [0.0], [0.0]], np.float32), (1, 16))  # every word is the first axis
     codebook = Codebook(4, 4, equal_bounds(4, 1), words)
-    residuals = np.float32([[0, 2, 0, 0], [-2, 0, 0, 0], [0.001, 2, 0, 0]])
+    residuals = np.array([[0, 2, 0, 0], [-2, 0, 0, 0], [0.001, 2, 0, 0]], np.float32)
     s = encode(codebook, residuals)[1]
     assert np.allclose(s, 2 / MIN_OVERLAP)
 
@@ -85,9 +85,7 @@ def test_centroid_products(rng: np.random.Generator, kept: int | None) -> None:
     )
     codes, s = encode(codebook, residuals)
     expected = s * np.einsum("ij,ij->i", centroids[labels], naive.decode(codebook, codes))
-    assert np.allclose(
-        centroid_products(codebook, codes, s, centroids, labels), expected, rtol=1e-4, atol=1e-5
-    )
+    assert np.allclose(centroid_products(codebook, codes, s, centroids, labels), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_no_rows_are_no_codes(rng: np.random.Generator) -> None:

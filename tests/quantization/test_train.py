@@ -20,7 +20,7 @@ def gaussian(seed: int, n: int, scales: np.ndarray) -> np.ndarray:
     """(n, d) float32 of these standard deviations, turned so that no axis shows them."""
     rng = np.random.default_rng(seed)
     turn = np.linalg.qr(rng.standard_normal((len(scales), len(scales))))[0]
-    return ((rng.standard_normal((n, len(scales))) * scales) @ turn).astype(np.float32)
+    return np.asarray((rng.standard_normal((n, len(scales))) * scales) @ turn, np.float32)
 
 
 @pytest.mark.parametrize("layout", ["plain", "rotated", "auto"])
@@ -124,7 +124,8 @@ def test_near_duplicates_of_every_size_keep_their_direction(rng: np.random.Gener
 
 
 def test_progress_rises_to_one_and_may_end_the_training() -> None:
-    residuals, seen = gaussian(8, 300, np.linspace(2, 0.2, 8)), []
+    residuals = gaussian(8, 300, np.linspace(2, 0.2, 8))
+    seen: list[float] = []
     train_codebook(residuals, 4, progress=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
