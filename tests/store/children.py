@@ -26,6 +26,13 @@ def upsert(path: str, first: str, n: str) -> None:
         batch.upsert(range(int(first), int(first) + int(n)), source_rows(int(n), int(first)))
 
 
+def forget(path: str, first: str, n: str) -> None:
+    """Frees the pages of all source rows."""
+    with PointStore.open(path) as store, store.write() as batch:
+        batch.delete(range(int(first), int(first) + int(n)))
+        batch.forget_source(int(n))
+
+
 def upsert_much(path: str, n: str, map_size: str) -> None:
     """Grows the map on its way."""
     with PointStore.open(path, map_size=int(map_size)) as store, store.write() as batch:
@@ -146,10 +153,8 @@ def fork_inside_a_view(path: str) -> None:
                 say("refused")
             os._exit(0)
         say(os.waitpid(child, 0)[1])
-        for n in range(3):  # would reuse the pages of our snapshot, were our place lost
-            writer = os.spawnl(
-                os.P_WAIT, sys.executable, sys.executable, "-m", __spec__.name, "upsert", path, "0", "50"
-            )
+        for n, verb in enumerate(("forget", "upsert", "upsert")):  # takes our snapshot's pages, were our place lost
+            writer = os.spawnl(os.P_WAIT, sys.executable, sys.executable, "-m", __spec__.name, verb, path, "0", "1000")
             say(writer or n)
         say((view.source_of(np.arange(view.n_rows)) == before).all())
 

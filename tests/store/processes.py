@@ -11,9 +11,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 def run(verb: str, *arguments: object) -> list[str]:
     """Let a child do one thing. -> the lines it said. It must end well."""
-    done = subprocess.run(
-        _command(verb, arguments), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = subprocess.run(_command(verb, arguments), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

@@ -121,9 +121,7 @@ def test_a_child_that_leaves_its_parents_view_does_no_harm(filled: Path) -> None
     assert run("fork_inside_a_view", filled) == ["refused", "0", "0", "1", "2", "True"]
 
 
-def test_when_all_reader_slots_are_taken_a_sentence_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_when_all_reader_slots_are_taken_a_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "MAX_READERS", 2)
     with PointStore.create(tmp_path / "p", {}, ROW_BYTES) as store:
         third = store.read()
@@ -307,17 +305,13 @@ def test_another_kind_of_store_is_refused(filled: Path, blocks: BlockStore) -> N
         BlockStore.open(filled)
 
 
-@pytest.mark.parametrize(
-    ("kind", "store"), [("points", PointStore), ("index", BlockStore), ("catalog", Catalog)]
-)
+@pytest.mark.parametrize(("kind", "store"), [("points", PointStore), ("index", BlockStore), ("catalog", Catalog)])
 def test_a_newer_format_is_refused_and_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, store: type
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(manifest_record, "FORMAT_VERSION", 2)
-        (
-            store.create(tmp_path / "x", {}, ROW_BYTES) if kind == "points" else store.create(tmp_path / "x")
-        ).close()
+        (store.create(tmp_path / "x", {}, ROW_BYTES) if kind == "points" else store.create(tmp_path / "x")).close()
     before = (tmp_path / "x" / "data.mdb").read_bytes()
     with pytest.raises(FormatError, match="format version 2; this pqdb reads version 1"):
         store.open(tmp_path / "x")

@@ -23,8 +23,7 @@ SPELLINGS = [
 ]
 texts = st.text(min_size=1, max_size=400).filter(
     lambda text: (
-        1 <= len(text.encode("utf-8", "surrogatepass")) <= 400
-        and not any(0xD800 <= ord(c) < 0xE000 for c in text)
+        1 <= len(text.encode("utf-8", "surrogatepass")) <= 400 and not any(0xD800 <= ord(c) < 0xE000 for c in text)
     )
 )
 

@@ -57,6 +57,7 @@ def test_another_holder_that_closes_does_not_free_it_for_other_processes(tmp_pat
     first.close()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 counts numpy's threads
 def test_a_forked_child_has_no_lock(tmp_path: Path) -> None:
     lock = FileLock(tmp_path / "lock")
     assert lock.acquire()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pqdb.errors import ClosedError, IdError, InputError, NotADatabaseError, ReadOnlyError, StorageError
-from pqdb.store import PointStore, datafile
+from pqdb.store import PointStore, datafile, snapshot
 from pqdb.store.addresses import BYTES
 from pqdb.store.ids import id_from_key, id_key
 from pqdb.store.layout import META_ROWS, PIECE_ROWS
@@ -221,6 +221,35 @@ def test_a_view_keeps_its_snapshot_while_others_commit(points: PointStore, rows:
         assert view.row_of(3) == 3
     with points.read() as view:
         assert view.row_of(3) is None
+
+
+def test_an_older_snapshot_may_be_made_from_a_newer_one(points: PointStore, rows: Maker) -> None:
+    """Between a view's beginning and its look at the cache, another thread may have put a newer snapshot there."""
+    source = rows(400)
+    with points.write() as batch:
+        batch.upsert(range(400), source, [b"old"] * 400)
+
+    def change() -> None:
+        with points.write() as batch:
+            batch.upsert(range(1000, 1400), rows(400, 1))
+            batch.put_payload(399, None)
+            batch.delete(range(50))
+            batch.forget_source(200)
+
+    with points.read() as view:
+        thread = threading.Thread(target=change)
+        thread.start()
+        thread.join()
+        with points.read() as newer:
+            assert newer.runs[0] == 0
+            assert newer.payloads_of(np.array([399])) == [None]
+            view._snapshot = snapshot.take(
+                view._txn, view.txn_id, points.env.epoch, points.env.dbs, newer._snapshot, "here"
+            )
+        assert (view.source_of(np.arange(400)) == source).all()
+        assert view.payloads_of(np.arange(400)) == [b"old"] * 400
+        assert view.ids_of(np.arange(400)) == list(range(400))
+        assert len(view.live_rows()) == view.n_live == 400
 
 
 def test_addresses_stay_right_over_commits(points: PointStore, rows: Maker) -> None:

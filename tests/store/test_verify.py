@@ -76,9 +76,7 @@ def test_a_flipped_byte_is_found(lived_in: PointStore, indexed: BlockStore, kind
     assert noticed >= 60, noticed
 
 
-def overwrite(
-    store: PointStore | BlockStore, name: str, key: bytes, change: Callable[[bytearray], None]
-) -> None:
+def overwrite(store: PointStore | BlockStore, name: str, key: bytes, change: Callable[[bytearray], None]) -> None:
     txn = store.env.begin_write()
     value = bytearray(txn.get(key, db=store.env.dbs[name]))
     change(value)
@@ -102,9 +100,7 @@ def overwrite(
         ("main", b"state", 10, "state record"),
     ],
 )
-def test_each_kind_of_value_is_checked(
-    lived_in: PointStore, name: str, key: bytes, at: int, says: str
-) -> None:
+def test_each_kind_of_value_is_checked(lived_in: PointStore, name: str, key: bytes, at: int, says: str) -> None:
     def flip(value: bytearray) -> None:
         value[at] ^= 1
 
