@@ -54,9 +54,7 @@ def create_app(
             app.state.database = None
             await anyio.to_thread.run_sync(database.close)
 
-    app = FastAPI(
-        title="pqdb", version=pqdb.__version__, description=_ABOUT, lifespan=lifespan, redirect_slashes=False
-    )
+    app = FastAPI(title="pqdb", version=pqdb.__version__, description=_ABOUT, lifespan=lifespan, redirect_slashes=False)
     app.state.settings = settings
     for room in (service, collections, points, query, absent):
         app.include_router(room.router)

@@ -25,16 +25,13 @@ def point_id(value: object) -> PointId:
     if type(value) is str and (uuid := _canonical(value)) is not None:
         return uuid
     raise format_error(
-        f"value {_short(value)} is not a valid point ID, "
-        "valid values are either an unsigned integer or a UUID"
+        f"value {_short(value)} is not a valid point ID, valid values are either an unsigned integer or a UUID"
     )
 
 
 def point_ids(values: list[Any]) -> list[PointId]:
     """The ids of a list in a body, in its order. Raises Refusal 400 for the first that is none."""
-    return [
-        value if type(value) is int and 0 <= value < UNSIGNED_END else point_id(value) for value in values
-    ]
+    return [value if type(value) is int and 0 <= value < UNSIGNED_END else point_id(value) for value in values]
 
 
 def path_id(text: str) -> PointId:

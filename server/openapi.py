@@ -42,12 +42,8 @@ def install(app: FastAPI) -> None:
 
     def schema() -> dict[str, Any]:
         if app.openapi_schema is None:
-            page = get_openapi(
-                title=app.title, version=app.version, description=app.description, routes=app.routes
-            )
-            _, bodies = models_json_schema(
-                [(body, "validation") for body in _bodies.values()], ref_template=_REF
-            )
+            page = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            _, bodies = models_json_schema([(body, "validation") for body in _bodies.values()], ref_template=_REF)
             page["components"]["schemas"] |= bodies["$defs"]
             app.openapi_schema = page
         return app.openapi_schema

@@ -23,9 +23,7 @@ def record(point: pqdb.Point, payload: PayloadSelector, with_vector: bool) -> Pr
     return _parts({"id": point.id}, point, payload, with_vector)
 
 
-def scored(
-    hit: pqdb.Hit | pqdb.Point, score: np.float32, payload: PayloadSelector, with_vector: bool
-) -> Printed:
+def scored(hit: pqdb.Hit | pqdb.Point, score: np.float32, payload: PayloadSelector, with_vector: bool) -> Printed:
     """A point as a query gives it, with its version and score."""
     return _parts({"id": hit.id, "version": hit.version, "score": score}, hit, payload, with_vector)
 
@@ -40,9 +38,7 @@ def page(points: list[Printed], next_offset: PointId | None) -> Printed:
     return {"points": points, "next_page_offset": next_offset}
 
 
-def _parts(
-    printed: Printed, point: pqdb.Hit | pqdb.Point, payload: PayloadSelector, with_vector: bool
-) -> Printed:
+def _parts(printed: Printed, point: pqdb.Hit | pqdb.Point, payload: PayloadSelector, with_vector: bool) -> Printed:
     if payload.wanted:
         printed["payload"] = payload.of(point.payload)
     if with_vector and point.vector is not None:

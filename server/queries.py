@@ -85,14 +85,10 @@ class Effort:
 def _oversampling(codes: Fields) -> float | None:
     """How many times more candidates to rescore than are asked for."""
     if not codes.boolean("rescore", True):
-        raise not_yet(
-            f"scores straight from the codes (`{codes.path('rescore')}`: leave it out, or say true)"
-        )
+        raise not_yet(f"scores straight from the codes (`{codes.path('rescore')}`: leave it out, or say true)")
     oversampling = codes.number("oversampling")
     if oversampling is not None and oversampling < 1.0:
-        raise validation_error(
-            codes.path("oversampling"), f"value {oversampling} invalid, must be 1.0 or larger"
-        )
+        raise validation_error(codes.path("oversampling"), f"value {oversampling} invalid, must be 1.0 or larger")
     return oversampling
 
 

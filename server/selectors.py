@@ -40,9 +40,7 @@ class PayloadSelector:
                 return cls(True, include=_paths(fields.array("include"), place))
             if fields.get("exclude") is not None:
                 return cls(True, exclude=_paths(fields.array("exclude"), place))
-        raise format_error(
-            f"{place}: expected true, false, a list of keys, include or exclude, not {kind_of(value)}"
-        )
+        raise format_error(f"{place}: expected true, false, a list of keys, include or exclude, not {kind_of(value)}")
 
     def of(self, payload: Payload | None) -> Payload:
         """The selected part of a payload; the payload itself is left as it is."""
@@ -142,7 +140,5 @@ def _without_in(child: Any, tails: tuple[Path, ...]) -> Any:
         return _without(child, tails)
     if tails and isinstance(child, list):
         rests = [_tails("[]", tails) + _tails(f"[{i}]", tails) for i in range(len(child))]
-        return [
-            _without_in(element, rest) for element, rest in zip(child, rests, strict=True) if () not in rest
-        ]
+        return [_without_in(element, rest) for element, rest in zip(child, rests, strict=True) if () not in rest]
     return child

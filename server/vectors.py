@@ -40,8 +40,7 @@ def unnamed_vectors(value: object, place: str) -> list[Any]:
     """The list of vectors of a batch, given plain or as `{"": [[...], ...]}`."""
     vectors = unnamed_vector(value, place)
     return [
-        vector if type(vector) is list else unnamed_vector(vector, f"{place}[{i}]")
-        for i, vector in enumerate(vectors)
+        vector if type(vector) is list else unnamed_vector(vector, f"{place}[{i}]") for i, vector in enumerate(vectors)
     ]
 
 
@@ -78,9 +77,7 @@ def _not_numbers(vectors: list[list[Any]], place: str) -> Refusal:
             if isinstance(value, list):
                 return not_offered(f"multivectors (`{place.format(i)}`)")
             if type(value) not in _NUMBERS:
-                return format_error(
-                    f"{place.format(i)}[{j}]: invalid type: {kind_of(value)}, expected a number"
-                )
+                return format_error(f"{place.format(i)}[{j}]: invalid type: {kind_of(value)}, expected a number")
     raise AssertionError("every value is a number")
 
 

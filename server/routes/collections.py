@@ -22,9 +22,7 @@ router = APIRouter(prefix="/collections", tags=["collections"])
 @router.get("", **documented(models.CollectionList))
 async def list_collections(request: Request) -> Response:
     """The names of all collections."""
-    return await answer(
-        request, lambda database: {"collections": [{"name": name} for name in database.collections()]}
-    )
+    return await answer(request, lambda database: {"collections": [{"name": name} for name in database.collections()]})
 
 
 @router.get("/{collection_name}/exists", **documented(models.Existence))

@@ -84,12 +84,8 @@ async def scroll_points(request: Request, collection_name: Name, params: Read) -
         collection = find(database, collection_name)
         asked = Scrolling.parse(parse_body(body))
         limit = min(asked.limit, max(len(collection), 1))  # a huge limit asks for no more than there is
-        found = collection.scroll(
-            limit, asked.offset, with_payload=asked.payload.wanted, with_vector=asked.with_vector
-        )
-        return page(
-            [record(point, asked.payload, asked.with_vector) for point in found.points], found.next_offset
-        )
+        found = collection.scroll(limit, asked.offset, with_payload=asked.payload.wanted, with_vector=asked.with_vector)
+        return page([record(point, asked.payload, asked.with_vector) for point in found.points], found.next_offset)
 
     return await answer(request, work, params.timeout)
 

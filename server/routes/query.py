@@ -25,9 +25,7 @@ Recall = Annotated[
 
 
 @router.post("", **documented(models.QueryResult, models.QueryPoints))
-async def query_points(
-    request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None
-) -> Response:
+async def query_points(request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None) -> Response:
     """The points nearest to a vector or a point; without a query, points by id."""
     body = await read_body(request)
 
@@ -40,9 +38,7 @@ async def query_points(
 
 
 @router.post("/batch", **documented(list[models.QueryResult], models.QueryBatch))
-async def query_batch(
-    request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None
-) -> Response:
+async def query_batch(request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None) -> Response:
     """Several queries, answered in their order; all are checked before the first is run."""
     body = await read_body(request)
 
@@ -50,9 +46,7 @@ async def query_batch(
         collection = find(database, collection_name)
         recall = parse_recall(x_pqdb_recall)
         searches = parse_body(body).only(("searches",)).array("searches")
-        queries = [
-            Query.parse(Fields.of(search, f"searches[{i}]"), recall) for i, search in enumerate(searches)
-        ]
+        queries = [Query.parse(Fields.of(search, f"searches[{i}]"), recall) for i, search in enumerate(searches)]
         return [{"points": query.answer(collection)} for query in queries]
 
     return await answer(request, work, params.timeout)

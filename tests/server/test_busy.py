@@ -47,9 +47,7 @@ def test_health_answers_while_an_upsert_runs(docs, database, gate):
     held = gate("upsert")
     with serving(pqdb_server.create_app(database)) as url, httpx.Client(base_url=url, timeout=60) as client:
         answers = []
-        writer = threading.Thread(
-            target=lambda: answers.append(httpx.put(url + POINTS, json=ONE, timeout=60))
-        )
+        writer = threading.Thread(target=lambda: answers.append(httpx.put(url + POINTS, json=ONE, timeout=60)))
         writer.start()
         assert held.entered.wait(60)
         assert client.get("/healthz").status_code == 200

@@ -79,9 +79,7 @@ def test_collection_made_by_the_library_is_described_too(http, database):
 @pytest.mark.parametrize(("compression", "m"), [("x4", 32), ("x8", 16), ("x16", 8), ("x32", 4), ("x64", 2)])
 def test_product_compression_becomes_bytes_of_code(http, database, compression, m):
     sent = {"product": {"compression": compression, "always_ram": True}}
-    http.ok(
-        "PUT", "/collections/c", {"vectors": {"size": 32, "distance": "Dot"}, "quantization_config": sent}
-    )
+    http.ok("PUT", "/collections/c", {"vectors": {"size": 32, "distance": "Dot"}, "quantization_config": sent})
     config = http.ok("GET", "/collections/c")["config"]
     assert config["quantization_config"] == sent
     assert (config["pqdb"]["quantization"]["m"], config["pqdb"]["quantization"]["nbits"]) == (m, 8)

@@ -52,9 +52,7 @@ def environment() -> dict[str, str]:
 
 
 def copied() -> list[str]:
-    return [
-        source for copy in named("COPY") if not copy.text.startswith("--from") for source in copy.words()[:-1]
-    ]
+    return [source for copy in named("COPY") if not copy.text.startswith("--from") for source in copy.words()[:-1]]
 
 
 def health_command() -> list[str]:
@@ -169,6 +167,21 @@ def test_health_check_follows_a_really_served_process(tmp_path):
     assert (tmp_path / "data" / "catalog").is_dir()
 
 
+def test_a_folder_that_is_no_database_is_refused_in_a_sentence(tmp_path):
+    (tmp_path / "notes.txt").write_text("not a database")
+    ran = subprocess.run(
+        [sys.executable, "-m", "pqdb_server"],
+        env={**os.environ, "PQDB_PATH": str(tmp_path), "PQDB_PORT": "0"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"Error: {tmp_path} is not a pqdb database")
+    assert ran.stderr.count("\n") == 1
+
+
 @pytest.mark.long
 def test_install_and_start_steps_work_in_an_empty_environment(tmp_path):
     source, home = tmp_path / "src", tmp_path / "home"
@@ -182,11 +195,7 @@ def test_install_and_start_steps_work_in_an_empty_environment(tmp_path):
     }
     steps = install.replace("/opt/pqdb", str(tmp_path / "opt"))
     subprocess.run(["sh", "-ec", steps], cwd=source, env=env, check=True, timeout=900)
-    env |= {
-        name: str(tmp_path / value.strip("/"))
-        for name, value in environment().items()
-        if value.startswith("/")
-    }
+    env |= {name: str(tmp_path / value.strip("/")) for name, value in environment().items() if value.startswith("/")}
     env |= {
         "PATH": f"{tmp_path / 'opt/bin'}:{os.environ['PATH']}",
         "PQDB_HOST": "127.0.0.1",

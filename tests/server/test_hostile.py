@@ -33,9 +33,7 @@ scalars = (
     | st.booleans()
     | st.integers(-(2**65), 2**65)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.sampled_from(
-        ["", "1", UUID, "Cosine", "Dot", "x4", "x64", "flat", "int8", "a.b[].c", "a..", "\U0001f600"]
-    )
+    | st.sampled_from(["", "1", UUID, "Cosine", "Dot", "x4", "x64", "flat", "int8", "a.b[].c", "a..", "\U0001f600"])
     | st.text(max_size=5)
 )
 vectors = st.lists(st.floats(-1e40, 1e40) | st.integers(0, 3), min_size=DIM, max_size=DIM)
@@ -79,9 +77,7 @@ GOOD = {
 
 def places(value: object, path: tuple = ()) -> list[tuple]:
     """Where something can be put in a body: the paths of all its values."""
-    children = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path] * bool(path) + [place for key, child in children for place in places(child, (*path, key))]
 
 

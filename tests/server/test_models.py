@@ -18,9 +18,7 @@ DESCRIBED = [command for command in COMMANDS if command[1] != "/" and not comman
 
 def route_of(method: str, path: str) -> APIRoute:
     plain = path.partition("?")[0]
-    return next(
-        route for route in ROUTES if method in route.methods and re.fullmatch(route.path_regex, plain)
-    )
+    return next(route for route in ROUTES if method in route.methods and re.fullmatch(route.path_regex, plain))
 
 
 @pytest.mark.parametrize(

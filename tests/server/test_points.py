@@ -39,9 +39,7 @@ def test_last_of_duplicate_ids_wins(docs):
     assert docs.ok("GET", f"{POINTS}/{UUID}")["vector"] == [2.0, 2.0, 2.0, 2.0]
 
 
-@pytest.mark.parametrize(
-    ("wait", "word"), [("true", "completed"), ("false", "acknowledged"), (None, "acknowledged")]
-)
+@pytest.mark.parametrize(("wait", "word"), [("true", "completed"), ("false", "acknowledged"), (None, "acknowledged")])
 def test_wait_chooses_the_word_not_the_work(docs, wait, word):
     params = {} if wait is None else {"wait": wait}
     first = docs.ok("PUT", POINTS, {"points": [{"id": 5, "vector": [1, 1, 1, 1]}]}, params=params)
@@ -129,9 +127,7 @@ def test_vectors_are_printed_with_float32_shortest_digits(docs):
 
 
 def test_float32_survives_the_wire_to_the_bit(docs, rng):
-    sent = rng.normal(size=(100, DIM)).astype(np.float32) * np.float32(10.0) ** rng.integers(
-        -20, 15, (100, 1)
-    )
+    sent = rng.normal(size=(100, DIM)).astype(np.float32) * np.float32(10.0) ** rng.integers(-20, 15, (100, 1))
     sent = sent.astype(np.float32)
     docs.ok("PUT", POINTS, {"batch": {"ids": list(range(100, 200)), "vectors": sent.astype(float).tolist()}})
     found = docs.ok("POST", POINTS, {"ids": list(range(100, 200)), "with_vector": True})

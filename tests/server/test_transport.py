@@ -15,9 +15,7 @@ COLLECTION = "docs"
 
 
 def embedded(source) -> QdrantClient:
-    return QdrantClient(
-        url="http://embedded", transport=pqdb_server.transport(source), check_compatibility=False
-    )
+    return QdrantClient(url="http://embedded", transport=pqdb_server.transport(source), check_compatibility=False)
 
 
 def test_official_client_runs_in_process_and_the_data_stay(tmp_path):
