@@ -42,10 +42,20 @@ class Index:
         return self.codebook.bounds.copy()
 
     @cached_property
-    def axes(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """The rotation as int8 rows (d_out, dpad) and scales (d_out,), or None without one."""
+    def axes(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rotation as int8 rows (d_out, dpad) and scales (d_out,); no rows without one."""
         rotation = self.codebook.rotation
-        return None if rotation is None else int8_rows(rotation)
+        return int8_rows(np.zeros((0, self.codebook.dim), np.float32) if rotation is None else rotation)
+
+    @cached_property
+    def top(self) -> int:
+        """The largest entry of a table."""
+        return LARGEST_ENTRY[self.codebook.nbits]
+
+    @cached_property
+    def beta(self) -> float:
+        """Weight of ⟨q, r⟩ in a value."""
+        return 2.0 if self.router.l2 else 1.0
 
     @cached_property
     def record_bytes(self) -> int:
@@ -56,11 +66,6 @@ class Index:
     def table_type(self) -> type:
         """dtype of table entries."""
         return np.uint8 if self.codebook.nbits == 4 else np.uint16
-
-    @property
-    def beta(self) -> float:
-        """Weight of ⟨q, r⟩ in a value."""
-        return 2.0 if self.router.l2 else 1.0
 
     def plan(self, k: int, recall: float, nprobe: int | None, rerank: int | None) -> Plan:
         """The effort for a query: by recall, or by hand where nprobe is given."""

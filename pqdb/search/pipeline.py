@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pqdb.kernels import exact, rerank, route, scan, tables
-from pqdb.search.index import LARGEST_ENTRY, Index
+from pqdb.kernels import exact, rerank, road, route, scan, tables
+from pqdb.search.index import Index
 from pqdb.search.plan import Plan
 from pqdb.search.scratch import Scratch, scratch
 from pqdb.search.snapshot import Snapshot
@@ -88,6 +88,8 @@ def search(
     index = snapshot.index
     if index is None or plan is None:
         return finish_exactly(snapshot, queries, allowed, k)
+    if trace is None and snapshot.config.rerank == "int8":
+        return search_at_once(snapshot, index, queries, plan, allowed, k)
     moved = index.router.to_index_space(queries)
     routed = route_queries(index, moved, plan)
     if trace:
@@ -98,9 +100,8 @@ def search(
     candidates, done = scan_lists(snapshot, index, routed, table, coefficients, plan, allowed)
     if trace:
         trace.mark("scan")
-    if done < len(queries):  # the candidates' room is full: the rest of the block goes its own way
-        halves = [search(snapshot, part, plan, allowed, k) for part in (queries[:done], queries[done:])]
-        return np.concatenate([h[0] for h in halves]), np.concatenate([h[1] for h in halves])
+    if done < len(queries):
+        return search_in_parts(snapshot, queries, plan, allowed, k, done)
     best, reranked = rerank_candidates(snapshot, index, moved, routed, candidates, plan)
     if trace:
         trace.mark("rerank")
@@ -111,6 +112,33 @@ def search(
         trace.codes = int(sum(snapshot.blocks.counts[routed.lists[0, : routed.probed[0]]]))
         trace.candidates = int(candidates.starts[-1])
     return values, rows
+
+
+def search_at_once(
+    snapshot: Snapshot, index: Index, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same road in one kernel, as every search but an explained one takes it: a third faster for one query."""
+    router, book, blocks, points, q = index.router, index.codebook, snapshot.blocks, snapshot.points, len(queries)
+    room = scratch(blocks.watermark + 65_536)
+    values, rows = np.empty((q, k), np.float32), np.empty((q, k), np.uint32)
+    done = road.search_block(
+        queries, router.to_index_space(queries), router.l2, router.center, router.rows, router.scales, router.weights,
+        router.offsets, router.centroids, plan.margin, plan.knots, plan.widths, plan.most, *index.axes,
+        index.codewords, index.bounds, index.beta, index.top, np.empty((q, book.m, book.ksub), index.table_type),
+        book.nbits, index.record_bytes, blocks.codes, blocks.counts, blocks.rerank, plan.depth, plan.k, plan.keep,
+        room.values, room.bounds, room.rows, room.places, snapshot.source_kind, points.runs, snapshot.rows_per_run,
+        snapshot.row_bytes, snapshot.config.source is not None, router.unit * router.unit, snapshot.fresh_from,
+        snapshot.n_rows, allowed, values, rows,
+    )  # fmt: skip
+    return (values, rows) if done == q else search_in_parts(snapshot, queries, plan, allowed, k, done)
+
+
+def search_in_parts(
+    snapshot: Snapshot, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int, done: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The candidates' room was full after `done` queries: the rest of the block goes its own way."""
+    parts = [search(snapshot, part, plan, allowed, k) for part in (queries[:done], queries[done:])]
+    return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])
 
 
 def route_queries(index: Index, moved: np.ndarray, plan: Plan) -> Routed:
@@ -133,13 +161,12 @@ def build_tables(index: Index, moved: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """Distance tables (q, m, ksub) of small integers, and (q, 2) float32 that turn a sum of entries into ⟨q, r⟩."""
     codebook = index.codebook
     rotated = moved
-    if index.axes is not None:
+    if codebook.rotation is not None:
         rotated = np.empty((len(moved), codebook.d_out), np.float32)
         tables.rotate(moved, *index.axes, rotated)
     table: np.ndarray = np.empty((len(moved), codebook.m, codebook.ksub), index.table_type)
     coefficients = np.empty((len(moved), 2), np.float32)
-    top = LARGEST_ENTRY[codebook.nbits]
-    tables.build_tables(rotated, index.codewords, index.bounds, index.beta, top, table, coefficients)
+    tables.build_tables(rotated, index.codewords, index.bounds, index.beta, index.top, table, coefficients)
     return table, coefficients
 
 
@@ -167,8 +194,10 @@ def rerank_candidates(
     if snapshot.config.rerank == "source":
         found = np.diff(starts).astype(np.int32)
         return Best(room.rows, room.values, starts[:-1], found), found
-    best = np.empty((q, plan.keep), np.float32)
-    rows = np.empty((q, plan.keep), np.uint32)
+    # Without a tier of its own, a rerank asked for by hand is one from the source.
+    keep = plan.keep if snapshot.config.rerank == "int8" else max(plan.keep, plan.depth)
+    best = np.empty((q, keep), np.float32)
+    rows = np.empty((q, keep), np.uint32)
     found, reranked = np.empty(q, np.int32), np.zeros(q, np.int32)
     if snapshot.config.rerank == "int8":
         rerank.rerank_candidates(
@@ -178,7 +207,7 @@ def rerank_candidates(
         )  # fmt: skip
     else:
         rerank.keep_estimates(room.values, room.rows, starts, best, rows, found)
-    return Best(rows.reshape(-1), best.reshape(-1), np.arange(q) * plan.keep, found), reranked
+    return Best(rows.reshape(-1), best.reshape(-1), np.arange(q) * keep, found), reranked
 
 
 def finish(

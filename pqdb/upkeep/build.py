@@ -52,7 +52,7 @@ def build_generation(stores: Stores, seed: int = 0, progress: Progress | None = 
         n_rows, live = view.n_rows, view.live_rows(view.forgotten_rows, view.n_rows)
     n_lists = choose_n_lists(len(live))
     rng = np.random.default_rng(seed)
-    chosen = live[np.sort(rng.choice(len(live), sample_size(len(live), n_lists), replace=False))]
+    chosen = live[np.sort(rng.choice(len(live), sample_size(len(live), n_lists, stores.config.dim), replace=False))]
     sample = stores.vectors(chosen)
     router, codebook = train(sample, stores.config, n_lists, seed, progress)
     moved = router.to_index_space(sample[: 1 << 15])

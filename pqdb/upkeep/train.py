@@ -7,18 +7,17 @@ import numpy as np
 from pqdb.config import PQ, CollectionConfig
 from pqdb.partition.assign import assign
 from pqdb.partition.router import Router
-from pqdb.partition.train import train_centroids
+from pqdb.partition.train import points_needed, train_centroids
 from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.train import train_codebook
 
 Progress = Callable[[str, float], None]  # stage, share done
-SAMPLE_PER_LIST = 256  # more training points a centroid buy nothing (Douze et al. 2024)
 CODEBOOK_SAMPLE = 65_536
 
 
-def sample_size(n_rows: int, n_lists: int) -> int:
+def sample_size(n_rows: int, n_lists: int, dim: int) -> int:
     """How many rows training looks at, whatever the collection's size."""
-    return min(n_rows, max(CODEBOOK_SAMPLE, SAMPLE_PER_LIST * n_lists))
+    return min(n_rows, max(CODEBOOK_SAMPLE, points_needed(n_lists, dim)))
 
 
 def train(
@@ -38,11 +37,13 @@ def train(
     if l2:
         unit = float(np.sqrt(np.einsum("nd,nd->", residuals, residuals, dtype=np.float64) / len(residuals))) or 1.0
         residuals, centroids = residuals / np.float32(unit), centroids / np.float32(unit)
+    drawn = np.random.default_rng(seed).permutation(len(residuals))[:CODEBOOK_SAMPLE]
     codebook = train_codebook(
-        residuals[:CODEBOOK_SAMPLE],
+        residuals[drawn],
         config.quantization.sub_quantizers(config.dim),
         config.quantization.nbits,
-        vectors=(moved[:CODEBOOK_SAMPLE] / np.float32(unit)).astype(np.float32, copy=False),
+        vectors=(moved[drawn] / np.float32(unit)).astype(np.float32, copy=False),
+        metric=config.metric,
         seed=seed,
         progress=_stage(progress, "codebook"),
     )
