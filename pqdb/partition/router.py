@@ -31,8 +31,9 @@ def int8_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class Router:
     """Centroids of a generation's lists, in the space the index works in: x' = (x − mean) / unit.
 
-    Inner products keep mean 0 and unit 1. For l2 the mean centres the data and the unit brings residuals to length 1,
-    so that the float16 factors of the codes neither overflow nor lose digits.
+    Inner products keep mean 0, and unit 1 unless residuals are very long or very short. For l2 the mean centres the
+    data and the unit brings residuals to length 1, so that the float16 factors of the codes neither overflow nor lose
+    digits.
     """
 
     l2: bool
@@ -74,7 +75,7 @@ class Router:
 
     def to_index_space(self, vectors: np.ndarray) -> np.ndarray:
         """(n, d) float32 prepared vectors, or queries, as the index compares them."""
-        if not self.l2:
+        if not self.l2 and self.unit == 1:
             return vectors
         return np.ascontiguousarray((vectors - self.mean) * np.float32(1 / self.unit), dtype=np.float32)
 

@@ -13,6 +13,7 @@ from pqdb.quantization.train import train_codebook
 
 Progress = Callable[[str, float], None]  # stage, share done
 CODEBOOK_SAMPLE = 65_536
+USUAL_LENGTH = 256.0  # of residuals, and its inverse: a float16 factor has all its digits far beyond
 
 
 def sample_size(n_rows: int, n_lists: int, dim: int) -> int:
@@ -33,9 +34,8 @@ def train(
     moved = sample - mean if l2 else sample
     centroids = train_centroids(moved, n_lists, seed=seed, progress=_stage(progress, "centroids"))
     residuals = moved - centroids[assign(moved, centroids)]
-    unit = 1.0
-    if l2:
-        unit = float(np.sqrt(np.einsum("nd,nd->", residuals, residuals, dtype=np.float64) / len(residuals))) or 1.0
+    unit = _unit_of(residuals, always=l2)
+    if unit != 1:
         residuals, centroids = residuals / np.float32(unit), centroids / np.float32(unit)
     drawn = np.random.default_rng(seed).permutation(len(residuals))[:CODEBOOK_SAMPLE]
     codebook = train_codebook(
@@ -48,6 +48,17 @@ def train(
         progress=_stage(progress, "codebook"),
     )
     return Router(l2, mean, unit, centroids), codebook
+
+
+def _unit_of(residuals: np.ndarray, always: bool) -> float:
+    """What residuals (n, d) are divided by, so that float16 factors hold them: their root mean square length.
+
+    Without `always`, 1 where they fit as they are: inner products then need no scaling of queries.
+    """
+    length = float(np.sqrt(np.einsum("nd,nd->", residuals, residuals, dtype=np.float64) / len(residuals)))
+    if length == 0 or (not always and 1 / USUAL_LENGTH <= length <= USUAL_LENGTH):
+        return 1.0
+    return float(np.float32(length))
 
 
 def _stage(progress: Progress | None, stage: str) -> Callable[[float], None] | None:

@@ -1,0 +1,146 @@
+"""The road of a query against the naive oracle, in every kind of collection."""
+
+import numpy as np
+import pytest
+
+import pqdb
+from pqdb.config import Rerank, Source
+from pqdb.metric import METRICS, Metric
+from tests import naive
+from tests.search.conftest import Make
+
+metrics = pytest.mark.parametrize("metric", METRICS)
+K = 10
+
+
+def same_scores(hits: pqdb.BatchHits, truth: np.ndarray) -> None:
+    np.testing.assert_allclose(hits.scores, truth, rtol=1e-4, atol=1e-5 * np.abs(truth).max())
+
+
+@metrics
+@pytest.mark.parametrize("source", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("rerank", ["int8", "source", None])
+def test_with_nothing_left_out_the_answer_is_the_naive_one(
+    make: Make, metric: Metric, source: Source, rerank: Rerank | None
+) -> None:
+    made = make(metric, source=source, rerank=rerank)
+    assert made.collection.info()["lists"] >= 10
+    same_scores(made.everything(K), made.truth(K)[0])
+
+
+@metrics
+@pytest.mark.parametrize("rerank", ["int8", "source", None])
+def test_eight_bit_codes_give_the_same_answer(make: Make, metric: Metric, rerank: Rerank | None) -> None:
+    made = make(metric, quantization=pqdb.PQ(m=6, nbits=8), rerank=rerank)
+    same_scores(made.everything(K), made.truth(K)[0])
+
+
+@metrics
+def test_flat_and_exact_are_the_naive_answer(make: Make, metric: Metric) -> None:
+    flat = make(metric, quantization=pqdb.Flat())
+    coded = make(metric)
+    truth, order = coded.truth(K)
+    for hits in (flat.collection.search(flat.raw, K), coded.collection.search(coded.raw, K, exact=True)):
+        same_scores(hits, truth)
+        assert np.array_equal(hits.ids.astype(int), order)
+
+
+@metrics
+@pytest.mark.parametrize("rerank", ["int8", None])
+@pytest.mark.parametrize("nbits", [4, 8])
+def test_without_a_source_the_codes_alone_answer(make: Make, metric: Metric, rerank: Rerank | None, nbits: int) -> None:
+    """int8 residuals find .97 of the neighbours of this data, codes of 2 bits a dimension .75; scores to a few percent."""
+    quantization = pqdb.PQ(bits_per_dim=2 if nbits == 4 else 4, nbits=nbits)
+    made = make(metric, quantization=quantization, source=None, rerank=rerank)
+    hits, (truth, _) = made.everything(K), made.truth(K)
+    spread = np.abs(truth).max()
+    chosen = np.take_along_axis(
+        naive.search.scores(made.queries, made.rows, metric), hits.ids.astype(int), axis=1
+    )  # what the hits really score
+    near = naive.search.recall(chosen, truth, metric)
+    assert near >= (0.97 if rerank else 0.75)
+    assert np.abs(hits.scores - chosen).mean() <= (0.01 if rerank else 0.1) * spread
+
+
+@metrics
+@pytest.mark.parametrize("dim", [1, 3, 65, 100])
+def test_any_dimension(make: Make, metric: Metric, dim: int) -> None:
+    made = make(metric, dim=dim, n=400, rerank="source")
+    same_scores(made.everything(K), made.truth(K)[0])
+    # (In one dimension neighbours are nearer than float16 factors can tell apart.)
+    assert made.recall_of(made.collection.search(made.raw, K), K) >= (0.97 if dim > 1 else 0.93)
+
+
+def test_many_dimensions(make: Make) -> None:
+    made = make("cosine", dim=1536, n=300)
+    assert made.collection.config.quantization == pqdb.PQ()
+    same_scores(made.everything(K), made.truth(K)[0])
+
+
+@metrics
+def test_the_recall_asked_for_is_found(make: Make, metric: Metric) -> None:
+    """Asked 0.97 (by default) and 0.9, found at least that on queries near the rows; 24 queries, so 0.02 of slack."""
+    made = make(metric)
+    assert made.recall_of(made.collection.search(made.raw, K), K) >= 0.95
+    assert made.recall_of(made.collection.search(made.raw, K, recall=0.9), K) >= 0.88
+
+
+@metrics
+@pytest.mark.parametrize("rerank", ["int8", "source", None])
+def test_a_batch_answers_as_single_queries_do(make: Make, metric: Metric, rerank: Rerank | None) -> None:
+    made = make(metric, rerank=rerank)
+    queries = np.tile(made.raw, (3, 1))  # 72: more than one block of a thread
+    batch = made.collection.search(queries, K)
+    assert batch.counts.tolist() == [K] * len(queries)
+    for i, query in enumerate(made.raw):
+        alone = made.collection.search(query, K)
+        for hits in (batch[i], batch[i + 48]):
+            assert hits.ids == alone.ids
+            np.testing.assert_allclose(hits.scores, alone.scores, rtol=1e-6)  # a query's length sums in another order
+
+
+@metrics
+def test_hits_are_in_order_and_never_twice(make: Make, metric: Metric) -> None:
+    made = make(metric)
+    for hits in made.collection.search(made.raw, 50):
+        assert len(set(hits.ids)) == 50
+        steps = np.diff(hits.scores)
+        assert np.all(steps >= 0 if metric == "l2" else steps <= 0)
+
+
+@metrics
+def test_more_asked_for_than_there_is(make: Make, metric: Metric) -> None:
+    made = make(metric, dim=3, n=400, rerank="source")
+    hits = made.collection.search(made.raw, 10_000)
+    assert hits.ids.shape == (len(made.raw), 10_000)
+    assert hits.counts.tolist() == [400] * len(made.raw)
+    assert all(sorted(one.ids) == list(range(400)) for one in hits)
+    assert np.isnan(hits.scores[:, 400:]).all()
+
+
+def test_ten_thousand_hits(make: Make) -> None:
+    """k = 10,000, asked 0.9: found at least 0.88 of them."""
+    made = make("l2", dim=6, n=12_000)
+    hits = made.collection.search(made.raw[:4], 10_000, recall=0.9)
+    assert hits.counts.tolist() == [10_000] * 4
+    truth = naive.search.nearest(made.queries[:4], made.rows, "l2", 10_000)[0]
+    assert naive.search.recall(hits.scores.astype(float), truth, "l2") >= 0.88
+    assert all(len(set(one.ids)) == 10_000 for one in hits)
+
+
+def test_by_hand_more_lists_and_more_reranking_find_more(make: Make) -> None:
+    made = make("cosine")
+    found = [
+        made.recall_of(made.collection.search(made.raw, K, nprobe=nprobe, rerank=rerank), K)
+        for nprobe, rerank in ((1, 10), (4, 10), (4, 60), (100, 60), (100, 400))
+    ]
+    assert found[0] < found[1] < found[2] < found[3] <= found[4]
+    assert found[4] >= 0.999
+
+
+def test_one_list_by_hand_gives_the_best_of_that_list(make: Make) -> None:
+    made = make("dot")
+    explained = made.collection.explain(made.raw[0], K, nprobe=1, rerank=200)
+    assert explained.lists == 1
+    assert explained.hits is not None
+    assert len(explained.hits) == min(K, explained.codes)
