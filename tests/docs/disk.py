@@ -73,9 +73,7 @@ class Points:
         kind = fields["tail"] >> 56 & 3
         text = self.dbs["texts"].get(struct.pack(">I", row), b"")
         return {
-            "id": {0: int.from_bytes(fields["id"][:8], "little"), 1: fields["id"].hex(), 2: text.decode()}[
-                kind
-            ],
+            "id": {0: int.from_bytes(fields["id"][:8], "little"), 1: fields["id"].hex(), 2: text.decode()}[kind],
             "version": fields["tail"] & (1 << 56) - 1,
             "payload": bool(fields["tail"] >> 58 & 1),
         }
@@ -114,10 +112,11 @@ class Codebook:
 
     def decode(self, code: list[int]) -> list[float]:
         """r̂ of one code."""
-        words = []
-        for j, word in enumerate(code):
-            for i in range(self.bounds[j], self.bounds[j + 1]):
-                words.append(self.codewords[i << self.fields["nbits"] | word])
+        words = [
+            self.codewords[i << self.fields["nbits"] | word]
+            for j, word in enumerate(code)
+            for i in range(self.bounds[j], self.bounds[j + 1])
+        ]
         if not self.rotation:
             return words
         dim = self.fields["dim"]

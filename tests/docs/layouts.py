@@ -8,9 +8,7 @@ from typing import Any
 
 _BLOCK = re.compile(r"^```layout\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(r"^(\d+) +(\w+) +(\w+)(?: {2,}.*)?$")
-_KINDS = {
-    "u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i32": "i", "f16": "e", "f32": "f",
-}  # fmt: skip
+_KINDS = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "f32": "f"}
 
 
 @dataclass(frozen=True)
@@ -40,12 +38,12 @@ def layouts(page: Path) -> dict[str, Layout]:
 def _layout(block: str) -> Layout:
     title, *lines = block.splitlines()
     name, order = title.split(", ")
-    format, fields = {"little-endian": "<", "big-endian": ">"}[order], []
+    form, fields = {"little-endian": "<", "big-endian": ">"}[order], []
     for line in lines:
         match = _FIELD.match(line)
         assert match, f"layout {name!r}: {line!r} is not `offset type field`"
         offset, kind, field = match.groups()
-        assert int(offset) == struct.calcsize(format), f"layout {name!r}: {field} is not at {offset}"
-        format += _KINDS.get(kind) or kind.removeprefix("bytes") + "s"
+        assert int(offset) == struct.calcsize(form), f"layout {name!r}: {field} is not at {offset}"
+        form += _KINDS.get(kind) or kind.removeprefix("bytes") + "s"
         fields.append(field)
-    return Layout(name, tuple(fields), struct.Struct(format))
+    return Layout(name, tuple(fields), struct.Struct(form))

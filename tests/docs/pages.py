@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,7 @@ def blocks(page: Path, language: str) -> list[Block]:
         if fence[1] != language:
             continue
         behind = fences[number + 1] if number + 1 < len(fences) else None
-        answers = (
-            behind is not None and behind[1] == "text" and not text[fence.end() : behind.start()].strip()
-        )
+        answers = behind is not None and behind[1] == "text" and not text[fence.end() : behind.start()].strip()
         line = text.count("\n", 0, fence.start(2)) + 1
         found.append(Block(page, line, language, fence[2], behind[2] if behind and answers else None))
     return found
@@ -74,11 +73,17 @@ def anchors(page: Path) -> set[str]:
 
 
 def commands(page: Path) -> list[list[str]]:
-    """The commands of a page's shell blocks, as words; comments and continued lines put right."""
-    found = []
+    """The commands of a page's shell blocks, as words; a string may go on over several lines."""
+    found, so_far = [], ""
     for block in blocks(page, "sh"):
-        for line in block.code.replace("\\\n", " ").splitlines():
-            words = line.split("#")[0].split()
+        for line in block.code.splitlines():
+            so_far += line + "\n"
+            try:
+                words = shlex.split(so_far, comments=True)
+            except ValueError:  # a quotation is still open
+                continue
+            so_far = ""
             if words:
                 found.append(words)
+    assert not so_far, f"{page.name}: {so_far}"
     return found

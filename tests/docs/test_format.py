@@ -52,9 +52,7 @@ def written(folder: Path, settings: dict[str, Any]) -> Written:
         info = things.info()
     home = collection_folder(folder, "things")
     index = Index(dump(home / "index"))
-    return Written(
-        settings.get("metric", "cosine"), Points(dump(home / "points")), index, said, info, index.counts()
-    )
+    return Written(settings.get("metric", "cosine"), Points(dump(home / "points")), index, said, info, index.counts())
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -83,7 +81,7 @@ def indexed_form(case: Written, row: int) -> list[float]:
     fields, mean, _ = router(case.index.object("router"))
     source = case.points.manifest()["manifest"]["config"]["source"]
     vector = vector_of(case.points.source_row(row), source)
-    return [(v - o) / fields["unit"] if fields["l2"] else v for v, o in zip(vector, mean, strict=True)]
+    return [(v - o) / fields["unit"] for v, o in zip(vector, mean, strict=True)]
 
 
 def test_manifest(case: Written) -> None:
