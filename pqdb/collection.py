@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from pqdb.store.points import PointStore
 from pqdb.store.view import PointView
 from pqdb.upkeep.report import report
 from pqdb.upkeep.train import Progress
-from pqdb.upkeep.worker import Upkeep
+from pqdb.upkeep.worker import Learned, Upkeep
 
 Guard = Callable[[], None]
 
@@ -45,8 +46,8 @@ class Collection:
         self._points, self._blocks = stores
         self._upkeep = upkeep  # None: opened read-only
         self._guard = guard  # raises if this collection is closed, or was dropped by anyone
-        self._index: Index | None = None
-        self._index_key = (0, 0)
+        self._learned: Learned | None = None
+        self._index: tuple[int, int, Index | None] = (0, 0, None)  # swapped whole: other threads read it meanwhile
 
     @property
     def dim(self) -> int:
@@ -73,9 +74,9 @@ class Collection:
         """
         upkeep = self._writer()
         names = _as_list(ids)
-        prepared = prepare(vectors, self.dim, self.metric)
         if not names:
             raise InputError("an upsert needs at least one point")
+        prepared = prepare(vectors, self.dim, self.metric)
         if len(names) != len(prepared):
             raise InputError(f"{len(names)} ids for {len(prepared)} vectors")
         if payloads is not None and len(payloads) != len(names):
@@ -147,8 +148,7 @@ class Collection:
         """Points in id order (integers, then UUIDs, then other strings), from the id `offset` on."""
         self._guard()
         _refuse_filter(filter)
-        if limit < 1:
-            raise InputError(f"limit must be at least 1, not {limit}")
+        _check_at_least_one("limit", limit)
         with self._blocks.read() as blocks, self._points.read() as points:
             found = points.scan_ids(offset, min(limit, points.n_live) + 1)
             rows = np.array([row for _, row in found[:limit]], np.int64)
@@ -183,6 +183,8 @@ class Collection:
             plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
             run = search if single else search_batch
             values, rows = run(snapshot, prepared, plan, points.live, kept)
+            if nprobe is None and self._upkeep and self._upkeep.queries is not None:
+                self._upkeep.queries.offer(prepared)
             found = (values > -np.inf).sum(axis=1).tolist()
             hits = [
                 self._hits(snapshot, value[:n], row[:n], with_payload, with_vector)
@@ -245,6 +247,7 @@ class Collection:
         """
         self._guard()
         _check_k(k)
+        _check_at_least_one("sample", sample)
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot = self._snapshot(points, blocks)
             if self.config.source is None and snapshot.fresh_from > 0:
@@ -273,8 +276,11 @@ class Collection:
         with self._blocks.read() as blocks, self._points.read() as points:
             facts = report(self._snapshot(points, blocks), self._points, self._blocks)
         upkeep = self._upkeep
-        working = {"stage": upkeep.stage, "error": upkeep.error} if upkeep else {"stage": None, "error": None}
-        return {"name": self.name, "metadata": self.metadata, **facts, "upkeep": working}
+        working = {"stage": upkeep.stage if upkeep else None, "error": upkeep.error if upkeep else None}
+        kept = upkeep.queries if upkeep else None
+        learned = upkeep is not None and upkeep.learned is not None
+        live = {"live_queries": 0 if kept is None else len(kept), "learned_from_queries": learned}
+        return {"name": self.name, "metadata": self.metadata, **facts, "upkeep": {**working, **live}}
 
     def verify(self) -> list[str]:
         """Read every byte against its checksum and every reference against its target; problems, none if sound."""
@@ -301,11 +307,14 @@ class Collection:
         return prepare(array, self.dim, self.metric), array.ndim == 1
 
     def _snapshot(self, points: PointView, blocks: Any) -> Snapshot:
-        key = (blocks.generation, blocks.objects_version)
-        index = self._index
-        if key != self._index_key:
+        generation, version, index = self._index
+        learned = self._upkeep.learned if self._upkeep else None
+        if generation != blocks.generation or version != blocks.objects_version or learned is not self._learned:
             index = Index.load(blocks) if blocks.generation else None
-            self._index, self._index_key = index, key
+            if index and learned and learned.generation == blocks.generation:
+                index = replace(index, calibration=learned.calibration, plans={})
+            self._learned = learned
+            self._index = (blocks.generation, blocks.objects_version, index)
         return Snapshot(
             self.config, points, blocks, index, self._points.rows_per_run, self._points.row_bytes, points.n_rows
         )
@@ -314,14 +323,21 @@ class Collection:
         self, snapshot: Snapshot, k: int, recall: float | None, exact: bool, nprobe: int | None, rerank: int | None
     ) -> Plan | None:
         """The effort to spend; None to compare everything exactly."""
-        if recall is not None and not 0 < recall < 1:
-            raise InputError(f"recall must lie between 0 and 1, not {recall}; exact=True gives the exact answer")
+        if recall is not None:
+            _check_recall(recall)
+        for name, number in (("nprobe", nprobe), ("rerank", rerank)):
+            if number is not None:
+                _check_at_least_one(name, number)
+        if rerank is not None and rerank < k:
+            raise InputError(f"rerank={rerank} is fewer than k={k}")
         if rerank is not None and nprobe is None:
             raise InputError("rerank is set by hand together with nprobe; without it, ask for a recall")
         if exact and self.config.source is None and snapshot.fresh_from > 0:
             raise InputError("exact=True compares source vectors, which source=None does not keep")
         if exact or snapshot.index is None:
             return None
+        if rerank is not None and rerank > snapshot.n_rows:
+            rerank = max(k, snapshot.n_rows)
         return snapshot.index.plan(k, recall or DEFAULT_RECALL, nprobe, rerank)
 
     def _hits(
@@ -390,6 +406,18 @@ def _check_k(k: object) -> int:
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_K:
         raise InputError(f"k must be a whole number from 1 to {MAX_K:,}, not {k!r}")
     return int(k)
+
+
+def _check_at_least_one(name: str, number: object) -> None:
+    if isinstance(number, bool) or not isinstance(number, int | np.integer):
+        raise InputError(f"{name} must be a whole number, not {number!r}")
+    if number < 1:
+        raise InputError(f"{name} must be at least 1, not {number}")
+
+
+def _check_recall(recall: object) -> None:
+    if not (isinstance(recall, int | float | np.floating) and 0 < recall < 1):
+        raise InputError(f"recall must lie between 0 and 1, not {recall!r}; exact=True gives the exact answer")
 
 
 def _refuse_filter(filter: object) -> None:

@@ -1,11 +1,13 @@
 """A folder of collections: open, create, get, list, drop, close."""
 
+import json
 import os
 import shutil
 import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -33,18 +35,26 @@ FORBIDDEN = frozenset('<>:"/\\|?*') | frozenset(map(chr, range(32)))
 UpkeepMode = Literal["background", "manual"]
 
 
+@dataclass(frozen=True)
+class Opening:
+    """How a database was opened."""
+
+    read_only: bool
+    upkeep: UpkeepMode
+    map_size: int | None
+    live_queries: bool
+    temporary: bool = False
+
+
 class Database:
     """A folder of collections. Safe to share between threads; several processes may open the same folder."""
 
-    def __init__(
-        self, path: Path, catalog: Catalog, read_only: bool, upkeep: UpkeepMode, map_size: int | None, temporary: bool
-    ) -> None:
+    def __init__(self, path: Path, catalog: Catalog, opening: Opening) -> None:
         self.path = path
-        self.read_only = read_only
+        self.read_only = opening.read_only
         self._catalog = catalog
-        self._upkeep_mode = upkeep
-        self._map_size = map_size
-        self._temporary = temporary
+        self._opening = opening
+        self._map_size = opening.map_size
         self._closed = False
         self._lock = threading.RLock()
         self._open: dict[str, tuple[Collection, PointStore, BlockStore, Upkeep | None]] = {}  # by uuid
@@ -70,6 +80,7 @@ class Database:
         if self.read_only:
             raise ReadOnlyError(f"{self.path} was opened read-only")
         _check_name(name)
+        _check_metadata(metadata)
         kind = {} if quantization is None else {"quantization": quantization}
         config = CollectionConfig(dim=dim, metric=check_metric(metric), rerank=rerank, source=source, **kind)
         with self._lock:
@@ -148,7 +159,7 @@ class Database:
             for key in list(self._open):
                 self._release(key)
             self._catalog.close()
-            if self._temporary:
+            if self._opening.temporary:
                 shutil.rmtree(self.path, ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -191,8 +202,9 @@ class Database:
         config = CollectionConfig.from_dict(manifest["config"])
         upkeep = None
         if not self.read_only:
-            upkeep = Upkeep(Stores(config, points, blocks), FileLock(folder / "upkeep.lock"))
-            if self._upkeep_mode == "background":
+            lock = FileLock(folder / "upkeep.lock")
+            upkeep = Upkeep(Stores(config, points, blocks), lock, self._opening.live_queries)
+            if self._opening.upkeep == "background":
                 upkeep.start()
         collection = Collection(
             name, config, manifest["metadata"], (points, blocks), upkeep, lambda: self._guard_collection(name, key)
@@ -227,36 +239,47 @@ def open_database(
     read_only: bool = False,
     upkeep: UpkeepMode = "background",
     map_size: int | None = None,
+    live_queries: bool = True,
 ) -> Database:
     """Open a database folder, made if it is not there; without a path a temporary one that is gone on close.
 
-    upkeep: "background" trains and indexes in a thread of its own; "manual" leaves it to optimize(). Raises
-    NotADatabaseError for a path that is something else, FormatError, CorruptError, StorageError and kin.
+    upkeep: "background" trains and indexes in a thread of its own; "manual" leaves it to optimize(). live_queries: keep
+    a few hundred of the queries asked, in memory, to learn from them what a recall takes. Raises NotADatabaseError for
+    a path that is something else, FormatError, CorruptError, StorageError and kin.
     """
     if upkeep not in ("background", "manual"):
         raise InputError(f'upkeep={upkeep!r} is not one of "background", "manual"')
     if path is None:
-        return _open(Path(tempfile.mkdtemp(prefix="pqdb-")), False, upkeep, map_size, temporary=True)
-    return _open(Path(path), read_only, upkeep, map_size)
+        return _open(Path(tempfile.mkdtemp(prefix="pqdb-")), Opening(False, upkeep, map_size, live_queries, True))
+    return _open(Path(path), Opening(read_only, upkeep, map_size, live_queries))
 
 
-def _open(path: Path, read_only: bool, upkeep: UpkeepMode, map_size: int | None, temporary: bool = False) -> Database:
+def _open(path: Path, opening: Opening) -> Database:
     if path.exists() and not path.is_dir():
         raise NotADatabaseError(f"{path} is a file; a pqdb database is a folder")
     home = path / "catalog"
     if home.is_dir():
-        catalog = Catalog.open(home, read_only, map_size=map_size)
-        return Database(path, catalog, read_only, upkeep, map_size, temporary)
+        return Database(path, Catalog.open(home, opening.read_only, map_size=opening.map_size), opening)
     if path.is_dir() and any(path.iterdir()):
         raise NotADatabaseError(f"{path} is not a pqdb database: it holds other files and no catalog")
-    if read_only:
+    if opening.read_only:
         raise NotADatabaseError(f"{path} is not a pqdb database, and read_only=True makes none")
-    return Database(path, Catalog.create(home, map_size=map_size), read_only, upkeep, map_size, temporary)
+    return Database(path, Catalog.create(home, map_size=opening.map_size), opening)
 
 
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME:
         raise InputError(f"a collection's name has 1 to {MAX_NAME} characters, not {name!r}")
+    if not name.isprintable() and any("\ud800" <= character <= "\udfff" for character in name):
+        raise InputError(f"a collection's name is valid Unicode, not {name!r}")
     bad = FORBIDDEN.intersection(name)
     if bad or name in (".", ".."):
         raise InputError(f"a collection's name cannot hold {sorted(bad) or name!r}: {name!r}")
+
+
+def _check_metadata(metadata: object) -> None:
+    """Raise InputError for what would not come back from the manifest."""
+    try:
+        json.dumps(metadata, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise InputError(f"metadata cannot be stored as JSON: {problem}") from None

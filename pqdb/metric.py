@@ -46,7 +46,7 @@ def prepare(vectors: object, dim: int, metric: Metric) -> np.ndarray:
 
 
 def _unit_length(array: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Finite vectors (n, d) divided by their lengths; `squares` (n,): those lengths squared, as far as float32 tells."""
+    """Finite vectors (n, d) divided by their lengths; `squares` (n,): those lengths squared, as float32 has them."""
     if not (squares.min(initial=1) >= LEAST_SQUARE and squares.max(initial=1) <= LARGEST):
         odd = ~((squares >= LEAST_SQUARE) & (squares <= LARGEST))
         largest = np.abs(array[odd]).max(axis=1, keepdims=True)

@@ -1,6 +1,6 @@
 """The whole search in one kernel: the stages of search/pipeline.py, one after the other.
 
-Each stage called from Python costs two to four microseconds for its arguments and arrays, of a search that takes thirty.
+Each stage called from Python costs two to four microseconds for its arguments, of a search that takes thirty.
 """
 
 import numpy as np

@@ -21,7 +21,9 @@ def encode_source(vectors: np.ndarray, source: Source) -> np.ndarray:
         return np.ascontiguousarray(vectors, dtype=np.float32).view(np.uint8).reshape(n, 4 * dim)
     if source == "float16":
         if n and np.abs(vectors).max() > LARGEST_FLOAT16:
-            raise InputError(f"source=float16 holds numbers up to {LARGEST_FLOAT16:.0f}, not {np.abs(vectors).max():g}")
+            raise InputError(
+                f"source=float16 holds numbers up to {LARGEST_FLOAT16:.0f}, not {np.abs(vectors).max():g}"
+            )
         return vectors.astype(np.float16).view(np.uint8).reshape(n, 2 * dim)
     scale = np.abs(vectors).max(axis=1, keepdims=True) / np.float32(127)
     steps = np.rint(vectors / np.where(scale == 0, np.float32(1), scale)).astype(np.int8)

@@ -22,7 +22,7 @@ class Index:
     codebook: Codebook
     router: Router
     calibration: Calibration
-    _plans: dict[tuple[object, ...], Plan] = field(default_factory=dict, repr=False)
+    plans: dict[tuple[object, ...], Plan] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, view: BlockView) -> "Index":
@@ -70,14 +70,14 @@ class Index:
     def plan(self, k: int, recall: float, nprobe: int | None, rerank: int | None) -> Plan:
         """The effort for a query: by recall, or by hand where nprobe is given."""
         key = (k, recall, nprobe, rerank)
-        plan = self._plans.get(key)
+        plan = self.plans.get(key)
         if plan is None:
             n_lists = self.router.n_lists
             if nprobe is None:
                 plan = plan_recall(self.calibration, n_lists, k, recall)
             else:
                 plan = plan_by_hand(self.calibration, n_lists, k, nprobe, rerank)
-            if len(self._plans) > 1000:
-                self._plans.clear()
-            self._plans[key] = plan
+            if len(self.plans) > 1000:
+                self.plans.clear()
+            self.plans[key] = plan
         return plan

@@ -24,6 +24,7 @@ class Calibration:
     ks: tuple[int, ...]
     knots: np.ndarray  # (b,) float32 ascending
     widths: np.ndarray  # (len(ks), len(TARGETS), b) float32
+    spare: float = 1.0  # how much longer than usual the list of rows scored from the source is
 
     def widths_for(self, k: int, recall: float) -> np.ndarray:
         """(b,) float32 lists to probe at each knot, interpolated in log k and log (1 − recall); beyond the largest k,
@@ -43,6 +44,7 @@ class Calibration:
             "ks": self.ks,
             "knots": self.knots.tolist(),
             "widths": self.widths.tolist(),
+            "spare": self.spare,
         }
         return json.dumps(fields).encode()
 
@@ -52,7 +54,8 @@ class Calibration:
         try:
             fields = json.loads(data)
             widths = np.asarray(fields["widths"], np.float32)
-            return cls(fields["noise"], tuple(fields["ks"]), np.asarray(fields["knots"], np.float32), widths)
+            knots = np.asarray(fields["knots"], np.float32)
+            return cls(fields["noise"], tuple(fields["ks"]), knots, widths, fields["spare"])
         except (ValueError, KeyError, TypeError) as problem:
             raise CorruptError(f"the calibration is damaged: {problem}") from None
 
@@ -86,7 +89,8 @@ def plan_recall(calibration: Calibration, n_lists: int, k: int, recall: float) -
         raise InputError(f"recall must lie between 0 and 1, not {recall}; exact=True gives the exact answer")
     widths = np.minimum(calibration.widths_for(k, recall), n_lists)
     most = max(1, math.ceil(float(widths.max())))
-    return Plan(k, k, keep_for(k), MARGIN_SIGMAS * calibration.noise, calibration.knots, widths, most)
+    margin = MARGIN_SIGMAS * calibration.noise
+    return Plan(k, k, keep_for(k, calibration.spare), margin, calibration.knots, widths, most)
 
 
 def plan_by_hand(calibration: Calibration, n_lists: int, k: int, nprobe: int, rerank: int | None) -> Plan:
@@ -95,13 +99,15 @@ def plan_by_hand(calibration: Calibration, n_lists: int, k: int, nprobe: int, re
         raise InputError(f"nprobe must be at least 1, not {nprobe}")
     if rerank is not None and rerank < k:
         raise InputError(f"rerank={rerank} is fewer than k={k}")
-    most = min(nprobe, n_lists)
+    most, keep = min(nprobe, n_lists), keep_for(k, calibration.spare)
     knots, widths = np.zeros(1, np.float32), np.full(1, most, np.float32)
     if rerank is None:
-        return Plan(k, k, keep_for(k), MARGIN_SIGMAS * calibration.noise, knots, widths, most)
-    return Plan(k, rerank, keep_for(k), 0.0, knots, widths, most)
+        return Plan(k, k, keep, MARGIN_SIGMAS * calibration.noise, knots, widths, most)
+    return Plan(k, rerank, keep, 0.0, knots, widths, most)
 
 
-def keep_for(k: int) -> int:
-    """How many of the reranked are scored from the source: int8 alone caps recall at .995."""
-    return k + max(5, k // 4)
+def keep_for(k: int, spare: float = 1.0) -> int:
+    """How many of the reranked are scored from the source: int8 alone caps recall at .995, and far lower where
+    neighbours differ by less than its steps.
+    """
+    return k + math.ceil(spare * max(5, k // 4))

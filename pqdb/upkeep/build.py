@@ -22,6 +22,7 @@ from pqdb.store.blocks import BlockStore
 from pqdb.store.points import PointStore
 from pqdb.upkeep.blocks import by_list, code_rows
 from pqdb.upkeep.calibrate import calibrate, measure_noise
+from pqdb.upkeep.precision import measure_precision
 from pqdb.upkeep.train import Progress, sample_size, train
 
 PART_BYTES = 128 << 20  # float32 vectors held at a time while encoding
@@ -156,7 +157,9 @@ def _calibrate(
             stores.points.row_bytes,
             len(list_of_row),
         )
-        return calibrate(snapshot, sample, sample_rows, list_of_row, points.live, seed)
+        noise, spare = measure_precision(snapshot, sample, points.live)
+        precise = replace(index, calibration=replace(index.calibration, noise=noise, spare=spare))
+        return calibrate(replace(snapshot, index=precise), sample, sample_rows, list_of_row, points.live, seed)
 
 
 def _swap(blocks: BlockStore, index: Index, watermark: int, trained_rows: int) -> None:

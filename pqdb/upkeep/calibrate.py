@@ -7,6 +7,8 @@ rows with noise of the data's own covariance. The truth is the generation's own 
 at a thousandth of the cost.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from pqdb.config import MAX_K
@@ -120,7 +122,7 @@ def calibrate(
         for k in wanted:
             widths[ks.index(k)] = _widths(ranks[:, :k], bins[chosen], router.n_lists, aims)
     rising = np.argsort(knots, kind="stable")
-    return Calibration(index.calibration.noise, tuple(ks), knots[rising], widths[:, :, rising])
+    return replace(index.calibration, ks=tuple(ks), knots=knots[rising], widths=widths[:, :, rising])
 
 
 def aim(target: float, metric: str) -> float:

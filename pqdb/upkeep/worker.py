@@ -3,13 +3,19 @@
 import json
 import logging
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from pqdb.config import FRESH_ROWS, RETRAIN_GROWTH, TRAIN_ROWS
-from pqdb.errors import PqdbError
+from pqdb.errors import ClosedError, InputError, PqdbError
 from pqdb.search.index import Index
+from pqdb.search.plan import Calibration
+from pqdb.search.reservoir import Reservoir
 from pqdb.store.locks import FileLock
 from pqdb.upkeep.build import Stores, build_generation, is_trainable
 from pqdb.upkeep.fresh import index_fresh
+from pqdb.upkeep.learn import FEWEST, learn
 from pqdb.upkeep.train import Progress
 
 IDLE_SECONDS = 1.0  # between looks for what other processes have written
@@ -20,10 +26,20 @@ class Stopped(Exception):
     """Raised from progress to end upkeep at the next safe point."""
 
 
+@dataclass(frozen=True)
+class Learned:
+    """A calibration of this process's own, and the generation it is for."""
+
+    generation: int
+    calibration: Calibration
+    taken: int  # live queries taken in when it was learned
+    n_live: int  # points there were
+
+
 class Upkeep:
     """Keeps one collection's index in step with its points."""
 
-    def __init__(self, stores: Stores, lock: FileLock) -> None:
+    def __init__(self, stores: Stores, lock: FileLock, live_queries: bool) -> None:
         self._stores = stores
         self._lock = lock
         self._busy = threading.Lock()
@@ -31,6 +47,9 @@ class Upkeep:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._index: tuple[int, int, Index] | None = None
+        self.queries = Reservoir() if live_queries and stores.config.source is not None else None
+        self.learned: Learned | None = None
+        self._rested = 0.0
         self.error: str | None = None  # what the last background step failed with
         self.stage: str | None = None  # what is being done now
 
@@ -54,15 +73,20 @@ class Upkeep:
 
     def run(self, everything: bool, retrain: bool = False, progress: Progress | None = None) -> None:
         """Do all that is due, here and now; with `everything`, index the last fresh row too. Waits for a background
-        step.
+        step. Raises InputError where there are no vectors to learn from, ClosedError, StorageError and kin.
         """
         with self._busy:
             self._lock.acquire(blocking=True)
             try:
                 if retrain and is_trainable(self._stores.config) and self._state()[0] > 0:
-                    build_generation(self._stores, progress=progress)
+                    self._refuse_without_vectors()
+                    build_generation(self._stores, progress=self._check(progress))
+                    self._forget_source()
                 while self._step(everything, progress):
                     pass
+                self._learn(lambda: None)
+            except Stopped:
+                raise ClosedError(f"{self._stores.points.path.parent} was closed during upkeep") from None
             finally:
                 self.stage = None
                 self._lock.release()
@@ -74,6 +98,8 @@ class Upkeep:
             try:
                 while not self._stopping.is_set() and self._background_step():
                     pass
+                with self._busy:
+                    self._learn(self._rest)
                 self.error = None
             except Stopped:
                 return
@@ -97,7 +123,8 @@ class Upkeep:
         live, fresh, index, trained = self._state()
         if not is_trainable(self._stores.config):
             return False
-        if (index is None and live >= TRAIN_ROWS) or (index is not None and live >= RETRAIN_GROWTH * trained):
+        due = live >= TRAIN_ROWS if index is None else live >= RETRAIN_GROWTH * trained and not self._forgotten()
+        if due:
             self._check(progress)("train", 0.0)
             build_generation(self._stores, progress=self._check(progress))
         elif index is not None and (fresh >= FRESH_ROWS or (everything and fresh > 0)):
@@ -107,6 +134,26 @@ class Upkeep:
             return False
         self._forget_source()
         return True
+
+    def _learn(self, pause: Callable[[], None]) -> None:
+        """Scale the calibration to the queries people ask, where there are enough that it has not seen."""
+        live, _, index, _ = self._state()
+        if self.queries is None or index is None or len(self.queries) < FEWEST:
+            return
+        last, taken = self.learned, self.queries.taken
+        if last is not None and last.generation == index.generation:
+            grown = live >= 1.25 * last.n_live
+            if not grown and taken < 2 * last.taken:
+                return
+        self._rested = time.monotonic()
+        calibration = learn(self._stores, index, self.queries.queries(), pause)
+        self.learned = Learned(index.generation, calibration, taken, live)
+
+    def _rest(self) -> None:
+        """Between blocks of background work: as long again as the block took, so that half a core stays free."""
+        if self._stopping.wait(time.monotonic() - self._rested):
+            raise Stopped
+        self._rested = time.monotonic()
 
     def _state(self) -> tuple[int, int, Index | None, int]:
         """Live points, fresh rows, the index, and how many rows it was trained for."""
@@ -119,6 +166,16 @@ class Upkeep:
                 self._index = (*key, Index.load(blocks))
             trained = int(json.loads(blocks.object("about"))["trained_rows"])
             return points.n_live, fresh, self._index[2], trained
+
+    def _forgotten(self) -> int:
+        """How many rows have no vector any more: codes are all there is of them, so no new generation can be made."""
+        with self._stores.points.read() as points:
+            return points.forgotten_rows
+
+    def _refuse_without_vectors(self) -> None:
+        forgotten = self._forgotten()
+        if forgotten:
+            raise InputError(f"source=None keeps no vectors to learn from: {forgotten:,} rows are codes only")
 
     def _forget_source(self) -> None:
         """source=None: once rows are in the lists, their codes are all that stays."""

@@ -1,0 +1,41 @@
+"""A few hundred of the queries lately asked, in memory only: what the database learns its recall from."""
+
+import threading
+
+import numpy as np
+
+CAPACITY = 400
+EVERY = 8  # once full, every eighth query takes the place of a random one
+
+
+class Reservoir:
+    """Prepared queries, offered by every search and read by upkeep. Never on disk."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._queries: list[np.ndarray] = []  # each (d,) float32
+        self._skip = 0
+        self._rng = np.random.default_rng(seed)
+        self._lock = threading.Lock()
+        self.taken = 0  # how many were ever taken in
+
+    def offer(self, queries: np.ndarray) -> None:
+        """Queries (q, d) that were just asked; costs a fraction of a microsecond where they are passed over."""
+        if self._skip > 0:
+            self._skip -= 1
+            return
+        with self._lock:
+            for query in queries[:CAPACITY]:
+                self.taken += 1
+                if len(self._queries) < CAPACITY:
+                    self._queries.append(query.copy())
+                else:
+                    self._queries[int(self._rng.integers(CAPACITY))] = query.copy()
+                    self._skip = EVERY - 1
+
+    def queries(self) -> np.ndarray:
+        """(n, d) float32, a copy."""
+        with self._lock:
+            return np.array(self._queries, np.float32)
+
+    def __len__(self) -> int:
+        return len(self._queries)

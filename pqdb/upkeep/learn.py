@@ -1,0 +1,82 @@
+"""Learn from live queries: what makes the promise of recall true.
+
+Queries made from rows tell roughly how hard a search is; the queries people ask tell exactly. A few hundred of them
+are answered exactly in the background, and the width of the search is scaled, for each k and target, until it finds
+what was asked of them.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from pqdb.partition.assign import assign
+from pqdb.search.index import Index
+from pqdb.search.pipeline import search
+from pqdb.search.plan import TARGETS, Calibration
+from pqdb.search.snapshot import Snapshot
+from pqdb.upkeep.build import Stores
+from pqdb.upkeep.calibrate import list_order
+
+FEWEST = 100  # queries; with fewer the table of calibration is the better guess
+DEEPEST = 100  # the k up to which live queries are answered
+TELLING = 10
+DOUBT = 30  # queries' worth of trust in the table as it was
+BLOCK = 16  # queries answered exactly in one transaction
+FACTORS = np.geomspace(1 / 16, 64, 161)
+CODE_LOSS = 0.001  # what the rerank's margin costs, aimed past
+
+
+def learn(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[], None]) -> Calibration:
+    """The index's calibration, scaled to the queries (n, d). What `pause`, called between blocks, raises ends it."""
+    rows, found = _truth(stores, queries, pause)
+    ranks = _ranks(stores, index, queries, rows, found)
+    return _scaled(index.calibration, ranks, list_order(index.router, index.router.to_index_space(queries))[1], index)
+
+
+def _truth(stores: Stores, queries: np.ndarray, pause: Callable[[], None]) -> tuple[np.ndarray, np.ndarray]:
+    """(n, DEEPEST) uint32 rows of the nearest, and which of them there are."""
+    parts = []
+    for start in range(0, len(queries), BLOCK):
+        with stores.blocks.read() as blocks, stores.points.read() as points:
+            snapshot = Snapshot(
+                stores.config, points, blocks, None, stores.points.rows_per_run, stores.points.row_bytes, points.n_rows
+            )
+            parts.append(search(snapshot, queries[start : start + BLOCK], None, points.live, DEEPEST))
+        pause()
+    values = np.concatenate([values for values, _ in parts])
+    return np.concatenate([rows for _, rows in parts]), np.isfinite(values)
+
+
+def _ranks(stores: Stores, index: Index, queries: np.ndarray, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """(n, DEEPEST) float32: when the list of each true neighbour is probed; −1 where there is none."""
+    distinct, where = np.unique(rows, return_inverse=True)
+    vectors = index.router.to_index_space(stores.vectors(distinct))
+    lists = assign(vectors, index.router.centroids)[where].reshape(rows.shape)
+    order, _ = list_order(index.router, index.router.to_index_space(queries))
+    place = np.empty_like(order)
+    np.put_along_axis(place, order, np.arange(order.shape[1], dtype=np.int32)[None, :], axis=1)
+    ranks = np.take_along_axis(place, lists, axis=1).astype(np.float32)
+    ranks[~found] = -1
+    return ranks
+
+
+def _scaled(calibration: Calibration, ranks: np.ndarray, best: np.ndarray, index: Index) -> Calibration:
+    widths = calibration.widths.copy()
+    factors = np.ones(len(TARGETS))
+    for i, k in enumerate(calibration.ks):
+        if k <= DEEPEST:  # beyond it, the factors of the deepest k known
+            factors = np.array(list(_factors(calibration, i, ranks[:, :k], best)))
+        if k == 1:  # one neighbour a query tells little: half of the word is the ten nearest's
+            factors = np.sqrt(factors * np.array(list(_factors(calibration, i, ranks[:, :TELLING], best))))
+        widths[i] *= factors[:, None] ** (len(ranks) / (len(ranks) + DOUBT))
+    return replace(calibration, widths=np.clip(widths, 1, index.router.n_lists).astype(np.float32))
+
+
+def _factors(calibration: Calibration, i: int, ranks: np.ndarray, best: np.ndarray) -> Iterator[float]:
+    """For each target the least factor on the table's widths that finds it, on the mean over the queries."""
+    for j, target in enumerate(TARGETS):
+        widths = np.interp(best, calibration.knots, calibration.widths[i, j])
+        reached = [float((ranks < np.ceil(factor * widths)[:, None]).mean()) for factor in FACTORS]
+        enough = np.flatnonzero(np.array(reached) >= min(target + CODE_LOSS, 1.0))
+        yield float(FACTORS[enough[0]]) if len(enough) else float(FACTORS[-1])

@@ -1,0 +1,77 @@
+"""Learning from live queries: recall comes out as asked on queries that no row resembles."""
+
+import time
+
+import numpy as np
+import pytest
+
+import pqdb
+from tests.data import clustered
+
+DIM, ROWS = 32, 12_000
+
+
+@pytest.fixture
+def hard(tmp_path) -> tuple[pqdb.Collection, np.ndarray]:
+    """A collection, and queries far from its rows: between two clusters, which no calibration query was."""
+    rng = np.random.default_rng(5)
+    rows = clustered(ROWS, DIM, seed=3)
+    with pqdb.open(tmp_path / "db", upkeep="manual") as database:
+        collection = database.create_collection("hard", DIM)
+        collection.upsert(np.arange(ROWS), rows)
+        collection.optimize()
+        pairs = rng.integers(0, ROWS, (2, 700))
+        queries = rows[pairs[0]] + rows[pairs[1]] + 0.3 * rng.standard_normal((700, DIM))
+        yield collection, queries.astype(np.float32)
+
+
+def test_recall_comes_out_as_asked_after_three_hundred_queries(hard):
+    collection, queries = hard
+    for query in queries[:300]:
+        collection.search(query, 10)
+    collection.optimize()
+    assert collection.info()["upkeep"]["learned_from_queries"]
+    for asked in (0.8, 0.9, 0.95):
+        got = collection.measure_recall(10, queries[300:], recall=asked)
+        slack = max(0.02, got.high - got.low)
+        assert abs(got.recall - asked) <= slack, f"asked {asked}, measured {got}"
+
+
+def test_few_queries_teach_nothing(hard):
+    collection, queries = hard
+    before = collection.explain(queries[0], 10).lists
+    for query in queries[:50]:
+        collection.search(query, 10)
+    collection.optimize()
+    assert not collection.info()["upkeep"]["learned_from_queries"]
+    assert collection.explain(queries[0], 10).lists == before
+
+
+def test_queries_by_hand_and_exact_ones_are_not_kept_when_switched_off(tmp_path):
+    rows = clustered(6_000, DIM, seed=3)
+    with pqdb.open(tmp_path / "db", upkeep="manual", live_queries=False) as database:
+        collection = database.create_collection("off", DIM)
+        collection.upsert(np.arange(6_000), rows)
+        collection.optimize()
+        for query in rows[:200]:
+            collection.search(query, 10)
+        collection.optimize()
+        assert collection.info()["upkeep"]["live_queries"] == 0
+        assert not collection.info()["upkeep"]["learned_from_queries"]
+
+
+def test_the_background_learns_by_itself(tmp_path):
+    rows = clustered(6_000, DIM, seed=3)
+    with pqdb.open(tmp_path / "db") as database:
+        collection = database.create_collection("busy", DIM)
+        collection.upsert(np.arange(6_000), rows)
+        collection.optimize()
+        for query in rows[:200]:
+            collection.search(query, 10)
+        for _ in range(300):
+            if collection.info()["upkeep"]["learned_from_queries"]:
+                break
+            collection.upsert(0, rows[0])  # wakes upkeep
+            time.sleep(0.1)
+        assert collection.info()["upkeep"]["learned_from_queries"]
+        assert collection.search(rows[5], 3).ids[0] == 5
