@@ -1,8 +1,8 @@
 """How far codes and int8 residuals can be trusted in this generation, measured against the exact answer.
 
-σ of near pairs tells what an estimate's error is, but not what survives of the true neighbours among thousands of others:
-with short codes, or factors too coarse for tight clusters, 3σ lose half of them. So the margin, and the number of rows that
-are scored from the source, grow until the answer is right. With codes as long as usual neither does.
+σ of near pairs tells what an estimate's error is, but not what survives of the true neighbours among thousands of
+others: with short codes, or factors too coarse for tight clusters, 3σ lose half of them. So the margin, and the number
+of rows that are scored from the source, grow until the answer is right. With codes as long as usual neither does.
 """
 
 from dataclasses import replace
@@ -26,7 +26,8 @@ WORK = 1 << 34  # products of the exact answer: about a second
 def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarray) -> tuple[float, float]:
     """σ to reckon with, and how much longer than usual the list of rows scored from the source must be.
 
-    sample (n, d) prepared rows of the collection; snapshot.index holds everything but a calibration, and its measured noise.
+    sample (n, d) prepared rows of the collection; snapshot.index holds everything but a calibration, and its measured
+    noise.
     """
     assert snapshot.index is not None
     config = snapshot.config

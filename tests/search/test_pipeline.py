@@ -49,7 +49,7 @@ def test_flat_and_exact_are_the_naive_answer(make: Make, metric: Metric) -> None
 @pytest.mark.parametrize("rerank", ["int8", None])
 @pytest.mark.parametrize("nbits", [4, 8])
 def test_without_a_source_the_codes_alone_answer(make: Make, metric: Metric, rerank: Rerank | None, nbits: int) -> None:
-    """int8 residuals find .97 of the neighbours of this data, codes of 2 bits a dimension .75; scores to a few percent."""
+    """int8 residuals find .97 of the neighbours, codes of 2 bits a dimension .7; scores to a few percent."""
     quantization = pqdb.PQ(bits_per_dim=2 if nbits == 4 else 4, nbits=nbits)
     made = make(metric, quantization=quantization, source=None, rerank=rerank)
     hits, (truth, _) = made.everything(K), made.truth(K)
@@ -58,7 +58,7 @@ def test_without_a_source_the_codes_alone_answer(make: Make, metric: Metric, rer
         naive.search.scores(made.queries, made.rows, metric), hits.ids.astype(int), axis=1
     )  # what the hits really score
     near = naive.search.recall(chosen, truth, metric)
-    assert near >= (0.97 if rerank else 0.75)
+    assert near >= (0.97 if rerank else 0.7)
     assert np.abs(hits.scores - chosen).mean() <= (0.01 if rerank else 0.1) * spread
 
 
@@ -67,8 +67,7 @@ def test_without_a_source_the_codes_alone_answer(make: Make, metric: Metric, rer
 def test_any_dimension(make: Make, metric: Metric, dim: int) -> None:
     made = make(metric, dim=dim, n=400, rerank="source")
     same_scores(made.everything(K), made.truth(K)[0])
-    # (In one dimension neighbours are nearer than float16 factors can tell apart.)
-    assert made.recall_of(made.collection.search(made.raw, K), K) >= (0.97 if dim > 1 else 0.93)
+    assert made.recall_of(made.collection.search(made.raw, K), K) >= 0.97
 
 
 def test_many_dimensions(make: Make) -> None:

@@ -1,0 +1,198 @@
+"""What other processes do in the stories: run as ``python -m tests.stories.children VERB ARGS``."""
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import pqdb
+from tests.data import clustered
+
+DIM = 8
+
+
+def say(word: object) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
+def heard() -> str:
+    return sys.stdin.readline().strip()
+
+
+def vector_of(number: int) -> np.ndarray:
+    """A vector that names the batch it came with."""
+    return np.random.default_rng(number).standard_normal(DIM).astype(np.float32)
+
+
+def upsert(path: str, first: str, n: str) -> None:
+    with pqdb.open(path, upkeep="manual") as database:
+        database["things"].upsert(np.arange(int(first), int(first) + int(n)), clustered(int(n), DIM, seed=int(first)))
+
+
+def search_when_told(path: str) -> None:
+    """A reader that stays open: at each word it says how many points there are and whether the last one is found."""
+    with pqdb.open(path, upkeep="manual") as database:
+        things = database["things"]
+        say("open")
+        while heard():
+            n = len(things)
+            (point,) = things.get([n - 1], with_vector=True)
+            say(f"{n} {things.search(point.vector, 1).ids == [n - 1]}")
+
+
+def drop_and_make_again(path: str, dim: str) -> None:
+    with pqdb.open(path, upkeep="manual") as database:
+        database.drop_collection("things")
+        database.create_collection("things", int(dim)).upsert([1], np.ones(int(dim)))
+
+
+def hold_upkeep(path: str) -> None:
+    """Train in the background of this process, until told to end."""
+    with pqdb.open(path) as database:
+        things = database["things"]
+        say(len(things))
+        heard()
+
+
+def fork(path: str) -> None:
+    """Handles from before a fork are refused in the child; what the child opens itself works."""
+    database = pqdb.open(path)
+    things = database["things"]
+    before = len(things)
+    child = os.fork()
+    if not child:
+        for act in (lambda: len(things), lambda: things.search(np.ones(DIM)), lambda: things.upsert([1], np.ones(DIM))):
+            try:
+                act()
+                say("no error")
+            except pqdb.ForkedError as error:
+                say(f"ForkedError: {error}")
+        with pqdb.open(path, upkeep="manual") as own:
+            own["things"].upsert([10_000_000], np.ones(DIM))
+        os._exit(0)
+    say(os.waitpid(child, 0)[1])
+    say(len(things) - before)
+    database.close()
+
+
+def write_for_ever(path: str, seed: str, upkeep: str) -> None:
+    """Announce a batch, write it, acknowledge it; the parent kills us somewhere in between."""
+    rng = np.random.default_rng(int(seed))
+    with pqdb.open(path, upkeep=upkeep) as database:  # type: ignore[arg-type]
+        things = database["things"]
+        for number in range(int(seed) * 1_000_000, int(seed) * 1_000_000 + 1_000_000):
+            ids = rng.integers(0, 200, int(rng.integers(1, 60))).tolist()
+            verb = "delete" if rng.random() < 0.3 else "upsert"
+            say(f"begin {verb} {number} {' '.join(map(str, ids))}")
+            if verb == "delete":
+                things.delete(ids)
+            else:
+                things.upsert(ids, np.tile(vector_of(number), (len(ids), 1)), [{"batch": number}] * len(ids))
+            say("done")
+
+
+def train_for_ever(path: str) -> None:
+    """Say each stage as it begins."""
+    with pqdb.open(path, upkeep="manual") as database:
+        things, last = database["things"], [""]
+
+        def progress(stage: str, share: float) -> None:
+            if stage != last[0]:
+                say(stage)
+                last[0] = stage
+
+        while True:
+            things.train(progress)
+            say("trained")
+            last[0] = ""
+
+
+def train_on_a_full_disk(path: str, spare: str) -> None:
+    """The index may grow by `spare` bytes only: training fails, searching goes on, and then there is room again."""
+    index = next(Path(path).rglob("index/data.mdb")).stat().st_size
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    with pqdb.open(path, upkeep="manual") as database:
+        things = database["things"]
+        query = things.get([3], with_vector=True)[0].vector
+        before = things.search(query, 5).ids
+        resource.setrlimit(resource.RLIMIT_FSIZE, (index + int(spare), hard))
+        try:
+            things.train()
+            say("trained")
+        except pqdb.DiskFullError as error:
+            say(f"DiskFullError: {error}")
+        say(things.search(query, 5).ids == before)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        things.train()
+        say(things.search(query, 5).ids[0] == before[0])
+        say(things.verify())
+
+
+def upsert_until_full(path: str, limit: str) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    with pqdb.open(path, upkeep="manual") as database:
+        things = database["things"]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), hard))
+        written = len(things)
+        try:
+            while True:
+                things.upsert(np.arange(written, written + 500), clustered(500, DIM, seed=written))
+                written += 500
+        except pqdb.DiskFullError as error:
+            say(f"DiskFullError: {error}")
+        say(len(things) == written)
+        say(things.search(clustered(500, DIM, seed=written - 500)[7], 1).ids == [written - 493])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        things.upsert([written], np.ones(DIM))
+        say(things.verify())
+
+
+def background_on_a_full_disk(path: str) -> None:
+    """Upkeep cannot write: it says so in info(), and reads and writes of points go on."""
+    import time
+
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
+    with pqdb.open(path) as database:
+        things = database["things"]
+        for _ in range(600):
+            if things.info()["upkeep"]["error"]:
+                break
+            time.sleep(0.05)
+        say(things.info()["upkeep"]["error"])
+        point = things.get([3], with_vector=True)[0]
+        say(things.search(point.vector, 1).ids)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        things.upsert([3], -point.vector)
+        say(things.search(-point.vector, 1).ids)
+        things.optimize()
+        say(things.info()["generation"])
+
+
+def read_only(path: str) -> None:
+    """As a user who may not write."""
+    with pqdb.open(path, read_only=True) as database:  # afterwards we may not be able to read Python's own files either
+        database["things"].search(np.ones(DIM))
+    if os.geteuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+    try:
+        with pqdb.open(path, read_only=True) as database:
+            things = database["things"]
+            point = things.get([3], with_vector=True)[0]
+            say(things.search(point.vector, 1).ids)
+            try:
+                things.delete([3])
+            except pqdb.ReadOnlyError as error:
+                say(f"ReadOnlyError: {error}")
+        pqdb.open(path)
+        say("opened")
+    except pqdb.PqdbError as error:
+        say(f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])
