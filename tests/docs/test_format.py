@@ -170,7 +170,7 @@ def _dot(a: Any, b: Any) -> float:
 
 def test_calibration_and_about(case: Written) -> None:
     calibration = json.loads(case.index.object("calibration"))
-    assert calibration.keys() == {"noise", "ks", "knots", "widths"}
+    assert calibration.keys() == {"noise", "spare", "ks", "knots", "widths"}
     widths = np.array(calibration["widths"])
     assert widths.shape == (len(calibration["ks"]), 10, len(calibration["knots"]))
     assert np.all((widths >= 1) & (widths <= len(case.counts)))
