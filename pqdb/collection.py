@@ -10,6 +10,7 @@ import numpy as np
 from pqdb.config import DEFAULT_RECALL, MAX_K, MAX_PAYLOAD_BYTES, CollectionConfig
 from pqdb.errors import DimensionError, InputError, NotYetError, PayloadError, ReadOnlyError
 from pqdb.hits import BatchHits, Explanation, Hits, Id, Page, Payload, Point, RecallReport
+from pqdb.kernels.gather import gather_records
 from pqdb.metric import Metric, prepare, prepare_query, scores
 from pqdb.quantization.source import decode_source, encode_source
 from pqdb.search.batch import search_batch
@@ -19,6 +20,7 @@ from pqdb.search.pipeline import Trace, search
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.blocks import BlockStore
+from pqdb.store.layout import KIND_SHIFT, META_BYTES, META_ROWS, PAYLOAD_FLAG, VERSION_MASK
 from pqdb.store.points import PointStore
 from pqdb.store.view import PointView
 from pqdb.upkeep.report import report
@@ -26,6 +28,9 @@ from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Learned, Upkeep
 
 Guard = Callable[[], None]
+
+KIND_MASK = 3  # of a row record's last word: an id that is no integer
+VERSION_BITS = np.uint64(VERSION_MASK)
 
 
 class Collection:
@@ -118,8 +123,10 @@ class Collection:
 
     def __contains__(self, id: object) -> bool:
         self._guard()
+        if not isinstance(id, str | int | np.integer) or isinstance(id, bool):
+            return False
         with self._points.read() as points:
-            return points.row_of(id) is not None  # type: ignore[arg-type]
+            return points.row_of(int(id) if isinstance(id, np.integer) else id) is not None
 
     def count(self, filter: object = None) -> int:
         """How many points there are."""
@@ -183,12 +190,11 @@ class Collection:
             plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
             run = search if single else search_batch
             values, rows = run(snapshot, prepared, plan, points.live, kept)
-            if nprobe is None and self._upkeep and self._upkeep.queries is not None:
+            if plan is not None and nprobe is None and self._upkeep and self._upkeep.queries is not None:
                 self._upkeep.queries.offer(prepared)
-            found = (values > -np.inf).sum(axis=1).tolist()
             hits = [
-                self._hits(snapshot, value[:n], row[:n], with_payload, with_vector)
-                for value, row, n in zip(values, rows, found, strict=True)
+                self._hits(snapshot, *_found(value, row), with_payload, with_vector)
+                for value, row in zip(values, rows, strict=True)
             ]
         return hits[0] if single else BatchHits(hits, k)
 
@@ -214,8 +220,7 @@ class Collection:
             trace = Trace()
             values, rows = search(snapshot, prepared, plan, points.live, kept, trace)
             trace.mark("rest")
-            n = int(np.isfinite(values[0]).sum())
-            hits = self._hits(snapshot, values[0, :n], rows[0, :n], True, False)
+            hits = self._hits(snapshot, *_found(values[0], rows[0]), True, False)
             trace.mark("hits")
             by_codes = plan is not None
             return Explanation(
@@ -344,12 +349,16 @@ class Collection:
         self, snapshot: Snapshot, values: np.ndarray, rows: np.ndarray, with_payload: bool, with_vector: bool
     ) -> Hits:
         points = snapshot.points
-        ids, versions, there = points.found(rows)
+        numbers, tails = np.empty(len(rows), np.uint64), np.empty(len(rows), np.uint64)
+        every = gather_records(points.meta, META_ROWS, META_BYTES, META_BYTES - 8, rows, numbers, tails)
+        plain = not every >> KIND_SHIFT & KIND_MASK  # integers all of them
+        ids: list[Id] = list(numbers.tolist()) if plain else points.ids_of(rows)
         payloads: list[bytes | None] | None = None
-        if with_payload and True in there:
-            payloads = [points.payload_of(row) if has else None for row, has in zip(rows.tolist(), there, strict=True)]
+        if with_payload and every & PAYLOAD_FLAG:
+            flags = (tails & np.uint64(PAYLOAD_FLAG)).tolist()
+            payloads = [points.payload_of(row) if has else None for row, has in zip(rows.tolist(), flags, strict=True)]
         vectors = self._vectors_of(snapshot, rows) if with_vector else None
-        return Hits(ids, scores(values, self.metric), versions, payloads, vectors)
+        return Hits(ids, scores(values, self.metric), tails & VERSION_BITS, payloads, vectors)
 
     def _points_of(self, snapshot: Snapshot, rows: np.ndarray, with_payload: bool, with_vector: bool) -> list[Point]:
         points = snapshot.points
@@ -400,6 +409,14 @@ def _payload_bytes(payload: Payload | None) -> bytes | None:
     if len(raw) > MAX_PAYLOAD_BYTES:
         raise PayloadError(f"a payload has at most {MAX_PAYLOAD_BYTES:,} bytes of JSON, not {len(raw):,}")
     return raw
+
+
+def _found(values: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Without the empty places at the end, where fewer than k rows were found."""
+    if values[-1] > -np.inf:
+        return values, rows
+    n = int((values > -np.inf).sum())
+    return values[:n], rows[:n]
 
 
 def _check_k(k: object) -> int:

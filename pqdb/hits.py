@@ -51,13 +51,13 @@ class Hits(Sequence[Hit]):
         self,
         ids: list[Id],
         scores: np.ndarray,
-        versions: Sequence[int],
+        versions: np.ndarray,
         payloads: Sequence[bytes | None] | None = None,
         vectors: np.ndarray | None = None,
     ) -> None:
         self.ids = ids
         self.scores = scores  # (n,) float32
-        self._versions = versions
+        self._versions = versions  # (n,) uint64
         self._payloads = payloads  # JSON as stored
         self._vectors = vectors  # (n, dim) float32
 

@@ -46,6 +46,10 @@ if JIT_OFF:
         """The uint16 at an address."""
         return ctypes.c_uint16.from_address(int(address)).value
 
+    def load_u64(address: Any) -> Any:
+        """The uint64 at an address."""
+        return ctypes.c_uint64.from_address(address).value
+
     def load_u32(address: Any) -> Any:
         """The uint32 at an address."""
         return ctypes.c_uint32.from_address(int(address)).value
@@ -106,6 +110,15 @@ else:
             return _load(builder, args[0], ir.IntType(32))
 
         return types.uint32(types.uint64), codegen
+
+    @intrinsic
+    def load_u64(typingctx: Any, address: Any) -> Any:
+        """The uint64 at an address."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return _load(builder, args[0], ir.IntType(64))
+
+        return types.uint64(types.uint64), codegen
 
     @intrinsic
     def load_f32(typingctx: Any, address: Any) -> Any:

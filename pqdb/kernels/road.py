@@ -18,32 +18,32 @@ from pqdb.kernels.tables import build_tables, rotate
 def search_block(
     queries: Array,  # (q, d) float32 as the source has them
     moved: Array,  # (q, d) float32 in index space
-    l2: bool,
-    center: Array,  # see route.route_queries for this and what follows
+    l2: bool,  # of the generation: see route.route_queries
+    center: Array,
     route_rows: Array,
     route_scales: Array,
     weights: Array,
     offsets: Array,
     centroids: Array,
-    margin: Real,
-    knots: Array,
-    widths: Array,
-    most: Whole,  # lists probed at most
     axes: Array,  # (d_out, dpad) int8 rotation, no rows without one
     axis_scales: Array,
     codewords: Array,  # see tables.build_tables
     word_bounds: Array,
     beta: Real,
     top: Whole,
-    table: Array,  # (q, m, ksub) scratch
     nbits: Whole,
     record_bytes: Whole,
-    codes: Array,  # see scan.scan_lists
-    counts: Array,
-    rerank: Array,  # see rerank.rerank_candidates
+    table: Array,  # (q, m, ksub) scratch
+    margin: Real,  # of the plan
+    knots: Array,
+    widths: Array,
+    most: Whole,  # lists probed at most
     depth: Whole,
     k: Whole,
     keep: Whole,
+    codes: Array,  # see scan.scan_lists
+    counts: Array,
+    rerank: Array,  # see rerank.rerank_candidates
     scan_values: Array,  # scratch of the scan
     scan_bounds: Array,
     scan_rows: Array,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -58,9 +59,24 @@ class Index:
         return 2.0 if self.router.l2 else 1.0
 
     @cached_property
+    def fixed(self) -> tuple[Any, ...]:
+        """What kernels.road takes of a generation, in its order: it is the same for every query."""
+        router, book = self.router, self.codebook
+        routing = (
+            router.l2, router.center, router.rows, router.scales, router.weights, router.offsets, router.centroids
+        )  # fmt: skip
+        coding = (*self.axes, self.codewords, self.bounds, self.beta, self.top, book.nbits, self.record_bytes)
+        return (*routing, *coding)
+
+    @cached_property
     def record_bytes(self) -> int:
         """Bytes of a group of 32 codes with their factors."""
         return group_bytes(self.codebook.m, self.codebook.nbits, self.router.l2)
+
+    @cached_property
+    def table_shape(self) -> tuple[int, int]:
+        """(m, ksub)"""
+        return self.codebook.m, self.codebook.ksub
 
     @cached_property
     def table_type(self) -> type:

@@ -29,7 +29,7 @@ def measure_queries(snapshot: Snapshot, plan: Plan | None, k: int, queries: np.n
 
 
 def _without_itself(values: np.ndarray, rows: np.ndarray, itself: np.ndarray) -> np.ndarray:
-    keep = rows != itself[:, None]
+    keep = (rows != itself[:, None]) | ~np.isfinite(values)  # (what was not found says row 0)
     keep[keep.all(axis=1), -1] = False
     others: np.ndarray = values[keep].reshape(len(values), -1)
     return others

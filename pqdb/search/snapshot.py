@@ -9,7 +9,7 @@ from pqdb.store.blockview import BlockView
 from pqdb.store.view import PointView
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: freezing costs a microsecond of every query
 class Snapshot:
     """Valid only while the read transactions behind its views are open."""
 

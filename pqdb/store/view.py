@@ -182,19 +182,6 @@ class PointView:
         """(n,) uint64: the sequence of the commit that last wrote each row's point."""
         return self._tails_of(rows) & np.uint64(VERSION_MASK)
 
-    def found(self, rows: Rows) -> tuple[list[int | str], list[int], list[bool]]:
-        """Ids, versions, and whether there is a payload, of a few rows (n,): one look at each record."""
-        meta, ids, versions, payloads = self.meta, [], [], []
-        for row in rows.tolist():
-            page, at = divmod(row, META_ROWS)
-            word = (int(meta[page]) >> 3) + at * _META_WORDS
-            tail = WORDS[word + 2]
-            kind = tail >> KIND_SHIFT & 3
-            ids.append(WORDS[word] if kind == KIND_INT else self._other_id(row, word << 3, kind))
-            versions.append(tail & VERSION_MASK)
-            payloads.append(tail & PAYLOAD_FLAG != 0)
-        return ids, versions, payloads
-
     def payload_of(self, row: int) -> bytes | None:
         """The payload of a row, None where there is none."""
         value = self._txn.get(row_key(row), db=self._env.dbs["payloads"])

@@ -68,6 +68,8 @@ def code_rows(router: Router, codebook: Codebook, vectors: np.ndarray, rows: np.
 
 def by_list(lists: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """(list, positions of its rows, ascending) for every list that occurs."""
+    if not len(lists):
+        return
     order = np.argsort(lists, kind="stable")
     numbers, starts = np.unique(lists[order], return_index=True)
     for number, positions in zip(numbers, np.split(order, starts[1:]), strict=True):

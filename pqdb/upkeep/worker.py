@@ -104,9 +104,16 @@ class Upkeep:
             except Stopped:
                 return
             except (PqdbError, OSError, MemoryError) as problem:
-                self.error = f"{type(problem).__name__}: {problem}"
+                self._note(problem)
                 log.warning("upkeep of %s will try again: %s", self._stores.points.path.parent, self.error)
-                self._stopping.wait(10 * IDLE_SECONDS)
+            except Exception as problem:  # a mistake of ours must not end upkeep for good, in silence
+                self._note(problem)
+                log.exception("upkeep of %s met an error it does not know", self._stores.points.path.parent)
+
+    def _note(self, problem: Exception) -> None:
+        """Let info() tell of a failure, and wait before the next try."""
+        self.error = f"{type(problem).__name__}: {problem}"
+        self._stopping.wait(10 * IDLE_SECONDS)
 
     def _background_step(self) -> bool:
         with self._busy:
