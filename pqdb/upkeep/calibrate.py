@@ -2,9 +2,9 @@
 of them.
 
 Held-out rows alone break the promise: real questions are not distributed like rows (asked .95, they got .85 to .90).
-So three in five of the calibration queries are made: rows with half or four fifths of their dimensions set to the mean, and
-rows with noise of the data's own covariance. The truth is the generation's own exhaustive scan, within .002 of exact
-at a thousandth of the cost.
+So three in five of the calibration queries are made: rows with half or four fifths of their dimensions set to the
+mean, and rows with noise of the data's own covariance. The truth is the generation's own exhaustive scan, within .002
+of exact at a thousandth of the cost.
 """
 
 from dataclasses import replace
