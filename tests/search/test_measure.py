@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import pqdb
 from pqdb.search.truth import interval, recall_of
 from tests import naive
 from tests.search.conftest import Make
@@ -73,8 +74,6 @@ def test_stored_rows_are_measured_without_themselves(make: Make, metric: str) ->
 
 
 def test_an_exact_collection_finds_everything(make: Make) -> None:
-    import pqdb
-
     made = make("cosine", quantization=pqdb.Flat())
     report = made.collection.measure_recall(10, sample=50)
     assert report.recall == 1.0
@@ -85,3 +84,14 @@ def test_the_same_seed_measures_the_same_rows(make: Make) -> None:
     first, again, other = (made.collection.measure_recall(10, nprobe=2, sample=60, seed=s) for s in (1, 1, 2))
     assert first == again
     assert first.recall != other.recall
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+@pytest.mark.parametrize("n", [1, 5])
+def test_more_neighbours_asked_for_than_there_are(db: pqdb.Database, metric: str, n: int) -> None:
+    things = db.create_collection("few", 3, metric)
+    things.upsert(np.arange(n), np.eye(5, 3)[:n] + 0.1)
+    for trained in (False, True):
+        if trained:
+            things.train()
+        assert things.measure_recall(10).recall == 1.0

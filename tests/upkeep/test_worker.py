@@ -1,0 +1,183 @@
+"""When upkeep does what: by itself, one at a time, stopping when told, trying again after a failure."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pqdb
+from pqdb.store.locks import FileLock
+from pqdb.upkeep import worker
+from tests.conftest import SEED
+from tests.data import clustered
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thresholds of upkeep a hundredth of what they are, and no waiting."""
+    monkeypatch.setattr(worker, "TRAIN_ROWS", 200)
+    monkeypatch.setattr(worker, "FRESH_ROWS", 50)
+    monkeypatch.setattr(worker, "IDLE_SECONDS", 0.02)
+
+
+def until(happened: Callable[[], bool], seconds: float = 60) -> bool:
+    """Wait for something that is done in the background; False only if it never comes."""
+    for _ in range(int(seconds / 0.02)):
+        if happened():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def fill(things: pqdb.Collection, start: int, stop: int) -> None:
+    things.upsert(np.arange(start, stop), clustered(stop - start, 8, seed=start))
+
+
+def test_it_trains_indexes_and_trains_anew_by_itself(small: None, db_path: Path) -> None:
+    with pqdb.open(db_path) as database:
+        things = database.create_collection("things", 8)
+        fill(things, 0, 199)
+        time.sleep(0.2)
+        assert things.info()["generation"] == 0  # not before there is enough to learn from
+        fill(things, 199, 210)
+        assert until(lambda: things.info()["generation"] == 1)
+        fill(things, 210, 270)
+        assert until(lambda: things.info()["fresh"] == 0)
+        assert things.info()["generation"] == 1
+        fill(things, 270, 900)
+        assert until(lambda: things.info()["generation"] == 2)
+        assert until(lambda: things.info()["fresh"] < 50)
+        assert things.info()["upkeep"] == {"stage": None, "error": None} or until(
+            lambda: things.info()["upkeep"]["stage"] is None
+        )
+
+
+def test_by_hand_nothing_happens_by_itself(small: None, db: pqdb.Database) -> None:
+    things = db.create_collection("things", 8)
+    fill(things, 0, 300)
+    time.sleep(0.2)
+    assert things.info()["generation"] == 0
+    assert things.info()["status"] in ("ready", "training")
+    things.optimize()
+    assert things.info()["generation"] == 1
+
+
+def test_flat_collections_are_left_alone(small: None, db_path: Path) -> None:
+    with pqdb.open(db_path) as database:
+        things = database.create_collection("things", 8, quantization=pqdb.Flat())
+        fill(things, 0, 300)
+        things.optimize()
+        things.train()
+        assert things.info()["generation"] == 0
+        assert things.search(clustered(300, 8, seed=0)[9], 1).ids == [9]
+
+
+def test_only_who_holds_the_lock_works(small: None, db_path: Path) -> None:
+    with pqdb.open(db_path) as database:
+        things = database.create_collection("things", 8)
+        folder = next(p for p in db_path.iterdir() if p.name != "catalog")
+        lock = FileLock(folder / "upkeep.lock")
+        assert lock.acquire(blocking=True, timeout=10)
+        fill(things, 0, 300)
+        time.sleep(0.3)
+        assert things.info()["generation"] == 0
+        lock.close()
+        assert until(lambda: things.info()["generation"] == 1)
+
+
+def test_closing_stops_it_at_the_next_safe_point(small: None, db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """optimize() of another thread ends with an error of ours; nothing half built is ever seen."""
+    database = pqdb.open(db_path, upkeep="manual")
+    things = database.create_collection("things", 8)
+    fill(things, 0, 600)
+    begun, failure = threading.Event(), list[BaseException]()
+
+    def slowly(stage: str, share: float) -> None:
+        begun.set()
+        time.sleep(0.05)
+
+    def work() -> None:
+        try:
+            while True:
+                things.train(slowly)
+        except BaseException as error:  # noqa: BLE001 - told to the test's own thread
+            failure.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(60)
+    database.close()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert isinstance(failure[0], pqdb.ClosedError)
+    with pqdb.open(db_path, upkeep="manual") as again:
+        assert len(again["things"]) == 600
+        assert again["things"].verify() == []
+        again["things"].train()
+
+
+def test_a_failure_is_told_and_tried_again(
+    small: None, db_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a kind it knows or a mistake of our own: searches go on, and once the cause is gone so does upkeep."""
+    real = worker.build_generation
+    for number, error in enumerate((pqdb.StorageError("the disk is away"), RuntimeError("a mistake of ours"))):
+
+        def fails(*_: object, error: Exception = error, **__: object) -> int:
+            raise error
+
+        monkeypatch.setattr(worker, "build_generation", fails)
+        with pqdb.open(db_path) as database:
+            things = database.create_collection(f"c{number}", 8)
+            fill(things, 0, 300)
+            said = f"{type(error).__name__}: {error}"
+            assert until(lambda: things.info()["upkeep"]["error"] == said)  # noqa: B023
+            assert things.search(clustered(300, 8, seed=0)[9], 1).ids == [9]
+            monkeypatch.setattr(worker, "build_generation", real)
+            assert until(lambda: things.info()["generation"] == 1)  # noqa: B023
+            assert until(lambda: things.info()["upkeep"]["error"] is None)  # noqa: B023
+    assert "will try again" in caplog.text
+
+
+def test_without_a_source_rows_that_are_codes_stay_found_as_it_grows(small: None, db: pqdb.Database) -> None:
+    """There is nothing to learn a second generation from: growing past four times the first must not lose the first."""
+    things = db.create_collection("things", 8, "l2", source=None)
+    for start in range(0, 2_000, 250):
+        fill(things, start, start + 250)
+        things.optimize()
+    assert things.info()["generation"] == 1
+    assert sorted(things.search(np.ones(8), 2_000, nprobe=99, rerank=2_000).ids) == list(range(2_000))
+    with pytest.raises(pqdb.InputError, match="no vectors to learn from"):
+        things.train()
+
+
+def test_a_report_adds_up(db: pqdb.Database) -> None:
+    things = db.create_collection("things", 8, "l2", metadata={"a": 1})
+    fill(things, 0, 100)
+    young = things.info()
+    assert (young["points"], young["indexed"], young["fresh"], young["dead_rows"]) == (100, 100, 100, 0)
+    assert (young["status"], young["generation"], young["lists"], young["hot_bytes"]) == ("ready", 0, 0, 0)
+    things.train()
+    things.delete([3, 4])
+    fill(things, 100, 110)
+    info = things.info()
+    assert (info["points"], info["indexed"], info["fresh"], info["dead_rows"]) == (108, 98, 10, 2)
+    assert (info["generation"], info["lists"], info["sequence"]) == (1, 1, 3)
+    assert info["name"] == "things"
+    assert info["metadata"] == {"a": 1}
+    assert info["config"] == things.config.to_dict()
+    # 4 groups of 32: codes of 4 padded nibbles, float16 scale and bias, u32 row
+    assert info["hot_bytes"] == info["bytes"]["codes"] == 4 * 32 * (2 + 2 + 2 + 4)
+    assert info["bytes"]["rerank"] == 100 * (64 + 8)
+    assert info["bytes"]["source"] == 110 * 8 * 4
+    for part in ("points", "index"):
+        assert info["disk"][part]["file"] > 0
+
+
+def test_many_points_that_are_all_waiting_say_so(db: pqdb.Database) -> None:
+    things = db.create_collection("things", 2)
+    things.upsert(np.arange(5_000), clustered(5_000, 2, seed=SEED))
+    assert things.info()["status"] == "training"
