@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from bench.frontier import Point, frontier
-from bench.results import Document, points
+from bench.results import Document, best_recalls, points
 
 # Okabe and Ito's colours, told apart by every kind of colour vision; markers and dashes say it a second time.
 _LOOKS = {
@@ -102,18 +102,19 @@ def _title(doc: Document, axes: Axes, mode: str) -> None:
 def _draw_bytes(doc: Document, found: Sequence[Point], path: Path) -> Path:
     """For each index: the highest recall it reached, over the bytes it holds and the bytes it scans."""
     figure, axes = plt.subplots(figsize=(8, 5.2), layout="constrained")
+    reached = best_recalls(doc)
     for family in _families(found):
-        labels = dict.fromkeys(p.label for p in found if p.family == family)
-        tops = [max((p for p in found if p.label == label), key=lambda p: p.recall) for label in labels]
+        # One point an index; which of its settings stands for it does not matter, its bytes are the same.
+        tops = list({p.label: p for p in found if p.family == family}.values())
         colour, marker, _ = _LOOKS.get(family, _OTHER)
-        heights = [_stretch(p.recall) for p in tops]
+        heights = [_stretch(reached[p.label]) for p in tops]
         axes.scatter([p.bytes_held for p in tops], heights, color=colour, marker=marker, s=45, label=f"{family}: held")
         axes.scatter([p.bytes_scan for p in tops], heights, facecolors="none", edgecolors=colour, marker=marker, s=45)
         for point, height in zip(tops, heights, strict=True):
             axes.plot([point.bytes_scan, point.bytes_held], [height, height], color=colour, linewidth=0.8, alpha=0.6)
     full = 4 * doc["data"]["dim"]
     axes.axvline(full, color="#555555", linestyle=":", linewidth=1)
-    axes.text(full, 0.02, " float32", transform=axes.get_xaxis_transform(), fontsize=8, color="#555555")
+    axes.text(full, 0.97, " float32", transform=axes.get_xaxis_transform(), fontsize=8, color="#555555")
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.set_xlabel("bytes a vector (open: scanned, filled: held with the rerank rows; log)")
@@ -122,7 +123,7 @@ def _draw_bytes(doc: Document, found: Sequence[Point], path: Path) -> Path:
     axes.set_yticks([_stretch(tick) for tick in ticks], [str(tick) for tick in ticks])
     axes.grid(color="#dddddd", linewidth=0.6)
     _title(doc, axes, "bytes and recall")
-    axes.legend(frameon=False, loc="lower right", fontsize=9)
+    figure.legend(frameon=False, loc="outside right upper", fontsize=9)
     figure.savefig(path, dpi=150)
     plt.close(figure)
     return path

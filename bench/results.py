@@ -98,6 +98,14 @@ def read(path: Path) -> Document:
     return doc
 
 
+def best_recalls(doc: Document) -> dict[str, float]:
+    """The highest recall each index reached with any setting, those that scouting dropped for speed included."""
+    best = {label: recall for label, _, recall, _ in sorted(doc["dropped by scouting"], key=lambda row: row[2])}
+    for row in doc["trials"]:
+        best[row["label"]] = max(best.get(row["label"], 0.0), row["recall"])
+    return best
+
+
 def points(doc: Document, *, batch: bool = False) -> list[Point]:
     """Every setting of a run as a point of the plots."""
     found = []

@@ -1,4 +1,4 @@
-"""FAISS: inverted lists, 4-bit product quantization by fast scan, candidates refined from int8 rows."""
+"""FAISS: inverted lists, 4-bit product quantization by fast scan, candidates refined from int8 or float rows."""
 
 from typing import Any
 
@@ -28,7 +28,8 @@ def _best(sweep: Sweep) -> list[tuple[int, int, str]]:
     """(lists, dims a subspace, kind) that made the frontiers of the full sweeps, by rows a list."""
     lists = [n for n in _powers() if 150 * n <= sweep.n <= 1_000 * n]
     found = [(n, 4, "fs") for n in reversed(lists)]
-    found += [(n, 4, "fsr") for n in lists[-2:]] + [(n, 2, "fs") for n in lists[:1]]
+    found += [(n, 4, "fsr") for n in lists[-2:]]
+    found += [(n, 2, "fs") for n in (lists[:2] if sweep.metric == "l2" else lists[:1])]
     return found + ([(0, 4, "fs")] if sweep.n <= _SCAN_ALL_BELOW else [])
 
 

@@ -19,56 +19,87 @@ from bench.engines.base import Arguments, Bytes, SkippedError, Spec, Sweep, geom
 _TRAINING_SAMPLE = 250_000
 _LARGE = 500_000  # rows; from here on each index takes gigabytes and minutes, so fewer are built
 _REORDER = {
-    "quick": (20, 40, 160),
-    "standard": (20, 30, 40, 60, 80, 120, 160, 240, 320, 640),
+    "quick": (40, 80, 160),
+    "standard": (30, 40, 60, 80, 120, 160, 240, 320),
     "full": (20, 40, 80, 160, 320, 640),
 }
-_PER_OCTAVE = {"quick": 1, "standard": 2, "full": 1}
+_PER_OCTAVE = {"quick": 1, "standard": 3, "full": 1}
 
-# Crossed with the numbers of leaves, the best first; thresholds are fractions of the rows' RMS length.
-_COSINE_SHAPES: list[Arguments] = [
-    {"threshold": 0.088, "avq": 2.5, "soar": 1.5},
-    {"threshold": 0.2, "block": 4},
-    {"threshold": 0.2, "soar": 1.5},
-    {"threshold": 0.2},
-    {"threshold": 0.1},
-    {"threshold": 0.088, "avq": 2.5},
-]
-_L2_SHAPES: list[Arguments] = [{}, {"block": 4}]
-_L2_AS_DOT_SHAPES: list[Arguments] = [
-    {"threshold": 0.2, "avq": 2.5, "l2_as_dot": True},
-    {"threshold": 0.2, "l2_as_dot": True, "soar": 1.5},
-]
+# Which shapes made the frontiers, the best first: (leaves as a multiple of √n, 0 scanning all; the shape).
+# Codes of the residual, ScaNN's default for inner product, cost more a leaf than they gain while leaves are large.
+_PLAIN4 = {"block": 4, "threshold": 0.2, "residual": False}
+_SPILLED4 = {**_PLAIN4, "avq": 2.5, "soar": 1.5}
+_RESIDUAL = {"threshold": 0.088, "avq": 2.5, "soar": 1.5}
+_AS_DOT = {"threshold": 0.2, "avq": 2.5, "l2_as_dot": True}
+_BEST: dict[tuple[Metric, bool], list[tuple[float, Arguments]]] = {
+    ("cosine", False): [
+        (0.28, _PLAIN4),
+        (0, {"block": 4, "threshold": 0.1}),
+        (0.5, _PLAIN4),
+        (1, _SPILLED4),
+        (0, {"block": 4, "threshold": 0.2}),
+        (0.5, _SPILLED4),
+        (1, {**_PLAIN4, "block": 2}),
+        (2, _RESIDUAL),
+        (2, {**_RESIDUAL, "block": 4}),
+    ],
+    ("cosine", True): [(1, _SPILLED4), (2, _SPILLED4), (2, {**_RESIDUAL, "block": 4}), (4, _RESIDUAL)],
+    ("l2", False): [
+        (0.5, {}),
+        (1, {}),
+        (0.5, {"block": 3}),
+        (0.25, {}),
+        (0, {}),
+        (0, {"block": 4}),
+        (1, {"block": 3}),
+        (2, {}),
+        (1, _AS_DOT),
+    ],
+    ("l2", True): [(1, {}), (2, {}), (1, {"block": 3}), (2, _AS_DOT)],
+}
+_MULTIPLES = (0, 0.28, 0.5, 1, 2, 4)
+_SHAPES: dict[Metric, list[Arguments]] = {
+    "cosine": [
+        *({"block": block, "threshold": 0.2, "residual": False} for block in (2, 4, 6)),
+        {**_PLAIN4, "threshold": 0.1},
+        {**_PLAIN4, "soar": 1.5},
+        _SPILLED4,
+        {"threshold": 0.2, "soar": 1.5},
+        _RESIDUAL,
+        {**_RESIDUAL, "block": 4},
+    ],
+    "l2": [{}, {"block": 3}, {"block": 4}, _AS_DOT, {"threshold": 0.2, "soar": 1.5, "l2_as_dot": True}],
+}
+_PARTITIONED = ("residual", "avq", "soar", "l2_as_dot")  # mean nothing without leaves
 
 
 def specs(sweep: Sweep) -> list[Spec]:
-    """Multiples of √n leaves crossed with the ways of quantizing and spilling each package has."""
-    full, large = sweep.effort == "full", sweep.n >= _LARGE
-    multiples = (0.25, 0.5, 1, 2, 4) if full else (4, 2) if large else (2, 4, 1)
-    shapes = _shapes(sweep)[: None if full else 2 if large else 3]
-    builds = [_build(round(sweep.n**0.5 * times), **shape) for times in multiples for shape in shapes]
-    if not full and sweep.engine == "scann":  # the same searcher without run-time dispatch: behind everywhere
-        builds = builds[:2]
-    return [_spec(sweep, build) for build in (builds[:2] if sweep.effort == "quick" else builds)]
+    """Multiples of √n leaves, crossed with the ways of quantizing and spilling in a full sweep."""
+    shapes = _SHAPES[sweep.metric]
+    chosen = _BEST[sweep.metric, sweep.n >= _LARGE]
+    if sweep.effort == "full":
+        chosen = [(times, shape) for times in _MULTIPLES for shape in shapes]
+    builds = [_build(round(sweep.n**0.5 * times), shape) for times, shape in chosen]
+    if sweep.engine == "scann":  # knows no l2 as dot product; and without run-time dispatch it is behind everywhere
+        builds = [build for build in builds if not build["l2_as_dot"]]
+        builds = builds if sweep.effort == "full" else builds[:2]
+    found = [_spec(sweep, build) for build in (builds[:2] if sweep.effort == "quick" else builds)]
+    return list({spec.label: spec for spec in found}.values())
 
 
-def _shapes(sweep: Sweep) -> list[Arguments]:
-    if sweep.metric == "cosine":
-        return _COSINE_SHAPES
-    return _L2_SHAPES if sweep.engine == "scann" else [*_L2_AS_DOT_SHAPES, *_L2_SHAPES]
-
-
-def _build(leaves: int, **shape: Any) -> Arguments:
-    plain = {"leaves": leaves, "block": 2, "threshold": None, "avq": None, "soar": None, "l2_as_dot": False}
-    return {**plain, **shape}
+def _build(leaves: int, shape: Arguments) -> Arguments:
+    plain = {"block": 2, "threshold": None, "residual": None, "avq": None, "soar": None, "l2_as_dot": False}
+    kept = {name: value for name, value in shape.items() if leaves or name not in _PARTITIONED}
+    return {"leaves": leaves, **plain, **kept}
 
 
 def _spec(sweep: Sweep, build: Arguments) -> Spec:
     leaves = build["leaves"]
-    searched = geometric(max(1, leaves // 64), leaves * 4 // 5, _PER_OCTAVE[sweep.effort])
+    searched = geometric(max(1, leaves // 64), leaves * 4 // 5, _PER_OCTAVE[sweep.effort]) if leaves else [0]
     settings = [{"leaves_to_search": s, "reorder": r} for s in searched for r in _REORDER[sweep.effort]]
-    words = [f"{leaves} leaves", f"{build['block']} dims/block"]
+    words = [f"{leaves} leaves" if leaves else "no tree", f"{build['block']} dims/block"]
     words += [f"{name}={build[name]}" for name in ("threshold", "avq", "soar") if build[name] is not None]
+    words += ["not residual"] if build["residual"] is False else []
     words += ["l2 as dot"] if build["l2_as_dot"] else []
     return Spec(sweep.engine, "ScaNN", f"{sweep.engine}: " + ", ".join(words), build, settings)
 
@@ -96,17 +127,19 @@ class Scann:
         builder = scann.scann_ops_pybind.builder(train, 10, "dot_product" if metric == "cosine" else "squared_l2")
         if by["l2_as_dot"]:
             builder = builder.l2_as_dot_product()
-        optional = {name: value for name, value in (("avq", by["avq"]), ("soar_lambda", by["soar"])) if value}
-        builder = builder.tree(
-            num_leaves=by["leaves"],
-            num_leaves_to_search=max(1, by["leaves"] // 10),
-            training_sample_size=min(len(train), _TRAINING_SAMPLE),
-            **optional,
+        if by["leaves"]:
+            builder = builder.tree(
+                num_leaves=by["leaves"],
+                num_leaves_to_search=max(1, by["leaves"] // 10),
+                training_sample_size=min(len(train), _TRAINING_SAMPLE),
+                **_given(avq=by["avq"], soar_lambda=by["soar"]),
+            )
+        length = float(np.sqrt((train**2).sum(axis=1).mean()))
+        builder = builder.score_ah(
+            by["block"],
+            anisotropic_quantization_threshold=float("nan") if by["threshold"] is None else by["threshold"] * length,
+            **_given(residual_quantization=by["residual"]),
         )
-        threshold = float("nan")
-        if by["threshold"] is not None:
-            threshold = by["threshold"] * float(np.sqrt((train**2).sum(axis=1).mean()))
-        builder = builder.score_ah(by["block"], anisotropic_quantization_threshold=threshold)
         self._searcher = builder.reorder(100).build()
         self._shape = train.shape
 
@@ -141,3 +174,8 @@ class Scann:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Options that were set; for the others the package's own defaults hold."""
+    return {name: value for name, value in options.items() if value is not None}
