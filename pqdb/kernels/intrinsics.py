@@ -48,7 +48,7 @@ if JIT_OFF:
 
     def load_u64(address: Any) -> Any:
         """The uint64 at an address."""
-        return ctypes.c_uint64.from_address(address).value
+        return ctypes.c_uint64.from_address(int(address)).value
 
     def load_u32(address: Any) -> Any:
         """The uint32 at an address."""

@@ -125,9 +125,7 @@ def score_assembly(family: str, bias: bool) -> str:
     machine is."""
     sums_of = {"avx512": scan_simd.sums_avx512, "avx2": scan_simd.sums_avx2}[family]
     kinds = [I64] * 3 + [F32] * 5 + [I64] * 2
-    return _assembly(
-        family, I64, kinds, lambda builder, args: scan_simd.score_group_ir(sums_of, builder, args, bias)
-    )
+    return _assembly(family, I64, kinds, lambda builder, args: scan_simd.score_group_ir(sums_of, builder, args, bias))
 
 
 def dot_assembly(family: str) -> str:

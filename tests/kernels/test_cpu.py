@@ -60,7 +60,7 @@ def test_a_family_the_machine_lacks_is_refused_with_what_is_missing(monkeypatch:
 
 
 def test_without_the_jit_only_plain_kernels_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "DISABLE_JIT", 1)
+    monkeypatch.setattr(_cpu, "JIT_OFF", True)
     assert _cpu.available() == ["plain"]
 
 
@@ -79,7 +79,7 @@ def test_what_numba_is_told_to_compile_for_is_what_counts(
     """An instruction numba was told not to use would abort the process when it is compiled."""
     monkeypatch.setattr(config, "CPU_FEATURES", features)
     monkeypatch.setattr(config, "CPU_NAME", name)
-    monkeypatch.setattr(config, "DISABLE_JIT", 0)
+    monkeypatch.setattr(_cpu, "JIT_OFF", False)
     assert _cpu.available()[0] == family
 
 

@@ -19,9 +19,7 @@ def encoded(rows: np.ndarray, bounds: np.ndarray, words: np.ndarray) -> tuple[np
 
 
 @pytest.mark.parametrize("ksub", [16, 256])
-def test_codes_name_the_nearest_words_and_overlaps_are_their_products(
-    rng: np.random.Generator, ksub: int
-) -> None:
+def test_codes_name_the_nearest_words_and_overlaps_are_their_products(rng: np.random.Generator, ksub: int) -> None:
     bounds, words = book(rng, [0, 3, 4, 8, 8], ksub)
     rows = rng.integers(-4, 5, (37, 8)).astype(np.float32)
     codes, overlaps = encoded(rows, bounds, words)

@@ -63,9 +63,7 @@ def test_all_rows_compared_are_the_naive_answer(
     found = np.sqrt(np.maximum(-values, 0)) if metric == "l2" else values
     np.testing.assert_allclose(found, true, rtol=1e-4, atol=1e-5)
     again = naive.search.scores(queries.astype(float), naive.search.stored(vectors, source), metric)
-    np.testing.assert_allclose(
-        np.take_along_axis(again, rows.astype(int), axis=1), found, rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(np.take_along_axis(again, rows.astype(int), axis=1), found, rtol=1e-4, atol=1e-5)
 
 
 @metrics

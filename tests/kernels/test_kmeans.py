@@ -28,9 +28,7 @@ def nearest(points: np.ndarray, words: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("dsub", [1, 3, 4, 5, 8])
 @pytest.mark.parametrize("n", [1, 31, 600])
-def test_nearest_word_is_the_naive_one_and_the_lowest_of_equals(
-    rng: np.random.Generator, dsub: int, n: int
-) -> None:
+def test_nearest_word_is_the_naive_one_and_the_lowest_of_equals(rng: np.random.Generator, dsub: int, n: int) -> None:
     points, words = whole_numbers(rng, n, dsub), whole_numbers(rng, 16, dsub)
     assert np.array_equal(nearest(points, words), naive.nearest(points, words))
 

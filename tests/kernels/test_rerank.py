@@ -110,8 +110,6 @@ def test_values_at_any_position_of_a_block(rng: np.random.Generator) -> None:
     q8[: made.dim] = rng.integers(-127, 128, made.dim)
     small, scales, biases = unpack_rerank(made.blocks[0], 30, made.dim)
     for i in (0, 17, 29):
-        found = rerank.rerank_value(
-            at(made.blocks[0]), 30, made.dpad, i, np.float32(0.5), np.float32(0.01), at(q8)
-        )
+        found = rerank.rerank_value(at(made.blocks[0]), 30, made.dpad, i, np.float32(0.5), np.float32(0.01), at(q8))
         true = 0.5 + biases[i] + 0.01 * scales[i] * int(small[i].astype(int) @ q8[: made.dim].astype(int))
         assert found == pytest.approx(true, rel=1e-5, abs=1e-5)

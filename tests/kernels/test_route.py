@@ -44,9 +44,7 @@ def test_lists_come_likeliest_first_by_the_naive_key(l2: bool, dim: int) -> None
     """To within the rounding of an int8 product and of the counting sort's buckets."""
     router = a_router(60, dim, l2)
     queries = queries_near(router.centroids, 8, seed=1)
-    keys = naive.search.keys(
-        queries.astype(np.float64), router.centroids.astype(np.float64), "l2" if l2 else "dot"
-    )
+    keys = naive.search.keys(queries.astype(np.float64), router.centroids.astype(np.float64), "l2" if l2 else "dot")
     lists, probed, _, _ = routed(router, queries, 60, [60])
     for key, order, n in zip(keys, lists, probed, strict=True):
         assert n == 60
@@ -61,9 +59,7 @@ def test_lists_come_likeliest_first_by_the_naive_key(l2: bool, dim: int) -> None
 def test_the_lists_taken_are_the_best_of_all(l2: bool, wanted: int) -> None:
     router = a_router(60, 24, l2)
     queries = queries_near(router.centroids, 8, seed=2)
-    keys = naive.search.keys(
-        queries.astype(np.float64), router.centroids.astype(np.float64), "l2" if l2 else "dot"
-    )
+    keys = naive.search.keys(queries.astype(np.float64), router.centroids.astype(np.float64), "l2" if l2 else "dot")
     lists, probed, _, _ = routed(router, queries, wanted, [wanted])
     assert probed.tolist() == [wanted] * 8
     for key, order in zip(keys, lists, strict=True):
@@ -93,9 +89,7 @@ def test_an_easy_query_probes_fewer_lists_than_a_hard_one(l2: bool) -> None:
     """The best key, exact but for int8, is looked up between the knots."""
     router = a_router(40, 24, l2)
     queries = np.ascontiguousarray(np.concatenate([router.centroids[:3], 0.2 * router.centroids[3:6]]))
-    keys = naive.search.keys(
-        queries.astype(np.float64), router.centroids.astype(np.float64), "l2" if l2 else "dot"
-    )
+    keys = naive.search.keys(queries.astype(np.float64), router.centroids.astype(np.float64), "l2" if l2 else "dot")
     best = keys.max(axis=1)
     knots = np.array([best.min(), best.max()], np.float32)
     probed = routed(router, queries, 40, [31, 1], knots)[1]

@@ -22,9 +22,7 @@ def nibbles(rng: np.random.Generator, m: int) -> tuple[np.ndarray, np.ndarray]:
 
 @every_family
 @pytest.mark.parametrize("m", SIZES)
-def test_sums_of_nibbles_equal_the_naive_ones_to_the_bit(
-    rng: np.random.Generator, family: str, m: int
-) -> None:
+def test_sums_of_nibbles_equal_the_naive_ones_to_the_bit(rng: np.random.Generator, family: str, m: int) -> None:
     sums = families.group_sums(family)
     for _ in range(3):
         record, table = nibbles(rng, m)
@@ -48,9 +46,7 @@ def test_sums_of_bytes_equal_the_naive_ones_to_the_bit(rng: np.random.Generator,
     assert np.array_equal(sums, naive.search.group_sums(record, table, nbits=8))
 
 
-def with_factors(
-    rng: np.random.Generator, record: np.ndarray, bias: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def with_factors(rng: np.random.Generator, record: np.ndarray, bias: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     factors = rng.uniform(0.1, 2, 32).astype(np.float16)
     biases = rng.uniform(-3, 0, 32).astype(np.float16) if bias else np.zeros(32, np.float16)
     parts = [record, factors.view(np.uint8)] + ([biases.view(np.uint8)] if bias else [])
@@ -60,9 +56,7 @@ def with_factors(
 @every_family
 @both
 @pytest.mark.parametrize("m", SIZES)
-def test_scores_equal_the_naive_ones_to_a_millionth(
-    rng: np.random.Generator, family: str, m: int, bias: bool
-) -> None:
+def test_scores_equal_the_naive_ones_to_a_millionth(rng: np.random.Generator, family: str, m: int, bias: bool) -> None:
     score = families.score_group(family, bias)
     codes, table = nibbles(rng, m)
     record, factors, biases = with_factors(rng, codes, bias)
@@ -77,9 +71,7 @@ def test_scores_equal_the_naive_ones_to_a_millionth(
 
 @every_family
 @both
-def test_the_mask_names_the_bounds_that_reach_the_threshold(
-    rng: np.random.Generator, family: str, bias: bool
-) -> None:
+def test_the_mask_names_the_bounds_that_reach_the_threshold(rng: np.random.Generator, family: str, bias: bool) -> None:
     score = families.score_group(family, bias)
     codes, table = nibbles(rng, 12)
     record, _, _ = with_factors(rng, codes, bias)
@@ -103,9 +95,7 @@ def test_int8_products_equal_numpy_to_the_bit(rng: np.random.Generator, family: 
         assert dot(row, query) == size * extreme**2
 
 
-@pytest.mark.parametrize(
-    ("family", "words"), [("avx512", ("vpermb", "vpdpbusd")), ("avx2", ("vpshufb", "vcvtph2ps"))]
-)
+@pytest.mark.parametrize(("family", "words"), [("avx512", ("vpermb", "vpdpbusd")), ("avx2", ("vpshufb", "vcvtph2ps"))])
 @both
 def test_every_scan_compiles_for_a_machine_that_has_the_instructions(
     family: str, words: tuple[str, ...], bias: bool
@@ -141,9 +131,7 @@ class Lists:
             pack_list(codes, s, b if bias else None, rows, nbits)
             for codes, s, b, rows in zip(self.codes, self.s, self.biases, numbers, strict=True)
         ]
-        self.addresses = np.array(
-            [families.at(block) if len(block) else 0 for block in self.blocks], np.uint64
-        )
+        self.addresses = np.array([families.at(block) if len(block) else 0 for block in self.blocks], np.uint64)
         self.counts = np.array(counts, np.uint32)
         top = 127 if nbits == 4 else 65_535
         self.table = rng.integers(0, top + 1, (1, m, ksub)).astype(np.uint8 if nbits == 4 else np.uint16)
@@ -178,9 +166,7 @@ class Lists:
         assert len(found) == starts[1]
         return done, found, float(cuts[0])
 
-    def naive(
-        self, order: list[int], depth: int, allowed: np.ndarray
-    ) -> tuple[dict[int, tuple[float, float]], float]:
+    def naive(self, order: list[int], depth: int, allowed: np.ndarray) -> tuple[dict[int, tuple[float, float]], float]:
         lists = [
             (float(self.bases[0, p]), float(self.margins[0, p]), self.s[i], self.biases[i], self.rows[i])
             for p, i in enumerate(order)
@@ -198,9 +184,7 @@ def same(found: dict[int, tuple[float, float]], true: dict[int, tuple[float, flo
 
 @both
 @pytest.mark.parametrize(("m", "nbits"), [(8, 4), (12, 4), (4, 8)])
-def test_a_scan_keeps_what_the_naive_scan_keeps(
-    rng: np.random.Generator, m: int, nbits: int, bias: bool
-) -> None:
+def test_a_scan_keeps_what_the_naive_scan_keeps(rng: np.random.Generator, m: int, nbits: int, bias: bool) -> None:
     lists = Lists(rng, [40, 0, 1, 32, 33], m, nbits, bias)
     for order in ([0, 1, 2, 3, 4], [3, 0], [1]):
         found, cut = lists.scan(order, 5, lists.everyone, 200)[1:]
@@ -210,9 +194,7 @@ def test_a_scan_keeps_what_the_naive_scan_keeps(
 
 
 @both
-def test_rows_that_are_not_allowed_are_not_found_and_do_not_raise_the_cut(
-    rng: np.random.Generator, bias: bool
-) -> None:
+def test_rows_that_are_not_allowed_are_not_found_and_do_not_raise_the_cut(rng: np.random.Generator, bias: bool) -> None:
     lists = Lists(rng, [40, 30], 8, 4, bias)
     allowed = np.packbits(rng.random(lists.n + 72) < 0.4, bitorder="little")
     found, cut = lists.scan([1, 0], 4, allowed, 100)[1:]

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from pqdb.kernels import tables
+from pqdb.partition.router import int8_rows
 from tests import naive
 
 
-def built(
-    queries: np.ndarray, codewords: np.ndarray, bounds: np.ndarray, beta: float
-) -> tuple[np.ndarray, np.ndarray]:
+def built(queries: np.ndarray, codewords: np.ndarray, bounds: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray]:
     ksub = codewords.shape[1]
     out = np.full((len(queries), len(bounds) - 1, ksub), 99, np.uint8 if ksub == 16 else np.uint16)
     coefficients = np.empty((len(queries), 2), np.float32)
@@ -58,3 +57,13 @@ def test_a_zero_query_and_equal_words_give_a_table_of_zeros(ksub: int) -> None:
         found, coefficients = built(np.full((1, 4), query, np.float32), codewords, bounds, 1.0)
         assert not found.any()
         assert coefficients.tolist() == [[1.0, 4 * query * word]]
+
+
+@pytest.mark.parametrize("dim", [3, 64, 100])
+def test_a_query_is_rotated_to_within_the_rounding_of_int8(rng: np.random.Generator, dim: int) -> None:
+    axes = np.linalg.qr(rng.standard_normal((dim, dim)))[0][: max(1, dim // 2)].astype(np.float32)
+    queries = rng.standard_normal((3, dim)).astype(np.float32)
+    out = np.empty((3, len(axes)), np.float32)
+    tables.rotate(queries, *int8_rows(axes), out)
+    step = np.abs(queries).max() / 127 + np.abs(axes).max() / 127 * np.linalg.norm(queries, axis=1).max()
+    np.testing.assert_allclose(out, queries @ axes.T, atol=4 * step / 12**0.5)
