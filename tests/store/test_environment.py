@@ -348,8 +348,14 @@ def test_a_read_only_medium_is_read_and_not_written(filled: Path, rows: Maker) -
             PointStore.create(filled / "inside", {}, ROW_BYTES)
 
 
+def _anyone_may_enter(folder: Path) -> bool:
+    return all(each.stat().st_mode & 0o005 == 0o005 for each in (folder, *folder.parents))
+
+
 @pytest.mark.parametrize("lock_file", [True, False])
 def test_a_folder_of_somebody_else_is_read_and_not_written(filled: Path, lock_file: bool) -> None:
+    if not _anyone_may_enter(Path(np.__file__).parent):
+        pytest.skip("another user cannot enter the folder this Python's packages are in")
     if not lock_file:
         (filled / "lock.mdb").unlink()
     for folder in list(filled.parents)[:3]:
