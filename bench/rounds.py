@@ -17,9 +17,9 @@ from bench.recall import recalls
 
 SCOUT_QUERIES = 200
 """Before the rounds every setting is asked so many queries, to see which can be on its family's frontier at all."""
-SCOUT_SLACK = 1.5
+SCOUT_SLACK = 1.35
 """A setting stays while no other of its family, as good in recall, is so much faster: after scouting …"""
-ROUND_SLACK = 1.2
+ROUND_SLACK = 1.15
 """… and after the first round."""
 BATCH_SLACK = 1.10
 """The same for the settings that batches are measured with."""

@@ -40,6 +40,7 @@ _BEST: dict[tuple[Metric, bool], list[tuple[float, Arguments]]] = {
         (0, {"block": 4, "threshold": 0.2}),
         (0.5, _SPILLED4),
         (1, {**_PLAIN4, "block": 2}),
+        (0.28, {**_PLAIN4, "int8": True}),
         (2, _RESIDUAL),
         (2, {**_RESIDUAL, "block": 4}),
     ],
@@ -49,6 +50,7 @@ _BEST: dict[tuple[Metric, bool], list[tuple[float, Arguments]]] = {
         (1, {}),
         (0.5, {"block": 3}),
         (0.25, {}),
+        (0.5, {"int8": True}),
         (0, {}),
         (0, {"block": 4}),
         (1, {"block": 3}),
@@ -88,7 +90,15 @@ def specs(sweep: Sweep) -> list[Spec]:
 
 
 def _build(leaves: int, shape: Arguments) -> Arguments:
-    plain = {"block": 2, "threshold": None, "residual": None, "avq": None, "soar": None, "l2_as_dot": False}
+    plain = {
+        "block": 2,
+        "threshold": None,
+        "residual": None,
+        "avq": None,
+        "soar": None,
+        "l2_as_dot": False,
+        "int8": False,
+    }
     kept = {name: value for name, value in shape.items() if leaves or name not in _PARTITIONED}
     return {"leaves": leaves, **plain, **kept}
 
@@ -100,6 +110,7 @@ def _spec(sweep: Sweep, build: Arguments) -> Spec:
     words = [f"{leaves} leaves" if leaves else "no tree", f"{build['block']} dims/block"]
     words += [f"{name}={build[name]}" for name in ("threshold", "avq", "soar") if build[name] is not None]
     words += ["not residual"] if build["residual"] is False else []
+    words += ["int8 rows"] if build["int8"] else []
     words += ["l2 as dot"] if build["l2_as_dot"] else []
     return Spec(sweep.engine, "ScaNN", f"{sweep.engine}: " + ", ".join(words), build, settings)
 
@@ -115,7 +126,7 @@ def build(spec: Spec) -> "Scann":
 
 
 class Scann:
-    """One searcher: tree, asymmetric hashing in 4-bit blocks, float32 reorder."""
+    """One searcher: tree, asymmetric hashing in 4-bit blocks, float32 or int8 rows to reorder by."""
 
     def __init__(self, package: str, build: Arguments) -> None:
         self._package, self._build, self._threads = package, build, 1
@@ -140,7 +151,8 @@ class Scann:
             anisotropic_quantization_threshold=float("nan") if by["threshold"] is None else by["threshold"] * length,
             **_given(residual_quantization=by["residual"]),
         )
-        self._searcher = builder.reorder(100).build()
+        rows = scann.ReorderType.INT8 if by["int8"] else scann.ReorderType.FLOAT32
+        self._searcher = builder.reorder(100, quantize=rows).build()
         self._shape = train.shape
 
     def set_threads(self, threads: int) -> None:
