@@ -11,12 +11,12 @@ from pqdb.config import DEFAULT_RECALL, MAX_K, MAX_PAYLOAD_BYTES, CollectionConf
 from pqdb.errors import DimensionError, InputError, NotYetError, PayloadError, ReadOnlyError
 from pqdb.hits import BatchHits, Explanation, Hits, Id, Page, Payload, Point, RecallReport
 from pqdb.kernels.gather import gather_records
-from pqdb.metric import Metric, prepare, prepare_query, scores
+from pqdb.metric import Metric, prepare, scores
 from pqdb.quantization.source import decode_source, encode_source
 from pqdb.search.batch import search_batch
 from pqdb.search.index import Index
 from pqdb.search.measure import measure_queries, measure_rows
-from pqdb.search.pipeline import Trace, search
+from pqdb.search.pipeline import Trace, search, search_query
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.blocks import BlockStore
@@ -183,15 +183,15 @@ class Collection:
         """
         self._guard()
         _refuse_filter(filter)
-        prepared, single = self._queries(query)
+        queries, single = self._queries(query)
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot = self._snapshot(points, blocks)
             kept = min(_check_k(k), max(1, points.n_live))
             plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
-            run = search if single else search_batch
-            values, rows = run(snapshot, prepared, plan, points.live, kept)
+            run = search_query if single else search_batch
+            values, rows = run(snapshot, queries, plan, points.live, kept)
             if plan is not None and nprobe is None and self._upkeep and self._upkeep.queries is not None:
-                self._upkeep.queries.offer(prepared)
+                self._upkeep.queries.offer(queries)
             hits = [
                 self._hits(snapshot, *_found(value, row), with_payload, with_vector)
                 for value, row in zip(values, rows, strict=True)
@@ -210,9 +210,10 @@ class Collection:
     ) -> Explanation:
         """Search, and say what the search did."""
         self._guard()
-        prepared, single = self._queries(query)
+        queries, single = self._queries(query)
         if not single:
-            raise DimensionError(f"explain takes one query of ({self.dim},), not {len(prepared)} queries")
+            raise DimensionError(f"explain takes one query of ({self.dim},), not {len(queries)} queries")
+        prepared = prepare(queries, self.dim, self.metric)
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot = self._snapshot(points, blocks)
             kept = min(_check_k(k), max(1, points.n_live))
@@ -303,9 +304,9 @@ class Collection:
         return self._upkeep
 
     def _queries(self, query: object) -> tuple[np.ndarray, bool]:
-        """Prepared queries (q, dim), and whether it was a single one."""
-        if isinstance(query, np.ndarray) and query.ndim == 1 and query.dtype == np.float32 and query.flags.c_contiguous:
-            return prepare_query(query, self.dim, self.metric), True
+        """Queries (q, dim) float32, and whether it was a single one, which is prepared on its way; several are here."""
+        if type(query) is np.ndarray and query.dtype == np.float32 and query.shape == (self.config.dim,):
+            return np.ascontiguousarray(query).reshape(1, -1), True
         array = query if isinstance(query, np.ndarray) else np.asarray(query, dtype=object if _ragged(query) else None)
         if array.ndim == 0 or array.size == 0:
             raise DimensionError(f"expected a query of {self.dim} dimensions, not an array of shape {array.shape}")
@@ -420,6 +421,8 @@ def _found(values: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _check_k(k: object) -> int:
+    if type(k) is int and 1 <= k <= MAX_K:
+        return k
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_K:
         raise InputError(f"k must be a whole number from 1 to {MAX_K:,}, not {k!r}")
     return int(k)
@@ -433,6 +436,8 @@ def _check_at_least_one(name: str, number: object) -> None:
 
 
 def _check_recall(recall: object) -> None:
+    if type(recall) is float and 0 < recall < 1:
+        return
     if not (isinstance(recall, int | float | np.floating) and 0 < recall < 1):
         raise InputError(f"recall must lie between 0 and 1, not {recall!r}; exact=True gives the exact answer")
 

@@ -1,6 +1,5 @@
 """What near means: cosine, dot, l2. Inside the engine a value is larger the nearer; here it becomes a score."""
 
-import math
 from typing import Literal, get_args
 
 import numpy as np
@@ -56,18 +55,6 @@ def _unit_length(array: np.ndarray, squares: np.ndarray) -> np.ndarray:
     lengths = np.sqrt(squares)
     lengths[lengths == 0] = 1
     return np.ascontiguousarray(array / lengths[:, None])
-
-
-def prepare_query(query: np.ndarray, dim: int, metric: Metric) -> np.ndarray:
-    """As `prepare`, for one float32 query (dim,): the same checks in a third of the time. -> (1, dim) float32."""
-    square = float(np.vdot(query, query))  # (np.dot warns where this overflows)
-    if query.shape[0] != dim or not square <= LARGEST_SQUARE[metric]:
-        return prepare(query, dim, metric)  # which says what is wrong
-    if metric == "cosine":
-        if square < LEAST_SQUARE:
-            return prepare(query, dim, metric)
-        query = query * np.float32(1 / math.sqrt(square))
-    return query.reshape(1, dim)
 
 
 def as_float32(vectors: object) -> np.ndarray:

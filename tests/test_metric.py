@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pqdb.errors import DimensionError, InputError
-from pqdb.metric import METRICS, check_metric, prepare, prepare_query, scores
+from pqdb.metric import METRICS, check_metric, prepare, scores
 from tests import naive
 
 metrics = pytest.mark.parametrize("metric", METRICS)
@@ -24,14 +24,14 @@ def test_vectors_are_prepared_as_the_naive_ones(rng: np.random.Generator, metric
 def test_a_query_alone_is_prepared_like_a_row(rng: np.random.Generator, metric: str) -> None:
     for scale in (1e-18, 1.0, 1e17):
         query = (scale * rng.standard_normal(9)).astype(np.float32)
-        alone = prepare_query(query, 9, check_metric(metric))
+        alone = prepare(query, 9, check_metric(metric))
         assert alone.shape == (1, 9)
         np.testing.assert_allclose(alone, prepare(query, 9, check_metric(metric)), rtol=2e-7)
 
 
 def test_a_zero_vector_stays_zero() -> None:
     assert not prepare([[0.0, 0.0]], 2, "cosine").any()
-    assert not prepare_query(np.zeros(2, np.float32), 2, "cosine").any()
+    assert not prepare(np.zeros(2, np.float32), 2, "cosine").any()
 
 
 @pytest.mark.parametrize("size", [1e-42, 1e-30, 1e-20, 1e20, 3e38])
@@ -39,7 +39,7 @@ def test_cosine_of_very_short_and_very_long_vectors_keeps_their_direction(size: 
     """Their squares do not fit float32."""
     for prepared in (
         prepare([[size, size, 0.0], [1.0, 2.0, 2.0]], 3, "cosine"),
-        prepare_query(np.array([size, size, 0], np.float32), 3, "cosine"),
+        prepare(np.array([size, size, 0], np.float32), 3, "cosine"),
     ):
         np.testing.assert_allclose(prepared[0], [0.5**0.5, 0.5**0.5, 0], rtol=1e-6)
     assert prepare([[size, size, 0.0], [1.0, 2.0, 2.0]], 3, "cosine")[1].tolist() == pytest.approx(
@@ -52,7 +52,7 @@ def test_vectors_whose_values_would_not_be_numbers_are_refused(metric: str, size
     with pytest.raises(InputError, match=r"vector 1 is too long: its squared length is over"):
         prepare([[1.0, 0.0], [size, 0.0]], 2, check_metric(metric))
     with pytest.raises(InputError, match=r"vector 0 is too long"):
-        prepare_query(np.array([size, 0], np.float32), 2, check_metric(metric))
+        prepare(np.array([size, 0], np.float32), 2, check_metric(metric))
 
 
 @metrics
@@ -63,7 +63,7 @@ def test_what_is_not_finite_is_refused_with_its_place(metric: str, bad: float) -
     with pytest.raises(InputError, match=rf"vector 2 holds {bad} at dimension 3"):
         prepare(vectors, 5, check_metric(metric))
     with pytest.raises(InputError, match=rf"vector 0 holds {bad} at dimension 3"):
-        prepare_query(vectors[2].astype(np.float32), 5, check_metric(metric))
+        prepare(vectors[2].astype(np.float32), 5, check_metric(metric))
 
 
 @metrics
@@ -80,7 +80,7 @@ def test_another_number_of_dimensions_is_refused(metric: str) -> None:
     with pytest.raises(DimensionError, match="expected 4 dimensions, not 5"):
         prepare(np.ones(5), 4, kind)
     with pytest.raises(DimensionError, match="expected 4 dimensions, not 5"):
-        prepare_query(np.ones(5, np.float32), 4, kind)
+        prepare(np.ones(5, np.float32), 4, kind)
     with pytest.raises(DimensionError, match="not an array of 3 dimensions"):
         prepare(np.ones((2, 4, 1)), 4, kind)
 

@@ -9,7 +9,7 @@ from pqdb.kernels.topk import push_pair, sort_pairs_descending
 from pqdb.kernels.vectors import INT8, distance, dot
 
 BLOCK = 64  # rows held in cache while every query passes over them
-AHEAD = 4
+AHEAD = 8
 
 
 @kernel_inline

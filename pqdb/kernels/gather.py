@@ -4,7 +4,7 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel
 from pqdb.kernels._types import Array, Whole
-from pqdb.kernels.intrinsics import load_u64
+from pqdb.kernels.intrinsics import load_u64, prefetch
 
 
 @kernel
@@ -19,6 +19,9 @@ def gather_records(
 ) -> Whole:
     """First and last word of each row's record; returns all last words or-ed together."""
     every = np.uint64(0)
+    for i in range(rows.shape[0]):  # they lie far apart: ask for all of them before the first is needed
+        page = np.int64(rows[i]) // rows_per_page
+        prefetch(pages[page] + np.uint64((np.int64(rows[i]) - page * rows_per_page) * record_bytes))
     for i in range(rows.shape[0]):
         page = np.int64(rows[i]) // rows_per_page
         record = pages[page] + np.uint64((np.int64(rows[i]) - page * rows_per_page) * record_bytes)

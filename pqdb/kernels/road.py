@@ -8,6 +8,7 @@ import numpy as np
 from pqdb.kernels._jit import kernel
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.exact import finish
+from pqdb.kernels.prepare import prepare_queries
 from pqdb.kernels.rerank import rerank_candidates
 from pqdb.kernels.route import route_queries
 from pqdb.kernels.scan import scan_lists
@@ -16,8 +17,12 @@ from pqdb.kernels.tables import build_tables, rotate
 
 @kernel
 def search_block(
-    queries: Array,  # (q, d) float32 as the source has them
-    moved: Array,  # (q, d) float32 in index space
+    asked: Array,  # (q, d) float32
+    normalise: bool,  # see prepare.prepare_queries
+    least: Real,
+    largest: Real,
+    mean: Array,
+    scale: Real,
     l2: bool,  # of the generation: see route.route_queries
     center: Array,
     route_rows: Array,
@@ -60,8 +65,14 @@ def search_block(
     values: Array,  # (q, k) float32 out
     rows: Array,  # (q, k) uint32 out
 ) -> Whole:
-    """Values and rows of each query; returns how many queries were finished before the candidates' room ran out."""
-    n = queries.shape[0]
+    """Values and rows of each query; returns how many queries were finished before the candidates' room ran out.
+
+    Returns −1 if a query's length is not within the limits.
+    """
+    n = asked.shape[0]
+    queries, moved = np.empty(asked.shape, np.float32), np.empty(asked.shape, np.float32)
+    if prepare_queries(asked, normalise, least, largest, mean, scale, queries, moved) == 0:
+        return -1
     lists, probed = np.empty((n, most), np.int32), np.empty(n, np.int32)
     bases, margins = np.empty((n, most), np.float32), np.empty((n, most), np.float32)
     route_queries(

@@ -66,7 +66,7 @@ class Index:
             router.l2, router.center, router.rows, router.scales, router.weights, router.offsets, router.centroids
         )  # fmt: skip
         coding = (*self.axes, self.codewords, self.bounds, self.beta, self.top, book.nbits, self.record_bytes)
-        return (*routing, *coding)
+        return (router.mean, 1 / router.unit, *routing, *coding)
 
     @cached_property
     def record_bytes(self) -> int:

@@ -9,7 +9,7 @@ EVERY = 8  # once full, every eighth query takes the place of a random one
 
 
 class Reservoir:
-    """Prepared queries, offered by every search and read by upkeep. Never on disk."""
+    """Queries as they were asked, offered by every search and read by upkeep. Never on disk."""
 
     def __init__(self, seed: int = 0) -> None:
         self._queries: list[np.ndarray] = []  # each (d,) float32

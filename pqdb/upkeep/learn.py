@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pqdb.metric import prepare
 from pqdb.partition.assign import assign
 from pqdb.search.index import Index
 from pqdb.search.pipeline import search
@@ -28,7 +29,11 @@ CODE_LOSS = 0.001  # what the rerank's margin costs, aimed past
 
 
 def learn(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[], None]) -> Calibration:
-    """The index's calibration, scaled to the queries (n, d). What `pause`, called between blocks, raises ends it."""
+    """The index's calibration, scaled to the queries (n, d), as they were asked.
+
+    What `pause`, called between blocks, raises ends it.
+    """
+    queries = prepare(queries, stores.config.dim, stores.config.metric)
     rows, found = _truth(stores, queries, pause)
     ranks = _ranks(stores, index, queries, rows, found)
     return _scaled(index.calibration, ranks, list_order(index.router, index.router.to_index_space(queries))[1], index)
