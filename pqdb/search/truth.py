@@ -33,4 +33,4 @@ def interval(shares: np.ndarray) -> tuple[float, float, float]:
     z = 1.96
     centre = (mean + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z / (1 + z * z / trials) * math.sqrt(mean * (1 - mean) / trials + z * z / (4 * trials * trials))
-    return mean, max(0.0, centre - half), min(1.0, centre + half)
+    return mean, min(mean, max(0.0, centre - half)), max(mean, min(1.0, centre + half))  # rounding must not part them
