@@ -14,7 +14,13 @@ from pqdb.kernels.topk import push
 GROUP = 32
 PREFETCH_GROUPS = 2  # of the next list, asked for ahead of its scan: lists lie in random order
 
+SIMD = KERNEL != "plain"
 if KERNEL == "avx512":
+    score, score_bias, dot = scan_simd.score_avx512, scan_simd.score_bias_avx512, dot_simd.dot_i8_avx512
+else:  # named in any case: plain kernels never call them
+    score, score_bias, dot = scan_simd.score_avx2, scan_simd.score_bias_avx2, dot_simd.dot_i8_avx2
+
+if SIMD:
 
     @kernel_inline
     def score_nibbles(
@@ -33,40 +39,13 @@ if KERNEL == "avx512":
     ) -> Whole:
         """Score one group of 4-bit codes; see scan_simd."""
         if bias:
-            return scan_simd.score_bias_avx512(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
-        return scan_simd.score_avx512(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
+            return score_bias(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
+        return score(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
 
     @kernel_inline
     def dot_i8(row: Address, query: Address, size: Whole) -> Whole:
         """Dot product of two int8 rows at addresses; size a multiple of 64."""
-        return dot_simd.dot_i8_avx512(row, query, np.uint64(size))
-
-elif KERNEL == "avx2":
-
-    @kernel_inline
-    def score_nibbles(
-        record: Address,
-        table: Address,
-        m: Whole,
-        bias: bool,
-        base: Real,
-        a: Real,
-        b: Real,
-        g: Real,
-        threshold: Real,
-        values: Address,
-        bounds: Address,
-        sums: Address,
-    ) -> Whole:
-        """Score one group of 4-bit codes; see scan_simd."""
-        if bias:
-            return scan_simd.score_bias_avx2(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
-        return scan_simd.score_avx2(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
-
-    @kernel_inline
-    def dot_i8(row: Address, query: Address, size: Whole) -> Whole:
-        """Dot product of two int8 rows at addresses; size a multiple of 64."""
-        return dot_simd.dot_i8_avx2(row, query, np.uint64(size))
+        return dot(row, query, np.uint64(size))
 
 else:
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import pqdb
+from pqdb.partition.train import choose_n_lists
 from tests import naive
 from tests.conftest import SEED
 from tests.data import clustered, queries_near
@@ -47,7 +48,7 @@ def test_from_nothing_to_thirty_thousand(tmp_path: Path) -> None:
         things.optimize()
         info = things.info()
         assert (info["points"], info["fresh"], info["indexed"]) == (30_000, 0, 30_000)
-        assert info["lists"] > 200
+        assert info["lists"] >= choose_n_lists(20_000)  # those of the second generation
         assert things.verify() == []
     with pqdb.open(tmp_path / "database", read_only=True) as database:
         found = database["things"].search(queries, 10).scores.astype(float)
