@@ -109,9 +109,7 @@ def calibrate(
     queries, n_rows = calibration_queries(sample, snapshot.config.metric, seed)
     itself = np.full(len(queries), -1, np.int64)
     itself[:n_rows] = sample_rows[:n_rows]
-    order, best = list_order(router, router.to_index_space(queries))
-    place = np.empty_like(order)  # place[q, l]: when list l is probed
-    np.put_along_axis(place, order, np.arange(order.shape[1], dtype=np.int32)[None, :], axis=1)
+    place, best = list_places(router, router.to_index_space(queries))
     ks = [k for k in KS if k == 1 or 2 * k <= len(list_of_row)]
     edges = np.quantile(best, np.linspace(0, 1, BINS + 1)[1:-1])
     bins = np.searchsorted(edges, best)
@@ -144,16 +142,17 @@ def aim(target: float, metric: str) -> float:
     return 1 - CAUTION * loss * float((loss / 0.1) ** CAUTION_POWER)
 
 
-def list_order(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(q, n_lists) int32 lists in the order they are probed, and (q,) float32 the best key, as kernels.route ranks
-    them.
-    """
+def list_places(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(q, n_lists) int32: when each list is probed; and (q,) float32 the best key. As kernels.route ranks them."""
     if router.l2:
         squares = np.einsum("nd,nd->n", router.centroids, router.centroids)
         keys = 2 * moved @ router.centroids.T - squares - np.einsum("qd,qd->q", moved, moved)[:, None]
     else:
         keys = moved @ router.centroids.T * router.weights
-    return np.argsort(-keys, axis=1).astype(np.int32), keys.max(axis=1)
+    order = np.argsort(-keys, axis=1)
+    place = np.empty(order.shape, np.int32)
+    np.put_along_axis(place, order, np.arange(order.shape[1], dtype=np.int32)[None, :], axis=1)
+    return place, keys.max(axis=1)
 
 
 def _ranks(

@@ -17,7 +17,7 @@ from pqdb.search.pipeline import search
 from pqdb.search.plan import TARGETS, Calibration
 from pqdb.search.snapshot import Snapshot
 from pqdb.upkeep.build import Stores
-from pqdb.upkeep.calibrate import list_order
+from pqdb.upkeep.calibrate import list_places
 
 FEWEST = 100  # queries; with fewer the table of calibration is the better guess
 DEEPEST = 100  # the k up to which live queries are answered
@@ -35,8 +35,8 @@ def learn(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[],
     """
     queries = prepare(queries, stores.config.dim, stores.config.metric)
     rows, found = _truth(stores, queries, pause)
-    ranks = _ranks(stores, index, queries, rows, found)
-    return _scaled(index.calibration, ranks, list_order(index.router, index.router.to_index_space(queries))[1], index)
+    place, best = list_places(index.router, index.router.to_index_space(queries))
+    return _scaled(index.calibration, _ranks(stores, index, place, rows, found), best, index)
 
 
 def _truth(stores: Stores, queries: np.ndarray, pause: Callable[[], None]) -> tuple[np.ndarray, np.ndarray]:
@@ -53,14 +53,11 @@ def _truth(stores: Stores, queries: np.ndarray, pause: Callable[[], None]) -> tu
     return np.concatenate([rows for _, rows in parts]), np.isfinite(values)
 
 
-def _ranks(stores: Stores, index: Index, queries: np.ndarray, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
+def _ranks(stores: Stores, index: Index, place: np.ndarray, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
     """(n, DEEPEST) float32: when the list of each true neighbour is probed; −1 where there is none."""
     distinct, where = np.unique(rows, return_inverse=True)
     vectors = index.router.to_index_space(stores.vectors(distinct))
     lists = assign(vectors, index.router.centroids)[where].reshape(rows.shape)
-    order, _ = list_order(index.router, index.router.to_index_space(queries))
-    place = np.empty_like(order)
-    np.put_along_axis(place, order, np.arange(order.shape[1], dtype=np.int32)[None, :], axis=1)
     ranks = np.take_along_axis(place, lists, axis=1).astype(np.float32)
     ranks[~found] = -1
     return ranks
