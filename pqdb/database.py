@@ -54,7 +54,6 @@ class Database:
         self.read_only = opening.read_only
         self._catalog = catalog
         self._opening = opening
-        self._map_size = opening.map_size
         self._closed = False
         self._lock = threading.RLock()
         self._open: dict[str, tuple[Collection, PointStore, BlockStore, Upkeep | None]] = {}  # by uuid
@@ -91,9 +90,9 @@ class Database:
             manifest = {"config": config.to_dict(), "metadata": metadata}
             try:
                 PointStore.create(
-                    folder / "points", manifest, row_bytes(dim, config.kept_source), map_size=self._map_size
+                    folder / "points", manifest, row_bytes(dim, config.kept_source), map_size=self._opening.map_size
                 ).close()
-                BlockStore.create(folder / "index", map_size=self._map_size).close()
+                BlockStore.create(folder / "index", map_size=self._opening.map_size).close()
                 with self._catalog.write() as batch:
                     batch.add(name, {"uuid": key})
             except BaseException:
@@ -192,9 +191,9 @@ class Database:
 
     def _open_collection(self, name: str, key: str) -> tuple[Collection, PointStore, BlockStore, Upkeep | None]:
         folder = self.path / key
-        points = PointStore.open(folder / "points", self.read_only, map_size=self._map_size)
+        points = PointStore.open(folder / "points", self.read_only, map_size=self._opening.map_size)
         try:
-            blocks = BlockStore.open(folder / "index", self.read_only, map_size=self._map_size)
+            blocks = BlockStore.open(folder / "index", self.read_only, map_size=self._opening.map_size)
         except BaseException:
             points.close()
             raise

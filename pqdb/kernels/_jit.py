@@ -29,27 +29,22 @@ FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 def kernel(function: F) -> F:
     """Compile `function` on first use: no GIL, sums in any order, cached on disk."""
-    return _compiled(function, FASTMATH)
-
-
-def kernel_strict(function: F) -> F:
-    """As `kernel`, for arithmetic whose order of operations matters."""
-    return _compiled(function, set())
+    return _compiled(function)
 
 
 def kernel_inline(function: F) -> F:
     """As `kernel`, always inlined: for what runs once a group, where passing the arrays cost more than the
     arithmetic.
     """
-    return _compiled(function, FASTMATH, inline=True)
+    return _compiled(function, inline=True)
 
 
-def _compiled(function: F, fastmath: set[str], inline: bool = False) -> F:
+def _compiled(function: F, inline: bool = False) -> F:
     if JIT_OFF:
         return function
     options: dict[str, Any] = {
         "nogil": True,
-        "fastmath": fastmath or False,
+        "fastmath": FASTMATH,
         "error_model": "numpy",
         "forceinline": inline,
     }

@@ -75,59 +75,24 @@ if JIT_OFF:
 
 else:
 
-    @intrinsic
-    def load_u8(typingctx: Any, address: Any) -> Any:
-        """The byte at an address."""
+    def _load_intrinsic(name: str, kind: Any, result: Any) -> Any:
+        """The number of this kind at an address."""
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _load(builder, args[0], _BYTE)
+        def load(typingctx: Any, address: Any) -> Any:
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                return _load(builder, args[0], kind)
 
-        return types.uint8(types.uint64), codegen
+            return result(types.uint64), codegen
 
-    @intrinsic
-    def load_i8(typingctx: Any, address: Any) -> Any:
-        """The signed byte at an address."""
+        load.__name__ = name
+        return intrinsic(load)
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _load(builder, args[0], _BYTE)
-
-        return types.int8(types.uint64), codegen
-
-    @intrinsic
-    def load_u16(typingctx: Any, address: Any) -> Any:
-        """The uint16 at an address."""
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _load(builder, args[0], ir.IntType(16))
-
-        return types.uint16(types.uint64), codegen
-
-    @intrinsic
-    def load_u32(typingctx: Any, address: Any) -> Any:
-        """The uint32 at an address."""
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _load(builder, args[0], ir.IntType(32))
-
-        return types.uint32(types.uint64), codegen
-
-    @intrinsic
-    def load_u64(typingctx: Any, address: Any) -> Any:
-        """The uint64 at an address."""
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _load(builder, args[0], ir.IntType(64))
-
-        return types.uint64(types.uint64), codegen
-
-    @intrinsic
-    def load_f32(typingctx: Any, address: Any) -> Any:
-        """The float32 at an address."""
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _load(builder, args[0], ir.FloatType())
-
-        return types.float32(types.uint64), codegen
+    load_u8 = _load_intrinsic("load_u8", _BYTE, types.uint8)
+    load_i8 = _load_intrinsic("load_i8", _BYTE, types.int8)
+    load_u16 = _load_intrinsic("load_u16", ir.IntType(16), types.uint16)
+    load_u32 = _load_intrinsic("load_u32", ir.IntType(32), types.uint32)
+    load_u64 = _load_intrinsic("load_u64", ir.IntType(64), types.uint64)
+    load_f32 = _load_intrinsic("load_f32", ir.FloatType(), types.float32)
 
     @intrinsic
     def load_f16(typingctx: Any, address: Any) -> Any:
