@@ -9,6 +9,10 @@ from typing import Any, overload
 
 import numpy as np
 
+from pqdb.metric import Metric, scores
+
+VERSION_MASK = (1 << 56) - 1  # of the last word of a row's record (docs/format.md)
+
 Id = int | str
 Payload = dict[str, Any]
 
@@ -43,26 +47,42 @@ class Hit:
 
 
 class Hits(Sequence[Hit]):
-    """The points found for one query, nearest first. Payloads are parsed when first looked at."""
+    """The points found for one query, nearest first. Nothing is unpacked before it is first looked at."""
 
-    __slots__ = ("_payloads", "_vectors", "_versions", "ids", "scores")
+    __slots__ = ("_ids", "_payloads", "_scores", "_values", "_vectors", "_versions")
 
     def __init__(
         self,
-        ids: list[Id],
-        scores: np.ndarray,
+        ids: list[Id] | np.ndarray,
+        values: np.ndarray,
+        metric: Metric,
         versions: np.ndarray,
         payloads: Sequence[bytes | None] | None = None,
         vectors: np.ndarray | None = None,
     ) -> None:
-        self.ids = ids
-        self.scores = scores  # (n,) float32
-        self._versions = versions  # (n,) uint64
+        self._ids = ids  # (n,) uint64, or a list where some are no integers
+        self._values = values  # (n,) float32 as the engine has them
+        self._scores: np.ndarray | Metric = metric  # what to make of them, until somebody asks
+        self._versions = versions  # (n,) uint64, the version in the lower 56 bits
         self._payloads = payloads  # JSON as stored
         self._vectors = vectors  # (n, dim) float32
 
+    @property
+    def ids(self) -> list[Id]:
+        """The ids, nearest first."""
+        ids: list[Id] = self._ids.tolist() if isinstance(self._ids, np.ndarray) else self._ids
+        self._ids = ids
+        return ids
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(n,) float32: similarities, or distances for l2."""
+        if isinstance(self._scores, str):
+            self._scores = scores(self._values, self._scores)
+        return self._scores
+
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._values)
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...
@@ -77,7 +97,7 @@ class Hits(Sequence[Hit]):
             score=float(self.scores[index]),
             payload=None if raw is None else json.loads(raw),
             vector=None if self._vectors is None else self._vectors[index],
-            version=int(self._versions[index]),
+            version=int(self._versions[index]) & VERSION_MASK,
         )
 
     def __iter__(self) -> Iterator[Hit]:

@@ -11,7 +11,11 @@ from pqdb.hits import BatchHits, Explanation, Hit, Hits, RecallReport
 def some(n: int, payloads: bool = True) -> Hits:
     raw: list[bytes | None] = [json.dumps({"at": i}).encode() if i else None for i in range(n)]
     return Hits(
-        [f"p{i}" for i in range(n)], np.linspace(1, 0.5, n, dtype=np.float32), list(range(n)), raw if payloads else None
+        [f"p{i}" for i in range(n)],
+        np.linspace(1, 0.5, n, dtype=np.float32),
+        "cosine",
+        np.arange(n, dtype=np.uint64) | np.uint64(1 << 60),  # flags lie above the version
+        raw if payloads else None,
     )
 
 
