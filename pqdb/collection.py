@@ -15,7 +15,7 @@ from pqdb.quantization.source import decode_source, encode_source
 from pqdb.search.batch import search_batch
 from pqdb.search.index import Index
 from pqdb.search.measure import measure_queries, measure_rows
-from pqdb.search.pipeline import Found, Trace, search, search_query, with_records
+from pqdb.search.pipeline import Found, Trace, answered, search, search_query
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.blocks import BlockStore
@@ -189,7 +189,7 @@ class Collection:
             if single:
                 found = search_query(snapshot, queries, plan, points.live, kept)
             else:
-                found = with_records(snapshot, *search_batch(snapshot, queries, plan, points.live, kept))
+                found = answered(snapshot, *search_batch(snapshot, queries, plan, points.live, kept))
             if plan is not None and nprobe is None and self._upkeep and self._upkeep.queries is not None:
                 self._upkeep.queries.offer(queries)
             hits = [self._hits(snapshot, found, i, with_payload, with_vector) for i in range(len(queries))]
@@ -218,7 +218,7 @@ class Collection:
             trace = Trace()
             values, rows = search(snapshot, prepared, plan, points.live, kept, trace)
             trace.mark("rest")
-            hits = self._hits(snapshot, with_records(snapshot, values, rows), 0, True, False)
+            hits = self._hits(snapshot, answered(snapshot, values, rows), 0, True, False)
             trace.mark("hits")
             by_codes = plan is not None
             return Explanation(
@@ -303,7 +303,7 @@ class Collection:
     def _queries(self, query: object) -> tuple[np.ndarray, bool]:
         """Queries (q, dim) float32, and whether it was a single one, which is prepared on its way; several are here."""
         if type(query) is np.ndarray and query.dtype == np.float32 and query.shape == (self.config.dim,):
-            return np.ascontiguousarray(query).reshape(1, -1), True
+            return np.ascontiguousarray(query)[None], True
         array = query if isinstance(query, np.ndarray) else np.asarray(query, dtype=object if _ragged(query) else None)
         if array.ndim == 0 or array.size == 0:
             raise DimensionError(f"expected a query of {self.dim} dimensions, not an array of shape {array.shape}")
@@ -330,15 +330,7 @@ class Collection:
             known = snapshot.index.plans.get((k, recall, nprobe, rerank))
             if known is not None:  # these numbers were checked when it was made
                 return known
-        if recall is not None:
-            _check_recall(recall)
-        for name, number in (("nprobe", nprobe), ("rerank", rerank)):
-            if number is not None:
-                _check_at_least_one(name, number)
-        if rerank is not None and rerank < k:
-            raise InputError(f"rerank={rerank} is fewer than k={k}")
-        if rerank is not None and nprobe is None:
-            raise InputError("rerank is set by hand together with nprobe; without it, ask for a recall")
+        _check_effort(k, recall, nprobe, rerank)
         if exact and self.config.source is None and snapshot.fresh_from > 0:
             raise InputError("exact=True compares source vectors, which source=None does not keep")
         if exact or snapshot.index is None:
@@ -349,18 +341,19 @@ class Collection:
 
     def _hits(self, snapshot: Snapshot, found: Found, i: int, with_payload: bool, with_vector: bool) -> Hits:
         """The answer to query i."""
-        points, values, rows, records = snapshot.points, found.values[i], found.rows[i], found.records[i]
-        if values[-1] == -np.inf:  # fewer than k
-            n = int((values > -np.inf).sum())
-            values, rows, records = values[:n], rows[:n], records[:, :n]
-        every, tails = found.every, records[1]
-        ids = points.ids_of(rows) if every >> KIND_SHIFT & KIND_MASK else records[0]  # integers all of them
-        payloads: list[bytes | None] | None = None
+        answers, every, points = found.answers, found.every, snapshot.points
+        n = answers.shape[1]
+        if found.filled < answers.size:
+            n = int((answers["value"][i] > -np.inf).sum())
+        ids, payloads, vectors = None, None, None
+        if every >> KIND_SHIFT & KIND_MASK:  # some are no integers
+            ids = points.ids_of(answers["row"][i, :n])
         if with_payload and every & PAYLOAD_FLAG:
-            flags = (tails & np.uint64(PAYLOAD_FLAG)).tolist()
-            payloads = [points.payload_of(row) if has else None for row, has in zip(rows.tolist(), flags, strict=True)]
-        vectors = self._vectors_of(snapshot, rows) if with_vector else None
-        return Hits(ids, values, self.config.metric, tails, payloads, vectors)
+            there = zip(answers["row"][i, :n].tolist(), answers["tail"][i, :n].tolist(), strict=True)
+            payloads = [points.payload_of(row) if tail & PAYLOAD_FLAG else None for row, tail in there]
+        if with_vector:
+            vectors = self._vectors_of(snapshot, answers["row"][i, :n])
+        return Hits(answers, i, n, self.config.metric, ids, payloads, vectors)
 
     def _points_of(self, snapshot: Snapshot, rows: np.ndarray, with_payload: bool, with_vector: bool) -> list[Point]:
         points = snapshot.points
@@ -428,9 +421,19 @@ def _check_at_least_one(name: str, number: object) -> None:
         raise InputError(f"{name} must be at least 1, not {number}")
 
 
+def _check_effort(k: int, recall: object, nprobe: object, rerank: object) -> None:
+    if recall is not None:
+        _check_recall(recall)
+    for name, number in (("nprobe", nprobe), ("rerank", rerank)):
+        if number is not None:
+            _check_at_least_one(name, number)
+    if rerank is not None and int(rerank) < k:  # type: ignore[call-overload]  # checked to be a number
+        raise InputError(f"rerank={rerank} is fewer than k={k}")
+    if rerank is not None and nprobe is None:
+        raise InputError("rerank is set by hand together with nprobe; without it, ask for a recall")
+
+
 def _check_recall(recall: object) -> None:
-    if type(recall) is float and 0 < recall < 1:
-        return
     if not (isinstance(recall, int | float | np.floating) and 0 < recall < 1):
         raise InputError(f"recall must lie between 0 and 1, not {recall!r}; exact=True gives the exact answer")
 

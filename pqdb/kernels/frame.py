@@ -79,6 +79,9 @@ ROOM = np.dtype(
     [("capacity", "<i8"), ("values_at", "<u8"), ("bounds_at", "<u8"), ("rows_at", "<u8"), ("places_at", "<u8")]
 )
 
+# One place of an answer: what a hit is made of. Empty places have value −inf and row 0.
+ANSWER = np.dtype([("id", "<u8"), ("tail", "<u8"), ("value", "<f4"), ("row", "<u4")])
+
 if JIT_OFF:
 
     def _pointer(address: Any) -> Any:

@@ -11,7 +11,7 @@ from pqdb.kernels._jit import kernel
 from pqdb.kernels._types import Array, Whole
 from pqdb.kernels.exact import finish
 from pqdb.kernels.frame import banks_at, f32_at, i32_at, i64_at, matrix_at, u32_at, u64_at
-from pqdb.kernels.gather import gather_records
+from pqdb.kernels.gather import write_answers
 from pqdb.kernels.prepare import prepare_queries
 from pqdb.kernels.rerank import rerank_candidates
 from pqdb.kernels.route import route_queries
@@ -53,14 +53,12 @@ def search_block(
     raw: bool,  # not prepared yet
     allowed: Array,  # uint8 bitmap of rows that may be found
     table: Array,  # (q, m, ksub) scratch
-    values: Array,  # (q, k) float32 out
-    rows: Array,  # (q, k) uint32 out
-    records: Array,  # (q, 2, k) uint64 out: first and last word of each row's record; (0, 2, k) for none
-) -> tuple[Whole, Whole]:
-    """Values and rows of each query, and their records.
+    answers: Array,  # (q, k) frame.ANSWER out
+) -> tuple[Whole, Whole, Whole]:
+    """The answer to each query.
 
     Returns how many queries were finished before the candidates' room ran out (−1 if a query's length is not within
-    the limits), and the last words of all records or-ed together.
+    the limits); how many places of the answers are filled, and the last words of their records or-ed together.
     """
     frame, room, n = frames[0], rooms[0], asked.shape[0]
     l2, dim, most, keep = frame["l2"] != 0, frame["dim"], frame["most"], frame["keep"]
@@ -68,7 +66,7 @@ def search_block(
     least, largest = (frame["least"], frame["largest"]) if raw else (np.float32(0), np.float32(np.inf))
     mean, scale = f32_at(frame["mean_at"], dim), np.float32(1) / frame["unit"]
     if prepare_queries(asked, raw and frame["normalise"] != 0, least, largest, mean, scale, queries, moved) == 0:
-        return -1, np.uint64(0)
+        return -1, 0, np.uint64(0)
     lists, probed = np.empty((n, most), np.int32), np.empty(n, np.int32)
     bases, margins = np.empty((n, most), np.float32), np.empty((n, most), np.float32)
     coefficients = np.empty((n, 2), np.float32)
@@ -83,11 +81,12 @@ def search_block(
         scanned, bounds, scanned_rows, places, starts, cuts,
     )  # fmt: skip
     if done < n:
-        return done, np.uint64(0)
+        return done, 0, np.uint64(0)
     best, best_rows = np.empty((n, keep), np.float32), np.empty((n, keep), np.uint32)
     found, reranked, firsts = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int64)
     for q in range(n):
         firsts[q] = q * keep
+    values, rows = np.empty(answers.shape, np.float32), np.empty(answers.shape, np.uint32)
     rerank_candidates(
         moved, frame["beta"], frame["dpad"], u64_at(frame["rerank_at"], frame["n_lists"]), lists, bases, scanned,
         bounds, scanned_rows, places, starts, cuts, np.empty(frame["k"], np.float32), best, best_rows, found, reranked,
@@ -97,10 +96,8 @@ def search_block(
         frame["row_bytes"], best_rows.reshape(n * keep), best.reshape(n * keep), firsts, found, frame["rescore"] != 0,
         frame["unit"] * frame["unit"], frame["fresh"], frame["n_rows"], allowed, values, rows,
     )  # fmt: skip
-    every, pages = np.uint64(0), u64_at(frame["meta_at"], frame["n_pages"])
-    for q in range(records.shape[0]):
-        every |= gather_records(
-            pages, frame["rows_per_page"], frame["record_size"], frame["record_last"], rows[q], records[q, 0],
-            records[q, 1],
-        )  # fmt: skip
-    return done, every
+    pages = u64_at(frame["meta_at"], frame["n_pages"])
+    filled, every = write_answers(
+        pages, frame["rows_per_page"], frame["record_size"], frame["record_last"], values, rows, answers
+    )
+    return done, filled, every

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pqdb.kernels import exact, rerank, road, route, scan, tables
-from pqdb.kernels.gather import gather_records
+from pqdb.kernels.frame import ANSWER
+from pqdb.kernels.gather import write_answers
 from pqdb.metric import prepare
 from pqdb.search.frame import frame_of
 from pqdb.search.index import Index
@@ -78,12 +79,11 @@ class Best:
 
 @dataclass(slots=True)
 class Found:
-    """What a search found: −inf and row 0 where there are fewer."""
+    """What a block of queries found."""
 
-    values: np.ndarray  # (q, k) float32
-    rows: np.ndarray  # (q, k) uint32
-    records: np.ndarray  # (q, 2, k) uint64 first and last word of each row's record (store/layout.py)
-    every: int  # all last words or-ed together
+    answers: np.ndarray  # (q, k) kernels.frame.ANSWER
+    filled: int  # places of it
+    every: int  # the tail words of their records or-ed together
 
 
 def search(
@@ -105,7 +105,7 @@ def search(
     if trace is None and snapshot.config.rerank == "int8":
         found = search_at_once(snapshot, index, queries, plan, allowed, k)
         assert found is not None  # prepared queries have a length
-        return found.values, found.rows
+        return found.answers["value"].copy(), found.answers["row"].copy()
     moved = index.router.to_index_space(queries)
     routed = route_queries(index, moved, plan)
     if trace:
@@ -131,16 +131,13 @@ def search(
 
 
 def search_query(snapshot: Snapshot, query: np.ndarray, plan: Plan | None, allowed: np.ndarray, k: int) -> Found:
-    """As `search`, for one query (1, dim) float32 not prepared yet, with the records of the rows.
-
-    Raises InputError as metric.prepare does.
-    """
+    """The answer to one query (1, dim) float32 that is not prepared yet. Raises InputError as metric.prepare does."""
     config, index = snapshot.config, snapshot.index
     if index is not None and plan is not None and config.rerank == "int8":
         found = search_at_once(snapshot, index, query, plan, allowed, k, raw=True)
         if found is not None:
             return found
-    return with_records(snapshot, *search(snapshot, prepare(query, config.dim, config.metric), plan, allowed, k))
+    return answered(snapshot, *search(snapshot, prepare(query, config.dim, config.metric), plan, allowed, k))
 
 
 def search_at_once(
@@ -148,33 +145,26 @@ def search_at_once(
 ) -> Found | None:
     """The same road in one kernel, as every search but an explained one takes it: a third faster for one query.
 
-    Of a raw query, which is a block of its own, the records are there too; None if its length is not to be trusted.
+    None if a raw query's length is not to be trusted.
     """
     q = len(queries)
-    values, rows = np.empty((q, k), np.float32), np.empty((q, k), np.uint32)
-    records = np.empty((q if raw else 0, 2, k), np.uint64)
+    answers = np.empty((q, k), ANSWER)
     room = scratch(snapshot.blocks.watermark + 65_536)
-    done, every = road.search_block(
-        frame_of(snapshot, index, plan).record, room.room, queries, raw, allowed,
-        room.table(index, q), values, rows, records,
-    )  # fmt: skip
-    if done < 0:
-        return None
-    if done < q:
-        values, rows = search_in_parts(snapshot, queries, plan, allowed, k, done)
-    return Found(values, rows, records, every)
+    done, filled, every = road.search_block(
+        frame_of(snapshot, index, plan).record, room.room, queries, raw, allowed, room.table(index, q), answers
+    )
+    if done == q:
+        return Found(answers, filled, every)
+    return None if done < 0 else answered(snapshot, *search_in_parts(snapshot, queries, plan, allowed, k, done))
 
 
-def with_records(snapshot: Snapshot, values: np.ndarray, rows: np.ndarray) -> Found:
-    """What was found, with the records of its rows."""
-    q, k = rows.shape
-    records = np.empty((q, 2, k), np.uint64)
-    every = 0
-    for i in range(q):
-        every |= gather_records(
-            snapshot.points.meta, META_ROWS, META_BYTES, META_BYTES - 8, rows[i], records[i, 0], records[i, 1]
-        )
-    return Found(values, rows, records, every)
+def answered(snapshot: Snapshot, values: np.ndarray, rows: np.ndarray) -> Found:
+    """Values and rows (q, k) with the records of the rows."""
+    answers = np.empty(rows.shape, ANSWER)
+    filled, every = write_answers(
+        snapshot.points.meta, META_ROWS, META_BYTES, META_BYTES - 8, values, rows, answers
+    )
+    return Found(answers, filled, every)
 
 
 def search_in_parts(
@@ -195,8 +185,8 @@ def route_queries(index: Index, moved: np.ndarray, plan: Plan) -> Routed:
         np.empty((q, p), np.float32),
     )
     route.route_queries(
-        moved, router.l2, router.center, router.banks, router.scales, router.weights, router.offsets,
-        index.centroids, plan.margin, plan.knots, plan.widths, routed.lists, routed.probed, routed.bases, routed.margins,
+        moved, router.l2, router.center, router.banks, router.scales, router.weights, router.offsets, index.centroids,
+        plan.margin, plan.knots, plan.widths, routed.lists, routed.probed, routed.bases, routed.margins,
     )  # fmt: skip
     return routed
 
