@@ -23,6 +23,7 @@ _MOST_IN_ARRAY = 4_096
 _CHUNK_ROWS = 1 << 16
 _CHUNK_BYTES = _CHUNK_ROWS // 8
 _FEW = 1_000  # rows of a chunk: below, bits are set one by one
+_FEW_RUNS = 200
 
 
 def bitmap_of(rows: npt.NDArray[Any]) -> BitMap:
@@ -85,10 +86,16 @@ def _fill(bits: Bits, raw: bytes, count: int, is_run: bool, at: int) -> None:
     if is_run:
         n = struct.unpack_from("<H", raw, at)[0]
         runs = np.frombuffer(raw, "<u2", 2 * n, at + 2).reshape(n, 2).astype(np.int64)
-        edges = np.zeros(_CHUNK_ROWS + 1, np.int8)
-        edges[runs[:, 0]] = 1
-        edges[runs[:, 0] + runs[:, 1] + 1] -= 1
-        bits[:] = np.packbits(np.cumsum(edges[:-1], dtype=np.int8), bitorder="little")
+        if n <= _FEW_RUNS:
+            each = np.zeros(_CHUNK_ROWS, np.bool_)
+            for start, more in runs.tolist():
+                each[start : start + more + 1] = True
+        else:
+            edges = np.zeros(_CHUNK_ROWS + 1, np.int8)
+            edges[runs[:, 0]] = 1
+            edges[runs[:, 0] + runs[:, 1] + 1] -= 1
+            each = np.cumsum(edges[:-1], dtype=np.int8).view(np.bool_)
+        bits[:] = np.packbits(each, bitorder="little")
     elif count > _MOST_IN_ARRAY:
         bits[:] = np.frombuffer(raw, np.uint8, _CHUNK_BYTES, at)
     else:

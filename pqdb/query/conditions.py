@@ -1,5 +1,6 @@
 """A filter as a value: clauses, and the conditions in them. Frozen, compared by what they say."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pqdb.query.counting import IsEmpty, SomeEmpty, SomeNull, ValuesCount
@@ -8,6 +9,7 @@ from pqdb.query.matching import MatchAny, MatchExcept, MatchPrefix, MatchSubstri
 from pqdb.query.path import Path
 from pqdb.query.ranges import NumberRange, TimeRange
 from pqdb.query.text import MatchPhrase, MatchText, MatchTextAny
+from pqdb.store.ids import id_from_key, id_key
 
 Predicate = (
     MatchValue
@@ -84,3 +86,9 @@ class Filter:
 
 
 Condition = Field | HasId | HasVector | Nested | Filter
+
+
+def but_not(filter: Filter | None, ids: Iterable[int | str]) -> Filter:
+    """A filter, or every point, less the points of some ids. Raises IdError."""
+    gone = HasId(frozenset(id_from_key(id_key(name)) for name in ids))
+    return Filter(must=() if filter is None else (filter,), must_not=(gone,))

@@ -16,11 +16,12 @@ PAYLOAD: dict[str, Any] = {
     "s": 5,
 }
 OUT = [
-    "a.b", "a.c", "a.c[]", "a.c[0]", "a.c[].d", "a.c[2].d", "x[].y", "x.y", "x[0]", "q", "q.x", "s.t", "a", "n.q", "a.c[9]",
+    "a.b", "a.c", "a.c[]", "a.c[0]", "a.c[].d", "a.c[2].d", "x[].y", "x.y", "x[0]", "q", "q.x", "s.t", "a",
+    "n.q", "a.c[9]",
 ]  # fmt: skip
 IN = [
-    "a", "a.b", "a.q", "q", "q.r", "x", "x[]", "x[0]", "x[].y", "x[9]", "n", "s", "s.t", "a.c[0]", "x[1].w", "q[]", "q[0]",
-    "q[].r",
+    "a", "a.b", "a.q", "q", "q.r", "x", "x[]", "x[0]", "x[].y", "x[9]", "n", "s", "s.t", "a.c[0]", "x[1].w",
+    "q[]", "q[0]", "q[].r",
 ]  # fmt: skip
 second_oracle = pytest.mark.skipif(engine.edge is None, reason="qdrant-edge-py is not installed: no second oracle")
 
