@@ -93,6 +93,7 @@ class Catalog:
         """Give the handle back. Closing twice is no error."""
         if self._open:
             self._open = False
+            self._pulse.close()
             self.env.close()
 
     def __enter__(self) -> Self:
