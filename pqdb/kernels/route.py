@@ -41,7 +41,7 @@ def extent(keys: Array, n: Whole, low: Array) -> Real:
 
 @kernel_inline
 def floor_of_largest(keys: Array, high: Real, low: Real, n: Whole) -> Real:
-    """A number that at least n of the keys reach and, where keys differ, few more than 2·n do: by halving low … high."""
+    """A number that n of the keys reach at least and, where keys differ, few more than 2·n: by halving low … high."""
     above, floor, ceiling = keys.shape[0], low, high
     for _ in range(HALVINGS):
         if above <= 2 * n:
