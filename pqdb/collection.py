@@ -89,7 +89,7 @@ class Collection:
         raw = None if payloads is None else [_payload_bytes(payload) for payload in payloads]
         with self._points.write() as batch:
             batch.upsert(names, encode_source(prepared, self.config.kept_source), raw)
-        upkeep.poke()
+        upkeep.written(len(names))
         return batch.seq
 
     def delete(self, ids: Sequence[Id] | np.ndarray | Id | None = None, *, filter: object = None) -> int:
@@ -275,6 +275,16 @@ class Collection:
     def optimize(self, progress: Progress | None = None) -> None:
         """Wait until everything is trained and indexed."""
         self._writer().run(everything=True, progress=progress)
+
+    def compact(self, progress: Progress | None = None, *, drop_previous: bool = False) -> None:
+        """Give back to the disk what deleted and replaced points held: index everything, drop what is dead, and write
+        both files anew without free pages. Waits; reads go on, and other processes follow to the new files by
+        themselves.
+
+        drop_previous: also the generation before, which is kept for a way back. Needs room for a second copy on the
+        disk meanwhile; where there is none, DiskFullError, and everything is as it was.
+        """
+        self._writer().compact(progress, drop_previous)
 
     def info(self) -> dict[str, Any]:
         """Counts, configuration, state and bytes."""

@@ -92,6 +92,13 @@ class BlockStore:
             raise ReadOnlyError(f"{self.path} is opened read-only")
         return BlockBatch(self.env)
 
+    def free_last(self) -> None:
+        """Commit nothing. LMDB uses the pages that a commit freed from the next but one on; before a commit that writes
+        most of the index this saves as many pages again.
+        """
+        with self.write() as batch:
+            batch.set_current(batch.generation, batch.watermark)
+
     def _refuse_closed(self) -> None:
         if not self._open:
             raise ClosedError(f"{self.path} is closed")
@@ -105,6 +112,10 @@ class BlockStore:
     def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
         """Copy one snapshot into an empty folder while others read and write."""
         self.env.copy(path, compact)
+
+    def compact(self) -> None:
+        """Copy what is in use into a fresh file and go on there; Environment.compact."""
+        self.env.compact()
 
     def stats(self) -> dict[str, Any]:
         """Bytes: "file", "free" pages in it, "databases" name → bytes."""

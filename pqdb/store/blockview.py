@@ -60,7 +60,7 @@ class BlockSnapshots:
     def refresh(self, txn: Txn, txn_id: int, last: BlockSnapshot | None) -> BlockSnapshot:
         """The snapshot of a transaction, made from `last`."""
         taken = take(txn, txn_id, self.env.epoch, self.env.dbs, last, str(self.env.path))
-        if last is None or txn_id >= last.txn_id:
+        if last is None or (taken.epoch, txn_id) >= (last.epoch, last.txn_id):
             self.newest = taken
         return taken
 
@@ -91,6 +91,8 @@ class BlockView:
             self.txn_id = txn_id = txn.id()
             snapshot = snapshots.newest
             if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
+                self._txn = txn = env.follow(self, txn)
+                self.txn_id = txn_id = txn.id()
                 snapshot = snapshots.refresh(txn, txn_id, snapshot)
             self._snapshot = snapshot
         except lmdb.Error as error:
@@ -142,6 +144,14 @@ class BlockView:
     def counts(self) -> npt.NDArray[np.uint32]:
         """(n_lists,) uint32: vectors of each list."""
         return self._snapshot.counts
+
+    def data(self, list_no: int) -> memoryview:
+        """The codes of a list of the current generation, not copied; b"" where it is empty. Raises CorruptError."""
+        value = self._txn.get(block_key(self.generation, list_no, CODES), db=self._env.dbs["blocks"])
+        if value is None:
+            return memoryview(b"")
+        header = BlockHeader.from_bytes(value, f"block {self.generation}/{list_no}")
+        return value[HEADER_BYTES : HEADER_BYTES + header.data_bytes]
 
     def look_at(self, generation: int, watermark: int) -> None:
         """From here on see another generation, as if it had been swapped in already. Raises CorruptError."""

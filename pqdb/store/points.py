@@ -126,6 +126,10 @@ class PointStore:
         """Copy one snapshot into an empty folder while others read and write."""
         self.env.copy(path, compact)
 
+    def compact(self) -> None:
+        """Copy what is in use into a fresh file and go on there; Environment.compact."""
+        self.env.compact()
+
     def stats(self) -> dict[str, Any]:
         """Bytes: "file", "free" pages in it, "databases" name → bytes."""
         return self.env.stats()
