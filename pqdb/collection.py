@@ -327,7 +327,10 @@ class Collection:
         learned = self._upkeep.learned if self._upkeep else None
         if generation != blocks.generation or version != blocks.objects_version or learned is not self._learned:
             index = Index.load(blocks) if blocks.generation else None
-            if index and learned and learned.generation == blocks.generation:
+            if index and learned and (learned.generation, learned.version) == (
+                blocks.generation,
+                blocks.objects_version,
+            ):
                 index = replace(index, calibration=learned.calibration, plans={})
             self._learned = learned
             self._index = (blocks.generation, blocks.objects_version, index)

@@ -14,6 +14,7 @@ from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
 from pqdb.search.reservoir import Reservoir
 from pqdb.store.locks import FileLock
+from pqdb.upkeep.balance import balance, is_balanceable, is_uneven
 from pqdb.upkeep.build import Stores, build_generation, is_trainable
 from pqdb.upkeep.compact import DEAD, SLIGHTLY_DEAD, dead_in_lists, dead_in_runs, tidy_lists, tidy_rows
 from pqdb.upkeep.fresh import index_fresh
@@ -34,9 +35,10 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Learned:
-    """A calibration of this process's own, and the generation it is for."""
+    """A calibration of this process's own, and what it is for."""
 
     generation: int
+    version: int  # of the generation's objects: others after its lists were split or merged
     calibration: Calibration
     taken: int  # live queries taken in when it was learned
     n_live: int  # points there were
@@ -58,6 +60,7 @@ class Upkeep:
         self._rested = 0.0
         self._seen_dead = 0  # rows in lists, when they were last looked through
         self._written = 0  # rows by this process since it last looked whether upkeep is behind
+        self._even = -1  # sequence at which lists that look uneven could not be split
         self._tidying = False  # runs that are mostly dead are being rewritten, a round at a time
         self._barren = -1  # sequence at which there was nothing to give back, though it looked so
         self.error: str | None = None  # what the last background step failed with
@@ -201,7 +204,7 @@ class Upkeep:
         if is_trainable(self._stores.config) and self._index_step(everything, progress):
             self._forget_source()
             return True
-        return self._tidy_step(progress)
+        return self._tidy_step(progress) or self._balance_step(progress)
 
     def _index_step(self, everything: bool, progress: Progress | None) -> bool:
         """Train, or index fresh rows."""
@@ -216,6 +219,16 @@ class Upkeep:
         else:
             return False
         return True
+
+    def _balance_step(self, progress: Progress | None) -> bool:
+        """Split and merge lists, where enough of them are uneven."""
+        index, sequence = self._state()[2], self._sequence()
+        if index is None or sequence == self._even or not is_balanceable(self._stores) or not is_uneven(self._stores):
+            return False
+        if balance(self._stores, index, self._check(progress)):
+            return True
+        self._even = sequence  # what is uneven there cannot be told apart
+        return False
 
     def _tidy_step(self, progress: Progress | None) -> bool:
         """Give back what dead rows hold, in lists or of the source, where that is much."""
@@ -247,13 +260,14 @@ class Upkeep:
         if self.queries is None or index is None or len(self.queries) < FEWEST:
             return
         last, taken = self.learned, self.queries.taken
-        if last is not None and last.generation == index.generation:
+        version = 0 if self._index is None else self._index[1]
+        if last is not None and (last.generation, last.version) == (index.generation, version):
             grown = live >= 1.25 * last.n_live
             if not grown and taken < 2 * last.taken:
                 return
         self._rested = time.monotonic()
         calibration = learn(self._stores, index, self.queries.queries(), pause)
-        self.learned = Learned(index.generation, calibration, taken, live)
+        self.learned = Learned(index.generation, version, calibration, taken, live)
 
     def _rest(self) -> None:
         """Between blocks of background work: as long again as the block took, so that half a core stays free."""
