@@ -18,6 +18,7 @@ from pqdb.search.measure import measure_queries, measure_rows
 from pqdb.search.pipeline import Found, Trace, answered, search, search_query
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
+from pqdb.store.batch import PointBatch
 from pqdb.store.blocks import BlockStore
 from pqdb.store.layout import KIND_SHIFT, PAYLOAD_FLAG
 from pqdb.store.points import PointStore
@@ -85,10 +86,15 @@ class Collection:
         if payloads is not None and len(payloads) != len(names):
             raise InputError(f"{len(payloads)} payloads for {len(names)} points")
         raw = None if payloads is None else [_payload_bytes(payload) for payload in payloads]
-        with self._points.write() as batch:
-            batch.upsert(names, encode_source(prepared, self.config.kept_source), raw)
+        source = encode_source(prepared, self.config.kept_source)
+
+        def write(batch: PointBatch) -> int:
+            batch.upsert(names, source, raw)
+            return batch.seq
+
+        sequence = self._points.commit(write)
         upkeep.written(len(names))
-        return batch.seq
+        return sequence
 
     def delete(self, ids: Sequence[Id] | np.ndarray | Id | None = None, *, filter: object = None) -> int:
         """Delete points by id; returns how many there were. Absent ids are no error."""
@@ -96,8 +102,8 @@ class Collection:
         _refuse_filter(filter)
         if ids is None:
             raise InputError("delete needs ids")
-        with self._points.write() as batch:
-            deleted = batch.delete(_as_list(ids))
+        names = _as_list(ids)
+        deleted = self._points.commit(lambda batch: batch.delete(names))
         upkeep.poke()
         return deleted
 
@@ -106,13 +112,16 @@ class Collection:
         self._writer()
         _payload_bytes(payload)
         names = _as_list(ids)
-        with self._points.write() as batch:
+
+        def write(batch: PointBatch) -> int:
             found = 0
             for name in names:
                 held = batch.payload_of(name)
                 raw = _payload_bytes({**(json.loads(held) if held else {}), **payload})
                 found += batch.put_payload(name, raw)
-        return found
+            return found
+
+        return self._points.commit(write)
 
     # -- reading
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import lmdb
 import numpy as np
@@ -34,9 +33,8 @@ from pqdb.store.layout import (
 )
 from pqdb.store.snapshot import any_alive
 from pqdb.store.state import State
-from pqdb.store.write import Write
+from pqdb.store.write import WriteBatch
 
-T = TypeVar("T")
 Bytes = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.uint32]
 Numbers = npt.NDArray[np.integer[Any]]
@@ -44,46 +42,39 @@ Numbers = npt.NDArray[np.integer[Any]]
 _RUNS_AT_ONCE = 128  # runs put together before they are handed to LMDB: a few MB
 
 
-class PointBatch:
+class PointBatch(WriteBatch):
     """A context manager made by `PointStore.write`: commits on a clean exit, forgets everything on an error.
 
     Nothing is committed, and no sequence used up, where nothing changed.
     """
 
     seq: int
-    """The sequence of this commit: one more than the last one's."""
+    """The sequence of this change: one more than the last one's."""
 
     def __init__(self, env: Environment, runs: Runs) -> None:
-        self._env = env
+        super().__init__(env)
         self._runs = runs
-        self._dbs = env.dbs
         self._pieces: dict[int, Bytes] = {}  # live pieces changed in this batch: (PIECE_BYTES,) uint8
-        self._changed = False
+        self._earlier = False  # whether changes before this one changed anything
 
-    def __enter__(self) -> Self:
-        self._write = Write(self._env, self._start)
-        return self
+    def next_change(self) -> None:
+        """What follows is the change of another writer, and gets a sequence of its own."""
+        self._run(lambda _: self._next_change())
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None or not self._changed:
-            self._write.abort()
-            return
-        try:
-            self._write.run(self._finish)
-        except BaseException:
-            self._write.abort()
-            raise
-        self._write.commit()
+    def _is_empty(self) -> bool:
+        return not (self._changed or self._earlier)
 
     def _start(self, txn: Txn) -> int:
-        """Take up the state of the last commit; called again where the map had to grow."""
-        self._dbs = self._env.dbs
         self._pieces = {}
         self._state = State.from_bytes(txn.get(state.KEY, db=self._dbs["main"]), str(self._env.path))
         self.seq = self._state.seq + 1
+        self._changed = self._earlier = False
         return self._state.seq
+
+    def _next_change(self) -> None:
+        self.seq += self._changed
+        self._earlier = self._earlier or self._changed
+        self._changed = False
 
     # -- verbs -----------------------------------------------------------------------------------------
 
@@ -153,9 +144,6 @@ class PointBatch:
         """Replace the caller's part of the manifest."""
         value = manifest_record.to_bytes("points", manifest, self._runs.to_dict())
         self._run(lambda txn: self._set_manifest(txn, value))
-
-    def _run(self, operation: Callable[[Txn], T]) -> T:
-        return self._write.run(operation)
 
     def _check(self, n: int, rows: Bytes, payloads: Sequence[bytes | None] | None) -> None:
         want = (n, self._runs.row_bytes)
@@ -463,11 +451,12 @@ class PointBatch:
 
     def _finish(self, txn: Txn) -> None:
         """Write the changed live pieces and the state record."""
+        last = self.seq if self._changed else self.seq - 1
         versions = self._state.piece_versions.copy()
         for piece, bits in self._pieces.items():
             txn.put(row_key(piece), layout.close_piece(bits), db=self._dbs["live"])
-            versions[piece] = self.seq
-        self._state = replace(self._state, seq=self.seq, piece_versions=versions)
+            versions[piece] = last
+        self._state = replace(self._state, seq=last, piece_versions=versions)
         txn.put(state.KEY, self._state.to_bytes(), db=self._dbs["main"])
 
     def _value(self, txn: Txn, name: str, key: bytes) -> memoryview:

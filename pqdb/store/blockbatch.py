@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -30,42 +28,21 @@ from pqdb.store.blocklayout import (
 )
 from pqdb.store.environment import Environment, Txn, put_anew
 from pqdb.store.layout import seal, unseal
-from pqdb.store.write import Write
+from pqdb.store.write import WriteBatch
 
-T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview | np.ndarray[Any, np.dtype[Any]]
 _U32 = struct.Struct("<I")
 
 
-class BlockBatch:
+class BlockBatch(WriteBatch):
     """A context manager made by `BlockStore.write`: commits on a clean exit, forgets all on an error."""
 
     def __init__(self, env: Environment) -> None:
-        self._env = env
-        self._dbs = env.dbs
+        super().__init__(env)
         self._pieces: dict[tuple[int, int], ListTable] = {}  # pieces of list tables changed in this batch
-        self._changed = False
-
-    def __enter__(self) -> Self:
-        self._write = Write(self._env, self._start)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None or not self._changed:
-            self._write.abort()
-            return
-        try:
-            self._write.run(self._finish)
-        except BaseException:
-            self._write.abort()
-            raise
-        self._write.commit()
 
     def _start(self, txn: Txn) -> int:
         """Take up the records of the last commit; called again where the map had to grow."""
-        self._dbs = self._env.dbs
         self._pieces = {}
         self._current = Current.from_bytes(txn.get(CURRENT, db=self._dbs["main"]), str(self._env.path))
         self._current = replace(self._current, seq=self._current.seq + 1)
@@ -129,9 +106,6 @@ class BlockBatch:
     def drop_generation(self, generation: int) -> None:
         """Delete everything of a generation. Raises InputError for the current one."""
         self._run(lambda txn: self._drop_generation(txn, generation))
-
-    def _run(self, operation: Callable[[Txn], T]) -> T:
-        return self._write.run(operation)
 
     # -- how -------------------------------------------------------------------------------------------
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import lmdb
 import numpy as np
 import numpy.typing as npt
 
@@ -29,9 +27,9 @@ from pqdb.store.blocklayout import (
     object_key,
     piece_key,
 )
-from pqdb.store.environment import Environment, Txn
-from pqdb.store.faults import raise_ours
+from pqdb.store.environment import Txn
 from pqdb.store.layout import unseal
+from pqdb.store.reading import Keeper, View
 
 Addresses = npt.NDArray[np.uint64]
 _U32 = struct.Struct("<I")
@@ -50,22 +48,17 @@ class BlockSnapshot:
     counts: npt.NDArray[np.uint32]
 
 
-class BlockSnapshots:
+class BlockSnapshots(Keeper[BlockSnapshot]):
     """The snapshots of one index environment; keeps the newest for the next view."""
 
-    def __init__(self, env: Environment) -> None:
-        self.env = env
-        self.newest: BlockSnapshot | None = None
-
-    def refresh(self, txn: Txn, txn_id: int, last: BlockSnapshot | None) -> BlockSnapshot:
-        """The snapshot of a transaction, made from `last`."""
-        taken = take(txn, txn_id, self.env.epoch, self.env.dbs, last, str(self.env.path))
-        if last is None or (taken.epoch, txn_id) >= (last.epoch, last.txn_id):
-            self.newest = taken
-        return taken
+    def take(self, txn: Txn, txn_id: int, last: BlockSnapshot | None) -> BlockSnapshot:
+        """Only lists with another version than the last snapshot's are looked up."""
+        env = self.env
+        current = Current.from_bytes(txn.get(CURRENT, db=env.dbs["main"]), str(env.path))
+        return take_generation(txn, txn_id, env.epoch, env.dbs, current, last, str(env.path))
 
 
-class BlockView:
+class BlockView(View[BlockSnapshot]):
     """A context manager made by `BlockStore.read`. Addresses it gave stay valid only inside it.
 
     txn_id, generation (0: none), watermark, n_lists; objects_version changes when any object was written;
@@ -73,42 +66,7 @@ class BlockView:
     counts: (n_lists,) uint32.
     """
 
-    __slots__ = ("_env", "_snapshot", "_snapshots", "_txn", "txn_id")
-
-    txn_id: int
-    _txn: Txn
-    _snapshot: BlockSnapshot
-
-    def __init__(self, snapshots: BlockSnapshots) -> None:
-        self._snapshots = snapshots
-        self._env = snapshots.env
-
-    def __enter__(self) -> Self:
-        env, snapshots = self._env, self._snapshots
-        txn = env.enter(self)
-        try:
-            self._txn = txn
-            self.txn_id = txn_id = txn.id()
-            snapshot = snapshots.newest
-            if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
-                self._txn = txn = env.follow(self, txn)
-                self.txn_id = txn_id = txn.id()
-                snapshot = snapshots.refresh(txn, txn_id, snapshot)
-            self._snapshot = snapshot
-        except lmdb.Error as error:
-            env.leave(self, txn)
-            raise_ours(error, env.path)
-        except BaseException:
-            env.leave(self, txn)
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._env.leave(self, self._txn)
-        if error is not None and isinstance(error, lmdb.Error):
-            raise_ours(error, self._env.path)
+    __slots__ = ()
 
     @property
     def state(self) -> BlockSnapshot:
@@ -179,14 +137,6 @@ class BlockView:
         return None if value is None else unseal(value, f"object {name!r} of generation {self.generation}")
 
 
-def take(
-    txn: Txn, txn_id: int, epoch: int, dbs: Mapping[str, Any], last: BlockSnapshot | None, where: str
-) -> BlockSnapshot:
-    """The snapshot of a transaction: only lists with another version than the last one's are looked up."""
-    current = Current.from_bytes(txn.get(CURRENT, db=dbs["main"]), where)
-    return take_generation(txn, txn_id, epoch, dbs, current, last, where)
-
-
 def take_generation(
     txn: Txn,
     txn_id: int,
@@ -196,7 +146,7 @@ def take_generation(
     last: BlockSnapshot | None,
     where: str,
 ) -> BlockSnapshot:
-    """As `take`, of a generation that need not be the current one."""
+    """The snapshot of a transaction that looks at a generation, current or not."""
     table = list_table(txn, dbs, current.generation, where)
     wanted = np.flatnonzero(table["count"])
     codes, rerank = np.zeros(len(table), np.uint64), np.zeros(len(table), np.uint64)

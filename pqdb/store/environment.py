@@ -360,10 +360,11 @@ class Environment:
             while self._shut == "gate" and me not in list(self._active.values()):
                 # (a thread that is inside already may nest: the gate waits for it anyway)
                 self._gate.wait()
-            self._refuse_if_shut()
+            self.refuse_if_shut()
             self._active[reader] = me
 
-    def _refuse_if_shut(self) -> None:
+    def refuse_if_shut(self) -> None:
+        """Raise ClosedError or ForkedError where nobody may come in any more."""
         if self._shut == "closed":
             raise ClosedError(f"{self.path} is closed")
         if self._shut == "forked":
@@ -398,10 +399,10 @@ class Environment:
         me = threading.get_ident()
         if self._writer == me:
             raise StorageError(f"{self.path}: this thread is writing a batch already")
-        self._refuse_if_shut()
+        self.refuse_if_shut()
         self._writing.acquire()
         try:
-            self._refuse_if_shut()
+            self.refuse_if_shut()
             self._writer = me
             return self.begin_write_again()
         except BaseException:
@@ -431,6 +432,10 @@ class Environment:
         """Let the next writer of this process in."""
         self._writer = None
         self._writing.release()
+
+    def last_commit(self) -> int:
+        """The number of the last transaction that was committed, by any process."""
+        return int(self._env.info()["last_txnid"])
 
     def committed(self) -> None:
         """See to the file's size after a commit (datafile.extend_to)."""
@@ -482,7 +487,7 @@ class Environment:
     @contextmanager
     def _gate_closed(self) -> Iterator[None]:
         with self._gate:  # under the lock: nobody may be stepping through the gate right now
-            self._refuse_if_shut()
+            self.refuse_if_shut()
             self._shut = "gate"
         try:
             yield

@@ -5,7 +5,7 @@ read-only array by a path that costs microseconds). The next one is made from th
 what the state record says has changed; addresses are resolved on first use.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ from pqdb.store.layout import (
     run_of_key,
     trailer_holds,
 )
+from pqdb.store.reading import Keeper
 from pqdb.store.state import State, Versions
 
 Addresses = npt.NDArray[np.uint64]
@@ -62,34 +63,23 @@ class Snapshot:
     manifest: dict[str, Any] | None = field(default=None)
 
 
-class Snapshots:
+class Snapshots(Keeper[Snapshot]):
     """The snapshots of one points environment; keeps the newest for the next view."""
 
     def __init__(self, env: Environment, runs: Runs) -> None:
-        self.env = env
+        super().__init__(env)
         self.runs = runs
-        self.newest: Snapshot | None = None
 
-    def refresh(self, txn: Txn, txn_id: int, last: Snapshot | None) -> Snapshot:
-        """The snapshot of a transaction, made from `last`."""
-        taken = take(txn, txn_id, self.env.epoch, self.env.dbs, last, str(self.env.path))
-        if last is None or (taken.epoch, txn_id) >= (last.epoch, last.txn_id):
-            self.newest = taken
-        return taken
-
-
-def take(
-    txn: Txn, txn_id: int, epoch: int, dbs: Mapping[str, Any], last: Snapshot | None, where: str
-) -> Snapshot:
-    """The snapshot of a transaction, made from the last one this process had."""
-    state = State.from_bytes(txn.get(state_record.KEY, db=dbs["main"]), where)
-    live = _live_bits(txn, dbs["live"], state, last, where)
-    if last is None:
-        return Snapshot(txn_id, epoch, state, live)
-    same = last.state.manifest_seq == state.manifest_seq
-    return Snapshot(
-        txn_id, epoch, state, live, last.run_book, last.meta_book, manifest=last.manifest if same else None
-    )
+    def take(self, txn: Txn, txn_id: int, last: Snapshot | None) -> Snapshot:
+        """State and live bits of a transaction, read anew where they changed since the last snapshot."""
+        dbs, epoch, where = self.env.dbs, self.env.epoch, str(self.env.path)
+        state = State.from_bytes(txn.get(state_record.KEY, db=dbs["main"]), where)
+        live = _live_bits(txn, dbs["live"], state, last, where)
+        if last is None:
+            return Snapshot(txn_id, epoch, state, live)
+        same = last.state.manifest_seq == state.manifest_seq
+        manifest = last.manifest if same else None
+        return Snapshot(txn_id, epoch, state, live, last.run_book, last.meta_book, manifest=manifest)
 
 
 def _live_bits(txn: Txn, db: Any, state: State, last: Snapshot | None, where: str) -> Bits:

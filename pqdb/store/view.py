@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import lmdb
 import numpy as np
 import numpy.typing as npt
 
 from pqdb.errors import InputError
 from pqdb.store import manifest as manifest_record
 from pqdb.store.addresses import BYTES, WORDS, copy_bytes, words_at
-from pqdb.store.faults import raise_ours
 from pqdb.store.ids import id_from_key, id_key, uuid_text
 from pqdb.store.layout import (
     KIND_INT,
@@ -27,6 +24,7 @@ from pqdb.store.layout import (
     row_of_key,
     run_of_key,
 )
+from pqdb.store.reading import View
 from pqdb.store.snapshot import Addresses, Bits, Snapshot, Snapshots, resolve_meta, resolve_runs
 
 _FEW = 48  # below so many rows plain Python beats numpy's fixed costs
@@ -36,45 +34,12 @@ _BITS_AT_ONCE = 1 << 18  # rows whose live bits are looked up at a time
 Rows = npt.NDArray[np.integer[Any]]
 
 
-class PointView:
+class PointView(View[Snapshot]):
     """A context manager made by `PointStore.read`. Arrays it gave stay valid only inside it."""
 
-    __slots__ = ("_env", "_snapshot", "_snapshots", "_txn", "txn_id")
+    __slots__ = ()
 
-    txn_id: int
-    _txn: lmdb.Transaction[memoryview]
-    _snapshot: Snapshot
-
-    def __init__(self, snapshots: Snapshots) -> None:
-        self._snapshots = snapshots
-        self._env = snapshots.env
-
-    def __enter__(self) -> Self:
-        env, snapshots = self._env, self._snapshots
-        txn = env.enter(self)
-        try:
-            self._txn = txn
-            self.txn_id = txn_id = txn.id()
-            snapshot = snapshots.newest
-            if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
-                self._txn = txn = env.follow(self, txn)
-                self.txn_id = txn_id = txn.id()
-                snapshot = snapshots.refresh(txn, txn_id, snapshot)
-            self._snapshot = snapshot
-        except lmdb.Error as error:
-            env.leave(self, txn)
-            raise_ours(error, env.path)
-        except BaseException:
-            env.leave(self, txn)
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._env.leave(self, self._txn)
-        if error is not None and isinstance(error, lmdb.Error):
-            raise_ours(error, self._env.path)
+    _snapshots: Snapshots
 
     # -- counts and arrays -----------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What other processes do in these tests: run as ``python -m tests.store.children VERB ARGS``."""
+"""What other processes do in these tests; see tests/processes.py. Also ``python -m tests.store.children VERB ARGS``."""
 
 import os
 import resource
@@ -9,16 +9,8 @@ import numpy as np
 
 from pqdb.errors import DiskFullError, ForkedError, PqdbError
 from pqdb.store import BlockStore, FileLock, PointStore
+from tests.processes import heard, say
 from tests.store.sources import ROW_BYTES, source_rows
-
-
-def say(word: object) -> None:
-    sys.stdout.write(f"{word}\n")
-    sys.stdout.flush()
-
-
-def heard() -> str:
-    return sys.stdin.readline().strip()
 
 
 def upsert(path: str, first: str, n: str) -> None:

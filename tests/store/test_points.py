@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pqdb.errors import ClosedError, IdError, InputError, NotADatabaseError, ReadOnlyError, StorageError
-from pqdb.store import PointStore, datafile, snapshot
+from pqdb.store import PointStore, datafile
 from pqdb.store.addresses import BYTES
 from pqdb.store.ids import id_from_key, id_key
 from pqdb.store.layout import META_ROWS, PIECE_ROWS
@@ -282,9 +282,7 @@ def test_an_older_snapshot_may_be_made_from_a_newer_one(points: PointStore, rows
         with points.read() as newer:
             assert newer.runs[0] == 0
             assert newer.payloads_of(np.array([399])) == [None]
-            view._snapshot = snapshot.take(
-                view._txn, view.txn_id, points.env.epoch, points.env.dbs, newer._snapshot, "here"
-            )
+            view._snapshot = points._snapshots.take(view._txn, view.txn_id, newer._snapshot)
         assert (view.source_of(np.arange(400)) == source).all()
         assert view.payloads_of(np.arange(400)) == [b"old"] * 400
         assert view.ids_of(np.arange(400)) == list(range(400))

@@ -77,7 +77,8 @@ def test_merged_lists_give_their_numbers_away(grown: Any) -> None:
     rows = [row for rows in kept.rows_of_lists() for row in rows]
     assert len(set(rows)) == len(rows)
     assert set(range(1_600, 4_000)) <= set(rows)  # and some dead ones, in lists of which less than a quarter is dead
-    assert kept.collection.search(vectors[1_600::50], 1, nprobe=999, rerank=4_000).ids[:, 0].tolist() == list(range(1_600, 4_000, 50))
+    hits = kept.collection.search(vectors[1_600::50], 1, nprobe=999, rerank=4_000)
+    assert hits.ids[:, 0].tolist() == list(range(1_600, 4_000, 50))
     assert kept.collection.verify() == []
 
 
