@@ -93,7 +93,7 @@ class Collection:
             return batch.seq
 
         sequence = self._points.commit(write)
-        upkeep.poke()
+        upkeep.written(len(names))
         return sequence
 
     def delete(self, ids: Sequence[Id] | np.ndarray | Id | None = None, *, filter: object = None) -> int:
@@ -282,6 +282,16 @@ class Collection:
         """Wait until everything is trained and indexed."""
         self._writer().run(everything=True, progress=progress)
 
+    def compact(self, progress: Progress | None = None, *, drop_previous: bool = False) -> None:
+        """Give back to the disk what deleted and replaced points held: index everything, drop what is dead, and write
+        both files anew without free pages. Waits; reads go on, and other processes follow to the new files by
+        themselves.
+
+        drop_previous: also the generation before, which is kept for a way back. Needs room for a second copy on the
+        disk meanwhile; where there is none, DiskFullError, and everything is as it was.
+        """
+        self._writer().compact(progress, drop_previous)
+
     def info(self) -> dict[str, Any]:
         """Counts, configuration, state and bytes."""
         self._guard()
@@ -323,7 +333,10 @@ class Collection:
         learned = self._upkeep.learned if self._upkeep else None
         if generation != blocks.generation or version != blocks.objects_version or learned is not self._learned:
             index = Index.load(blocks) if blocks.generation else None
-            if index and learned and learned.generation == blocks.generation:
+            if index and learned and (learned.generation, learned.version) == (
+                blocks.generation,
+                blocks.objects_version,
+            ):
                 index = replace(index, calibration=learned.calibration, plans={}, frames={})
             self._learned = learned
             self._index = (blocks.generation, blocks.objects_version, index)

@@ -66,6 +66,13 @@ class BlockStore(Handle):
         self._refuse_unwritable()
         return BlockBatch(self.env)
 
+    def free_last(self) -> None:
+        """Commit nothing. LMDB uses the pages that a commit freed from the next but one on; before a commit that writes
+        most of the index this saves as many pages again.
+        """
+        with self.write() as batch:
+            batch.set_current(batch.generation, batch.watermark)
+
     def _forget(self) -> None:
         self._snapshots.newest = None
 
@@ -74,6 +81,10 @@ class BlockStore(Handle):
         with self.env.read() as txn:
             cursor = txn.cursor(db=self.env.dbs["generations"])
             return [read_generation_key(key) for key in cursor.iternext(values=False)]
+
+    def compact(self) -> None:
+        """Copy what is in use into a fresh file and go on there; Environment.compact."""
+        self.env.compact()
 
     def verify(self) -> list[str]:
         """Read everything and compare it with its checksums and the list tables. -> problems, [] if sound."""

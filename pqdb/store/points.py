@@ -106,6 +106,10 @@ class PointStore(Handle):
         with self.read() as view:
             return view.manifest
 
+    def compact(self) -> None:
+        """Copy what is in use into a fresh file and go on there; Environment.compact."""
+        self.env.compact()
+
     def verify(self) -> list[str]:
         """Read everything and compare it with its checksums and with each other. -> problems, [] if sound."""
         return verify_points(self.env, self._runs)

@@ -37,7 +37,7 @@ class Keeper(Generic[K]):
     def refresh(self, txn: Txn, txn_id: int, last: K | None) -> K:
         """Take, and keep it where it is the newest."""
         taken = self.take(txn, txn_id, last)
-        if last is None or txn_id >= last.txn_id:
+        if last is None or (taken.epoch, txn_id) >= (last.epoch, last.txn_id):
             self.newest = taken
         return taken
 
@@ -63,6 +63,8 @@ class View(Generic[K]):
             self.txn_id = txn_id = txn.id()
             snapshot = snapshots.newest
             if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
+                self._txn = txn = env.follow(self, txn)
+                self.txn_id = txn_id = txn.id()
                 snapshot = snapshots.refresh(txn, txn_id, snapshot)
             self._snapshot = snapshot
         except lmdb.Error as error:
