@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -131,6 +131,40 @@ class Database:
         """The names there are, sorted."""
         self._guard()
         return sorted(self._catalog.names().collections)
+
+    # -- aliases
+
+    def aliases(self) -> dict[str, str]:
+        """Alias → name of the collection it stands for."""
+        self._guard()
+        return dict(self._catalog.names().aliases)
+
+    def set_alias(self, alias: str, name: str) -> None:
+        """Let an alias stand for a collection, whatever it stood for before; every process sees it at its next call.
+
+        Raises CollectionNotFoundError, CollectionExistsError where a collection has that name, InputError.
+        """
+        self.change_aliases([(alias, name)])
+
+    def drop_alias(self, alias: str) -> bool:
+        """Forget an alias; returns whether there was one. Its collection stays."""
+        there = alias in self.aliases()
+        self.change_aliases([(alias, None)])
+        return there
+
+    def change_aliases(self, changes: Sequence[tuple[str, str | None]]) -> None:
+        """Several aliases in one commit: pairs of an alias and the collection it is to stand for, None to forget it."""
+        self._guard()
+        if self.read_only:
+            raise ReadOnlyError(f"{self.path} was opened read-only")
+        for alias, _ in changes:
+            _check_name(alias)
+        with self._catalog.write() as batch:
+            for alias, name in changes:
+                if name is None:
+                    batch.remove_alias(alias)
+                else:
+                    batch.set_alias(alias, name)
 
     def __getitem__(self, name: str) -> Collection:
         return self.get_collection(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import orjson
 from starlette.requests import Request
 
@@ -16,11 +18,24 @@ _DRAIN = 4
 async def read_body(request: Request) -> bytes:
     """The whole body.
 
-    Raises Refusal 400 when it is not announced as JSON or is longer than the limit; what lies past
-    the limit is never held in memory.
+    Raises Refusal 400 when it is not announced as JSON or is longer than the limit, 408 when it takes too long;
+    what lies past the limit is never held in memory.
     """
     _check_content_type(request.headers.get("content-type", ""))
-    limit: int = request.app.state.settings.body_limit
+    return await read_bytes(request)
+
+
+async def read_bytes(request: Request) -> bytes:
+    """The whole body, whatever it is announced as. Raises Refusal 400 or 408."""
+    settings = request.app.state.settings
+    try:
+        async with asyncio.timeout(settings.body_timeout):
+            return await _within_limit(request, settings.body_limit)
+    except TimeoutError:
+        raise Refusal(408, f"Timeout error: the body took longer than {settings.body_timeout:g} seconds") from None
+
+
+async def _within_limit(request: Request, limit: int) -> bytes:
     length = request.headers.get("content-length", "")
     announced = int(length) if length.isdecimal() else 0
     chunks: list[bytes] = []

@@ -30,8 +30,8 @@ class Batch:
     payloads: list[dict[str, Any] | None]
 
     @classmethod
-    def parse(cls, body: Fields, dim: int) -> Batch:
-        """Read `{"points": [...]}` or `{"batch": {...}}`. Raises Refusal 400 or 422."""
+    def parse(cls, body: Fields, dim: int, most: int) -> Batch:
+        """Read `{"points": [...]}` or `{"batch": {...}}` of at most `most` points. Raises Refusal 400 or 422."""
         body.only(_UPSERT_KEYS).refuse(shard_key=_SHARDS, update_filter="conditional updates")
         if body.variant("update_mode", ("upsert", "insert_only", "update_only")) not in (None, "upsert"):
             raise not_yet(f"update_mode `{body.get('update_mode')}`")
@@ -39,6 +39,7 @@ class Batch:
         batch = cls._of_columns(form, dim) if form is not None else cls._of_points(body.array("points"), dim)
         if not batch.ids:
             raise wrong_input("Empty update request")
+        check_number("points", len(batch.ids), most)
         check_depth(batch.payloads)
         return batch
 
@@ -83,10 +84,11 @@ class Retrieval:
     with_vector: bool
 
     @classmethod
-    def parse(cls, body: Fields) -> Retrieval:
-        """Raises Refusal 400."""
+    def parse(cls, body: Fields, most: int) -> Retrieval:
+        """Raises Refusal 400, or 422 for more ids than `most`."""
         body.only(("ids", "with_payload", "with_vector", "with_vectors", "shard_key"))
         body.refuse(shard_key=_SHARDS)
+        check_number("ids", len(body.array("ids")), most)
         return cls(
             point_ids(body.array("ids")),
             PayloadSelector.parse(body.get("with_payload"), body.path("with_payload"), default=True),
@@ -115,6 +117,12 @@ class Scrolling:
             PayloadSelector.parse(body.get("with_payload"), body.path("with_payload"), default=True),
             parse_vectors_wanted(body),
         )
+
+
+def check_number(field: str, n: int, most: int) -> None:
+    """Refuse a list that is longer than the service takes at once. Raises Refusal 422."""
+    if n > most:
+        raise validation_error(field, f"length {n} invalid, must be at most {most}")
 
 
 def check_count(body: Fields) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from .points import parse_page_size, parse_vectors_wanted, refuse_filter
 from .printing import Printed, scored
 from .selectors import PayloadSelector
 from .vectors import UNNAMED, matrix, unnamed_vector
+from .watch import Asked, Watch
 
 Floats = npt.NDArray[np.float32]
 
@@ -61,6 +63,11 @@ class Effort:
 
     recall: float | None = None
     exact: bool = False
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """As keyword arguments."""
+        return {"recall": self.recall, "exact": self.exact}
 
     @classmethod
     def parse(cls, params: Fields | None, recall: float | None) -> Effort:
@@ -129,31 +136,31 @@ class Query:
             body.path("query"),
         )
 
-    def answer(self, collection: pqdb.Collection) -> list[Printed]:
+    def answer(self, collection: pqdb.Collection, watch: Watch) -> list[Printed]:
         """The scored points. Raises Refusal 404 when the point to search by is not there."""
         if self.near is not None:
             found = collection.get([self.near], with_payload=False, with_vector=True)
             if not found:
                 raise not_found(f"No point with id {self.near} found")
-            return self._nearest(collection, np.asarray(found[0].vector, np.float32), without=found[0].id)
+            return self._nearest(collection, np.asarray(found[0].vector, np.float32), found[0].id, watch)
         if self.vector is not None:
             vector = matrix([self.vector], collection.dim, self.place)[0]
-            return self._nearest(collection, vector, without=None)
+            return self._nearest(collection, vector, None, watch)
         return self._in_order(collection)
 
-    def _nearest(self, collection: pqdb.Collection, vector: Floats, without: PointId | None) -> list[Printed]:
+    def _nearest(
+        self, collection: pqdb.Collection, vector: Floats, without: PointId | None, watch: Watch
+    ) -> list[Printed]:
         """Search, leave out the point searched by, cut at the threshold, and take the page asked for."""
         k = self._depth(len(collection), without is not None)
         if k == 0:
             return []
+        started = perf_counter()
+        effort = self.effort.arguments
         hits = collection.search(
-            vector,
-            k,
-            with_payload=self.payload.wanted,
-            with_vector=self.with_vector,
-            recall=self.effort.recall,
-            exact=self.effort.exact,
+            vector, k, with_payload=self.payload.wanted, with_vector=self.with_vector, **effort
         )
+        watch.searched(Asked(collection, vector, k, effort), perf_counter() - started)
         scores = np.asarray(hits.scores, np.float32)
         passing = [i for i in _within(scores, self.threshold, collection.metric) if hits.ids[i] != without]
         chosen = passing[self.offset : self.offset + self.limit]

@@ -49,7 +49,6 @@ ABSENT: tuple[tuple[str, str, str], ...] = (
     ("POST", f"{_P}/recommend/groups", "recommendations"),
     ("POST", f"{_P}/discover", "discovery"),
     ("POST", f"{_P}/discover/batch", "discovery"),
-    ("GET", "/metrics", "metrics"),
     ("GET", "/telemetry", "telemetry"),
 )
 

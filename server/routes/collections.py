@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 import pqdb
 from pqdb_server import models
-from pqdb_server.answering import answer, find
+from pqdb_server.answering import answer, find, opened
 from pqdb_server.body import parse_body, read_body
 from pqdb_server.creation import Creation
 from pqdb_server.description import describe
@@ -21,8 +21,12 @@ router = APIRouter(prefix="/collections", tags=["collections"])
 
 @router.get("", **documented(models.CollectionList))
 async def list_collections(request: Request) -> Response:
-    """The names of all collections."""
-    return await answer(request, lambda database: {"collections": [{"name": name} for name in database.collections()]})
+    """The names of all collections that the caller's key opens."""
+    access = opened(request)
+    return await answer(
+        request,
+        lambda database: {"collections": [{"name": name} for name in database.collections() if access.knows(name)]},
+    )
 
 
 @router.get("/{collection_name}/exists", **documented(models.Existence))

@@ -27,7 +27,7 @@ async def upsert_points(request: Request, collection_name: Name, params: Write) 
 
     def work(database: pqdb.Database) -> Printed:
         collection = find(database, collection_name)
-        batch = Batch.parse(parse_body(body), collection.dim)
+        batch = Batch.parse(parse_body(body), collection.dim, request.app.state.settings.batch_limit)
         return update_result(collection.upsert(batch.ids, batch.vectors, batch.payloads), params.wait)
 
     return await answer(request, work, params.timeout, LATE)
@@ -53,7 +53,7 @@ async def retrieve_points(request: Request, collection_name: Name, params: Read)
 
     def work(database: pqdb.Database) -> list[Printed]:
         collection = find(database, collection_name)
-        asked = Retrieval.parse(parse_body(body))
+        asked = Retrieval.parse(parse_body(body), request.app.state.settings.batch_limit)
         points = collection.get(asked.ids, with_payload=asked.payload.wanted, with_vector=asked.with_vector)
         return [record(point, asked.payload, asked.with_vector) for point in points]
 

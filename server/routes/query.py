@@ -14,6 +14,7 @@ from pqdb_server.body import parse_body, read_body
 from pqdb_server.fields import Fields
 from pqdb_server.openapi import documented
 from pqdb_server.parameters import Name, Read
+from pqdb_server.points import check_number
 from pqdb_server.printing import Printed
 from pqdb_server.queries import Query, parse_recall
 
@@ -32,7 +33,7 @@ async def query_points(request: Request, collection_name: Name, params: Read, x_
     def work(database: pqdb.Database) -> Printed:
         collection = find(database, collection_name)
         query = Query.parse(parse_body(body), parse_recall(x_pqdb_recall))
-        return {"points": query.answer(collection)}
+        return {"points": query.answer(collection, request.app.state.watch)}
 
     return await answer(request, work, params.timeout)
 
@@ -46,7 +47,8 @@ async def query_batch(request: Request, collection_name: Name, params: Read, x_p
         collection = find(database, collection_name)
         recall = parse_recall(x_pqdb_recall)
         searches = parse_body(body).only(("searches",)).array("searches")
+        check_number("searches", len(searches), request.app.state.settings.queries_limit)
         queries = [Query.parse(Fields.of(search, f"searches[{i}]"), recall) for i, search in enumerate(searches)]
-        return [{"points": query.answer(collection)} for query in queries]
+        return [{"points": query.answer(collection, request.app.state.watch)} for query in queries]
 
     return await answer(request, work, params.timeout)

@@ -63,6 +63,16 @@ def test_every_route_of_the_service_is_named():
         assert route.path == "/" or f"`GET {route.path}`" in PAGE
 
 
-def test_every_setting_is_named():
+def test_every_setting_has_its_row():
+    page = (Path(__file__).parents[2] / "docs/deploying.md").read_text()
     for name in Settings.model_fields:
-        assert f"`PQDB_{name.upper()}`" in PAGE
+        assert re.search(rf"^\|.*`PQDB_{name.upper()}`.*\|", page, re.MULTILINE), name
+
+
+def test_every_metric_has_its_row(http):
+    page = (Path(__file__).parents[2] / "docs/deploying.md").read_text()
+    for name in set(re.findall(r"# TYPE (pqdb_\w+)", http.client.get("/metrics").text)):
+        if name.endswith("_created"):
+            continue
+        short = name.removeprefix("pqdb_collection")
+        assert name in page or f"`{short}`" in page, name
