@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pqdb.config import DEFAULT_RECALL, MAX_K, MAX_PAYLOAD_BYTES, CollectionConfig
-from pqdb.errors import DimensionError, InputError, NotYetError, PayloadError, ReadOnlyError
+from pqdb.errors import DimensionError, InputError, NotYetError, PayloadError, PointNotFoundError, ReadOnlyError
 from pqdb.hits import BatchHits, Explanation, Hits, Id, Page, Payload, Point, RecallReport
 from pqdb.kernels.gather import gather_records
 from pqdb.metric import Metric, prepare, scores
@@ -28,6 +28,7 @@ from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Learned, Upkeep
 
 Guard = Callable[[], None]
+Metadata = Callable[[], dict[str, Any] | None]
 
 KIND_MASK = 3  # of a row record's last word: an id that is no integer
 VERSION_BITS = np.uint64(VERSION_MASK)
@@ -40,14 +41,14 @@ class Collection:
         self,
         name: str,
         config: CollectionConfig,
-        metadata: dict[str, Any] | None,
+        metadata: Metadata,
         stores: tuple[PointStore, BlockStore],
         upkeep: Upkeep | None,
         guard: Guard,
     ) -> None:
         self.name = name
         self.config = config
-        self.metadata = metadata
+        self._metadata = metadata  # as it is now, whoever changed it
         self._points, self._blocks = stores
         self._upkeep = upkeep  # None: opened read-only
         self._guard = guard  # raises if this collection is closed, or was dropped by anyone
@@ -63,6 +64,11 @@ class Collection:
     def metric(self) -> Metric:
         """cosine, dot or l2."""
         return self.config.metric
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """What the collection's maker noted about it; `Database.set_metadata` changes it."""
+        return self._metadata()
 
     def __repr__(self) -> str:
         return f"Collection({self.name!r}, dim={self.dim}, metric={self.metric!r})"
@@ -88,6 +94,26 @@ class Collection:
             raise InputError(f"{len(payloads)} payloads for {len(names)} points")
         raw = None if payloads is None else [_payload_bytes(payload) for payload in payloads]
         with self._points.write() as batch:
+            batch.upsert(names, encode_source(prepared, self.config.kept_source), raw)
+        upkeep.poke()
+        return batch.seq
+
+    def set_vectors(self, ids: Sequence[Id] | np.ndarray | Id, vectors: object) -> int:
+        """Give points other vectors; their payloads stay. Returns the sequence of the commit.
+
+        vectors (n, dim) array-like. Raises PointNotFoundError for an id that is not there, DimensionError and kin;
+        then nothing is changed.
+        """
+        upkeep = self._writer()
+        names = _as_list(ids)
+        prepared = prepare(vectors, self.dim, self.metric)
+        if not names or len(names) != len(prepared):
+            raise InputError(f"{len(names)} ids for {len(prepared)} vectors")
+        with self._points.write() as batch:
+            for name in names:
+                if not batch.has(name):
+                    raise PointNotFoundError(f"there is no point {name!r}")
+            raw = [batch.payload_of(name) for name in names]
             batch.upsert(names, encode_source(prepared, self.config.kept_source), raw)
         upkeep.poke()
         return batch.seq

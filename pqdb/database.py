@@ -127,6 +127,19 @@ class Database:
             shutil.rmtree(self.path / str(record["uuid"]), ignore_errors=True)
             return True
 
+    def set_metadata(self, name: str, metadata: dict[str, Any] | None) -> None:
+        """Replace a collection's metadata, a JSON object. Raises CollectionNotFoundError, InputError, ReadOnlyError."""
+        self._guard()
+        if self.read_only:
+            raise ReadOnlyError(f"{self.path} was opened read-only")
+        _check_metadata(metadata)
+        with self._catalog.write() as batch:
+            name = self._catalog.names().aliases.get(name, name)
+            record = batch.get(name)
+            if record is None:
+                raise CollectionNotFoundError(f"there is no collection {name!r} in {self.path}")
+            batch.replace(name, {**record, "metadata": metadata})
+
     def collections(self) -> list[str]:
         """The names there are, sorted."""
         self._guard()
@@ -240,9 +253,23 @@ class Database:
             if self._opening.upkeep == "background":
                 upkeep.start()
         collection = Collection(
-            name, config, manifest["metadata"], (points, blocks), upkeep, lambda: self._guard_collection(name, key)
+            name,
+            config,
+            lambda: self._metadata_of(name, key, manifest["metadata"]),
+            (points, blocks),
+            upkeep,
+            lambda: self._guard_collection(name, key),
         )
         return collection, points, blocks, upkeep
+
+    def _metadata_of(self, name: str, key: str, first: dict[str, Any] | None) -> dict[str, Any] | None:
+        """A collection's metadata: what was set last, by any process, or what it was made with."""
+        names = self._catalog.names()
+        record = names.find(name)
+        if record is None or record["uuid"] != key:  # renamed
+            record = next((other for other in names.collections.values() if other["uuid"] == key), {})
+        changed: dict[str, Any] | None = record.get("metadata", first)
+        return changed
 
     def _guard_collection(self, name: str, key: str) -> None:
         """Raise if this collection is closed here, or was dropped by anyone. About a microsecond."""

@@ -22,14 +22,15 @@ from .aftercare import Aftercare
 from .door import Door, TrailingSlash
 from .envelope import failure
 from .errors import UNFORESEEN, Refusal, format_error, refusal_of, validation_error
+from .jobs import Jobs
 from .keys import Keys
 from .metrics import Metrics
 from .proof import Proof
-from .routes import absent, collections, points, query, service
+from .routes import absent, aliases, cluster, collections, legacy, native, points, query, service
 from .settings import Settings
 from .watch import Watch
 
-ROOMS = (service, collections, points, query)
+ROOMS = (service, collections, aliases, points, query, legacy, cluster, native)
 
 _ABOUT = (
     "A strict, declared subset of Qdrant's REST interface in front of pqdb. "
@@ -71,6 +72,7 @@ def create_app(
             database, state.database = getattr(state, "database", None), None
             await in_thread(None, state.executor.shutdown)  # writes that nobody waits for any more are finished too
             await in_thread(None, state.aftercare.close)
+            await in_thread(None, state.jobs.close)
             if database is not None and database is not source:
                 await in_thread(None, database.close)
 
@@ -79,6 +81,7 @@ def create_app(
     app.state.metrics = metrics
     app.state.activity = Activity()
     app.state.proof = Proof(shared)
+    app.state.jobs = Jobs(shared)
     for room in (*ROOMS, absent):
         app.include_router(room.router)
     app.add_middleware(Door, settings=settings, keys=Keys(None if trusted else settings), metrics=metrics)

@@ -18,7 +18,7 @@ _UPSERT_KEYS = ("points", "batch", "shard_key", "update_filter", "update_mode")
 _SCROLL_KEYS = (
     "filter", "limit", "offset", "with_payload", "with_vector", "with_vectors", "order_by", "shard_key",
 )  # fmt: skip
-_SHARDS = "shard keys"
+SHARDS = "shard keys"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Batch:
     @classmethod
     def parse(cls, body: Fields, dim: int, most: int) -> Batch:
         """Read `{"points": [...]}` or `{"batch": {...}}` of at most `most` points. Raises Refusal 400 or 422."""
-        body.only(_UPSERT_KEYS).refuse(shard_key=_SHARDS, update_filter="conditional updates")
+        body.only(_UPSERT_KEYS).refuse(shard_key=SHARDS, update_filter="conditional updates")
         if body.variant("update_mode", ("upsert", "insert_only", "update_only")) not in (None, "upsert"):
             raise not_yet(f"update_mode `{body.get('update_mode')}`")
         form = body.fields("batch")
@@ -69,7 +69,7 @@ class Batch:
 
 def parse_deletion(body: Fields) -> list[PointId]:
     """The ids to delete. Raises Refusal 400 for a filter, which is not there yet."""
-    body.only(("points", "filter", "shard_key")).refuse(shard_key=_SHARDS)
+    body.only(("points", "filter", "shard_key")).refuse(shard_key=SHARDS)
     if body.get("filter") is not None:
         raise not_yet("deleting by a filter")
     return point_ids(body.array("points"))
@@ -87,7 +87,7 @@ class Retrieval:
     def parse(cls, body: Fields, most: int) -> Retrieval:
         """Raises Refusal 400, or 422 for more ids than `most`."""
         body.only(("ids", "with_payload", "with_vector", "with_vectors", "shard_key"))
-        body.refuse(shard_key=_SHARDS)
+        body.refuse(shard_key=SHARDS)
         check_number("ids", len(body.array("ids")), most)
         return cls(
             point_ids(body.array("ids")),
@@ -108,7 +108,7 @@ class Scrolling:
     @classmethod
     def parse(cls, body: Fields) -> Scrolling:
         """Raises Refusal 400, or 422 for a limit of 0."""
-        body.only(_SCROLL_KEYS).refuse(shard_key=_SHARDS, order_by="scrolling in the order of a payload key")
+        body.only(_SCROLL_KEYS).refuse(shard_key=SHARDS, order_by="scrolling in the order of a payload key")
         refuse_filter(body)
         offset = body.get("offset")
         return cls(
@@ -127,7 +127,7 @@ def check_number(field: str, n: int, most: int) -> None:
 
 def check_count(body: Fields) -> None:
     """Check the body of a count, which has nothing to choose yet: every count is exact."""
-    body.only(("filter", "exact", "shard_key")).refuse(shard_key=_SHARDS)
+    body.only(("filter", "exact", "shard_key")).refuse(shard_key=SHARDS)
     refuse_filter(body)
     body.boolean("exact", True)
 

@@ -49,6 +49,7 @@ _LATER = {
     "sample": "sampling",
     "relevance_feedback": "relevance feedback",
 }
+KINDS = ("nearest", "id", "none")
 _ACORN: tuple[str, ...] = ("enable", "max_selectivity")
 
 # An HNSW beam of this width answers about as well as our default recall of 0.97.
@@ -136,17 +137,29 @@ class Query:
             body.path("query"),
         )
 
+    def explain(self, collection: pqdb.Collection) -> pqdb.Explanation:
+        """What the search does. Raises Refusal 400 for a query without a vector, 404 for a point that is not there."""
+        vector = self._vector(collection)
+        if vector is None:
+            raise format_error(f"{self.place}: there is no search to explain without a vector or a point")
+        k = self._depth(len(collection), self.near is not None)
+        return collection.explain(vector, max(k, 1), **self.effort.arguments)
+
     def answer(self, collection: pqdb.Collection, watch: Watch) -> list[Printed]:
         """The scored points. Raises Refusal 404 when the point to search by is not there."""
+        vector = self._vector(collection)
+        if vector is None:
+            return self._in_order(collection)
+        return self._nearest(collection, vector, self.near, watch)
+
+    def _vector(self, collection: pqdb.Collection) -> Floats | None:
+        """The vector to search by, (dim,)."""
         if self.near is not None:
             found = collection.get([self.near], with_payload=False, with_vector=True)
             if not found:
                 raise not_found(f"No point with id {self.near} found")
-            return self._nearest(collection, np.asarray(found[0].vector, np.float32), found[0].id, watch)
-        if self.vector is not None:
-            vector = matrix([self.vector], collection.dim, self.place)[0]
-            return self._nearest(collection, vector, None, watch)
-        return self._in_order(collection)
+            return np.asarray(found[0].vector, np.float32)
+        return None if self.vector is None else matrix([self.vector], collection.dim, self.place)[0]
 
     def _nearest(
         self, collection: pqdb.Collection, vector: Floats, without: PointId | None, watch: Watch
@@ -213,6 +226,11 @@ def recall_of_beam(ef: int, oversampling: float = 1.0) -> float:
     """
     misses = _MISS_AT_USUAL_EF * _USUAL_EF / (max(ef, 1) * oversampling)
     return min(max(1 - misses, _LEAST_RECALL), _MOST_RECALL)
+
+
+def beam_of_recall(recall: float) -> int:
+    """The width of Qdrant's beam that `recall_of_beam` reads as this recall."""
+    return round(_MISS_AT_USUAL_EF * _USUAL_EF / (1 - recall))
 
 
 def _target(body: Fields) -> tuple[list[Any] | None, PointId | None]:
