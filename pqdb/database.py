@@ -107,6 +107,9 @@ class Database:
         if record is None:
             raise CollectionNotFoundError(f"there is no collection {name!r} in {self.path}")
         key = str(record["uuid"])
+        held = self._open.get(key)  # without the lock: dropping another collection may hold it for a while
+        if held is not None:
+            return held[0]
         with self._lock:
             held = self._open.get(key)
             if held is None:

@@ -62,6 +62,21 @@ class Hits(Sequence[Hit]):
         self._payloads = payloads  # JSON as stored
         self._vectors = vectors  # (n, dim) float32
 
+    @property
+    def versions(self) -> np.ndarray:
+        """(n,) uint64: the sequence of each point's last change."""
+        return self._versions
+
+    @property
+    def raw_payloads(self) -> Sequence[bytes | None] | None:
+        """Payloads as the JSON they are stored as, for those who pass them on; None where none were asked for."""
+        return self._payloads
+
+    @property
+    def vectors(self) -> np.ndarray | None:
+        """(n, dim) float32, where they were asked for."""
+        return self._vectors
+
     def __len__(self) -> int:
         return len(self.ids)
 

@@ -24,13 +24,15 @@ from .envelope import failure
 from .errors import UNFORESEEN, Refusal, format_error, refusal_of, validation_error
 from .jobs import Jobs
 from .keys import Keys
+from .lane import FastLane, lanes
 from .metrics import Metrics
+from .pace import Pace
 from .proof import Proof
 from .routes import absent, aliases, cluster, collections, legacy, native, points, query, service
 from .settings import Settings
 from .watch import Watch
 
-ROOMS = (service, collections, aliases, points, query, legacy, cluster, native)
+ROOMS = (service, collections, points, query, legacy, aliases, cluster, native)
 
 _ABOUT = (
     "A strict, declared subset of Qdrant's REST interface in front of pqdb. "
@@ -80,10 +82,13 @@ def create_app(
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.activity = Activity()
+    app.state.pace = Pace()
     app.state.proof = Proof(shared)
     app.state.jobs = Jobs(shared)
     for room in (*ROOMS, absent):
         app.include_router(room.router)
+    busy = [route for room in (points, query, legacy) for route in room.router.routes]
+    app.add_middleware(FastLane, lanes=lanes(busy))
     app.add_middleware(Door, settings=settings, keys=Keys(None if trusted else settings), metrics=metrics)
     app.add_middleware(TrailingSlash)
     openapi.install(app)

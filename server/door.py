@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-import uuid
+from random import getrandbits
 from time import perf_counter
 from typing import Any
 
@@ -136,4 +136,4 @@ def _request_id(headers: list[tuple[bytes, bytes]]) -> str:
     for name, value in headers:
         if name == b"x-request-id" and _ID.fullmatch(value):
             return value.decode()
-    return uuid.uuid4().hex[:16]
+    return f"{getrandbits(64):016x}"

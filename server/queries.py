@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -24,9 +24,9 @@ from .errors import (
 from .fields import Fields, kind_of
 from .ids import PointId, point_id
 from .points import parse_page_size, parse_vectors_wanted, refuse_filter
-from .printing import Printed, scored
+from .printing import Printed, scored, scored_hits
 from .selectors import PayloadSelector
-from .vectors import UNNAMED, matrix, unnamed_vector
+from .vectors import UNNAMED, one_vector, unnamed_vector
 from .watch import Asked, Watch
 
 Floats = npt.NDArray[np.float32]
@@ -142,7 +142,7 @@ class Query:
         vector = self._vector(collection)
         if vector is None:
             raise format_error(f"{self.place}: there is no search to explain without a vector or a point")
-        k = self._depth(len(collection), self.near is not None)
+        k = self._depth(collection)
         return collection.explain(vector, max(k, 1), **self.effort.arguments)
 
     def answer(self, collection: pqdb.Collection, watch: Watch) -> list[Printed]:
@@ -159,13 +159,13 @@ class Query:
             if not found:
                 raise not_found(f"No point with id {self.near} found")
             return np.asarray(found[0].vector, np.float32)
-        return None if self.vector is None else matrix([self.vector], collection.dim, self.place)[0]
+        return None if self.vector is None else one_vector(self.vector, collection.dim, self.place)
 
     def _nearest(
         self, collection: pqdb.Collection, vector: Floats, without: PointId | None, watch: Watch
     ) -> list[Printed]:
         """Search, leave out the point searched by, cut at the threshold, and take the page asked for."""
-        k = self._depth(len(collection), without is not None)
+        k = self._depth(collection)
         if k == 0:
             return []
         started = perf_counter()
@@ -175,16 +175,20 @@ class Query:
         )
         watch.searched(Asked(collection, vector, k, effort), perf_counter() - started)
         scores = np.asarray(hits.scores, np.float32)
-        passing = [i for i in _within(scores, self.threshold, collection.metric) if hits.ids[i] != without]
-        chosen = passing[self.offset : self.offset + self.limit]
-        return [scored(hits[i], scores[i], self.payload, self.with_vector) for i in chosen]
+        passing: Sequence[int] = _within(scores, self.threshold, collection.metric)
+        if without is not None:
+            passing = [i for i in passing if hits.ids[i] != without]
+        return scored_hits(hits, passing[self.offset : self.offset + self.limit], self.payload, self.with_vector)
 
-    def _depth(self, n_points: int, leaves_one_out: bool) -> int:
+    def _depth(self, collection: pqdb.Collection) -> int:
         """How many hits to ask for: never more than there are points, however large the limit."""
-        k = min(self.limit + self.offset + leaves_one_out, n_points)
-        if k > MAX_K:
+        k = self.limit + self.offset + (self.near is not None)
+        if k <= MAX_K:
+            return k
+        n_points = len(collection)
+        if min(k, n_points) > MAX_K:
             raise not_yet(f"queries deeper than {MAX_K} points (limit {self.limit} + offset {self.offset})")
-        return k if self.offset < n_points else 0
+        return min(k, n_points) if self.offset < n_points else 0
 
     def _in_order(self, collection: pqdb.Collection) -> list[Printed]:
         """Points by ascending id with a score of 0, the threshold compared with that."""
@@ -255,11 +259,12 @@ def _target(body: Fields) -> tuple[list[Any] | None, PointId | None]:
     return unnamed_vector(query, place), None
 
 
-def _within(scores: Floats, threshold: float | None, metric: str) -> Iterator[int]:
+def _within(scores: Floats, threshold: float | None, metric: str) -> Sequence[int]:
     """The hits strictly better than a threshold: nearer for l2, larger otherwise."""
     if threshold is None:
-        return iter(range(len(scores)))
+        return range(len(scores))
     with np.errstate(over="ignore"):  # a threshold beyond float32 is one that all or none pass
         limit = np.float32(threshold)
     better = scores < limit if metric == "l2" else scores > limit
-    return iter(np.flatnonzero(better).tolist())
+    found: list[int] = np.flatnonzero(better).tolist()
+    return found
