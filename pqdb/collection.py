@@ -10,17 +10,16 @@ import numpy as np
 from pqdb.config import DEFAULT_RECALL, MAX_K, MAX_PAYLOAD_BYTES, CollectionConfig
 from pqdb.errors import DimensionError, InputError, NotYetError, PayloadError, PointNotFoundError, ReadOnlyError
 from pqdb.hits import BatchHits, Explanation, Hits, Id, Page, Payload, Point, RecallReport
-from pqdb.kernels.gather import gather_records
-from pqdb.metric import Metric, prepare, scores
+from pqdb.metric import Metric, prepare
 from pqdb.quantization.source import decode_source, encode_source
 from pqdb.search.batch import search_batch
 from pqdb.search.index import Index
 from pqdb.search.measure import measure_queries, measure_rows
-from pqdb.search.pipeline import Trace, search, search_query
+from pqdb.search.pipeline import Found, Trace, answered, search, search_query
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.blocks import BlockStore
-from pqdb.store.layout import KIND_SHIFT, META_BYTES, META_ROWS, PAYLOAD_FLAG, VERSION_MASK
+from pqdb.store.layout import KIND_SHIFT, PAYLOAD_FLAG
 from pqdb.store.points import PointStore
 from pqdb.store.view import PointView
 from pqdb.upkeep.report import report
@@ -31,7 +30,6 @@ Guard = Callable[[], None]
 Metadata = Callable[[], dict[str, Any] | None]
 
 KIND_MASK = 3  # of a row record's last word: an id that is no integer
-VERSION_BITS = np.uint64(VERSION_MASK)
 
 
 class Collection:
@@ -214,14 +212,13 @@ class Collection:
             snapshot = self._snapshot(points, blocks)
             kept = min(_check_k(k), max(1, points.n_live))
             plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
-            run = search_query if single else search_batch
-            values, rows = run(snapshot, queries, plan, points.live, kept)
+            if single:
+                found = search_query(snapshot, queries, plan, points.live, kept)
+            else:
+                found = answered(snapshot, *search_batch(snapshot, queries, plan, points.live, kept))
             if plan is not None and nprobe is None and self._upkeep and self._upkeep.queries is not None:
                 self._upkeep.queries.offer(queries)
-            hits = [
-                self._hits(snapshot, *_found(value, row), with_payload, with_vector)
-                for value, row in zip(values, rows, strict=True)
-            ]
+            hits = [self._hits(snapshot, found, i, with_payload, with_vector) for i in range(len(queries))]
         return hits[0] if single else BatchHits(hits, k)
 
     def explain(
@@ -247,7 +244,7 @@ class Collection:
             trace = Trace()
             values, rows = search(snapshot, prepared, plan, points.live, kept, trace)
             trace.mark("rest")
-            hits = self._hits(snapshot, *_found(values[0], rows[0]), True, False)
+            hits = self._hits(snapshot, answered(snapshot, values, rows), 0, True, False)
             trace.mark("hits")
             by_codes = plan is not None
             return Explanation(
@@ -332,7 +329,7 @@ class Collection:
     def _queries(self, query: object) -> tuple[np.ndarray, bool]:
         """Queries (q, dim) float32, and whether it was a single one, which is prepared on its way; several are here."""
         if type(query) is np.ndarray and query.dtype == np.float32 and query.shape == (self.config.dim,):
-            return np.ascontiguousarray(query).reshape(1, -1), True
+            return np.ascontiguousarray(query)[None], True
         array = query if isinstance(query, np.ndarray) else np.asarray(query, dtype=object if _ragged(query) else None)
         if array.ndim == 0 or array.size == 0:
             raise DimensionError(f"expected a query of {self.dim} dimensions, not an array of shape {array.shape}")
@@ -344,7 +341,7 @@ class Collection:
         if generation != blocks.generation or version != blocks.objects_version or learned is not self._learned:
             index = Index.load(blocks) if blocks.generation else None
             if index and learned and learned.generation == blocks.generation:
-                index = replace(index, calibration=learned.calibration, plans={})
+                index = replace(index, calibration=learned.calibration, plans={}, frames={})
             self._learned = learned
             self._index = (blocks.generation, blocks.objects_version, index)
         return Snapshot(
@@ -355,37 +352,34 @@ class Collection:
         self, snapshot: Snapshot, k: int, recall: float | None, exact: bool, nprobe: int | None, rerank: int | None
     ) -> Plan | None:
         """The effort to spend; None to compare everything exactly."""
-        if recall is not None:
-            _check_recall(recall)
-        for name, number in (("nprobe", nprobe), ("rerank", rerank)):
-            if number is not None:
-                _check_at_least_one(name, number)
-        if rerank is not None and rerank < k:
-            raise InputError(f"rerank={rerank} is fewer than k={k}")
-        if rerank is not None and nprobe is None:
-            raise InputError("rerank is set by hand together with nprobe; without it, ask for a recall")
+        if not exact and snapshot.index is not None:
+            known = snapshot.index.plans.get((k, recall, nprobe, rerank))
+            if known is not None:  # these numbers were checked when it was made
+                return known
+        _check_effort(k, recall, nprobe, rerank)
         if exact and self.config.source is None and snapshot.fresh_from > 0:
             raise InputError("exact=True compares source vectors, which source=None does not keep")
         if exact or snapshot.index is None:
             return None
         if rerank is not None and rerank > snapshot.n_rows:
             rerank = max(k, snapshot.n_rows)
-        return snapshot.index.plan(k, recall or DEFAULT_RECALL, nprobe, rerank)
+        return snapshot.index.plan(k, recall, nprobe, rerank)
 
-    def _hits(
-        self, snapshot: Snapshot, values: np.ndarray, rows: np.ndarray, with_payload: bool, with_vector: bool
-    ) -> Hits:
-        points = snapshot.points
-        numbers, tails = np.empty(len(rows), np.uint64), np.empty(len(rows), np.uint64)
-        every = gather_records(points.meta, META_ROWS, META_BYTES, META_BYTES - 8, rows, numbers, tails)
-        plain = not every >> KIND_SHIFT & KIND_MASK  # integers all of them
-        ids: list[Id] = list(numbers.tolist()) if plain else points.ids_of(rows)
-        payloads: list[bytes | None] | None = None
+    def _hits(self, snapshot: Snapshot, found: Found, i: int, with_payload: bool, with_vector: bool) -> Hits:
+        """The answer to query i."""
+        answers, every, points = found.answers, found.every, snapshot.points
+        n = answers.shape[1]
+        if found.filled < answers.size:
+            n = int((answers["value"][i] > -np.inf).sum())
+        ids, payloads, vectors = None, None, None
+        if every >> KIND_SHIFT & KIND_MASK:  # some are no integers
+            ids = points.ids_of(answers["row"][i, :n])
         if with_payload and every & PAYLOAD_FLAG:
-            flags = (tails & np.uint64(PAYLOAD_FLAG)).tolist()
-            payloads = [points.payload_of(row) if has else None for row, has in zip(rows.tolist(), flags, strict=True)]
-        vectors = self._vectors_of(snapshot, rows) if with_vector else None
-        return Hits(ids, scores(values, self.metric), tails & VERSION_BITS, payloads, vectors)
+            there = zip(answers["row"][i, :n].tolist(), answers["tail"][i, :n].tolist(), strict=True)
+            payloads = [points.payload_of(row) if tail & PAYLOAD_FLAG else None for row, tail in there]
+        if with_vector:
+            vectors = self._vectors_of(snapshot, answers["row"][i, :n])
+        return Hits(answers, i, n, self.config.metric, ids, payloads, vectors)
 
     def _points_of(self, snapshot: Snapshot, rows: np.ndarray, with_payload: bool, with_vector: bool) -> list[Point]:
         points = snapshot.points
@@ -438,14 +432,6 @@ def _payload_bytes(payload: Payload | None) -> bytes | None:
     return raw
 
 
-def _found(values: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Without the empty places at the end, where fewer than k rows were found."""
-    if values[-1] > -np.inf:
-        return values, rows
-    n = int((values > -np.inf).sum())
-    return values[:n], rows[:n]
-
-
 def _check_k(k: object) -> int:
     if type(k) is int and 1 <= k <= MAX_K:
         return k
@@ -461,9 +447,19 @@ def _check_at_least_one(name: str, number: object) -> None:
         raise InputError(f"{name} must be at least 1, not {number}")
 
 
+def _check_effort(k: int, recall: object, nprobe: object, rerank: object) -> None:
+    if recall is not None:
+        _check_recall(recall)
+    for name, number in (("nprobe", nprobe), ("rerank", rerank)):
+        if number is not None:
+            _check_at_least_one(name, number)
+    if rerank is not None and int(rerank) < k:  # type: ignore[call-overload]  # checked to be a number
+        raise InputError(f"rerank={rerank} is fewer than k={k}")
+    if rerank is not None and nprobe is None:
+        raise InputError("rerank is set by hand together with nprobe; without it, ask for a recall")
+
+
 def _check_recall(recall: object) -> None:
-    if type(recall) is float and 0 < recall < 1:
-        return
     if not (isinstance(recall, int | float | np.floating) and 0 < recall < 1):
         raise InputError(f"recall must lie between 0 and 1, not {recall!r}; exact=True gives the exact answer")
 

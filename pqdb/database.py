@@ -25,7 +25,7 @@ from pqdb.errors import (
 from pqdb.metric import check_metric
 from pqdb.quantization.source import row_bytes
 from pqdb.store.blocks import BlockStore
-from pqdb.store.catalog import Catalog
+from pqdb.store.catalog import Catalog, Names
 from pqdb.store.locks import FileLock
 from pqdb.store.points import PointStore
 from pqdb.upkeep.build import Stores
@@ -57,6 +57,7 @@ class Database:
         self._closed = False
         self._lock = threading.RLock()
         self._open: dict[str, tuple[Collection, PointStore, BlockStore, Upkeep | None]] = {}  # by uuid
+        self._sound: dict[str, Names] = {}  # by uuid: the names it was last found in
 
     # -- collections
 
@@ -275,11 +276,14 @@ class Database:
         return changed
 
     def _guard_collection(self, name: str, key: str) -> None:
-        """Raise if this collection is closed here, or was dropped by anyone. About a microsecond."""
+        """Raise if this collection is closed here, or was dropped by anyone. A fraction of a microsecond."""
         self._guard()
         names = self._catalog.names()
+        if self._sound.get(key) is names:  # looked up in these names before, and not closed since
+            return
         record = names.collections.get(name) or names.find(name)
         if record is not None and record["uuid"] == key and key in self._open:
+            self._sound[key] = names
             return
         if not any(other["uuid"] == key for other in names.collections.values()):
             with self._lock:
@@ -287,6 +291,7 @@ class Database:
             raise ClosedError(f"collection {name!r} was dropped")
 
     def _release(self, key: str) -> None:
+        self._sound.pop(key, None)
         held = self._open.pop(key, None)
         if held is not None:
             _, points, blocks, upkeep = held

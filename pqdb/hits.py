@@ -10,6 +10,10 @@ from typing import Any, overload
 
 import numpy as np
 
+from pqdb.metric import Metric, scores
+
+VERSION_MASK = (1 << 56) - 1  # of the tail word of a row's record (docs/format.md)
+
 Id = int | str
 Payload = dict[str, Any]
 
@@ -44,28 +48,48 @@ class Hit:
 
 
 class Hits(Sequence[Hit]):
-    """The points found for one query, nearest first. Payloads are parsed when first looked at."""
+    """The points found for one query, nearest first. Nothing is unpacked before it is first looked at."""
 
-    __slots__ = ("_payloads", "_vectors", "_versions", "ids", "scores")
+    __slots__ = ("_answers", "_i", "_ids", "_metric", "_n", "_payloads", "_scores", "_vectors")
 
     def __init__(
         self,
-        ids: list[Id],
-        scores: np.ndarray,
-        versions: np.ndarray,
+        answers: np.ndarray,
+        i: int,
+        n: int,
+        metric: Metric,
+        ids: list[Id] | None = None,
         payloads: Sequence[bytes | None] | None = None,
         vectors: np.ndarray | None = None,
     ) -> None:
-        self.ids = ids
-        self.scores = scores  # (n,) float32
-        self._versions = versions  # (n,) uint64
+        self._answers = answers  # (q, k) kernels.frame.ANSWER, of which these are [i, :n]
+        self._i = i
+        self._n = n
+        self._metric = metric
+        self._ids = ids  # where some are no integers
+        self._scores: np.ndarray | None = None
         self._payloads = payloads  # JSON as stored
         self._vectors = vectors  # (n, dim) float32
 
     @property
+    def ids(self) -> list[Id]:
+        """The ids, nearest first."""
+        if self._ids is None:
+            self._ids = self._answers["id"][self._i, : self._n].tolist()
+        return self._ids
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(n,) float32: similarities, or distances for l2."""
+        if self._scores is None:
+            self._scores = scores(self._answers["value"][self._i, : self._n].copy(), self._metric)
+        return self._scores
+
+    @property
     def versions(self) -> np.ndarray:
         """(n,) uint64: the sequence of each point's last change."""
-        return self._versions
+        versions: np.ndarray = self._answers["tail"][self._i, : self._n] & np.uint64(VERSION_MASK)
+        return versions
 
     @property
     def raw_payloads(self) -> Sequence[bytes | None] | None:
@@ -78,7 +102,7 @@ class Hits(Sequence[Hit]):
         return self._vectors
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return self._n
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...
@@ -93,7 +117,7 @@ class Hits(Sequence[Hit]):
             score=float(self.scores[index]),
             payload=None if raw is None else json.loads(raw),
             vector=None if self._vectors is None else self._vectors[index],
-            version=int(self._versions[index]),
+            version=int(self._answers["tail"][self._i, : self._n][index]) & VERSION_MASK,
         )
 
     def __iter__(self) -> Iterator[Hit]:

@@ -50,9 +50,11 @@ def one_vector(vector: list[Any], dim: int, place: str) -> Matrix:
     if len(vector) == dim and set(map(type, vector)) <= _NUMBERS:
         with np.errstate(over="ignore"):
             array: Matrix = np.array(vector, np.float32)
-        if math.isfinite(float(array.dot(array))):
+            squares = float(array.dot(array))
+        if math.isfinite(squares):  # not so either where only the sum is beyond float32: `matrix` looks closer
             return array
-    return matrix([vector], dim, place)[0]
+    found: Matrix = matrix([vector], dim, place)[0]
+    return found
 
 
 def matrix(vectors: list[list[Any]], dim: int, place: str) -> Matrix:

@@ -387,7 +387,7 @@ def test_an_index_of_nonsense_is_found_by_verify(filled: Path) -> None:
     """Bytes flipped in the middle of a block are not seen by every query, but verify() names them."""
     file = next(filled.rglob("index")) / "data.mdb"
     data = bytearray(file.read_bytes())
-    at = data.find(b"PQB1")
+    at = data.find(b"PQB2")
     assert at > 0
     data[at + 200] ^= 0xFF
     file.write_bytes(data)

@@ -8,7 +8,7 @@ from pqdb.kernels import dot_simd, scan_plain, scan_simd
 from pqdb.kernels._cpu import KERNEL
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
-from pqdb.kernels.intrinsics import load_u32, prefetch
+from pqdb.kernels.intrinsics import load_u32, lowest_bit, prefetch
 from pqdb.kernels.topk import push
 
 GROUP = 32
@@ -16,9 +16,11 @@ PREFETCH_GROUPS = 2  # of the next list, asked for ahead of its scan: lists lie 
 
 SIMD = KERNEL != "plain"
 if KERNEL == "avx512":
-    score, score_bias, dot = scan_simd.score_avx512, scan_simd.score_bias_avx512, dot_simd.dot_i8_avx512
+    score, score_bias = scan_simd.score_avx512, scan_simd.score_bias_avx512
+    dot, dots = dot_simd.dot_i8_avx512, dot_simd.dots_u8_avx512
 else:  # named in any case: plain kernels never call them
-    score, score_bias, dot = scan_simd.score_avx2, scan_simd.score_bias_avx2, dot_simd.dot_i8_avx2
+    score, score_bias = scan_simd.score_avx2, scan_simd.score_bias_avx2
+    dot, dots = dot_simd.dot_i8_avx2, dot_simd.dots_u8_avx2
 
 if SIMD:
 
@@ -47,6 +49,11 @@ if SIMD:
         """Dot product of two int8 rows at addresses; size a multiple of 64."""
         return dot(row, query, np.uint64(size))
 
+    @kernel_inline
+    def dots_u8(bank: Address, query: Address, quads: Whole, out: Address) -> None:
+        """Products of an int8 query with the 64 rows of a bank; see dot_simd."""
+        dots(bank, query, np.uint64(quads), out)
+
 else:
 
     @kernel_inline
@@ -69,7 +76,7 @@ else:
         factors = record + np.uint64(16 * m)
         return scan_plain.score_sums_plain(factors, sums, bias, base, a, b, g, threshold, values, bounds)
 
-    dot_i8 = scan_plain.dot_i8_plain
+    dot_i8, dots_u8 = scan_plain.dot_i8_plain, scan_plain.dots_u8_plain
 
 
 @kernel_inline
@@ -137,19 +144,17 @@ def collect(
 
     `first` is the position of the group's first vector in its list, `row_at` the address of its row number.
     """
-    v = 0
     while mask != np.uint64(0):
-        if mask & np.uint64(1):
-            row = load_u32(row_at + np.uint64(4 * v))
-            if (allowed[row >> 3] >> (row & 7)) & 1:
-                value = group_values[v]
-                values[found], bounds[found], rows[found] = value, group_bounds[v], row
-                places[found] = (np.int64(probe) << 32) | np.int64(first + v)
-                found += 1
-                if value > heap[0]:
-                    push(heap, value)
-        mask >>= np.uint64(1)
-        v += 1
+        v = lowest_bit(mask)
+        mask &= mask - np.uint64(1)
+        row = load_u32(row_at + np.uint64(4 * v))
+        if (allowed[row >> 3] >> (row & 7)) & 1:
+            value = group_values[v]
+            values[found], bounds[found], rows[found] = value, group_bounds[v], row
+            places[found] = (np.int64(probe) << 32) | np.int64(first + v)
+            found += 1
+            if value > heap[0]:
+                push(heap, value)
     return found
 
 

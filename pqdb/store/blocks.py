@@ -11,7 +11,7 @@ blocks       u32 generation, u32 list, u8 kind (0 codes, 1 rerank) → block
 
 A block is a 48-byte header, the data, and zeros up to a size class of whole pages (layout.size_class). LMDB
 puts such a value 16 bytes behind the start of a page, so the data begin on a multiple of 64. Header: magic
-"PQB1", u16 kind, u16 zero, u32 generation, u32 list, u32 count, u32 version, u64 data bytes, u32 crc32 of the
+"PQB2", u16 kind, u16 zero, u32 generation, u32 list, u32 count, u32 version, u64 data bytes, u32 crc32 of the
 data, u32 crc32 of the 36 bytes before, 8 zeros. A version is the sequence of the commit that wrote the
 list (its low 32 bits, never 0): it never comes again, not even in a generation dropped and begun anew.
 """

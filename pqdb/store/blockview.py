@@ -109,6 +109,11 @@ class BlockView:
             raise_ours(error, self._env.path)
 
     @property
+    def state(self) -> BlockSnapshot:
+        """What this process knows of the commit; the same object as long as it is the newest."""
+        return self._snapshot
+
+    @property
     def generation(self) -> int:
         """The generation to search, 0 for none."""
         return self._snapshot.current.generation

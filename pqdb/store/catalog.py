@@ -26,6 +26,7 @@ from pqdb.errors import (
     ReadOnlyError,
 )
 from pqdb.store import manifest as manifest_record
+from pqdb.store.datafile import Pulse
 from pqdb.store.environment import Environment, Txn, put_anew
 from pqdb.store.faults import raise_ours
 from pqdb.store.layout import seal, unseal
@@ -58,6 +59,7 @@ class Catalog:
         self.env = env
         self.readonly = readonly
         self._names: Names | None = None
+        self._pulse = Pulse(env.path)
         self._open = True
         self.path: Path = env.path
 
@@ -102,8 +104,11 @@ class Catalog:
         self.close()
 
     def names(self) -> Names:
-        """All names now; costs about a microsecond where nothing changed since the last call."""
+        """All names now; costs a fraction of a microsecond where nothing changed since the last call."""
         self._refuse_closed()
+        known = self._names
+        if known is not None and known.txn_id == self._pulse.txn_id():
+            return known
         env, reader = self.env, object()
         txn = env.enter(reader)
         try:

@@ -73,6 +73,11 @@ class PointView:
     # -- counts and arrays -----------------------------------------------------------------------------
 
     @property
+    def state(self) -> Snapshot:
+        """What this process knows of the commit; the same object as long as it is the newest."""
+        return self._snapshot
+
+    @property
     def n_rows(self) -> int:
         """Rows ever written; rows are 0 … n_rows - 1."""
         return self._snapshot.state.n_rows
