@@ -11,6 +11,7 @@ from pqdb.config import DEFAULT_RECALL, MAX_K, MAX_PAYLOAD_BYTES, CollectionConf
 from pqdb.errors import DimensionError, InputError, NotYetError, PayloadError, PointNotFoundError, ReadOnlyError
 from pqdb.hits import BatchHits, Explanation, Hits, Id, Page, Payload, Point, RecallReport
 from pqdb.metric import Metric, prepare
+from pqdb.partition.assign import assign
 from pqdb.quantization.source import decode_source, encode_source
 from pqdb.search.batch import search_batch
 from pqdb.search.index import Index
@@ -288,6 +289,16 @@ class Collection:
                 return measure_rows(snapshot, plan, k, sample, seed)
             plan = self._plan(snapshot, k, recall, False, nprobe, rerank)
             return measure_queries(snapshot, plan, k, prepare(queries, self.dim, self.metric))
+
+    def lists_of(self, vectors: object) -> np.ndarray | None:
+        """(n,) int64: the list of the centroid nearest to each of the vectors (n, dim); None before there are lists."""
+        self._guard()
+        prepared = prepare(vectors, self.dim, self.metric)
+        with self._blocks.read() as blocks, self._points.read() as points:
+            index = self._snapshot(points, blocks).index
+            if index is None:
+                return None
+            return assign(index.router.to_index_space(prepared), index.router.centroids).astype(np.int64)
 
     # -- upkeep
 

@@ -28,7 +28,7 @@ from .lane import FastLane, lanes
 from .metrics import Metrics
 from .pace import Pace
 from .proof import Proof
-from .routes import absent, aliases, cluster, collections, legacy, native, points, query, service
+from .routes import absent, aliases, cluster, collections, dashboard, legacy, native, points, query, service
 from .settings import Settings
 from .watch import Watch
 
@@ -85,7 +85,7 @@ def create_app(
     app.state.pace = Pace()
     app.state.proof = Proof(shared)
     app.state.jobs = Jobs(shared)
-    for room in (*ROOMS, absent):
+    for room in (*ROOMS, dashboard, absent):
         app.include_router(room.router)
     busy = [route for room in (points, query, legacy) for route in room.router.routes]
     app.add_middleware(FastLane, lanes=lanes(busy))

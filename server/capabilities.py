@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 import pqdb
 
+from . import embedding
 from .creation import MAX_DIM, METRICS
 from .quantization import METHODS
 from .queries import KINDS, MAX_K
@@ -27,6 +28,7 @@ def capabilities(app: FastAPI) -> dict[str, Any]:
         "query_kinds": list(KINDS),
         "distances": list(METRICS),
         "quantizations": list(METHODS),
+        "embedder": {"dimensions": n} if (n := embedding.dimensions()) else None,
         "limits": {
             "dimensions": MAX_DIM,
             "depth": MAX_K,

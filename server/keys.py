@@ -19,7 +19,7 @@ READING_POSTS = frozenset({
     "points/search", "points/search/batch", "points/search/groups", "points/recommend", "points/recommend/batch",
     "points/recommend/groups", "points/discover", "points/discover/batch", "points/search/matrix/pairs",
     "points/search/matrix/offsets", "facet",
-    "explain", "recall", "tune", "query", "export", "sample",
+    "explain", "recall", "tune", "query", "export", "embed",
 })  # fmt: skip
 _NATIVE = ["pqdb", "v1"]
 
@@ -64,7 +64,9 @@ class Need:
         native = parts[:2] == _NATIVE
         if native:
             parts = parts[2:]
-        if method in _READS and (parts == ["collections"] or (native and parts[0] in ("capabilities", "jobs"))):
+        if parts == ["embed"] or (
+            method in _READS and (parts == ["collections"] or (native and parts[0] in ("capabilities", "jobs")))
+        ):
             return cls(write=False, collection=None, manage=False)  # names a key opens; ids nobody can guess
         if len(parts) < 2 or parts[0] != "collections" or (parts[1] == "aliases" and len(parts) == 2):
             return cls(write=method not in _READS, collection=None, manage=True)

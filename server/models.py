@@ -412,6 +412,7 @@ class Capabilities(BaseModel):
     query_kinds: list[str]
     distances: list[str]
     quantizations: list[str]
+    embedder: dict[str, int] | None
     limits: dict[str, int]
 
 
@@ -522,3 +523,30 @@ class Imported(BaseModel):
     """How many points were written."""
 
     points: int
+
+
+class MapPoint(BaseModel):
+    """A point's place on the plane."""
+
+    id: Id
+    x: Annotated[float, Field(ge=0, le=1)]
+    y: Annotated[float, Field(ge=0, le=1)]
+    list: int = Field(description="Its list; −1 before there are lists.")
+
+
+class PointMap(BaseModel):
+    """Points on a plane."""
+
+    points: list[MapPoint]
+
+
+class Text(Strict):
+    """A text to embed."""
+
+    text: str
+
+
+class Embedded(BaseModel):
+    """A text's vector."""
+
+    vector: list[float]

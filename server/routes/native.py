@@ -17,9 +17,11 @@ from pqdb_server.arrays import NPY, NPZ, RAW, read_vectors, write_npz
 from pqdb_server.body import parse_body, read_body, read_bytes
 from pqdb_server.bulk import BinaryPoints, batch_of_lines, export_lines, line_chunks
 from pqdb_server.capabilities import capabilities
+from pqdb_server.embedding import embed
 from pqdb_server.envelope import now, success
 from pqdb_server.errors import Refusal, not_found
 from pqdb_server.jobs import Job, Work
+from pqdb_server.mapping import drawn
 from pqdb_server.native import Measuring, explained, printed, share_of, tuned
 from pqdb_server.openapi import documented
 from pqdb_server.parameters import Name
@@ -36,6 +38,7 @@ _C = "/collections/{collection_name}"
 _BINARY = (RAW, NPY, NPZ)
 _LINES = "application/x-ndjson"
 FirstId = Annotated[int | None, Query(ge=0, lt=2**64, description="The id of the first vector, without an npz.")]
+Sample = Annotated[int, Query(ge=1, le=10_000, description="How many points.")]
 K = Annotated[int, Query(ge=1, le=10_000, description="How many points to find for each query.")]
 Accept = Annotated[str, Header(description=f"`{NPZ}`: the answer as arrays `ids` and `scores`.")]
 
@@ -69,6 +72,25 @@ async def stats(request: Request, collection_name: Name) -> Response:
         info = collection.info()
         info.pop("metadata")
         return {**info, "measured_recall": request.app.state.proof.report(collection.name)}
+
+    return await answer(request, work)
+
+
+@router.get(f"{_C}/map", **documented(models.PointMap))
+async def point_map(request: Request, collection_name: Name, sample: Sample = 500) -> Response:
+    """Points on a plane, by the first two principal components, each with its list."""
+    return await answer(request, lambda database: {"points": drawn(find(database, collection_name), sample)})
+
+
+@router.post("/embed", **documented(models.Embedded, models.Text))
+async def embed_text(request: Request) -> Response:
+    """A text's vector by the demo's embedder, where it is installed."""
+    body = await read_body(request)
+
+    def work(_: pqdb.Database) -> Printed:
+        fields = parse_body(body).only(("text",))
+        fields.required("text")
+        return {"vector": embed(fields.text("text"))}
 
     return await answer(request, work)
 
