@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from pqdb.config import DEFAULT_RECALL, MAX_K, MAX_PAYLOAD_BYTES, CollectionConfig
-from pqdb.errors import DimensionError, InputError, NotYetError, PayloadError, ReadOnlyError
+from pqdb.errors import DimensionError, InputError, NotYetError, PayloadError, PointNotFoundError, ReadOnlyError
 from pqdb.hits import BatchHits, Explanation, Hits, Id, Page, Payload, Point, RecallReport
 from pqdb.metric import Metric, prepare
+from pqdb.partition.assign import assign
 from pqdb.quantization.source import decode_source, encode_source
 from pqdb.search.batch import search_batch
 from pqdb.search.index import Index
@@ -28,6 +29,7 @@ from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Learned, Upkeep
 
 Guard = Callable[[], None]
+Metadata = Callable[[], dict[str, Any] | None]
 
 KIND_MASK = 3  # of a row record's last word: an id that is no integer
 
@@ -39,14 +41,14 @@ class Collection:
         self,
         name: str,
         config: CollectionConfig,
-        metadata: dict[str, Any] | None,
+        metadata: Metadata,
         stores: tuple[PointStore, BlockStore],
         upkeep: Upkeep | None,
         guard: Guard,
     ) -> None:
         self.name = name
         self.config = config
-        self.metadata = metadata
+        self._metadata = metadata  # as it is now, whoever changed it
         self._points, self._blocks = stores
         self._upkeep = upkeep  # None: opened read-only
         self._guard = guard  # raises if this collection is closed, or was dropped by anyone
@@ -62,6 +64,11 @@ class Collection:
     def metric(self) -> Metric:
         """cosine, dot or l2."""
         return self.config.metric
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """What the collection's maker noted about it; `Database.set_metadata` changes it."""
+        return self._metadata()
 
     def __repr__(self) -> str:
         return f"Collection({self.name!r}, dim={self.dim}, metric={self.metric!r})"
@@ -95,6 +102,26 @@ class Collection:
         sequence = self._points.commit(write)
         upkeep.written(len(names))
         return sequence
+
+    def set_vectors(self, ids: Sequence[Id] | np.ndarray | Id, vectors: object) -> int:
+        """Give points other vectors; their payloads stay. Returns the sequence of the commit.
+
+        vectors (n, dim) array-like. Raises PointNotFoundError for an id that is not there, DimensionError and kin;
+        then nothing is changed.
+        """
+        upkeep = self._writer()
+        names = _as_list(ids)
+        prepared = prepare(vectors, self.dim, self.metric)
+        if not names or len(names) != len(prepared):
+            raise InputError(f"{len(names)} ids for {len(prepared)} vectors")
+        with self._points.write() as batch:
+            for name in names:
+                if not batch.has(name):
+                    raise PointNotFoundError(f"there is no point {name!r}")
+            raw = [batch.payload_of(name) for name in names]
+            batch.upsert(names, encode_source(prepared, self.config.kept_source), raw)
+        upkeep.poke()
+        return batch.seq
 
     def delete(self, ids: Sequence[Id] | np.ndarray | Id | None = None, *, filter: object = None) -> int:
         """Delete points by id; returns how many there were. Absent ids are no error."""
@@ -271,6 +298,16 @@ class Collection:
                 return measure_rows(snapshot, plan, k, sample, seed)
             plan = self._plan(snapshot, k, recall, False, nprobe, rerank)
             return measure_queries(snapshot, plan, k, prepare(queries, self.dim, self.metric))
+
+    def lists_of(self, vectors: object) -> np.ndarray | None:
+        """(n,) int64: the list of the centroid nearest to each of the vectors (n, dim); None before there are lists."""
+        self._guard()
+        prepared = prepare(vectors, self.dim, self.metric)
+        with self._blocks.read() as blocks, self._points.read() as points:
+            index = self._snapshot(points, blocks).index
+            if index is None:
+                return None
+            return assign(index.router.to_index_space(prepared), index.router.centroids).astype(np.int64)
 
     # -- upkeep
 

@@ -107,6 +107,11 @@ class PointBatch(WriteBatch):
         keys = list(dict.fromkeys(id_keys(ids)))
         return self._run(lambda txn: self._delete(txn, keys))
 
+    def has(self, point_id: Any) -> bool:
+        """Whether there is such a point as this batch sees it. Raises IdError."""
+        key = id_key(point_id)
+        return self._run(lambda txn: bool(self._rows_of(txn, [key])))
+
     def payload_of(self, point_id: Any) -> bytes | None:
         """A point's payload as this batch sees it, None where there is none. Raises IdError."""
         key = id_key(point_id)
