@@ -11,6 +11,7 @@ from pqdb.config import DEFAULT_RECALL, MAX_K, MAX_PAYLOAD_BYTES, CollectionConf
 from pqdb.errors import DimensionError, InputError, PayloadError, PointNotFoundError, ReadOnlyError
 from pqdb.hits import BatchHits, Explanation, Hits, Id, Page, Payload, Point, RecallReport
 from pqdb.metric import Metric, prepare
+from pqdb.partition.assign import assign
 from pqdb.quantization.source import decode_source, encode_source
 from pqdb.query.conditions import Filter, but_not
 from pqdb.query.facets import facet
@@ -33,6 +34,7 @@ from pqdb.search.plan import Plan
 from pqdb.search.selected import Effort, Selected
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trim import trimmed
+from pqdb.store.batch import PointBatch
 from pqdb.store.blocks import BlockStore
 from pqdb.store.layout import KIND_SHIFT, PAYLOAD_FLAG
 from pqdb.store.points import PointStore
@@ -42,6 +44,7 @@ from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Learned, Upkeep
 
 Guard = Callable[[], None]
+Metadata = Callable[[], dict[str, Any] | None]
 Ids = Sequence[Id] | np.ndarray | Id
 
 KIND_MASK = 3  # of a row record's last word: an id that is no integer
@@ -54,14 +57,14 @@ class Collection:
         self,
         name: str,
         config: CollectionConfig,
-        metadata: dict[str, Any] | None,
+        metadata: Metadata,
         stores: tuple[PointStore, BlockStore],
         upkeep: Upkeep | None,
         guard: Guard,
     ) -> None:
         self.name = name
         self.config = config
-        self.metadata = metadata
+        self._metadata = metadata  # as it is now, whoever changed it
         self._points, self._blocks = stores
         self._upkeep = upkeep  # None: opened read-only
         self._guard = guard  # raises if this collection is closed, or was dropped by anyone
@@ -80,6 +83,11 @@ class Collection:
         """cosine, dot or l2."""
         return self.config.metric
 
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """What the collection's maker noted about it; `Database.set_metadata` changes it."""
+        return self._metadata()
+
     def __repr__(self) -> str:
         return f"Collection({self.name!r}, dim={self.dim}, metric={self.metric!r})"
 
@@ -97,8 +105,32 @@ class Collection:
         names, rows, raw = self._new_points(ids, vectors, payloads)
         if not names:
             raise InputError("an upsert needs at least one point")
-        with self._points.write() as batch:
+
+        def write(batch: PointBatch) -> int:
             batch.upsert(names, rows, raw)
+            return batch.seq
+
+        sequence = self._points.commit(write)
+        upkeep.written(len(names))
+        return sequence
+
+    def set_vectors(self, ids: Sequence[Id] | np.ndarray | Id, vectors: object) -> int:
+        """Give points other vectors; their payloads stay. Returns the sequence of the commit.
+
+        vectors (n, dim) array-like. Raises PointNotFoundError for an id that is not there, DimensionError and kin;
+        then nothing is changed.
+        """
+        upkeep = self._writer()
+        names = _as_list(ids)
+        prepared = prepare(vectors, self.dim, self.metric)
+        if not names or len(names) != len(prepared):
+            raise InputError(f"{len(names)} ids for {len(prepared)} vectors")
+        with self._points.write() as batch:
+            for name in names:
+                if not batch.has(name):
+                    raise PointNotFoundError(f"there is no point {name!r}")
+            raw = [batch.payload_of(name) for name in names]
+            batch.upsert(names, encode_source(prepared, self.config.kept_source), raw)
         upkeep.poke()
         return batch.seq
 
@@ -109,8 +141,7 @@ class Collection:
         if names is None:
             deleted = delete_where(self._points, self._selector, parse_filter(filter))
         else:
-            with self._points.write() as batch:
-                deleted = batch.delete(names)
+            deleted = self._points.commit(lambda batch: batch.delete(names))
         upkeep.poke()
         return deleted
 
@@ -130,9 +161,9 @@ class Collection:
         """
         upkeep = self._writer()
         new = self._new_points(ids, vectors, payloads)
-        seq = replace_where(self._points, self._selector, filter_of(where), new, if_version)
-        upkeep.poke()
-        return seq
+        sequence = replace_where(self._points, self._selector, filter_of(where), new, if_version)
+        upkeep.written(len(new[0]))
+        return sequence
 
     def set_payload(
         self, payload: Payload, ids: Ids | None = None, *, filter: object = None, key: str | None = None
@@ -367,6 +398,16 @@ class Collection:
             plan = self._plan(snapshot, k, recall, False, nprobe, rerank)
             return measure_queries(snapshot, plan, k, prepare(queries, self.dim, self.metric))
 
+    def lists_of(self, vectors: object) -> np.ndarray | None:
+        """(n,) int64: the list of the centroid nearest to each of the vectors (n, dim); None before there are lists."""
+        self._guard()
+        prepared = prepare(vectors, self.dim, self.metric)
+        with self._blocks.read() as blocks, self._points.read() as points:
+            index = self._snapshot(points, blocks).index
+            if index is None:
+                return None
+            return assign(index.router.to_index_space(prepared), index.router.centroids).astype(np.int64)
+
     # -- upkeep
 
     def train(self, progress: Progress | None = None) -> None:
@@ -376,6 +417,16 @@ class Collection:
     def optimize(self, progress: Progress | None = None) -> None:
         """Wait until everything is trained and indexed."""
         self._writer().run(everything=True, progress=progress)
+
+    def compact(self, progress: Progress | None = None, *, drop_previous: bool = False) -> None:
+        """Give back to the disk what deleted and replaced points held: index everything, drop what is dead, and write
+        both files anew without free pages. Waits; reads go on, and other processes follow to the new files by
+        themselves.
+
+        drop_previous: also the generation before, which is kept for a way back. Needs room for a second copy on the
+        disk meanwhile; where there is none, DiskFullError, and everything is as it was.
+        """
+        self._writer().compact(progress, drop_previous)
 
     def info(self) -> dict[str, Any]:
         """Counts, configuration, state and bytes."""
@@ -436,8 +487,7 @@ class Collection:
 
         if names is None:
             return change_where(self._points, self._selector, parse_filter(filter), changed)
-        with self._points.write() as batch:
-            return batch.change_payloads(names, changed)
+        return self._points.commit(lambda batch: batch.change_payloads(names, changed))
 
     def _selection(self, points: PointView, filter: object) -> Selection:
         return self._selector.select(points, parse_filter(filter))
@@ -501,7 +551,10 @@ class Collection:
         learned = self._upkeep.learned if self._upkeep else None
         if generation != blocks.generation or version != blocks.objects_version or learned is not self._learned:
             index = Index.load(blocks) if blocks.generation else None
-            if index and learned and learned.generation == blocks.generation:
+            if index and learned and (learned.generation, learned.version) == (
+                blocks.generation,
+                blocks.objects_version,
+            ):
                 index = replace(index, calibration=learned.calibration, plans={}, frames={})
             self._learned = learned
             self._index = (blocks.generation, blocks.objects_version, index)

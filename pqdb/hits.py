@@ -3,6 +3,7 @@ them.
 """
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
@@ -85,6 +86,22 @@ class Hits(Sequence[Hit]):
             self._scores = scores(self._answers["value"][self._i, : self._n].copy(), self._metric)
         return self._scores
 
+    @property
+    def versions(self) -> np.ndarray:
+        """(n,) uint64: the sequence of each point's last change."""
+        versions: np.ndarray = self._answers["tail"][self._i, : self._n] & np.uint64(VERSION_MASK)
+        return versions
+
+    @property
+    def raw_payloads(self) -> Sequence[bytes | None] | None:
+        """Payloads as the JSON they are stored as, for those who pass them on; None where none were asked for."""
+        return self._payloads
+
+    @property
+    def vectors(self) -> np.ndarray | None:
+        """(n, dim) float32, where they were asked for."""
+        return self._vectors
+
     def __len__(self) -> int:
         return self._n
 
@@ -162,6 +179,11 @@ class RecallReport:
     n: int
     population: str
 
+    @classmethod
+    def of(cls, shares: np.ndarray, k: int, population: str) -> "RecallReport":
+        """The report of queries with these recalls (q,), measured one by one or together."""
+        return cls(*interval(shares), k, len(shares), population)
+
     def __str__(self) -> str:
         return f"recall@{self.k} {self.recall:.3f} (95 %: {self.low:.3f}–{self.high:.3f}; {self.n} {self.population})"
 
@@ -207,3 +229,18 @@ class FilterExplanation:
         asked = f"by {', '.join(self.indexes)}" if self.indexes else "without an index"
         costs = "" if self.rows_us is None else f" (expected µs: rows {self.rows_us:.0f}, lists {self.lists_us:.0f})"
         return f"{self.matches} points pass {asked}, {self.scanned} payloads read; {self.way}{costs}"
+
+
+def interval(shares: np.ndarray) -> tuple[float, float, float]:
+    """Mean of per-query recalls with its 95 % interval (Wilson 1927, on the number of independent trials the spread
+    implies).
+
+    Without any spread the n queries count as n trials, so that "all found" still has a lower bound below 1.
+    """
+    n, mean = len(shares), float(shares.mean())
+    variance = float(shares.var(ddof=1)) / n if n > 1 else 0.0
+    trials = mean * (1 - mean) / variance if variance > 0 else float(n)
+    z = 1.96
+    centre = (mean + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * math.sqrt(mean * (1 - mean) / trials + z * z / (4 * trials * trials))
+    return mean, min(mean, max(0.0, centre - half)), max(mean, min(1.0, centre + half))  # rounding must not part them

@@ -79,6 +79,13 @@ def unpack_list(
     return codes, s, b, rows
 
 
+def rows_of_list(buffer: NDArray[np.uint8] | bytes | memoryview, count: int) -> NDArray[np.uint32]:
+    """The row numbers (count,) at the end of a code block, without unpacking the rest; a view of the buffer."""
+    numbers = np.frombuffer(buffer, np.uint8)[-_ROWS_BYTES * -(-count // GROUP) :]
+    rows: NDArray[np.uint32] = numbers.view(np.uint32)[:count]
+    return rows
+
+
 def padded_dim(dim: int) -> int:
     """int8 values of one rerank row."""
     return -(-dim // RERANK_STEP) * RERANK_STEP
