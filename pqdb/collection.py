@@ -347,7 +347,7 @@ class Collection:
                 selected, found = self._selected(
                     snapshot, prepared, kept, asked, recall, exact, nprobe, rerank, trace
                 )
-                filtered, by_codes = selected.explained(), selected.ways[0].kind == "lists"
+                filtered, by_codes = selected.explained(), selected.ways[0].kind.startswith("lists")
             else:
                 plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
                 found = answered(snapshot, *search(snapshot, prepared, plan, points.live, kept, trace))
@@ -526,9 +526,10 @@ class Collection:
         if trace:
             trace.mark("filter")
         effort = Effort(recall, plan if nprobe is not None else None, exact)
-        prepared = prepare(queries, self.dim, self.metric)
-        found = selected.search(prepared, max(1, min(k, len(selected.selection))), effort, trace)
-        return selected, answered(snapshot, *found)
+        most = max(1, min(k, len(selected.selection)))
+        if len(queries) > 1:
+            return selected, selected.search_batch(queries, most, effort)
+        return selected, selected.search(queries, most, effort, trace)
 
     def _example(self, id: Any) -> np.ndarray:
         """The vector (dim,) of a point. Raises PointNotFoundError."""
