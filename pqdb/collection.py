@@ -13,9 +13,10 @@ from pqdb.hits import BatchHits, Explanation, Hits, Id, Page, Payload, Point, Re
 from pqdb.metric import Metric, prepare
 from pqdb.quantization.source import decode_source, encode_source
 from pqdb.search.batch import search_batch
+from pqdb.search.frame import Frame, frame_of
 from pqdb.search.index import Index
 from pqdb.search.measure import measure_queries, measure_rows
-from pqdb.search.pipeline import Found, Trace, answered, search, search_query
+from pqdb.search.pipeline import Found, Trace, answered, search, search_framed, search_query
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.batch import PointBatch
@@ -29,6 +30,9 @@ from pqdb.upkeep.worker import Learned, Upkeep
 
 Guard = Callable[[], None]
 
+Effort = tuple[int, float | None, int | None, int | None]  # k, recall, nprobe, rerank as they were asked for
+
+MOST_FRAMES = 256
 KIND_MASK = 3  # of a row record's last word: an id that is no integer
 
 
@@ -49,8 +53,10 @@ class Collection:
         self.metadata = metadata
         self._points, self._blocks = stores
         self._upkeep = upkeep  # None: opened read-only
+        self._asked = upkeep.queries if upkeep is not None else None  # of live queries, to learn from
         self._guard = guard  # raises if this collection is closed, or was dropped by anyone
         self._learned: Learned | None = None
+        self._frames: dict[Effort, Frame] = {}  # of efforts asked for before
         self._index: tuple[int, int, Index | None] = (0, 0, None)  # swapped whole: other threads read it meanwhile
 
     @property
@@ -191,18 +197,40 @@ class Collection:
         self._guard()
         _refuse_filter(filter)
         queries, single = self._queries(query)
+        effort = (k, recall, nprobe, rerank)
         with self._blocks.read() as blocks, self._points.read() as points:
-            snapshot = self._snapshot(points, blocks)
-            kept = min(_check_k(k), max(1, points.n_live))
-            plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
+            found = self._found_again(points, blocks, queries, effort) if single and not exact else None
+            if found is None:
+                found = self._found(self._snapshot(points, blocks), queries, single, exact, effort)
+            if self._asked is not None and nprobe is None and not exact and self._index[2] is not None:
+                self._asked.offer(queries)
             if single:
-                found = search_query(snapshot, queries, plan, points.live, kept)
-            else:
-                found = answered(snapshot, *search_batch(snapshot, queries, plan, points.live, kept))
-            if plan is not None and nprobe is None and self._upkeep and self._upkeep.queries is not None:
-                self._upkeep.queries.offer(queries)
-            hits = [self._hits(snapshot, found, i, with_payload, with_vector) for i in range(len(queries))]
-        return hits[0] if single else BatchHits(hits, k)
+                return self._hits(points, found, 0, with_payload, with_vector)
+            return BatchHits([self._hits(points, found, i, with_payload, with_vector) for i in range(len(queries))], k)
+
+    def _found_again(self, points: PointView, blocks: Any, query: np.ndarray, effort: Effort) -> Found | None:
+        """The answer to a query like one before: same effort, nothing written since. None where it is not like that."""
+        try:
+            frame = self._frames.get(effort) if type(effort[0]) is int else None
+        except TypeError:  # no numbers: whoever makes a plan of them says so
+            return None
+        if frame is None or frame.points is not points.state or frame.blocks is not blocks.state:
+            return None
+        if self._upkeep is not None and self._upkeep.learned is not self._learned:
+            return None
+        return search_framed(frame, query, points.live)
+
+    def _found(self, snapshot: Snapshot, queries: np.ndarray, single: bool, exact: bool, effort: Effort) -> Found:
+        k, recall, nprobe, rerank = effort
+        kept = min(_check_k(k), max(1, snapshot.points.n_live))
+        plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
+        if not single:
+            return answered(snapshot, *search_batch(snapshot, queries, plan, snapshot.points.live, kept))
+        if plan is not None and snapshot.index is not None and self.config.rerank == "int8":
+            if len(self._frames) > MOST_FRAMES:
+                self._frames = {}
+            self._frames[effort] = frame_of(snapshot, snapshot.index, plan)
+        return search_query(snapshot, queries, plan, snapshot.points.live, kept)
 
     def explain(
         self,
@@ -227,7 +255,7 @@ class Collection:
             trace = Trace()
             values, rows = search(snapshot, prepared, plan, points.live, kept, trace)
             trace.mark("rest")
-            hits = self._hits(snapshot, answered(snapshot, values, rows), 0, True, False)
+            hits = self._hits(points, answered(snapshot, values, rows), 0, True, False)
             trace.mark("hits")
             by_codes = plan is not None
             return Explanation(
@@ -333,9 +361,14 @@ class Collection:
         learned = self._upkeep.learned if self._upkeep else None
         if generation != blocks.generation or version != blocks.objects_version or learned is not self._learned:
             index = Index.load(blocks) if blocks.generation else None
-            if index and learned and (learned.generation, learned.version) == (
-                blocks.generation,
-                blocks.objects_version,
+            if (
+                index
+                and learned
+                and (learned.generation, learned.version)
+                == (
+                    blocks.generation,
+                    blocks.objects_version,
+                )
             ):
                 index = replace(index, calibration=learned.calibration, plans={}, frames={})
             self._learned = learned
@@ -361,9 +394,9 @@ class Collection:
             rerank = max(k, snapshot.n_rows)
         return snapshot.index.plan(k, recall, nprobe, rerank)
 
-    def _hits(self, snapshot: Snapshot, found: Found, i: int, with_payload: bool, with_vector: bool) -> Hits:
+    def _hits(self, points: PointView, found: Found, i: int, with_payload: bool, with_vector: bool) -> Hits:
         """The answer to query i."""
-        answers, every, points = found.answers, found.every, snapshot.points
+        answers, every = found.answers, found.every
         n = answers.shape[1]
         if found.filled < answers.size:
             n = int((answers["value"][i] > -np.inf).sum())
@@ -374,13 +407,13 @@ class Collection:
             there = zip(answers["row"][i, :n].tolist(), answers["tail"][i, :n].tolist(), strict=True)
             payloads = [points.payload_of(row) if tail & PAYLOAD_FLAG else None for row, tail in there]
         if with_vector:
-            vectors = self._vectors_of(snapshot, answers["row"][i, :n])
+            vectors = self._vectors_of(points, answers["row"][i, :n])
         return Hits(answers, i, n, self.config.metric, ids, payloads, vectors)
 
     def _points_of(self, snapshot: Snapshot, rows: np.ndarray, with_payload: bool, with_vector: bool) -> list[Point]:
         points = snapshot.points
         payloads = points.payloads_of(rows) if with_payload else [None] * len(rows)
-        vectors: Iterable[np.ndarray | None] = self._vectors_of(snapshot, rows) if with_vector else [None] * len(rows)
+        vectors: Iterable[np.ndarray | None] = self._vectors_of(points, rows) if with_vector else [None] * len(rows)
         return [
             Point(name, None if raw is None else json.loads(raw), vector, int(version))
             for name, raw, vector, version in zip(
@@ -388,11 +421,11 @@ class Collection:
             )
         ]
 
-    def _vectors_of(self, snapshot: Snapshot, rows: np.ndarray) -> np.ndarray:
+    def _vectors_of(self, points: PointView, rows: np.ndarray) -> np.ndarray:
         """(n, dim) float32 from the source, or, where it is not kept, nothing better than refusing."""
-        if self.config.source is None and len(rows) and int(rows.min()) < snapshot.points.forgotten_rows:
+        if self.config.source is None and len(rows) and int(rows.min()) < points.forgotten_rows:
             raise InputError("with_vector=True needs source vectors, which source=None does not keep")
-        return decode_source(snapshot.points.source_of(rows), self.dim, self.config.kept_source)
+        return decode_source(points.source_of(rows), self.dim, self.config.kept_source)
 
 
 def _as_list(ids: Sequence[Id] | np.ndarray | Id) -> list[Any]:
