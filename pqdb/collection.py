@@ -8,17 +8,32 @@ from typing import Any
 import numpy as np
 
 from pqdb.config import DEFAULT_RECALL, MAX_K, MAX_PAYLOAD_BYTES, CollectionConfig
-from pqdb.errors import DimensionError, InputError, NotYetError, PayloadError, PointNotFoundError, ReadOnlyError
+from pqdb.errors import DimensionError, InputError, PayloadError, PointNotFoundError, ReadOnlyError
 from pqdb.hits import BatchHits, Explanation, Hits, Id, Page, Payload, Point, RecallReport
 from pqdb.metric import Metric, prepare
 from pqdb.partition.assign import assign
 from pqdb.quantization.source import decode_source, encode_source
+from pqdb.query.conditions import Filter, but_not
+from pqdb.query.facets import facet
+from pqdb.query.indexing import create_index, drop_index
+from pqdb.query.matching import Value
+from pqdb.query.order import in_order, parse_order
+from pqdb.query.paging import page
+from pqdb.query.parse import parse_filter
+from pqdb.query.path import parse_path
+from pqdb.query.payloads import merged, without
+from pqdb.query.select import Selection
+from pqdb.query.selector import Selector
+from pqdb.query.writing import change_where, delete_where, filter_of, replace_where
 from pqdb.search.batch import search_batch
 from pqdb.search.index import Index
+from pqdb.search.lists import ListedRowsKept
 from pqdb.search.measure import measure_queries, measure_rows
 from pqdb.search.pipeline import Found, Trace, answered, search, search_query
 from pqdb.search.plan import Plan
+from pqdb.search.selected import Effort, Selected
 from pqdb.search.snapshot import Snapshot
+from pqdb.search.trim import trimmed
 from pqdb.store.blocks import BlockStore
 from pqdb.store.layout import KIND_SHIFT, PAYLOAD_FLAG
 from pqdb.store.points import PointStore
@@ -29,6 +44,7 @@ from pqdb.upkeep.worker import Learned, Upkeep
 
 Guard = Callable[[], None]
 Metadata = Callable[[], dict[str, Any] | None]
+Ids = Sequence[Id] | np.ndarray | Id
 
 KIND_MASK = 3  # of a row record's last word: an id that is no integer
 
@@ -53,6 +69,8 @@ class Collection:
         self._guard = guard  # raises if this collection is closed, or was dropped by anyone
         self._learned: Learned | None = None
         self._index: tuple[int, int, Index | None] = (0, 0, None)  # swapped whole: other threads read it meanwhile
+        self._selector = Selector()
+        self._listed = ListedRowsKept()
 
     @property
     def dim(self) -> int:
@@ -83,17 +101,11 @@ class Collection:
         IdError, PayloadError) before anything is written, ReadOnlyError, StorageError.
         """
         upkeep = self._writer()
-        names = _as_list(ids)
+        names, rows, raw = self._new_points(ids, vectors, payloads)
         if not names:
             raise InputError("an upsert needs at least one point")
-        prepared = prepare(vectors, self.dim, self.metric)
-        if len(names) != len(prepared):
-            raise InputError(f"{len(names)} ids for {len(prepared)} vectors")
-        if payloads is not None and len(payloads) != len(names):
-            raise InputError(f"{len(payloads)} payloads for {len(names)} points")
-        raw = None if payloads is None else [_payload_bytes(payload) for payload in payloads]
         with self._points.write() as batch:
-            batch.upsert(names, encode_source(prepared, self.config.kept_source), raw)
+            batch.upsert(names, rows, raw)
         upkeep.poke()
         return batch.seq
 
@@ -117,29 +129,73 @@ class Collection:
         upkeep.poke()
         return batch.seq
 
-    def delete(self, ids: Sequence[Id] | np.ndarray | Id | None = None, *, filter: object = None) -> int:
-        """Delete points by id; returns how many there were. Absent ids are no error."""
+    def delete(self, ids: Ids | None = None, *, filter: object = None) -> int:
+        """Delete points by id, or all that pass a filter; returns how many there were. Absent ids are no error."""
         upkeep = self._writer()
-        _refuse_filter(filter)
-        if ids is None:
-            raise InputError("delete needs ids")
-        with self._points.write() as batch:
-            deleted = batch.delete(_as_list(ids))
+        names = _ids_or_filter("delete", ids, filter)
+        if names is None:
+            deleted = delete_where(self._points, self._selector, parse_filter(filter))
+        else:
+            with self._points.write() as batch:
+                deleted = batch.delete(names)
         upkeep.poke()
         return deleted
 
-    def set_payload(self, payload: Payload, ids: Sequence[Id] | np.ndarray | Id) -> int:
-        """Merge keys into the payloads of points; returns how many points there were."""
-        self._writer()
+    def replace(
+        self,
+        where: object,
+        ids: Ids,
+        vectors: object,
+        payloads: Sequence[Payload | None] | None = None,
+        *,
+        if_version: int | None = None,
+    ) -> int:
+        """Take out all points that pass, and write new ones, in one commit; returns its sequence.
+
+        where: a filter, or a key and the value there, as ("file", "a.pdf"). if_version: the newest version among the
+        points that go, 0 if there are none; raises ConflictError where it is another. No reader ever sees half.
+        """
+        upkeep = self._writer()
+        new = self._new_points(ids, vectors, payloads)
+        seq = replace_where(self._points, self._selector, filter_of(where), new, if_version)
+        upkeep.poke()
+        return seq
+
+    def set_payload(
+        self, payload: Payload, ids: Ids | None = None, *, filter: object = None, key: str | None = None
+    ) -> int:
+        """Merge keys into payloads, at their top or into the objects at a key; returns how many points there were."""
         _payload_bytes(payload)
-        names = _as_list(ids)
-        with self._points.write() as batch:
-            found = 0
-            for name in names:
-                held = batch.payload_of(name)
-                raw = _payload_bytes({**(json.loads(held) if held else {}), **payload})
-                found += batch.put_payload(name, raw)
-        return found
+        at = None if key is None else parse_path(key)
+        return self._change_payloads("set_payload", ids, filter, lambda held: merged(held or {}, payload, at))
+
+    def overwrite_payload(self, payload: Payload, ids: Ids | None = None, *, filter: object = None) -> int:
+        """Give points this payload in place of theirs; returns how many points there were."""
+        _payload_bytes(payload)
+        return self._change_payloads("overwrite_payload", ids, filter, lambda _: payload)
+
+    def delete_payload(self, keys: Sequence[str], ids: Ids | None = None, *, filter: object = None) -> int:
+        """Take what lies at some keys out of payloads; returns how many points there were."""
+        paths = [parse_path(key) for key in ([keys] if isinstance(keys, str) else keys)]
+        return self._change_payloads("delete_payload", ids, filter, lambda held: held and without(held, paths))
+
+    def clear_payload(self, ids: Ids | None = None, *, filter: object = None) -> int:
+        """Take the payloads of points away; returns how many points there were."""
+        return self._change_payloads("clear_payload", ids, filter, lambda _: None)
+
+    def create_payload_index(self, key: str, kind: str) -> bool:
+        """Index what lies at a key of every payload, now and from now on; returns whether it was not indexed so before.
+
+        kind: keyword, integer, float, bool, datetime, uuid, geo or text. What a filter lets through stays the same; it
+        is found sooner. Raises FilterError for a malformed key, InputError for an unknown kind.
+        """
+        self._writer()
+        return create_index(self._points, key, kind)
+
+    def drop_payload_index(self, key: str) -> bool:
+        """Drop the indexes on a key; returns whether there was one."""
+        self._writer()
+        return drop_index(self._points, key)
 
     # -- reading
 
@@ -154,11 +210,35 @@ class Collection:
             return points.row_of(int(id) if isinstance(id, np.integer) else id) is not None
 
     def count(self, filter: object = None) -> int:
-        """How many points there are."""
+        """How many points there are, or how many pass a filter."""
         self._guard()
-        _refuse_filter(filter)
         with self._points.read() as points:
-            return points.n_live
+            return points.n_live if filter is None else len(self._selection(points, filter))
+
+    def facet(self, key: str, filter: object = None, limit: int = 10) -> list[tuple[Value, int]]:
+        """The most frequent values at a key (strings, integers, true and false), and how many points have each."""
+        self._guard()
+        _check_at_least_one("limit", limit)
+        path = parse_path(key)
+        with self._points.read() as points:
+            selection = self._selection(points, {} if filter is None else filter)
+            return facet(points, selection, path, self._selector.definitions(points), limit)
+
+    def sample(
+        self,
+        n: int = 10,
+        filter: object = None,
+        with_payload: bool = True,
+        with_vector: bool = False,
+        seed: int | None = None,
+    ) -> list[Point]:
+        """Up to n different points drawn at random, of all or of those that pass a filter."""
+        self._guard()
+        _check_at_least_one("n", n)
+        with self._blocks.read() as blocks, self._points.read() as points:
+            rows = self._selection(points, {} if filter is None else filter).array
+            drawn = np.random.default_rng(seed).choice(rows, min(n, len(rows)), replace=False).astype(np.int64)
+            return self._points_of(self._snapshot(points, blocks), drawn, with_payload, with_vector)
 
     def get(
         self, ids: Sequence[Id] | np.ndarray | Id, with_payload: bool = True, with_vector: bool = False
@@ -176,16 +256,19 @@ class Collection:
         with_payload: bool = True,
         with_vector: bool = False,
         filter: object = None,
+        order_by: object = None,
     ) -> Page:
-        """Points in id order (integers, then UUIDs, then other strings), from the id `offset` on."""
+        """Points in id order (integers, then UUIDs, then other strings), from the id `offset` on; those that pass.
+
+        order_by: a key, or {"key": …, "direction": "asc" | "desc", "start_from": …}: points in the order of the numbers
+        and points in time there, which are the page's `order_values`; it has no offset and no next page.
+        """
         self._guard()
-        _refuse_filter(filter)
         _check_at_least_one("limit", limit)
         with self._blocks.read() as blocks, self._points.read() as points:
-            found = points.scan_ids(offset, min(limit, points.n_live) + 1)
-            rows = np.array([row for _, row in found[:limit]], np.int64)
-            following = found[limit][0] if len(found) > limit else None
-            return Page(self._points_of(self._snapshot(points, blocks), rows, with_payload, with_vector), following)
+            rows, following, values = self._page(points, limit, offset, filter, order_by)
+            shown = self._points_of(self._snapshot(points, blocks), np.array(rows, np.int64), with_payload, with_vector)
+            return Page(shown, following, values)
 
     def search(
         self,
@@ -199,26 +282,39 @@ class Collection:
         rerank: int | None = None,
         with_payload: bool = True,
         with_vector: bool = False,
+        offset: int = 0,
+        score_threshold: float | None = None,
     ) -> Any:
         """The k nearest points: Hits for a query (dim,), BatchHits for queries (q, dim).
 
-        recall: the share of the true k nearest to be found, 0.97 if nothing is said. exact: compare every source
-        vector. nprobe, rerank: lists to scan and candidates to rerank, by hand. k at most 10,000; fewer points give
-        fewer hits. Raises DimensionError, InputError.
+        query: a vector, several, or the id of a point, which is then not among its own hits. recall: the share of the
+        true k nearest to be found, 0.97 if nothing is said. filter: only points that pass are found; min(k, points that
+        pass) always are. exact: compare every source vector. nprobe, rerank: lists to scan and candidates to rerank, by
+        hand. offset: leave out so many of the nearest. score_threshold: only what scores better. k + offset at most
+        10,000; fewer points give fewer hits. Raises DimensionError, FilterError, InputError, PointNotFoundError.
         """
         self._guard()
-        _refuse_filter(filter)
+        asked = None if filter is None else parse_filter(filter)
+        if isinstance(query, int | str) and not isinstance(query, bool):
+            asked = but_not(asked, [query])
+            query = self._example(query)
         queries, single = self._queries(query)
+        _check_k(k)
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot = self._snapshot(points, blocks)
-            kept = min(_check_k(k), max(1, points.n_live))
-            plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
-            if single:
-                found = search_query(snapshot, queries, plan, points.live, kept)
+            kept = min(_check_k(k + _check_offset(offset)), max(1, points.n_live))
+            if asked is not None:
+                found = self._selected(snapshot, queries, kept, asked, recall, exact, nprobe, rerank)[1]
             else:
-                found = answered(snapshot, *search_batch(snapshot, queries, plan, points.live, kept))
-            if plan is not None and nprobe is None and self._upkeep and self._upkeep.queries is not None:
-                self._upkeep.queries.offer(queries)
+                plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
+                if single:
+                    found = search_query(snapshot, queries, plan, points.live, kept)
+                else:
+                    found = answered(snapshot, *search_batch(snapshot, queries, plan, points.live, kept))
+                if plan is not None and nprobe is None and self._upkeep and self._upkeep.queries is not None:
+                    self._upkeep.queries.offer(queries)
+            if offset or score_threshold is not None:
+                found = trimmed(found, offset, score_threshold, self.metric)
             hits = [self._hits(snapshot, found, i, with_payload, with_vector) for i in range(len(queries))]
         return hits[0] if single else BatchHits(hits, k)
 
@@ -228,6 +324,7 @@ class Collection:
         k: int = 10,
         *,
         recall: float | None = None,
+        filter: object = None,
         exact: bool = False,
         nprobe: int | None = None,
         rerank: int | None = None,
@@ -237,17 +334,23 @@ class Collection:
         queries, single = self._queries(query)
         if not single:
             raise DimensionError(f"explain takes one query of ({self.dim},), not {len(queries)} queries")
+        asked, trace = None if filter is None else parse_filter(filter), Trace()
         prepared = prepare(queries, self.dim, self.metric)
         with self._blocks.read() as blocks, self._points.read() as points:
-            snapshot = self._snapshot(points, blocks)
+            snapshot, filtered = self._snapshot(points, blocks), None
             kept = min(_check_k(k), max(1, points.n_live))
-            plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
-            trace = Trace()
-            values, rows = search(snapshot, prepared, plan, points.live, kept, trace)
+            if asked is not None:
+                selected, found = self._selected(
+                    snapshot, prepared, kept, asked, recall, exact, nprobe, rerank, trace
+                )
+                filtered, by_codes = selected.explained(), selected.ways[0].kind == "lists"
+            else:
+                plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
+                found = answered(snapshot, *search(snapshot, prepared, plan, points.live, kept, trace))
+                by_codes = plan is not None
             trace.mark("rest")
-            hits = self._hits(snapshot, answered(snapshot, values, rows), 0, True, False)
+            hits = self._hits(snapshot, found, 0, True, False)
             trace.mark("hits")
-            by_codes = plan is not None
             return Explanation(
                 kind="codes" if by_codes else "exact",
                 lists=trace.lists,
@@ -259,6 +362,7 @@ class Collection:
                 recall=None if not by_codes or nprobe is not None else recall or DEFAULT_RECALL,
                 microseconds=trace.microseconds,
                 hits=hits,
+                filter=filtered,
             )
 
     def measure_recall(
@@ -315,12 +419,19 @@ class Collection:
         self._guard()
         with self._blocks.read() as blocks, self._points.read() as points:
             facts = report(self._snapshot(points, blocks), self._points, self._blocks)
+            indexes = [{"key": index.path.text, "kind": index.kind} for index in self._selector.definitions(points)]
         upkeep = self._upkeep
         working = {"stage": upkeep.stage if upkeep else None, "error": upkeep.error if upkeep else None}
         kept = upkeep.queries if upkeep else None
         learned = upkeep is not None and upkeep.learned is not None
         live = {"live_queries": 0 if kept is None else len(kept), "learned_from_queries": learned}
-        return {"name": self.name, "metadata": self.metadata, **facts, "upkeep": {**working, **live}}
+        return {
+            "name": self.name,
+            "metadata": self.metadata,
+            **facts,
+            "payload_indexes": indexes,
+            "upkeep": {**working, **live},
+        }
 
     def verify(self) -> list[str]:
         """Read every byte against its checksum and every reference against its target; problems, none if sound."""
@@ -336,6 +447,82 @@ class Collection:
         if self._upkeep is None:
             raise ReadOnlyError(f"collection {self.name!r} was opened read-only")
         return self._upkeep
+
+    def _new_points(
+        self, ids: Ids, vectors: object, payloads: Sequence[Payload | None] | None
+    ) -> tuple[list[Any], np.ndarray, list[bytes | None] | None]:
+        """Points to be written, checked: ids, source rows (n, row_bytes) uint8, payloads."""
+        names = _as_list(ids)
+        prepared = prepare(vectors, self.dim, self.metric) if names else np.zeros((0, self.dim), np.float32)
+        if len(names) != len(prepared):
+            raise InputError(f"{len(names)} ids for {len(prepared)} vectors")
+        if payloads is not None and len(payloads) != len(names):
+            raise InputError(f"{len(payloads)} payloads for {len(names)} points")
+        raw = None if payloads is None else [_payload_bytes(payload) for payload in payloads]
+        return names, encode_source(prepared, self.config.kept_source), raw
+
+    def _change_payloads(
+        self, verb: str, ids: Ids | None, filter: object, change: Callable[[Payload | None], Payload | None]
+    ) -> int:
+        """Put what `change` makes of each payload in its place, in one commit."""
+        self._writer()
+        names = _ids_or_filter(verb, ids, filter)
+
+        def changed(held: bytes | None) -> bytes | None:
+            return _payload_bytes(change(None if held is None else json.loads(held)))
+
+        if names is None:
+            return change_where(self._points, self._selector, parse_filter(filter), changed)
+        with self._points.write() as batch:
+            return batch.change_payloads(names, changed)
+
+    def _selection(self, points: PointView, filter: object) -> Selection:
+        return self._selector.select(points, parse_filter(filter))
+
+    def _page(
+        self, points: PointView, limit: int, offset: Id | None, filter: object, order_by: object
+    ) -> tuple[list[int], Id | None, list[Any] | None]:
+        """The rows of a page, the id that would follow, and what they are ordered by."""
+        if order_by is not None:
+            order = parse_order(order_by)
+            if offset is not None:
+                raise InputError("a scroll in the order of a key has no offset: use start_from")
+            selection = self._selection(points, {} if filter is None else filter)
+            found = in_order(points, selection, order, self._selector.definitions(points), limit)
+            return [row for _, row in found], None, [value for value, _ in found]
+        if filter is not None:
+            return *page(points, self._selection(points, filter), offset, limit), None
+        scanned = points.scan_ids(offset, min(limit, points.n_live) + 1)
+        return [row for _, row in scanned[:limit]], scanned[limit][0] if len(scanned) > limit else None, None
+
+    def _selected(
+        self,
+        snapshot: Snapshot,
+        queries: np.ndarray,
+        k: int,
+        filter: Filter,
+        recall: float | None,
+        exact: bool,
+        nprobe: int | None,
+        rerank: int | None,
+        trace: Trace | None = None,
+    ) -> tuple[Selected, Found]:
+        """The search among the points that pass, and the answers."""
+        plan = self._plan(snapshot, k, recall, exact, nprobe, rerank)
+        selected = Selected(snapshot, self._selector.select(snapshot.points, filter), self._listed)
+        if trace:
+            trace.mark("filter")
+        effort = Effort(recall, plan if nprobe is not None else None, exact)
+        prepared = prepare(queries, self.dim, self.metric)
+        found = selected.search(prepared, max(1, min(k, len(selected.selection))), effort, trace)
+        return selected, answered(snapshot, *found)
+
+    def _example(self, id: Any) -> np.ndarray:
+        """The vector (dim,) of a point. Raises PointNotFoundError."""
+        points = self.get([id], with_payload=False, with_vector=True)
+        if not points or points[0].vector is None:
+            raise PointNotFoundError(f"there is no point {id!r} in collection {self.name!r}")
+        return points[0].vector
 
     def _queries(self, query: object) -> tuple[np.ndarray, bool]:
         """Queries (q, dim) float32, and whether it was a single one, which is prepared on its way; several are here."""
@@ -421,6 +608,13 @@ def _as_list(ids: Sequence[Id] | np.ndarray | Id) -> list[Any]:
         raise InputError(f"ids must be a sequence of integers and strings, not {type(ids).__name__}") from None
 
 
+def _ids_or_filter(verb: str, ids: Ids | None, filter: object) -> list[Any] | None:
+    """The ids, None where there is a filter instead. Raises InputError for both and for neither."""
+    if (ids is None) == (filter is None):
+        raise InputError(f"{verb} needs ids or a filter{'' if ids is None else ', not both'}")
+    return None if ids is None else _as_list(ids)
+
+
 def _ragged(query: object) -> bool:
     """Whether rows differ in length: numpy would refuse with a sentence of its own."""
     if not isinstance(query, Sequence) or not query or not isinstance(query[0], Sequence | np.ndarray):
@@ -451,6 +645,12 @@ def _check_k(k: object) -> int:
     return int(k)
 
 
+def _check_offset(offset: object) -> int:
+    if isinstance(offset, bool) or not isinstance(offset, int | np.integer) or offset < 0:
+        raise InputError(f"offset must be a whole number of at least 0, not {offset!r}")
+    return int(offset)
+
+
 def _check_at_least_one(name: str, number: object) -> None:
     if isinstance(number, bool) or not isinstance(number, int | np.integer):
         raise InputError(f"{name} must be a whole number, not {number!r}")
@@ -473,8 +673,3 @@ def _check_effort(k: int, recall: object, nprobe: object, rerank: object) -> Non
 def _check_recall(recall: object) -> None:
     if not (isinstance(recall, int | float | np.floating) and 0 < recall < 1):
         raise InputError(f"recall must lie between 0 and 1, not {recall!r}; exact=True gives the exact answer")
-
-
-def _refuse_filter(filter: object) -> None:
-    if filter is not None:
-        raise NotYetError("filters are not there yet in this version of pqdb")

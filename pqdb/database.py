@@ -24,6 +24,7 @@ from pqdb.errors import (
 )
 from pqdb.metric import check_metric
 from pqdb.quantization.source import row_bytes
+from pqdb.query.definitions import maker
 from pqdb.store.blocks import BlockStore
 from pqdb.store.catalog import Catalog, Names
 from pqdb.store.locks import FileLock
@@ -242,7 +243,7 @@ class Database:
 
     def _open_collection(self, name: str, key: str) -> tuple[Collection, PointStore, BlockStore, Upkeep | None]:
         folder = self.path / key
-        points = PointStore.open(folder / "points", self.read_only, map_size=self._opening.map_size)
+        points = PointStore.open(folder / "points", self.read_only, map_size=self._opening.map_size, maker=maker)
         try:
             blocks = BlockStore.open(folder / "index", self.read_only, map_size=self._opening.map_size)
         except BaseException:

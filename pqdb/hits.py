@@ -34,6 +34,7 @@ class Page:
 
     points: list[Point]
     next_offset: Id | None
+    order_values: list[Any] | None = None  # with order_by: the value that put each point in its place
 
 
 @dataclass(frozen=True)
@@ -201,13 +202,33 @@ class Explanation:
     recall: float | None  # what was asked
     microseconds: dict[str, float] = field(default_factory=dict)  # by stage
     hits: Hits | None = None
+    filter: "FilterExplanation | None" = None
 
     def __str__(self) -> str:
         stages = ", ".join(f"{name} {us:.1f}" for name, us in self.microseconds.items())
+        said = f"{self.filter}; " if self.filter is not None else ""
         return (
-            f"{self.kind}: {self.lists} of {self.n_lists} lists, {self.codes} codes, {self.candidates} candidates, "
-            f"{self.reranked} reranked, {self.fresh} fresh rows; µs: {stages}"
+            f"{said}{self.kind}: {self.lists} of {self.n_lists} lists, {self.codes} codes, {self.candidates} "
+            f"candidates, {self.reranked} reranked, {self.fresh} fresh rows; µs: {stages}"
         )
+
+
+@dataclass(frozen=True)
+class FilterExplanation:
+    """What a filter let through, how that was found, and how the planner went about it."""
+
+    matches: int  # points that pass
+    indexes: tuple[str, ...]  # payload indexes that were asked: "lang (keyword)"
+    scanned: int  # payloads that were looked at
+    way: str  # "rows": scored one by one; "lists": scanned; "all rows": compared; "nothing"
+    neighbours: float | None  # of all points, that are about as near as the k nearest that pass
+    rows_us: float | None  # what scoring the rows was expected to cost
+    lists_us: float | None  # and scanning the lists
+
+    def __str__(self) -> str:
+        asked = f"by {', '.join(self.indexes)}" if self.indexes else "without an index"
+        costs = "" if self.rows_us is None else f" (expected µs: rows {self.rows_us:.0f}, lists {self.lists_us:.0f})"
+        return f"{self.matches} points pass {asked}, {self.scanned} payloads read; {self.way}{costs}"
 
 
 def interval(shares: np.ndarray) -> tuple[float, float, float]:

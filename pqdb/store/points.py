@@ -11,6 +11,8 @@ sums      u32 page → u32 crc32 of that meta page
 live      u32 piece → live bits
 texts     u32 row → UTF-8 of a string id
 payloads  u32 row → sealed payload
+
+and, once there are payload indexes, ``postings`` and ``orders`` (tables.py).
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from pqdb.errors import ClosedError, ReadOnlyError
-from pqdb.store import layout, state
+from pqdb.store import layout, state, tables
 from pqdb.store import manifest as manifest_record
 from pqdb.store.batch import PointBatch
+from pqdb.store.deriving import Deriving, Maker
 from pqdb.store.environment import Environment
 from pqdb.store.snapshot import Snapshots
 from pqdb.store.state import State
@@ -37,12 +40,15 @@ DATABASES = ("main", "ids", "runs", "meta", "sums", "live", "texts", "payloads")
 class PointStore:
     """A handle of one points environment. Threads may share it; a forked child may not."""
 
-    def __init__(self, env: Environment, runs: layout.Runs, readonly: bool = False) -> None:
+    def __init__(
+        self, env: Environment, runs: layout.Runs, readonly: bool = False, maker: Maker | None = None
+    ) -> None:
         self.env = env
         self.readonly = readonly
         self.path: Path = env.path
         self._runs = runs
-        self._snapshots = Snapshots(env, runs)
+        self._deriving = Deriving(env, maker)
+        self._snapshots = Snapshots(env, runs, self._deriving)
         self._open = True
 
     @property
@@ -68,19 +74,27 @@ class PointStore:
         runs = layout.Runs.of(row_bytes)
         value = manifest_record.to_bytes("points", manifest, runs.to_dict())
         records = {b"manifest": value, state.KEY: State.empty().to_bytes()}
-        return cls(Environment.create(path, DATABASES, records, map_size), runs)
+        return cls(Environment.create(path, DATABASES, records, map_size, tables.DATABASES), runs)
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], readonly: bool = False, *, map_size: int | None = None
+        cls,
+        path: str | os.PathLike[str],
+        readonly: bool = False,
+        *,
+        map_size: int | None = None,
+        maker: Maker | None = None,
     ) -> PointStore:
-        """An existing store. Raises NotADatabaseError, FormatError, CorruptError, StorageError and kin."""
-        env = Environment.open(path, DATABASES, readonly, map_size)
+        """An existing store. `maker` says what is derived from payloads, where the manifest names tables.
+
+        Raises NotADatabaseError, FormatError, CorruptError, StorageError and kin.
+        """
+        env = Environment.open(path, DATABASES, readonly, map_size, tables.DATABASES)
         try:
             with env.read() as txn:
                 value = txn.get(b"manifest", db=env.dbs["main"])
                 geometry = manifest_record.from_bytes(value, "points", str(path))[1]
-            return cls(env, layout.Runs.from_dict(geometry), readonly)
+            return cls(env, layout.Runs.from_dict(geometry), readonly, maker)
         except BaseException:
             env.close()
             raise
@@ -110,7 +124,12 @@ class PointStore:
         self._refuse_closed()
         if self.readonly:
             raise ReadOnlyError(f"{self.path} is opened read-only")
-        return PointBatch(self.env, self._runs)
+        return PointBatch(self.env, self._runs, self._deriving)
+
+    def provide_tables(self) -> None:
+        """Make the databases that tables lie in, if they are not there yet."""
+        self._refuse_closed()
+        self.env.provide()
 
     def _refuse_closed(self) -> None:
         if not self._open:
@@ -132,4 +151,4 @@ class PointStore:
 
     def verify(self) -> list[str]:
         """Read everything and compare it with its checksums and with each other. -> problems, [] if sound."""
-        return verify_points(self.env, self._runs)
+        return verify_points(self.env, self._runs, self._deriving)

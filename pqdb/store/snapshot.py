@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pqdb.errors import CorruptError
 from pqdb.store import state as state_record
 from pqdb.store.addresses import address_of
+from pqdb.store.deriving import Deriving
 from pqdb.store.environment import Environment, Txn
 from pqdb.store.layout import META_GROUP, META_ROWS, PIECE_BYTES, Runs, row_key, run_key, trailer_holds
 from pqdb.store.state import State, Versions
@@ -58,14 +59,16 @@ class Snapshot:
 class Snapshots:
     """The snapshots of one points environment; keeps the newest for the next view."""
 
-    def __init__(self, env: Environment, runs: Runs) -> None:
+    def __init__(self, env: Environment, runs: Runs, deriving: Deriving) -> None:
         self.env = env
         self.runs = runs
+        self.deriving = deriving
         self.newest: Snapshot | None = None
 
     def refresh(self, txn: Txn, txn_id: int, last: Snapshot | None) -> Snapshot:
-        """The snapshot of a transaction, made from `last`."""
+        """The snapshot of a transaction, made from `last`. Raises MissingTablesError: adopt them and begin again."""
         taken = take(txn, txn_id, self.env.epoch, self.env.dbs, last, str(self.env.path))
+        self.deriving.of(txn, taken.state)
         if last is None or txn_id >= last.txn_id:
             self.newest = taken
         return taken

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pqdb.errors import InputError
 from pqdb.store import manifest as manifest_record
 from pqdb.store.addresses import BYTES, WORDS, copy_bytes, words_at
+from pqdb.store.deriving import MissingTablesError
 from pqdb.store.faults import raise_ours
 from pqdb.store.ids import id_from_key, id_key, uuid_text
 from pqdb.store.layout import (
@@ -25,6 +26,7 @@ from pqdb.store.layout import (
     row_key,
 )
 from pqdb.store.snapshot import Addresses, Bits, Snapshot, Snapshots, resolve_meta, resolve_runs
+from pqdb.store.tables import Tables
 
 _FEW = 48  # below so many rows plain Python beats numpy's fixed costs
 _META_WORDS = META_BYTES // 8
@@ -55,6 +57,10 @@ class PointView:
             if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
                 snapshot = snapshots.refresh(txn, txn_id, snapshot)
             self._snapshot = snapshot
+        except MissingTablesError:
+            env.leave(self, txn)
+            env.adopt()
+            return self.__enter__()
         except lmdb.Error as error:
             env.leave(self, txn)
             raise_ours(error, env.path)
@@ -129,6 +135,11 @@ class PointView:
             found = manifest_record.from_bytes(value, "points", str(self._env.path))[0]
             self._snapshot.manifest = found
         return found
+
+    @property
+    def tables(self) -> Tables:
+        """What is derived from payloads; there are tables only where the manifest says so."""
+        return Tables(self._txn, self._env.dbs)
 
     # -- points ----------------------------------------------------------------------------------------
 
