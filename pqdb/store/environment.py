@@ -13,7 +13,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -72,13 +72,17 @@ _registry = _Registry()
 class Environment:
     """A counted handle of one environment folder: made by `create` or `open`, given back by `close`."""
 
-    def __init__(self, path: Path, names: Sequence[str], readonly: bool, map_bytes: int) -> None:
+    def __init__(
+        self, path: Path, names: Sequence[str], readonly: bool, map_bytes: int, optional: Sequence[str] = ()
+    ) -> None:
         self.path = path
         self.home = path  # where the data file is: elsewhere once it was compacted (moved.py)
         self.epoch = 0
         self.readonly = readonly
         self.dbs: dict[str, Any] = {}
         self._names = list(names)
+        self._optional = list(optional)  # databases that may not be there yet
+        self._adopting = threading.Lock()
         self._map_bytes = map_bytes
         self._references = 0
         self._key: tuple[int, int] | None = None
@@ -99,6 +103,7 @@ class Environment:
         names: Sequence[str],
         records: Mapping[bytes, bytes],
         map_bytes: int | None = None,
+        optional: Sequence[str] = (),
     ) -> "Environment":
         """A new environment: these named databases, and the records of the first.
 
@@ -123,7 +128,7 @@ class Environment:
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise StorageError(errno.EEXIST, f"{folder} holds something already") from None
             raise sentence(error.errno, error.strerror, folder, writing=True) from error
-        return cls.open(folder, names, readonly=False, map_bytes=map_bytes)
+        return cls.open(folder, names, readonly=False, map_bytes=map_bytes, optional=optional)
 
     @classmethod
     def open(
@@ -132,8 +137,9 @@ class Environment:
         names: Sequence[str],
         readonly: bool = False,
         map_bytes: int | None = None,
+        optional: Sequence[str] = (),
     ) -> "Environment":
-        """The process's one handle of this folder, opened or shared.
+        """The process's one handle of this folder, opened or shared. `optional` databases may not be there yet.
 
         Raises NotADatabaseError, CorruptError, ReadOnlyError (asked to write where it cannot), StorageError.
         """
@@ -141,7 +147,7 @@ class Environment:
         with _registry.lock:
             shared = _registry.find(folder)
             if shared is None:
-                shared = cls(folder, names, readonly, map_bytes or DEFAULT_MAP_BYTES)
+                shared = cls(folder, names, readonly, map_bytes or DEFAULT_MAP_BYTES, optional)
                 shared._register()
             elif shared.readonly and not readonly:
                 shared._become_writable()
@@ -206,6 +212,9 @@ class Environment:
         except BaseException:
             raw.close()
             raise
+        for name in self._optional:
+            with suppress(lmdb.NotFoundError), mapping_errors(self.path):
+                self.dbs[name] = raw.open_db(name.encode(), create=False)
         return raw
 
     def _open_raw(self, least_bytes: int, lock: bool) -> lmdb.Environment:
@@ -441,6 +450,32 @@ class Environment:
         """See to the file's size after a commit (datafile.extend_to)."""
         info = self._env.info()
         datafile.extend_to(self.home, (info["last_pgno"] + 1) * datafile_page(self._env))
+
+    # -- optional databases ----------------------------------------------------------------------------
+
+    def provide(self) -> None:
+        """Make the optional databases that are not there yet, in a commit of their own."""
+        self.adopt()
+        if all(name in self.dbs for name in self._optional):
+            return
+        txn = self.begin_write()
+        try:
+            with mapping_errors(self.path, writing=True):
+                missing = [name for name in self._optional if name not in self.dbs]
+                made = {name: self._env.open_db(name.encode(), txn=txn) for name in missing}
+                txn.commit()
+            self.dbs = {**self.dbs, **made}
+        finally:
+            self.abort(txn)
+            self.end_write()
+
+    def adopt(self) -> None:
+        """Take up optional databases that another process made. This thread may have no transaction open."""
+        with self._adopting:
+            for name in self._optional:
+                if name not in self.dbs:
+                    with suppress(lmdb.NotFoundError), mapping_errors(self.path):
+                        self.dbs = {**self.dbs, name: self._env.open_db(name.encode(), create=False)}
 
     # -- re-mapping ------------------------------------------------------------------------------------
 

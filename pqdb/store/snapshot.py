@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pqdb.errors import CorruptError
 from pqdb.store import state as state_record
 from pqdb.store.addresses import address_of
+from pqdb.store.deriving import Deriving
 from pqdb.store.environment import Environment, Txn
 from pqdb.store.layout import (
     META_GROUP,
@@ -66,14 +67,19 @@ class Snapshot:
 class Snapshots(Keeper[Snapshot]):
     """The snapshots of one points environment; keeps the newest for the next view."""
 
-    def __init__(self, env: Environment, runs: Runs) -> None:
+    def __init__(self, env: Environment, runs: Runs, deriving: Deriving) -> None:
         super().__init__(env)
         self.runs = runs
+        self.deriving = deriving
 
     def take(self, txn: Txn, txn_id: int, last: Snapshot | None) -> Snapshot:
-        """State and live bits of a transaction, read anew where they changed since the last snapshot."""
+        """State and live bits of a transaction, read anew where they changed since the last snapshot.
+
+        Raises MissingTablesError: adopt them and begin again.
+        """
         dbs, epoch, where = self.env.dbs, self.env.epoch, str(self.env.path)
         state = State.from_bytes(txn.get(state_record.KEY, db=dbs["main"]), where)
+        self.deriving.of(txn, state)
         live = _live_bits(txn, dbs["live"], state, last, where)
         if last is None:
             return Snapshot(txn_id, epoch, state, live)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pqdb.errors import InputError
 from pqdb.store import manifest as manifest_record
 from pqdb.store.addresses import BYTES, WORDS, copy_bytes, words_at
+from pqdb.store.deriving import MissingTablesError
 from pqdb.store.ids import id_from_key, id_key, uuid_text
 from pqdb.store.layout import (
     KIND_INT,
@@ -26,6 +27,7 @@ from pqdb.store.layout import (
 )
 from pqdb.store.reading import View
 from pqdb.store.snapshot import Addresses, Bits, Snapshot, Snapshots, resolve_meta, resolve_runs
+from pqdb.store.tables import Tables
 
 _FEW = 48  # below so many rows plain Python beats numpy's fixed costs
 _META_WORDS = META_BYTES // 8
@@ -40,6 +42,13 @@ class PointView(View[Snapshot]):
     __slots__ = ()
 
     _snapshots: Snapshots
+
+    def __enter__(self) -> Self:
+        try:
+            return super().__enter__()
+        except MissingTablesError:
+            self._env.adopt()
+            return super().__enter__()
 
     # -- counts and arrays -----------------------------------------------------------------------------
 
@@ -107,6 +116,11 @@ class PointView(View[Snapshot]):
             found = manifest_record.from_bytes(value, "points", str(self._env.path))[0]
             self._snapshot.manifest = found
         return found
+
+    @property
+    def tables(self) -> Tables:
+        """What is derived from payloads; there are tables only where the manifest says so."""
+        return Tables(self._txn, self._env.dbs)
 
     # -- points ----------------------------------------------------------------------------------------
 
