@@ -459,6 +459,13 @@ class Collection:
         """
         self._writer().compact(progress, drop_previous)
 
+    def rollback(self) -> int:
+        """Go back to the generation that was searched before the last training, in one commit; returns its number.
+
+        It is kept until the training after. Raises InputError where there is none.
+        """
+        return self._writer().roll_back()
+
     def info(self) -> dict[str, Any]:
         """Counts, configuration, state and bytes."""
         self._guard()
@@ -582,16 +589,9 @@ class Collection:
         learned = self._upkeep.learned if self._upkeep else None
         if generation != blocks.generation or version != blocks.objects_version or learned is not self._learned:
             index = Index.load(blocks) if blocks.generation else None
-            if (
-                index
-                and learned
-                and (learned.generation, learned.version)
-                == (
-                    blocks.generation,
-                    blocks.objects_version,
-                )
-            ):
-                index = replace(index, calibration=learned.calibration, plans={}, frames={})
+            if index and learned and learned.fits(blocks.generation, index.calibration):
+                calibration = learned.on(index.calibration, index.router.n_lists)
+                index = replace(index, calibration=calibration, plans={}, frames={})
             self._learned = learned
             self._index = (blocks.generation, blocks.objects_version, index)
         return Snapshot(
