@@ -231,6 +231,24 @@ def test_indexes_are_there_when_the_database_is_opened_again(db: pqdb.Database) 
             again["things"].create_payload_index("n", "integer")
 
 
+def test_a_collection_that_was_compacted_filters_as_before(db: pqdb.Database) -> None:
+    made = db.create_collection("things", DIM, "l2")
+    made.create_payload_index("even", "bool")
+    made.create_payload_index("n", "integer")
+    made.upsert(IDS, VECTORS, list(PAYLOADS.values()))
+    for _ in range(3):
+        made.upsert(IDS[:300], VECTORS[:300], list(PAYLOADS.values())[:300])
+    before = ids_of(made.scroll(ROWS, filter=EVEN).points)
+    made.train()
+    made.compact()
+    assert ids_of(made.scroll(ROWS, filter=EVEN).points) == before
+    assert made.explain(VECTORS[0], filter=EVEN).filter.scanned == 0  # type: ignore[union-attr]
+    assert made.count({"must": {"key": "n", "range": {"lt": 100}}}) == 90
+    made.delete(filter=EVEN)
+    assert made.count(EVEN) == 0
+    assert made.verify() == []
+
+
 # -- replace
 
 

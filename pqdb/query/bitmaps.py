@@ -1,13 +1,14 @@
 """Sets of rows: as pyroaring's bitmaps for reckoning, as plain bits for the scan, as arrays for scoring one by one.
 
-Rows come out of a bitmap through its serialized form, which is that of the Roaring Bitmap specification
-(https://github.com/RoaringBitmap/RoaringFormatSpec): a container for every 65,536 rows, of row numbers (array), of
-bits, or of runs.
+Between bitmaps and plain bits rows go through the serialized form, that of the Roaring Bitmap specification
+(https://github.com/RoaringBitmap/RoaringFormatSpec): a container for every 65,536 rows, of row numbers where there are
+at most 4,096, else of bits, or of runs.
 """
 
 import struct
 from array import array
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +23,18 @@ _OFFSETS_FROM = 4  # containers: with runs among them, fewer have no offsets
 _MOST_IN_ARRAY = 4_096
 _CHUNK_ROWS = 1 << 16
 _CHUNK_BYTES = _CHUNK_ROWS // 8
-_FEW = 1_000  # rows of a chunk: below, bits are set one by one
-_FEW_RUNS = 200
+_FEW = 1_000  # rows: up to so many, bits are set one by one
+_MANY = 20_000  # rows: from so many on, a bitmap is made from bits
+_EVENS = np.uint8(0x55)  # the bits of even rows
 
 
 def bitmap_of(rows: npt.NDArray[Any]) -> BitMap:
     """The set of rows (n,) in any order, each once or more often."""
-    return BitMap(array("I", np.sort(rows).astype(np.uint32).tobytes()))
+    if len(rows) < _MANY:
+        return BitMap(array("I", np.sort(rows).astype(np.uint32).tobytes()))
+    each = np.zeros(int(rows.max()) + 1, np.bool_)
+    each[rows] = True
+    return _from_bits(np.packbits(each, bitorder="little"))
 
 
 def rows_of(bitmap: BitMap) -> Rows:
@@ -37,28 +43,44 @@ def rows_of(bitmap: BitMap) -> Rows:
 
 
 def bitmap_of_bits(bits: Bits, n_rows: int) -> BitMap:
-    """The rows below n_rows whose bit is set: bit r & 7 of byte r >> 3. Made for bits that mostly are."""
-    unset = np.flatnonzero(np.unpackbits(bits, count=n_rows, bitorder="little") == 0)
-    bitmap = BitMap()
-    bitmap.add_range(0, n_rows)
-    if len(unset):
-        bitmap -= BitMap(array("I", unset.astype(np.uint32).tobytes()))
-    return bitmap
+    """The rows below n_rows whose bit is set: bit r & 7 of byte r >> 3."""
+    found = _from_bits(bits[: -(-n_rows // 8)])
+    found.run_optimize()
+    return found
 
 
 def bits_of(bitmap: BitMap, n_rows: int) -> Bits:
     """(ceil(n_rows / 8) + SPARE_BYTES,) uint8: bit r & 7 of byte r >> 3 says whether row r < n_rows is in the set."""
-    n_bytes = -(-n_rows // 8)
-    chunks = -(-n_rows // _CHUNK_ROWS)
+    n_bytes, chunks = -(-n_rows // 8), -(-n_rows // _CHUNK_ROWS)
     bits = np.zeros(max(chunks * _CHUNK_BYTES, n_bytes + SPARE_BYTES), np.uint8)
+    if len(bitmap) <= _FEW:
+        rows = rows_of(bitmap)
+        np.add.at(bits, rows >> 3, np.uint8(1) << (rows & 7).astype(np.uint8))
+        return bits[: n_bytes + SPARE_BYTES]
     raw = bitmap.serialize()
-    for chunk, count, is_run, at in _containers(raw):
-        _fill(bits[chunk * _CHUNK_BYTES : (chunk + 1) * _CHUNK_BYTES], raw, count, is_run, at)
+    containers = _containers(raw)
+    mixed, places = b"", dict[int, int]()
+    if not all(container.of_bits for container in containers):
+        # Xor with every other row makes containers of bits of all others: 28,672 to 36,864 rows are in each.
+        mixed = (bitmap ^ _every_other(chunks)).serialize()
+        places |= {container.chunk: container.at for container in _containers(mixed)}
+    for chunk, of_bits, at in containers:
+        into = bits[chunk * _CHUNK_BYTES : (chunk + 1) * _CHUNK_BYTES]
+        if of_bits:
+            into[:] = np.frombuffer(raw, np.uint8, _CHUNK_BYTES, at)
+        else:
+            np.bitwise_xor(np.frombuffer(mixed, np.uint8, _CHUNK_BYTES, places[chunk]), _EVENS, out=into)
     return bits[: n_bytes + SPARE_BYTES]
 
 
-def _containers(raw: bytes) -> list[tuple[int, int, bool, int]]:
-    """(chunk, rows in it, whether it is of runs, where its data begin) of every container."""
+class _Container(NamedTuple):
+    chunk: int
+    of_bits: bool
+    at: int  # where its data begin
+
+
+def _containers(raw: bytes) -> list[_Container]:
+    """The containers of a serialized bitmap."""
     cookie, second = struct.unpack_from("<II", raw.ljust(8, b"\0"))
     if cookie & 0xFFFF == _WITH_RUNS:
         n, at = (cookie >> 16) + 1, 4
@@ -73,36 +95,37 @@ def _containers(raw: bytes) -> list[tuple[int, int, bool, int]]:
     at += 4 * n + offsets
     found = []
     for (chunk, last), is_run in zip(heads, runs, strict=True):
-        found.append((chunk, last + 1, bool(is_run), at))
+        of_bits = not is_run and last >= _MOST_IN_ARRAY
+        found.append(_Container(chunk, of_bits, at))
         if is_run:
             at += 2 + 4 * int(struct.unpack_from("<H", raw, at)[0])
         else:
-            at += 2 * (last + 1) if last < _MOST_IN_ARRAY else _CHUNK_BYTES
+            at += _CHUNK_BYTES if of_bits else 2 * (last + 1)
     return found
 
 
-def _fill(bits: Bits, raw: bytes, count: int, is_run: bool, at: int) -> None:
-    """Set the bits (_CHUNK_BYTES,) of one container."""
-    if is_run:
-        n = struct.unpack_from("<H", raw, at)[0]
-        runs = np.frombuffer(raw, "<u2", 2 * n, at + 2).reshape(n, 2).astype(np.int64)
-        if n <= _FEW_RUNS:
-            each = np.zeros(_CHUNK_ROWS, np.bool_)
-            for start, more in runs.tolist():
-                each[start : start + more + 1] = True
-        else:
-            edges = np.zeros(_CHUNK_ROWS + 1, np.int8)
-            edges[runs[:, 0]] = 1
-            edges[runs[:, 0] + runs[:, 1] + 1] -= 1
-            each = np.cumsum(edges[:-1], dtype=np.int8).view(np.bool_)
-        bits[:] = np.packbits(each, bitorder="little")
-    elif count > _MOST_IN_ARRAY:
-        bits[:] = np.frombuffer(raw, np.uint8, _CHUNK_BYTES, at)
-    else:
-        rows = np.frombuffer(raw, "<u2", count, at)
-        if count < _FEW:
-            np.add.at(bits, rows >> 3, np.uint8(1) << (rows & 7).astype(np.uint8))
-        else:
-            each = np.zeros(_CHUNK_ROWS, np.bool_)
-            each[rows] = True
-            bits[:] = np.packbits(each, bitorder="little")
+@lru_cache(maxsize=4)
+def _every_other(chunks: int) -> BitMap:
+    """The even rows of so many chunks."""
+    return _from_bits(np.full(chunks * _CHUNK_BYTES, _EVENS))
+
+
+def _from_bits(bits: Bits) -> BitMap:
+    """The rows whose bit is set, by way of the serialized form."""
+    heads, bodies = [], []
+    for chunk in range(-(-len(bits) // _CHUNK_BYTES)):
+        part = bits[chunk * _CHUNK_BYTES : (chunk + 1) * _CHUNK_BYTES]
+        count = int(np.bitwise_count(part).sum())
+        if count > _MOST_IN_ARRAY:
+            bodies.append(part.tobytes().ljust(_CHUNK_BYTES, b"\0"))
+        elif count:
+            rows = np.flatnonzero(np.unpackbits(part, bitorder="little"))
+            bodies.append(rows.astype("<u2").tobytes())
+        if count:
+            heads.append((chunk, count - 1))
+    if not heads:
+        return BitMap()
+    start = 8 + 8 * len(heads)
+    offsets = start + np.cumsum([0, *map(len, bodies[:-1])])
+    head = struct.pack("<II", _WITHOUT, len(heads)) + np.array(heads, "<u2").tobytes() + offsets.astype("<u4").tobytes()
+    return BitMap.deserialize(head + b"".join(bodies))

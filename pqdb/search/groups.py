@@ -67,7 +67,7 @@ class Grouping:
             found = [] if hit.payload is None else elements(self.path.values(hit.payload))
             for name in dict.fromkeys((type(element), element) for element in found if type(element) in (str, int)):
                 held = groups.setdefault(name, [])
-                if all(hit.id != other.id for other in held):
+                if len(held) < self.size and all(hit.id != other.id for other in held):
                     held.append(hit)
 
 

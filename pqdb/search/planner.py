@@ -8,7 +8,7 @@ nothing to do with the vectors lets k / share of them pass by; one that keeps on
 In the latter case the rows allowed grow denser outwards, and what a search misses lies farther out than what it finds:
 the calibration is asked for a higher recall, or, past what it can tell, all lists that hold an allowed row are scanned.
 
-The costs are as measured (docs/decisions/014-filters.md). They need to be right only where they cross.
+The costs are as measured (docs/decisions/032). They need to be right only where they cross.
 """
 
 import math

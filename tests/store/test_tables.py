@@ -1,6 +1,7 @@
 """Tables derived from payloads: whatever is written, they say what a dict would."""
 
 import json
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,42 @@ def test_the_map_grows_under_a_batch_and_nothing_is_lost(tmp_path: Path) -> None
                 batch.delete(range(first, first + 10))
         assert entries(store) == expected(store)
         assert len(entries(store)) == 2 * 3_960
+
+
+def test_entries_move_with_their_points(tmp_path: Path) -> None:
+    with made(tmp_path / "x") as store:
+        with store.write() as batch:
+            batch.upsert(range(20), source_rows(20), [payload([f"w{row % 3}"], [row]) for row in range(20)])
+        moving = np.arange(3, 9, dtype=np.uint32)
+        with store.write() as batch:
+            places = batch.reserve(moving)
+        with store.write() as batch:
+            batch.put_payload(4, payload(["changed"]))
+            batch.delete([5])
+            assert batch.settle(moving, places) == 5
+        assert entries(store) == expected(store)
+        assert (WORDS, b"changed", 21) in entries(store)
+        assert store.verify() == []
+
+
+def test_changes_of_several_threads_in_one_commit(tmp_path: Path) -> None:
+    """Group commit: changes run one after the other in one batch, and one may take away what another has added."""
+    with made(tmp_path / "x") as store:
+
+        def work(number: int) -> None:
+            for step in range(20):
+                raw = [payload([f"w{number}"], [step])]
+                store.commit(lambda batch, raw=raw: batch.upsert([number % 3], source_rows(1), raw))
+                if step % 4 == 3:
+                    store.commit(lambda batch: batch.delete([number % 3]))
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert entries(store) == expected(store)
+        assert store.verify() == []
 
 
 def test_tables_are_made_later_and_dropped(tmp_path: Path) -> None:
