@@ -8,6 +8,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+from pqdb.checking import CheckReport, Findings, check
 from pqdb.collection import Collection
 from pqdb.config import PQ, CollectionConfig, Flat
 from pqdb.database import Database
@@ -36,6 +37,7 @@ from pqdb.errors import (
     StorageError,
 )
 from pqdb.hits import BatchHits, Explanation, Hit, Hits, Page, Point, RecallReport
+from pqdb.repairing import RepairReport, repair
 
 try:
     __version__ = version("pqdb")
@@ -45,6 +47,7 @@ except PackageNotFoundError:  # run from a checkout that was never installed
 __all__ = [
     "PQ",
     "BatchHits",
+    "CheckReport",
     "ClosedError",
     "Collection",
     "CollectionConfig",
@@ -56,6 +59,7 @@ __all__ = [
     "DiskFullError",
     "Explanation",
     "FilterError",
+    "Findings",
     "Flat",
     "ForkedError",
     "FormatError",
@@ -75,6 +79,9 @@ __all__ = [
     "PqdbError",
     "ReadOnlyError",
     "RecallReport",
+    "RepairReport",
     "StorageError",
+    "check",
     "open",
+    "repair",
 ]
