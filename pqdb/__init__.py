@@ -8,6 +8,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+from pqdb.backup import restore
 from pqdb.checking import CheckReport, Findings, check
 from pqdb.collection import Collection
 from pqdb.config import PQ, CollectionConfig, Flat
@@ -84,4 +85,5 @@ __all__ = [
     "check",
     "open",
     "repair",
+    "restore",
 ]

@@ -4,16 +4,16 @@ The child reads store after store and says what it finds, line by line. Where it
 looks at that one by plain reads, and lets another child go on with the rest.
 """
 
-import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pqdb.children import lines, say
+from pqdb.children import start as start_child
 from pqdb.config import CollectionConfig
 from pqdb.errors import CorruptError, FormatError, NotADatabaseError, PqdbError
 from pqdb.search.index import Index
@@ -27,7 +27,6 @@ from pqdb.upkeep.agree import disagreements
 
 Store = tuple[str, str, str]  # key of a collection, "points" or "index", its name; the catalog has no key and no name
 CATALOG, POINTS, INDEX = "catalog", "points", "index"
-_CHILD = "from pqdb.checking import child; child()"
 
 
 @dataclass
@@ -81,10 +80,8 @@ def check(path: str | os.PathLike[str]) -> CheckReport:
 def _let_a_child_check(folder: Path, checked: list[str], report: CheckReport) -> tuple[int, Store | None]:
     """What one child finds goes into the report. -> its exit code, and the store it was reading last."""
     store = None
-    with start_child([str(folder), *checked]) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            word, key, name, what = json.loads(line)
+    with start_child("pqdb.checking", [str(folder), *checked]) as process:
+        for word, key, name, what in lines(process):
             if word == "store":
                 store = (key, name, what)
             elif word == "refused":
@@ -92,13 +89,6 @@ def _let_a_child_check(folder: Path, checked: list[str], report: CheckReport) ->
             else:
                 _note(report, word, key, name, what)
     return process.returncode, store
-
-
-def start_child(arguments: list[str]) -> "subprocess.Popen[str]":
-    """A process that runs `child` with these arguments; what it says is read from its stdout."""
-    places = [str(Path(__file__).parents[1]), *filter(None, sys.path)]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
-    return subprocess.Popen([sys.executable, "-c", _CHILD, *arguments], stdout=subprocess.PIPE, text=True, env=env)
 
 
 def _note(report: CheckReport, word: str, key: str, name: str, what: Any) -> None:
@@ -134,11 +124,10 @@ Line = tuple[str, str, str, Any]  # word, key of a collection, its name, and wha
 
 
 def child() -> None:
-    """Say what is found as JSON, a line each."""
+    """Say what is found."""
     folder, *checked = sys.argv[1:]
     for line in look(Path(folder), frozenset(checked)):
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
+        say(*line)
 
 
 def look(folder: Path, checked: frozenset[str] = frozenset()) -> Iterator[Line]:

@@ -155,6 +155,12 @@ def extend_to(folder: Path, size: int) -> None:
             os.close(descriptor)
 
 
+def sync(file: Path) -> None:
+    """Make what was written to a file durable."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Make a new name in a folder durable, where the system lets folders be synchronised."""
     with suppress(OSError):

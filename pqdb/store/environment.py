@@ -392,14 +392,23 @@ class Environment:
 
     # -- the rest --------------------------------------------------------------------------------------
 
-    def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
-        """Copy one snapshot into an empty folder while others read and write."""
+    def copy(self, path: str | os.PathLike[str], txn: Txn) -> None:
+        """Copy what a read transaction sees into an empty folder, without free pages, synchronised to disk.
+
+        Others may write meanwhile; but of this process no other thread may, for LMDB lets an abort wait for a copy.
+        """
         target = Path(path)
-        target.mkdir(parents=True, exist_ok=True)
-        if (target / datafile.NAME).exists():
-            raise StorageError(errno.EEXIST, f"{target} holds a store already")
-        with self.read(), mapping_errors(target, writing=True):
-            self._env.copy(str(target), compact=compact)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            if (target / datafile.NAME).exists():
+                raise StorageError(errno.EEXIST, f"{target} holds a store already")
+            with mapping_errors(target, writing=True):
+                self._env.copy(str(target), compact=True, txn=txn)
+            datafile.sync(target / datafile.NAME)
+        except PqdbError:
+            raise
+        except OSError as error:
+            raise sentence(error.errno, error.strerror, target, writing=True) from error
 
     def stats(self) -> dict[str, Any]:
         """Bytes of the file, of its free pages, and of every named database."""

@@ -23,7 +23,7 @@ children = Children("tests.stories.damage")
 class ForkedCheck:
     """Stands for the process of a check: forked, so that a thousand of them take no hour."""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, module: str, arguments: list[str]) -> None:
         self._child = Child("tests.stories.damage", "look", tuple(arguments))
         self.stdout = iter(self._child.hear_all())
         self.returncode = self._child.wait()
@@ -276,7 +276,7 @@ def test_a_reader_that_dies_of_damage_is_survived_and_named(copy: Path, monkeypa
     """The check's child is killed by what it reads: here by a sound store that we say is deadly."""
 
     class Deadly(ForkedCheck):
-        def __init__(self, arguments: list[str]) -> None:
+        def __init__(self, module: str, arguments: list[str]) -> None:
             self._child = Child("tests.stories.damage", "look_and_die", tuple(arguments))
             self.stdout = iter(self._child.hear_all())
             self.returncode = self._child.wait()

@@ -116,7 +116,7 @@ def write_until_killed(path: str, seed: str, mode: str, point: str = "", nth: st
 
 def _hurry_upkeep() -> None:
     """Train and index after every few rows, not every few thousand."""
-    worker.TRAIN_ROWS, worker.FRESH_ROWS, worker.RETRAIN_GROWTH = 30, 20, 1  # type: ignore[assignment]
+    worker.TRAIN_ROWS, worker.FRESH_ROWS, worker.RETRAIN_GROWTH = 30, 20, 1.05
 
 
 def _operate(database: pqdb.Database, seed: int, thread: int, weights: dict[str, int]) -> None:
