@@ -127,7 +127,7 @@ def _open(folder: Path, stack: ExitStack) -> tuple[BlockView, PointView] | None:
 
 
 def _bytes(view: BlockView | PointView) -> int:
-    return (view.path / datafile.NAME).stat().st_size
+    return (view.home / datafile.NAME).stat().st_size
 
 
 def _write_catalog(folder: Path, names: Names, copied: set[str]) -> None:

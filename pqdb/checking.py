@@ -16,11 +16,13 @@ from pqdb.children import lines, say
 from pqdb.children import start as start_child
 from pqdb.config import CollectionConfig
 from pqdb.errors import CorruptError, FormatError, NotADatabaseError, PqdbError
+from pqdb.query.definitions import maker
 from pqdb.search.index import Index
 from pqdb.search.snapshot import Snapshot
 from pqdb.store import pages
 from pqdb.store.blocks import BlockStore
 from pqdb.store.catalog import Catalog
+from pqdb.store.moved import home_of
 from pqdb.store.points import PointStore
 from pqdb.store.salvage import is_key, salvaged_names
 from pqdb.upkeep.agree import disagreements
@@ -107,7 +109,7 @@ def _note_death(folder: Path, report: CheckReport, key: str, part: str, name: st
     """A store that ended its reader is damaged; plain reads may tell where."""
     found = [f"reading it ended the process with {_ending(code)}"]
     try:
-        found += pages.problems(folder / key / part)
+        found += pages.problems(home_of(folder / key / part))
     except (PqdbError, OSError) as error:
         found.append(str(error))
     for problem in found:
@@ -160,13 +162,13 @@ def look(folder: Path, checked: frozenset[str] = frozenset()) -> Iterator[Line]:
 
 def _look_at(folder: Path, key: str, name: str, checked: frozenset[str]) -> Iterator[Line]:
     sound = True
-    for part, store in ((POINTS, PointStore), (INDEX, BlockStore)):
+    for part in (POINTS, INDEX):
         if f"{key}/{part}" in checked:
             sound = False
             continue
         yield "store", key, part, name
         try:
-            with store.open(folder / key / part, readonly=True) as opened:
+            with _open(folder / key, part) as opened:
                 problems = opened.verify()
                 if isinstance(opened, PointStore) and not problems:
                     with opened.read() as view:
@@ -185,11 +187,17 @@ def _look_at(folder: Path, key: str, name: str, checked: frozenset[str]) -> Iter
             yield "problem", key, name, f"{INDEX}: {problem}"
 
 
+def _open(folder: Path, part: str) -> PointStore | BlockStore:
+    if part == POINTS:
+        return PointStore.open(folder / POINTS, readonly=True, maker=maker)
+    return BlockStore.open(folder / INDEX, readonly=True)
+
+
 def _disagreements(folder: Path) -> list[str]:
     """What index and points of a collection do not agree on."""
     try:
         with (
-            PointStore.open(folder / POINTS, readonly=True) as points,
+            PointStore.open(folder / POINTS, readonly=True, maker=maker) as points,
             BlockStore.open(folder / INDEX, readonly=True) as blocks,
             blocks.read() as index_view,
             points.read() as view,

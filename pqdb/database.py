@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,8 +25,9 @@ from pqdb.errors import (
 )
 from pqdb.metric import check_metric
 from pqdb.quantization.source import row_bytes
+from pqdb.query.definitions import maker
 from pqdb.store.blocks import BlockStore
-from pqdb.store.catalog import Catalog
+from pqdb.store.catalog import Catalog, Names
 from pqdb.store.locks import FileLock
 from pqdb.store.points import PointStore
 from pqdb.upkeep.build import Stores
@@ -59,6 +60,7 @@ class Database:
         self._closed = False
         self._lock = threading.RLock()
         self._open: dict[str, tuple[Collection, PointStore, BlockStore, Upkeep | None]] = {}  # by uuid
+        self._sound: dict[str, Names] = {}  # by uuid: the names it was last found in
 
     # -- collections
 
@@ -109,6 +111,9 @@ class Database:
         if record is None:
             raise CollectionNotFoundError(f"there is no collection {name!r} in {self.path}")
         key = str(record["uuid"])
+        held = self._open.get(key)  # without the lock: dropping another collection may hold it for a while
+        if held is not None:
+            return held[0]
         with self._lock:
             held = self._open.get(key)
             if held is None:
@@ -129,10 +134,57 @@ class Database:
             shutil.rmtree(self.path / str(record["uuid"]), ignore_errors=True)
             return True
 
+    def set_metadata(self, name: str, metadata: dict[str, Any] | None) -> None:
+        """Replace a collection's metadata, a JSON object. Raises CollectionNotFoundError, InputError, ReadOnlyError."""
+        self._guard()
+        if self.read_only:
+            raise ReadOnlyError(f"{self.path} was opened read-only")
+        _check_metadata(metadata)
+        with self._catalog.write() as batch:
+            name = self._catalog.names().aliases.get(name, name)
+            record = batch.get(name)
+            if record is None:
+                raise CollectionNotFoundError(f"there is no collection {name!r} in {self.path}")
+            batch.replace(name, {**record, "metadata": metadata})
+
     def collections(self) -> list[str]:
         """The names there are, sorted."""
         self._guard()
         return sorted(self._catalog.names().collections)
+
+    # -- aliases
+
+    def aliases(self) -> dict[str, str]:
+        """Alias → name of the collection it stands for."""
+        self._guard()
+        return dict(self._catalog.names().aliases)
+
+    def set_alias(self, alias: str, name: str) -> None:
+        """Let an alias stand for a collection, whatever it stood for before; every process sees it at its next call.
+
+        Raises CollectionNotFoundError, CollectionExistsError where a collection has that name, InputError.
+        """
+        self.change_aliases([(alias, name)])
+
+    def drop_alias(self, alias: str) -> bool:
+        """Forget an alias; returns whether there was one. Its collection stays."""
+        there = alias in self.aliases()
+        self.change_aliases([(alias, None)])
+        return there
+
+    def change_aliases(self, changes: Sequence[tuple[str, str | None]]) -> None:
+        """Several aliases in one commit: pairs of an alias and the collection it is to stand for, None to forget it."""
+        self._guard()
+        if self.read_only:
+            raise ReadOnlyError(f"{self.path} was opened read-only")
+        for alias, _ in changes:
+            _check_name(alias)
+        with self._catalog.write() as batch:
+            for alias, name in changes:
+                if name is None:
+                    batch.remove_alias(alias)
+                else:
+                    batch.set_alias(alias, name)
 
     def __getitem__(self, name: str) -> Collection:
         return self.get_collection(name)
@@ -202,7 +254,7 @@ class Database:
 
     def _open_collection(self, name: str, key: str) -> tuple[Collection, PointStore, BlockStore, Upkeep | None]:
         folder = self.path / key
-        points = PointStore.open(folder / "points", self.read_only, map_size=self._opening.map_size)
+        points = PointStore.open(folder / "points", self.read_only, map_size=self._opening.map_size, maker=maker)
         try:
             blocks = BlockStore.open(folder / "index", self.read_only, map_size=self._opening.map_size)
         except BaseException:
@@ -217,16 +269,33 @@ class Database:
             if self._opening.upkeep == "background":
                 upkeep.start()
         collection = Collection(
-            name, config, manifest["metadata"], (points, blocks), upkeep, lambda: self._guard_collection(name, key)
+            name,
+            config,
+            lambda: self._metadata_of(name, key, manifest["metadata"]),
+            (points, blocks),
+            upkeep,
+            lambda: self._guard_collection(name, key),
         )
         return collection, points, blocks, upkeep
 
+    def _metadata_of(self, name: str, key: str, first: dict[str, Any] | None) -> dict[str, Any] | None:
+        """A collection's metadata: what was set last, by any process, or what it was made with."""
+        names = self._catalog.names()
+        record = names.find(name)
+        if record is None or record["uuid"] != key:  # renamed
+            record = next((other for other in names.collections.values() if other["uuid"] == key), {})
+        changed: dict[str, Any] | None = record.get("metadata", first)
+        return changed
+
     def _guard_collection(self, name: str, key: str) -> None:
-        """Raise if this collection is closed here, or was dropped by anyone. About a microsecond."""
+        """Raise if this collection is closed here, or was dropped by anyone. A fraction of a microsecond."""
         self._guard()
         names = self._catalog.names()
+        if self._sound.get(key) is names:  # looked up in these names before, and not closed since
+            return
         record = names.collections.get(name) or names.find(name)
         if record is not None and record["uuid"] == key and key in self._open:
+            self._sound[key] = names
             return
         if not any(other["uuid"] == key for other in names.collections.values()):
             with self._lock:
@@ -234,6 +303,7 @@ class Database:
             raise ClosedError(f"collection {name!r} was dropped")
 
     def _release(self, key: str) -> None:
+        self._sound.pop(key, None)
         held = self._open.pop(key, None)
         if held is not None:
             _, points, blocks, upkeep = held

@@ -25,6 +25,10 @@ class FilterError(InputError):
     """A filter that is malformed or unknown."""
 
 
+class ConflictError(PqdbError, ValueError):
+    """What was to be replaced is at another version than expected; nothing was changed."""
+
+
 class NotYetError(PqdbError, NotImplementedError):
     """Asked for something this version does not offer."""
 

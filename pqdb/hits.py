@@ -3,11 +3,16 @@ them.
 """
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
 import numpy as np
+
+from pqdb.metric import Metric, scores
+
+VERSION_MASK = (1 << 56) - 1  # of the tail word of a row's record (docs/format.md)
 
 Id = int | str
 Payload = dict[str, Any]
@@ -29,6 +34,7 @@ class Page:
 
     points: list[Point]
     next_offset: Id | None
+    order_values: list[Any] | None = None  # with order_by: the value that put each point in its place
 
 
 @dataclass(frozen=True)
@@ -43,26 +49,61 @@ class Hit:
 
 
 class Hits(Sequence[Hit]):
-    """The points found for one query, nearest first. Payloads are parsed when first looked at."""
+    """The points found for one query, nearest first. Nothing is unpacked before it is first looked at."""
 
-    __slots__ = ("_payloads", "_vectors", "_versions", "ids", "scores")
+    __slots__ = ("_answers", "_i", "_ids", "_metric", "_n", "_payloads", "_scores", "_vectors")
 
     def __init__(
         self,
-        ids: list[Id],
-        scores: np.ndarray,
-        versions: np.ndarray,
+        answers: np.ndarray,
+        i: int,
+        n: int,
+        metric: Metric,
+        ids: list[Id] | None = None,
         payloads: Sequence[bytes | None] | None = None,
         vectors: np.ndarray | None = None,
     ) -> None:
-        self.ids = ids
-        self.scores = scores  # (n,) float32
-        self._versions = versions  # (n,) uint64
+        self._answers = answers  # (q, k) kernels.frame.ANSWER, of which these are [i, :n]
+        self._i = i
+        self._n = n
+        self._metric = metric
+        self._ids = ids  # where some are no integers
+        self._scores: np.ndarray | None = None
         self._payloads = payloads  # JSON as stored
         self._vectors = vectors  # (n, dim) float32
 
+    @property
+    def ids(self) -> list[Id]:
+        """The ids, nearest first."""
+        if self._ids is None:
+            self._ids = self._answers["id"][self._i, : self._n].tolist()
+        return self._ids
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(n,) float32: similarities, or distances for l2."""
+        if self._scores is None:
+            self._scores = scores(self._answers["value"][self._i, : self._n].copy(), self._metric)
+        return self._scores
+
+    @property
+    def versions(self) -> np.ndarray:
+        """(n,) uint64: the sequence of each point's last change."""
+        versions: np.ndarray = self._answers["tail"][self._i, : self._n] & np.uint64(VERSION_MASK)
+        return versions
+
+    @property
+    def raw_payloads(self) -> Sequence[bytes | None] | None:
+        """Payloads as the JSON they are stored as, for those who pass them on; None where none were asked for."""
+        return self._payloads
+
+    @property
+    def vectors(self) -> np.ndarray | None:
+        """(n, dim) float32, where they were asked for."""
+        return self._vectors
+
     def __len__(self) -> int:
-        return len(self.ids)
+        return self._n
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...
@@ -77,7 +118,7 @@ class Hits(Sequence[Hit]):
             score=float(self.scores[index]),
             payload=None if raw is None else json.loads(raw),
             vector=None if self._vectors is None else self._vectors[index],
-            version=int(self._versions[index]),
+            version=int(self._answers["tail"][self._i, : self._n][index]) & VERSION_MASK,
         )
 
     def __iter__(self) -> Iterator[Hit]:
@@ -138,6 +179,11 @@ class RecallReport:
     n: int
     population: str
 
+    @classmethod
+    def of(cls, shares: np.ndarray, k: int, population: str) -> "RecallReport":
+        """The report of queries with these recalls (q,), measured one by one or together."""
+        return cls(*interval(shares), k, len(shares), population)
+
     def __str__(self) -> str:
         return f"recall@{self.k} {self.recall:.3f} (95 %: {self.low:.3f}–{self.high:.3f}; {self.n} {self.population})"
 
@@ -156,10 +202,45 @@ class Explanation:
     recall: float | None  # what was asked
     microseconds: dict[str, float] = field(default_factory=dict)  # by stage
     hits: Hits | None = None
+    filter: "FilterExplanation | None" = None
 
     def __str__(self) -> str:
         stages = ", ".join(f"{name} {us:.1f}" for name, us in self.microseconds.items())
+        said = f"{self.filter}; " if self.filter is not None else ""
         return (
-            f"{self.kind}: {self.lists} of {self.n_lists} lists, {self.codes} codes, {self.candidates} candidates, "
-            f"{self.reranked} reranked, {self.fresh} fresh rows; µs: {stages}"
+            f"{said}{self.kind}: {self.lists} of {self.n_lists} lists, {self.codes} codes, {self.candidates} "
+            f"candidates, {self.reranked} reranked, {self.fresh} fresh rows; µs: {stages}"
         )
+
+
+@dataclass(frozen=True)
+class FilterExplanation:
+    """What a filter let through, how that was found, and how the planner went about it."""
+
+    matches: int  # points that pass
+    indexes: tuple[str, ...]  # payload indexes that were asked: "lang (keyword)"
+    scanned: int  # payloads that were looked at
+    way: str  # "rows": scored one by one; "lists": scanned; "all rows": compared; "nothing"
+    neighbours: float | None  # of all points, that are about as near as the k nearest that pass
+    rows_us: float | None  # what scoring the rows was expected to cost
+    lists_us: float | None  # and scanning the lists
+
+    def __str__(self) -> str:
+        asked = f"by {', '.join(self.indexes)}" if self.indexes else "without an index"
+        costs = "" if self.rows_us is None else f" (expected µs: rows {self.rows_us:.0f}, lists {self.lists_us:.0f})"
+        return f"{self.matches} points pass {asked}, {self.scanned} payloads read; {self.way}{costs}"
+
+
+def interval(shares: np.ndarray) -> tuple[float, float, float]:
+    """Mean of per-query recalls with its 95 % interval (Wilson 1927, on the number of independent trials the spread
+    implies).
+
+    Without any spread the n queries count as n trials, so that "all found" still has a lower bound below 1.
+    """
+    n, mean = len(shares), float(shares.mean())
+    variance = float(shares.var(ddof=1)) / n if n > 1 else 0.0
+    trials = mean * (1 - mean) / variance if variance > 0 else float(n)
+    z = 1.96
+    centre = (mean + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * math.sqrt(mean * (1 - mean) / trials + z * z / (4 * trials * trials))
+    return mean, min(mean, max(0.0, centre - half)), max(mean, min(1.0, centre + half))  # rounding must not part them

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
+from contextvars import copy_context
 
-import anyio
-import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
 import pqdb
 
+from .door import ACCESS
 from .envelope import failure, now, success
 from .errors import UNFORESEEN, Refusal, collection_not_found, refusal_of
+from .keys import Access
 
 log = logging.getLogger("pqdb.server")
 
@@ -21,26 +23,37 @@ Work = Callable[[pqdb.Database], object]
 
 
 async def answer(request: Request, work: Work, within: int | None = None, late: object = None) -> Response:
-    """Run `work` on the database in a thread and answer with what it returns.
+    """Run `work` on the database in a thread and answer with what it returns, or with it if it is a Response.
 
     After `within` seconds the answer is `late` (a write goes on and will be kept) or, without it, 408.
     """
     started = now()
-    database: pqdb.Database = request.app.state.database
+    state = request.app.state
+    running = asyncio.get_running_loop().run_in_executor(
+        state.executor, copy_context().run, _run, work, state.database, started
+    )
+    if within is None:
+        return await running
+    try:
+        return await asyncio.wait_for(asyncio.shield(running), within)
+    except TimeoutError:
+        if late is not None:
+            return success(late, started)
+        return failure(408, f"Timeout error: the operation took longer than {within} seconds", started)
 
-    def run() -> Response:
-        try:
-            return success(work(database), started)
-        except Exception as error:  # noqa: BLE001 (whatever happens, the client gets an envelope)
-            refusal = _refusal(error)
-            return failure(refusal.status, refusal.text, started)
 
-    limiter: anyio.CapacityLimiter = request.app.state.limiter
-    with anyio.move_on_after(within):
-        return await anyio.to_thread.run_sync(run, abandon_on_cancel=within is not None, limiter=limiter)
-    if late is not None:
-        return success(late, started)
-    return failure(408, f"Timeout error: the operation took longer than {within} seconds", started)
+def answer_at_once(request: Request, work: Work) -> Response:
+    """Run `work` here and now, on the event loop: only for what takes less than handing it over would."""
+    return _run(work, request.app.state.database, now())
+
+
+def _run(work: Work, database: pqdb.Database, started: float) -> Response:
+    try:
+        result = work(database)
+        return result if isinstance(result, Response) else success(result, started)
+    except Exception as error:  # noqa: BLE001 (whatever happens, the client gets an envelope)
+        refusal = refusal_for(error)
+        return failure(refusal.status, refusal.text, started)
 
 
 def find(database: pqdb.Database, name: str) -> pqdb.Collection:
@@ -51,7 +64,14 @@ def find(database: pqdb.Database, name: str) -> pqdb.Collection:
         raise collection_not_found(name) from None
 
 
-def _refusal(error: Exception) -> Refusal:
+def opened(request: Request) -> Access:
+    """What the request's key opens."""
+    access: Access = request.scope[ACCESS]
+    return access
+
+
+def refusal_for(error: Exception) -> Refusal:
+    """What to answer to an error; what is our fault is logged."""
     if isinstance(error, Refusal):
         return error
     if isinstance(error, pqdb.PqdbError):

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 
-import anyio
-import anyio.to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 import pqdb
 
 from . import openapi
+from .activity import Activity
+from .aftercare import Aftercare
+from .door import Door, TrailingSlash
 from .envelope import failure
 from .errors import UNFORESEEN, Refusal, format_error, refusal_of, validation_error
-from .routes import absent, collections, points, query, service
+from .jobs import Jobs
+from .keys import Keys
+from .lane import FastLane, lanes
+from .metrics import Metrics
+from .pace import Pace
+from .proof import Proof
+from .routes import absent, aliases, cluster, collections, dashboard, legacy, native, points, query, service
 from .settings import Settings
+from .watch import Watch
+
+ROOMS = (service, collections, points, query, legacy, aliases, cluster, native)
 
 _ABOUT = (
     "A strict, declared subset of Qdrant's REST interface in front of pqdb. "
@@ -29,52 +41,59 @@ _ABOUT = (
 
 
 def create_app(
-    path_or_database: str | os.PathLike[str] | pqdb.Database | None = None, settings: Settings | None = None
+    path_or_database: str | os.PathLike[str] | pqdb.Database | None = None,
+    settings: Settings | None = None,
+    *,
+    trusted: bool = False,
+    shared: Path | None = None,
 ) -> FastAPI:
     """The service as an ASGI application.
 
     A path is opened when the application starts and closed when it ends; a Database stays its owner's.
-    Without either, the path of the settings is opened.
+    Without either, the path of the settings is opened. `trusted`: callers need no key, whatever the settings
+    say. `shared`: a folder by which worker processes of one service tell each other what they measured.
     """
     settings = settings or Settings()
     source = settings.path if path_or_database is None else path_or_database
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.limiter = anyio.CapacityLimiter(settings.threads)
-        if isinstance(source, pqdb.Database):
-            app.state.database = source
-            yield
-            return
-        database = await anyio.to_thread.run_sync(lambda: pqdb.open(source, read_only=settings.read_only))
-        app.state.database = database
+        state = app.state
+        state.executor = ThreadPoolExecutor(settings.threads, "pqdb operation")
+        state.aftercare = Aftercare(state.activity)
+        state.watch = Watch(settings, metrics, state.proof, state.aftercare)
+        in_thread = asyncio.get_running_loop().run_in_executor
         try:
+            if isinstance(source, pqdb.Database):
+                state.database = source
+            else:
+                state.database = await in_thread(None, lambda: pqdb.open(source, read_only=settings.read_only))
             yield
         finally:
-            app.state.database = None
-            await anyio.to_thread.run_sync(database.close)
+            database, state.database = getattr(state, "database", None), None
+            await in_thread(None, state.executor.shutdown)  # writes that nobody waits for any more are finished too
+            await in_thread(None, state.aftercare.close)
+            await in_thread(None, state.jobs.close)
+            if database is not None and database is not source:
+                await in_thread(None, database.close)
 
     app = FastAPI(title="pqdb", version=pqdb.__version__, description=_ABOUT, lifespan=lifespan, redirect_slashes=False)
     app.state.settings = settings
-    for room in (service, collections, points, query, absent):
+    app.state.metrics = metrics
+    app.state.activity = Activity()
+    app.state.pace = Pace()
+    app.state.proof = Proof(shared)
+    app.state.jobs = Jobs(shared)
+    for room in (*ROOMS, dashboard, absent):
         app.include_router(room.router)
+    busy = [route for room in (points, query, legacy) for route in room.router.routes]
+    app.add_middleware(FastLane, lanes=lanes(busy))
+    app.add_middleware(Door, settings=settings, keys=Keys(None if trusted else settings), metrics=metrics)
     app.add_middleware(TrailingSlash)
     openapi.install(app)
     _install_errors(app)
     return app
-
-
-class TrailingSlash:
-    """Trims a path's trailing slashes, as Qdrant does, instead of sending clients round by a redirect."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        if scope["type"] == "http" and len(path) > 1 and path.endswith("/"):
-            scope = {**scope, "path": path.rstrip("/") or "/"}
-        await self.app(scope, receive, send)
 
 
 def _install_errors(app: FastAPI) -> None:

@@ -1,9 +1,11 @@
-"""A request's body: read under a limit, and parsed once by orjson."""
+"""A request's body: read under a limit and a deadline, and parsed once by orjson."""
 
 from __future__ import annotations
 
+import asyncio
+
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from .errors import Refusal, format_error
 from .fields import Fields
@@ -16,16 +18,33 @@ _DRAIN = 4
 async def read_body(request: Request) -> bytes:
     """The whole body.
 
-    Raises Refusal 400 when it is not announced as JSON or is longer than the limit; what lies past
-    the limit is never held in memory.
+    Raises Refusal 400 when it is not announced as JSON or is longer than the limit, 408 when it takes too long;
+    what lies past the limit is never held in memory.
     """
     _check_content_type(request.headers.get("content-type", ""))
-    limit: int = request.app.state.settings.body_limit
+    return await read_bytes(request)
+
+
+async def read_bytes(request: Request) -> bytes:
+    """The whole body, whatever it is announced as. Raises Refusal 400 or 408."""
+    settings = request.app.state.settings
+    try:
+        async with asyncio.timeout(settings.body_timeout):
+            return await _within_limit(request, settings.body_limit)
+    except TimeoutError:
+        raise Refusal(408, f"Timeout error: the body took longer than {settings.body_timeout:g} seconds") from None
+
+
+async def _within_limit(request: Request, limit: int) -> bytes:
     length = request.headers.get("content-length", "")
     announced = int(length) if length.isdecimal() else 0
     chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
+    size, more = 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, more = message.get("body", b""), message.get("more_body", False)
         size += len(chunk)
         if max(size, announced) <= limit:
             chunks.append(chunk)
@@ -39,7 +58,7 @@ async def read_body(request: Request) -> bytes:
             f"Payload error: JSON payload ({max(size, announced)} bytes) is larger than allowed "
             f"(limit: {limit} bytes).",
         )
-    return b"".join(chunks)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def parse_body(body: bytes) -> Fields:
@@ -53,6 +72,8 @@ def parse_body(body: bytes) -> Fields:
 
 def _check_content_type(announced: str) -> None:
     """Take JSON only: other types can be sent by any web page without the browser asking us first."""
+    if announced == "application/json":
+        return
     kind = announced.partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise Refusal(400, f"Content type error: expected application/json, not {kind or 'none'}")

@@ -18,6 +18,7 @@ from .vectors import UNNAMED
 WIRE_KEY = "pqdb_server"
 OURS = "pqdb"  # the key of a client's metadata that holds options of ours
 METRICS = {"Cosine": "cosine", "Dot": "dot", "Euclid": "l2"}
+DISTANCES = {metric: distance for distance, metric in METRICS.items()}
 MAX_DIM = 65536
 
 _DISTANCES = ("Cosine", "Euclid", "Dot", "Manhattan")
@@ -132,11 +133,16 @@ def _metadata(body: Fields) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     fields = body.fields("metadata")
     if fields is None:
         return None, {}
+    check_metadata_keys(fields)
+    ours = fields.fields(OURS)
+    return fields.value, {} if ours is None else _options(ours)
+
+
+def check_metadata_keys(fields: Fields) -> None:
+    """Refuse metadata that cannot be given back, or that uses the service's own key. Raises Refusal 400."""
     check_depth([fields.value])
     if WIRE_KEY in fields.value:
         raise format_error(f"metadata: the key `{WIRE_KEY}` is kept for the service itself")
-    ours = fields.fields(OURS)
-    return fields.value, {} if ours is None else _options(ours)
 
 
 def _options(ours: Fields) -> dict[str, Any]:

@@ -6,11 +6,9 @@ from typing import Any
 
 import pqdb
 
-from .creation import METRICS, WIRE_KEY
+from .creation import DISTANCES, WIRE_KEY
 
 Description = dict[str, Any]
-
-_DISTANCES = {metric: distance for distance, metric in METRICS.items()}
 
 # What Qdrant fills in where nothing was sent; its clients insist on these keys.
 _HNSW = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10_000}
@@ -57,7 +55,7 @@ def _config(collection: pqdb.Collection) -> Description:
 
 def _params(collection: pqdb.Collection, echo: Description) -> Description:
     """Exactly what was sent: Qdrant's clients refuse any other key in a vector's parameters."""
-    plain = {"size": collection.dim, "distance": _DISTANCES[collection.metric]}  # made by the library
+    plain = {"size": collection.dim, "distance": DISTANCES[collection.metric]}  # made by the library
     params = {"vectors": echo.get("vectors", plain), **_PARAMS, **echo.get("params", {})}
     if "sparse_vectors" in echo:
         params["sparse_vectors"] = echo["sparse_vectors"]

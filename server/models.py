@@ -93,7 +93,7 @@ class CreateCollection(Strict):
     vectors: VectorParams | dict[Literal[""], VectorParams]
     sparse_vectors: Annotated[dict[str, Any], Field(max_length=0)] | None = None
     quantization_config: dict[str, Any] | None = Field(
-        None, description='For example {"product": {"compression": "x16"}}; none: one bit a dimension.'
+        None, description='For example {"product": {"compression": "x16"}}; none: what serves the dimension best.'
     )
     hnsw_config: dict[str, Any] | None = None
     optimizers_config: dict[str, Any] | None = None
@@ -103,6 +103,73 @@ class CreateCollection(Strict):
     replication_factor: Annotated[int, Field(ge=1)] | None = None
     write_consistency_factor: Annotated[int, Field(ge=1)] | None = None
     metadata: dict[str, Any] | None = Field(None, description='Free; under "pqdb", our own options.')
+
+
+class VectorParamsDiff(Strict):
+    """Knobs of the vector to change."""
+
+    on_disk: bool | None = None
+    memory: Literal["cold", "cached", "pinned"] | None = None
+    hnsw_config: dict[str, Any] | None = None
+    quantization_config: dict[str, Any] | None = None
+
+
+class UpdateCollection(Strict):
+    """What to change about a collection."""
+
+    vectors: dict[Literal[""], VectorParamsDiff] | None = None
+    hnsw_config: dict[str, Any] | None = None
+    optimizers_config: dict[str, Any] | None = None
+    params: dict[str, Any] | None = None
+    quantization_config: dict[str, Any] | None = Field(None, description="Only that of the codes there are.")
+    metadata: dict[str, Any] | None = Field(None, description="Merged; null removes a key.")
+
+
+class CreateAlias(Strict):
+    """Let an alias stand for a collection, whatever it stood for."""
+
+    collection_name: str
+    alias_name: str
+
+
+class DeleteAlias(Strict):
+    """Forget an alias."""
+
+    alias_name: str
+
+
+class RenameAlias(Strict):
+    """Give an alias another name."""
+
+    old_alias_name: str
+    new_alias_name: str
+
+
+class AliasAction(Strict):
+    """One of the three."""
+
+    create_alias: CreateAlias | None = None
+    delete_alias: DeleteAlias | None = None
+    rename_alias: RenameAlias | None = None
+
+
+class ChangeAliases(Strict):
+    """Actions, done in their order in one commit."""
+
+    actions: list[AliasAction]
+
+
+class AliasDescription(BaseModel):
+    """An alias and what it stands for."""
+
+    alias_name: str
+    collection_name: str
+
+
+class AliasList(BaseModel):
+    """Aliases."""
+
+    aliases: list[AliasDescription]
 
 
 class CollectionInfo(BaseModel):
@@ -144,6 +211,33 @@ class DeletePoints(Strict):
     """Points to delete."""
 
     points: list[Id]
+
+
+class PointVector(Strict):
+    """A point's other vector."""
+
+    id: Id
+    vector: Vector
+
+
+class UpdateVectors(Strict):
+    """Vectors to put in the place of others."""
+
+    points: list[PointVector]
+
+
+class UpdateOperation(Strict):
+    """One change of points."""
+
+    upsert: UpsertPoints | None = None
+    delete: DeletePoints | None = None
+    update_vectors: UpdateVectors | None = None
+
+
+class UpdateBatch(Strict):
+    """Changes, done in their order."""
+
+    operations: list[UpdateOperation]
 
 
 class UpdateResult(BaseModel):
@@ -265,3 +359,194 @@ class QueryResult(BaseModel):
     """The points found, nearest first."""
 
     points: list[ScoredPoint]
+
+
+class NamedVector(Strict):
+    """A vector with its name, of which there is only the empty one."""
+
+    name: Literal[""]
+    vector: Numbers
+
+
+class SearchPoints(Strict):
+    """One search in the older form."""
+
+    vector: Vector | NamedVector
+    limit: Limit
+    offset: Offset | None = 0
+    score_threshold: float | None = None
+    params: SearchParams | None = None
+    with_payload: PayloadSelector | None = False
+    with_vector: VectorSelector | None = False
+
+
+class SearchBatch(Strict):
+    """Several searches."""
+
+    searches: list[SearchPoints]
+
+
+class ClusterStatus(BaseModel):
+    """There is no cluster."""
+
+    status: Literal["disabled"]
+
+
+class CollectionCluster(BaseModel):
+    """The one shard of a collection."""
+
+    peer_id: int
+    shard_count: int
+    local_shards: list[dict[str, Any]]
+    remote_shards: list[dict[str, Any]]
+    shard_transfers: list[dict[str, Any]]
+
+
+class Capabilities(BaseModel):
+    """What the service offers."""
+
+    pqdb_version: str
+    compat_version: str
+    operations: list[str]
+    refused_operations: list[str]
+    query_kinds: list[str]
+    distances: list[str]
+    quantizations: list[str]
+    embedder: dict[str, int] | None
+    limits: dict[str, int]
+
+
+class JobStarted(BaseModel):
+    """A job has begun."""
+
+    job: str = Field(description="Its id, for GET /pqdb/v1/jobs/{job_id}.")
+
+
+class JobInfo(BaseModel):
+    """How far a job has come."""
+
+    id: str
+    kind: str
+    collection: str
+    status: Literal["running", "done", "failed"]
+    started: float = Field(description="Seconds since 1970.")
+    finished: float | None
+    stage: str | None
+    share: float | None = Field(description="How much of the stage is done, 0 to 1.")
+    result: Any
+    error: str | None
+
+
+class Stats(BaseModel):
+    """A collection in numbers."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    points: int
+    indexed: int
+    fresh: int
+    generation: int
+    bytes: dict[str, int]
+    upkeep: dict[str, Any]
+    measured_recall: dict[str, Any] | None
+
+
+class MeasureRecall(Strict):
+    """What to measure recall on: queries, or a sample of the stored points."""
+
+    k: Annotated[int, Field(ge=1, le=10_000)] | None = 10
+    queries: Annotated[list[Numbers], Field(min_length=1)] | None = None
+    sample: Annotated[int, Field(ge=1)] | None = 200
+    recall: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="The recall to ask for.")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = 0
+
+
+class RecallMeasured(BaseModel):
+    """Recall and its 95 % interval."""
+
+    recall: float
+    low: float
+    high: float
+    k: int
+    queries: int
+    population: str
+
+
+class Tune(MeasureRecall):
+    """A recall to be reached."""
+
+    target: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Tried(BaseModel):
+    """A recall asked for, and what was measured."""
+
+    recall: float
+    hnsw_ef: int
+    measured: RecallMeasured
+
+
+class Tuned(Tried):
+    """The least recall to ask for that reaches the target, or the most there is."""
+
+    target: float
+    reached: bool
+    tried: list[Tried]
+
+
+class Explained(BaseModel):
+    """What a search did."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: Literal["exact", "codes"]
+    lists: int
+    n_lists: int
+    codes: int
+    candidates: int
+    reranked: int
+    fresh: int
+    recall: float | None
+    microseconds: dict[str, float]
+    hits: list[dict[str, Any]]
+
+
+class BinaryResult(BaseModel):
+    """Ids and scores, a list a query."""
+
+    ids: list[list[Id]]
+    scores: list[list[float]]
+
+
+class Imported(BaseModel):
+    """How many points were written."""
+
+    points: int
+
+
+class MapPoint(BaseModel):
+    """A point's place on the plane."""
+
+    id: Id
+    x: Annotated[float, Field(ge=0, le=1)]
+    y: Annotated[float, Field(ge=0, le=1)]
+    list: int = Field(description="Its list; −1 before there are lists.")
+
+
+class PointMap(BaseModel):
+    """Points on a plane."""
+
+    points: list[MapPoint]
+
+
+class Text(Strict):
+    """A text to embed."""
+
+    text: str
+
+
+class Embedded(BaseModel):
+    """A text's vector."""
+
+    vector: list[float]

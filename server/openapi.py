@@ -23,12 +23,20 @@ _ERRORS = {
 _bodies: dict[str, type[BaseModel]] = {}
 
 
-def documented(result: Any, body: type[BaseModel] | None = None) -> dict[str, Any]:
-    """Arguments of a route's decorator: its result (in the envelope), its errors and its body, described."""
+def documented(
+    result: Any, body: type[BaseModel] | None = None, *, binary: tuple[str, ...] = (), answers: str | None = None
+) -> dict[str, Any]:
+    """Arguments of a route's decorator: its result (in the envelope), its errors and its body, described.
+
+    `binary`: media types of a body that is no JSON; `answers`: that of an answer that is none.
+    """
     responses: dict[int | str, dict[str, Any]] = {
         status: {"model": models.Failure, "description": text} for status, text in _ERRORS.items()
     }
-    responses[200] = {"model": models.Success[result]}
+    responses[200] = {"model": models.Success[result]} if answers is None else {"content": {answers: {}}}
+    if binary:
+        content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in binary}
+        return {"responses": responses, "openapi_extra": {"requestBody": {"required": True, "content": content}}}
     if body is None:
         return {"responses": responses}
     _bodies[body.__name__] = body

@@ -18,7 +18,7 @@ _UPSERT_KEYS = ("points", "batch", "shard_key", "update_filter", "update_mode")
 _SCROLL_KEYS = (
     "filter", "limit", "offset", "with_payload", "with_vector", "with_vectors", "order_by", "shard_key",
 )  # fmt: skip
-_SHARDS = "shard keys"
+SHARDS = "shard keys"
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,16 @@ class Batch:
     payloads: list[dict[str, Any] | None]
 
     @classmethod
-    def parse(cls, body: Fields, dim: int) -> Batch:
-        """Read `{"points": [...]}` or `{"batch": {...}}`. Raises Refusal 400 or 422."""
-        body.only(_UPSERT_KEYS).refuse(shard_key=_SHARDS, update_filter="conditional updates")
+    def parse(cls, body: Fields, dim: int, most: int) -> Batch:
+        """Read `{"points": [...]}` or `{"batch": {...}}` of at most `most` points. Raises Refusal 400 or 422."""
+        body.only(_UPSERT_KEYS).refuse(shard_key=SHARDS, update_filter="conditional updates")
         if body.variant("update_mode", ("upsert", "insert_only", "update_only")) not in (None, "upsert"):
             raise not_yet(f"update_mode `{body.get('update_mode')}`")
         form = body.fields("batch")
         batch = cls._of_columns(form, dim) if form is not None else cls._of_points(body.array("points"), dim)
         if not batch.ids:
             raise wrong_input("Empty update request")
+        check_number("points", len(batch.ids), most)
         check_depth(batch.payloads)
         return batch
 
@@ -68,7 +69,7 @@ class Batch:
 
 def parse_deletion(body: Fields) -> list[PointId]:
     """The ids to delete. Raises Refusal 400 for a filter, which is not there yet."""
-    body.only(("points", "filter", "shard_key")).refuse(shard_key=_SHARDS)
+    body.only(("points", "filter", "shard_key")).refuse(shard_key=SHARDS)
     if body.get("filter") is not None:
         raise not_yet("deleting by a filter")
     return point_ids(body.array("points"))
@@ -83,10 +84,11 @@ class Retrieval:
     with_vector: bool
 
     @classmethod
-    def parse(cls, body: Fields) -> Retrieval:
-        """Raises Refusal 400."""
+    def parse(cls, body: Fields, most: int) -> Retrieval:
+        """Raises Refusal 400, or 422 for more ids than `most`."""
         body.only(("ids", "with_payload", "with_vector", "with_vectors", "shard_key"))
-        body.refuse(shard_key=_SHARDS)
+        body.refuse(shard_key=SHARDS)
+        check_number("ids", len(body.array("ids")), most)
         return cls(
             point_ids(body.array("ids")),
             PayloadSelector.parse(body.get("with_payload"), body.path("with_payload"), default=True),
@@ -106,7 +108,7 @@ class Scrolling:
     @classmethod
     def parse(cls, body: Fields) -> Scrolling:
         """Raises Refusal 400, or 422 for a limit of 0."""
-        body.only(_SCROLL_KEYS).refuse(shard_key=_SHARDS, order_by="scrolling in the order of a payload key")
+        body.only(_SCROLL_KEYS).refuse(shard_key=SHARDS, order_by="scrolling in the order of a payload key")
         refuse_filter(body)
         offset = body.get("offset")
         return cls(
@@ -117,9 +119,15 @@ class Scrolling:
         )
 
 
+def check_number(field: str, n: int, most: int) -> None:
+    """Refuse a list that is longer than the service takes at once. Raises Refusal 422."""
+    if n > most:
+        raise validation_error(field, f"length {n} invalid, must be at most {most}")
+
+
 def check_count(body: Fields) -> None:
     """Check the body of a count, which has nothing to choose yet: every count is exact."""
-    body.only(("filter", "exact", "shard_key")).refuse(shard_key=_SHARDS)
+    body.only(("filter", "exact", "shard_key")).refuse(shard_key=SHARDS)
     refuse_filter(body)
     body.boolean("exact", True)
 

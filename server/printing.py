@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from .selectors import PayloadSelector
 
 # A vector in an answer: an array, so that orjson prints float32 with its shortest digits.
 Printed = dict[str, Any]
+
+_EMPTY: Printed = {}
 
 # A write that did not finish within its timeout; it goes on and will be kept.
 LATE: Printed = {"operation_id": None, "status": "wait_timeout"}
@@ -26,6 +29,23 @@ def record(point: pqdb.Point, payload: PayloadSelector, with_vector: bool) -> Pr
 def scored(hit: pqdb.Hit | pqdb.Point, score: np.float32, payload: PayloadSelector, with_vector: bool) -> Printed:
     """A point as a query gives it, with its version and score."""
     return _parts({"id": hit.id, "version": hit.version, "score": score}, hit, payload, with_vector)
+
+
+def scored_hits(
+    hits: pqdb.Hits, chosen: Sequence[int], payload: PayloadSelector, with_vector: bool
+) -> list[Printed]:
+    """The chosen hits of a search. A payload that is wanted whole is passed on as it is stored, unparsed."""
+    ids, scores, versions = hits.ids, np.asarray(hits.scores, np.float32), hits.versions.tolist()
+    printed: list[Printed] = [{"id": ids[i], "version": versions[i], "score": scores[i]} for i in chosen]
+    if payload.wanted:
+        raw = hits.raw_payloads
+        for i, one in zip(chosen, printed, strict=True):
+            held = None if raw is None else raw[i]
+            one["payload"] = _EMPTY if held is None else payload.of_json(held)
+    if with_vector and hits.vectors is not None:
+        for i, one in zip(chosen, printed, strict=True):
+            one["vector"] = hits.vectors[i]
+    return printed
 
 
 def update_result(sequence: int | None, wait: bool) -> Printed:

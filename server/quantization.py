@@ -36,11 +36,11 @@ def parse_quantization(body: Fields, dim: int) -> tuple[pqdb.PQ | None, dict[str
     sent = body.fields("quantization_config")
     if sent is None:
         return None, None
-    sent.only(_METHODS)
-    given = [name for name in _METHODS if sent.get(name) is not None]
+    sent.only(METHODS)
+    given = [name for name in METHODS if sent.get(name) is not None]
     if len(given) != 1:
-        raise format_error(f"{sent.place}: expected one of {', '.join(f'`{name}`' for name in _METHODS)}")
-    method = _METHODS[given[0]]
+        raise format_error(f"{sent.place}: expected one of {', '.join(f'`{name}`' for name in METHODS)}")
+    method = METHODS[given[0]]
     fields = Fields.of(sent.value[given[0]], sent.path(given[0])).only(method.knobs)
     knobs = checked(fields, method.knobs)
     if method is _PRODUCT:
@@ -77,7 +77,7 @@ def _bits_code(dim: int, bits_per_dim: float) -> pqdb.PQ:
 
 
 _PRODUCT = Method(PRODUCT, _product)
-_METHODS = {
+METHODS = {
     "scalar": Method(SCALAR, _scalar),
     "product": _PRODUCT,
     "binary": Method(BINARY, _binary),

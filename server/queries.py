@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,10 @@ from .errors import (
 from .fields import Fields, kind_of
 from .ids import PointId, point_id
 from .points import parse_page_size, parse_vectors_wanted, refuse_filter
-from .printing import Printed, scored
+from .printing import Printed, scored, scored_hits
 from .selectors import PayloadSelector
-from .vectors import UNNAMED, matrix, unnamed_vector
+from .vectors import UNNAMED, one_vector, unnamed_vector
+from .watch import Asked, Watch
 
 Floats = npt.NDArray[np.float32]
 
@@ -47,6 +49,7 @@ _LATER = {
     "sample": "sampling",
     "relevance_feedback": "relevance feedback",
 }
+KINDS = ("nearest", "id", "none")
 _ACORN: tuple[str, ...] = ("enable", "max_selectivity")
 
 # An HNSW beam of this width answers about as well as our default recall of 0.97.
@@ -61,6 +64,11 @@ class Effort:
 
     recall: float | None = None
     exact: bool = False
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """As keyword arguments."""
+        return {"recall": self.recall, "exact": self.exact}
 
     @classmethod
     def parse(cls, params: Fields | None, recall: float | None) -> Effort:
@@ -129,42 +137,58 @@ class Query:
             body.path("query"),
         )
 
-    def answer(self, collection: pqdb.Collection) -> list[Printed]:
+    def explain(self, collection: pqdb.Collection) -> pqdb.Explanation:
+        """What the search does. Raises Refusal 400 for a query without a vector, 404 for a point that is not there."""
+        vector = self._vector(collection)
+        if vector is None:
+            raise format_error(f"{self.place}: there is no search to explain without a vector or a point")
+        k = self._depth(collection)
+        return collection.explain(vector, max(k, 1), **self.effort.arguments)
+
+    def answer(self, collection: pqdb.Collection, watch: Watch) -> list[Printed]:
         """The scored points. Raises Refusal 404 when the point to search by is not there."""
+        vector = self._vector(collection)
+        if vector is None:
+            return self._in_order(collection)
+        return self._nearest(collection, vector, self.near, watch)
+
+    def _vector(self, collection: pqdb.Collection) -> Floats | None:
+        """The vector to search by, (dim,)."""
         if self.near is not None:
             found = collection.get([self.near], with_payload=False, with_vector=True)
             if not found:
                 raise not_found(f"No point with id {self.near} found")
-            return self._nearest(collection, np.asarray(found[0].vector, np.float32), without=found[0].id)
-        if self.vector is not None:
-            vector = matrix([self.vector], collection.dim, self.place)[0]
-            return self._nearest(collection, vector, without=None)
-        return self._in_order(collection)
+            return np.asarray(found[0].vector, np.float32)
+        return None if self.vector is None else one_vector(self.vector, collection.dim, self.place)
 
-    def _nearest(self, collection: pqdb.Collection, vector: Floats, without: PointId | None) -> list[Printed]:
+    def _nearest(
+        self, collection: pqdb.Collection, vector: Floats, without: PointId | None, watch: Watch
+    ) -> list[Printed]:
         """Search, leave out the point searched by, cut at the threshold, and take the page asked for."""
-        k = self._depth(len(collection), without is not None)
+        k = self._depth(collection)
         if k == 0:
             return []
+        started = perf_counter()
+        effort = self.effort.arguments
         hits = collection.search(
-            vector,
-            k,
-            with_payload=self.payload.wanted,
-            with_vector=self.with_vector,
-            recall=self.effort.recall,
-            exact=self.effort.exact,
+            vector, k, with_payload=self.payload.wanted, with_vector=self.with_vector, **effort
         )
+        watch.searched(Asked(collection, vector, k, effort), perf_counter() - started)
         scores = np.asarray(hits.scores, np.float32)
-        passing = [i for i in _within(scores, self.threshold, collection.metric) if hits.ids[i] != without]
-        chosen = passing[self.offset : self.offset + self.limit]
-        return [scored(hits[i], scores[i], self.payload, self.with_vector) for i in chosen]
+        passing: Sequence[int] = _within(scores, self.threshold, collection.metric)
+        if without is not None:
+            passing = [i for i in passing if hits.ids[i] != without]
+        return scored_hits(hits, passing[self.offset : self.offset + self.limit], self.payload, self.with_vector)
 
-    def _depth(self, n_points: int, leaves_one_out: bool) -> int:
+    def _depth(self, collection: pqdb.Collection) -> int:
         """How many hits to ask for: never more than there are points, however large the limit."""
-        k = min(self.limit + self.offset + leaves_one_out, n_points)
-        if k > MAX_K:
+        k = self.limit + self.offset + (self.near is not None)
+        if k <= MAX_K:
+            return k
+        n_points = len(collection)
+        if min(k, n_points) > MAX_K:
             raise not_yet(f"queries deeper than {MAX_K} points (limit {self.limit} + offset {self.offset})")
-        return k if self.offset < n_points else 0
+        return min(k, n_points) if self.offset < n_points else 0
 
     def _in_order(self, collection: pqdb.Collection) -> list[Printed]:
         """Points by ascending id with a score of 0, the threshold compared with that."""
@@ -208,6 +232,11 @@ def recall_of_beam(ef: int, oversampling: float = 1.0) -> float:
     return min(max(1 - misses, _LEAST_RECALL), _MOST_RECALL)
 
 
+def beam_of_recall(recall: float) -> int:
+    """The width of Qdrant's beam that `recall_of_beam` reads as this recall."""
+    return round(_MISS_AT_USUAL_EF * _USUAL_EF / (1 - recall))
+
+
 def _target(body: Fields) -> tuple[list[Any] | None, PointId | None]:
     """The vector or the id a query is near to; neither when there is no query."""
     query, place = body.get("query"), body.path("query")
@@ -230,11 +259,12 @@ def _target(body: Fields) -> tuple[list[Any] | None, PointId | None]:
     return unnamed_vector(query, place), None
 
 
-def _within(scores: Floats, threshold: float | None, metric: str) -> Iterator[int]:
+def _within(scores: Floats, threshold: float | None, metric: str) -> Sequence[int]:
     """The hits strictly better than a threshold: nearer for l2, larger otherwise."""
     if threshold is None:
-        return iter(range(len(scores)))
+        return range(len(scores))
     with np.errstate(over="ignore"):  # a threshold beyond float32 is one that all or none pass
         limit = np.float32(threshold)
     better = scores < limit if metric == "l2" else scores > limit
-    return iter(np.flatnonzero(better).tolist())
+    found: list[int] = np.flatnonzero(better).tolist()
+    return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
+from .envelope import Raw
 from .errors import format_error, refuse_unknown_vector
 from .fields import Fields, kind_of
 from .vectors import UNNAMED
@@ -41,6 +43,13 @@ class PayloadSelector:
             if fields.get("exclude") is not None:
                 return cls(True, exclude=_paths(fields.array("exclude"), place))
         raise format_error(f"{place}: expected true, false, a list of keys, include or exclude, not {kind_of(value)}")
+
+    def of_json(self, raw: bytes) -> Payload | Raw:
+        """The selected part of a payload given as JSON; the whole of it as it is."""
+        if self.include is None and self.exclude is None:
+            return Raw(raw)
+        payload: Payload = json.loads(raw)
+        return self.of(payload)
 
     def of(self, payload: Payload | None) -> Payload:
         """The selected part of a payload; the payload itself is left as it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import chain
 from typing import Any
 
@@ -42,6 +43,18 @@ def unnamed_vectors(value: object, place: str) -> list[Any]:
     return [
         vector if type(vector) is list else unnamed_vector(vector, f"{place}[{i}]") for i, vector in enumerate(vectors)
     ]
+
+
+def one_vector(vector: list[Any], dim: int, place: str) -> Matrix:
+    """One vector as an array.  → (dim,) float32. Raises Refusal 400 as `matrix` does."""
+    if len(vector) == dim and set(map(type, vector)) <= _NUMBERS:
+        with np.errstate(over="ignore"):
+            array: Matrix = np.array(vector, np.float32)
+            squares = float(array.dot(array))
+        if math.isfinite(squares):  # not so either where only the sum is beyond float32: `matrix` looks closer
+            return array
+    found: Matrix = matrix([vector], dim, place)[0]
+    return found
 
 
 def matrix(vectors: list[list[Any]], dim: int, place: str) -> Matrix:

@@ -387,7 +387,7 @@ def test_an_index_of_nonsense_is_found_by_verify(filled: Path) -> None:
     """Bytes flipped in the middle of a block are not seen by every query, but verify() names them."""
     file = next(filled.rglob("index")) / "data.mdb"
     data = bytearray(file.read_bytes())
-    at = data.find(b"PQB1")
+    at = data.find(b"PQB2")
     assert at > 0
     data[at + 200] ^= 0xFF
     file.write_bytes(data)
@@ -395,3 +395,26 @@ def test_an_index_of_nonsense_is_found_by_verify(filled: Path) -> None:
         problems = database["things"].verify()
     assert problems
     assert all(problem.startswith("index: ") for problem in problems)
+
+
+def test_an_alias_moves_in_one_commit(db: pqdb.Database) -> None:
+    old, new = db.create_collection("v1", dim=2), db.create_collection("v2", dim=3)
+    db.set_alias("docs", "v1")
+    assert db["docs"] is old
+    db.change_aliases([("docs", "v2"), ("old", "v1")])
+    assert db["docs"] is new
+    assert db.aliases() == {"docs": "v2", "old": "v1"}
+    assert db.drop_alias("old")
+    assert not db.drop_alias("old")
+    assert "docs" in db
+    assert db.collections() == ["v1", "v2"]
+    db.drop_collection("v2")
+    assert db.aliases() == {}
+
+
+def test_aliases_that_cannot_be_change_nothing(db: pqdb.Database) -> None:
+    db.create_collection("v1", dim=2)
+    for changes in ([("a", "v1"), ("b", "none")], [("a", "v1"), ("v1", "v1")], [("a", "v1"), ("b/c", "v1")]):
+        with pytest.raises(pqdb.PqdbError):
+            db.change_aliases(changes)
+    assert db.aliases() == {}

@@ -1,6 +1,7 @@
 """`pqdb serve`: the HTTP service, which is an extra and imported only here."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -8,17 +9,17 @@ import click
 @click.command()
 @click.argument("path", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--host", help="The address to listen on.  [default: 127.0.0.1, this machine only]")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), help="The port to listen on, 0 for any.  [default: 6333]"
-)
+@click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on, 0 for any.  [default: 6333]")
+@click.option("--workers", type=click.IntRange(1), help="How many processes serve the database.  [default: 1]")
 @click.option("--read-only", is_flag=True, default=None, help="Searches work, writes are refused.")
 @click.option("--log-level", type=click.Choice(["critical", "error", "warning", "info", "debug", "trace"]))
-def serve(
-    path: Path, host: str | None, port: int | None, read_only: bool | None, log_level: str | None
-) -> None:
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="A TOML file with settings.")
+@click.option("--set", "others", multiple=True, metavar="NAME=VALUE", help="Any other setting, such as grace=60.")
+def serve(path: Path, others: tuple[str, ...], **given: Any) -> None:
     """Serve the database at PATH over HTTP, in the wire form of Qdrant's REST interface.
 
-    What is not said here is read from the environment: PQDB_HOST, PQDB_PORT and the service's other settings.
+    What is not said here is read from the environment (PQDB_HOST, PQDB_PORT …) and the settings file. Keys belong
+    there too: arguments can be seen by everybody on the machine.
     """
     try:
         import pqdb_server
@@ -26,5 +27,14 @@ def serve(
         raise click.ClickException(
             f'the service needs {error.name}, which is not installed: pip install "pqdb[server]"'
         ) from error
-    given = {"host": host, "port": port, "read_only": read_only, "log_level": log_level}
-    pqdb_server.serve(path, **{name: value for name, value in given.items() if value is not None})
+    settings = {name: value for name, value in given.items() if value is not None}
+    pqdb_server.serve(path, **settings, **_others(others, pqdb_server.Settings.model_fields))
+
+
+def _others(words: tuple[str, ...], known: Any) -> dict[str, str]:
+    """`NAME=VALUE` words as settings. Raises BadParameter for what is no setting."""
+    pairs = [word.partition("=") for word in words]
+    for name, equals, _ in pairs:
+        if not equals or name not in known:
+            raise click.BadParameter(f"{name!r} is not NAME=VALUE of a setting: {', '.join(known)}")
+    return {name: value for name, _, value in pairs}

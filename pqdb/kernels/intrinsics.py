@@ -73,6 +73,10 @@ if JIT_OFF:
     def prefetch(address: Any) -> None:
         """Nothing to do in plain Python."""
 
+    def lowest_bit(mask: Any) -> Any:
+        """Position of the lowest bit set; mask not 0."""
+        return (int(mask) & -int(mask)).bit_length() - 1
+
 else:
 
     def _load_intrinsic(name: str, kind: Any, result: Any) -> Any:
@@ -134,6 +138,15 @@ else:
             return context.get_dummy_value()
 
         return types.void(types.uint64), codegen
+
+    @intrinsic
+    def lowest_bit(typingctx: Any, mask: Any) -> Any:
+        """Position of the lowest bit set; mask not 0."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.cttz(args[0], ir.IntType(1)(1))
+
+        return types.int64(types.uint64), codegen
 
 
 def half_to_float(builder: Any, bits: Any) -> Any:

@@ -9,17 +9,15 @@ from pqdb.kernels.scan import dot_i8
 from pqdb.kernels.topk import push, push_pair, sort_pairs_descending
 from pqdb.kernels.vectors import quantize_i8
 
-AHEAD = 12
+AHEAD = 12  # rows asked for ahead of their turn
+FACTORS = 8  # bytes of a row before its int8 values: scale and bias
 
 
 @kernel_inline
-def rerank_value(block: Whole, count: Whole, dpad: Whole, position: Whole, base, factor, query_at):  # type: ignore[no-untyped-def]
-    """Value of one int8 residual row: base + B + β·s·s_q·⟨q, r⟩. A block is count rows, then count scales, then count
-    biases.
-    """
-    product = np.float32(dot_i8(block + np.uint64(position * dpad), query_at, np.uint64(dpad)))
-    factors = block + np.uint64(count * dpad + 4 * position)
-    return base + load_f32(factors + np.uint64(4 * count)) + factor * load_f32(factors) * product
+def rerank_value(row: Address, dpad: Whole, base: Real, factor: Real, query_at: Address) -> Real:
+    """Value of one rerank row (scale, bias, dpad int8): base + bias + β·s_q·scale·⟨q, r⟩; β·s_q is the factor."""
+    product = np.float32(dot_i8(row + np.uint64(FACTORS), query_at, np.uint64(dpad)))
+    return base + load_f32(row + np.uint64(4)) + factor * load_f32(row) * product
 
 
 @kernel_inline
@@ -28,24 +26,12 @@ def due(first: bool, value: Real, cut: Real, bound: Real, nearest: Real) -> Whol
     return (value >= cut) if first else (value < cut and bound >= nearest)
 
 
-@kernel_inline
-def ask_for(block: Address, count: Whole, dpad: Whole, position: Whole) -> None:
-    """Prefetch a row and its factors."""
-    row_at = block + np.uint64(position * dpad)
-    for line in range(0, dpad, 64):
-        prefetch(row_at + np.uint64(line))
-    factors = block + np.uint64(count * dpad + 4 * position)
-    prefetch(factors)
-    prefetch(factors + np.uint64(4 * count))
-
-
 @kernel
 def rerank_candidates(
     queries: Array,  # (q, d) float32
     beta: Real,  # 1 for inner products, 2 for l2
     dpad: Whole,
     blocks: Array,  # (n_lists,) uint64 address of each list's rerank rows
-    counts: Array,  # (n_lists,) uint32
     lists: Array,  # (q, p) int32
     bases: Array,  # (q, p) float32
     values: Array,  # candidates of the scan: value,
@@ -64,7 +50,7 @@ def rerank_candidates(
     value.
     """
     small = np.empty(dpad, np.int8)
-    query_at = np.uint64(small.ctypes.data)
+    query_at, stride = np.uint64(small.ctypes.data), dpad + FACTORS
     for q in range(queries.shape[0]):
         factor = quantize_i8(queries[q], small) * beta
         nearest[:] = -np.inf
@@ -73,17 +59,15 @@ def rerank_candidates(
         for first in (True, False):
             for i in range(starts[q], starts[q + 1] + AHEAD):
                 if i < starts[q + 1] and due(first, values[i], cuts[q], bounds[i], nearest[0]):
-                    at = lists[q, places[i] >> 32]
-                    ask_for(blocks[at], np.int64(counts[at]), dpad, places[i] & 0xFFFFFFFF)
+                    row = blocks[lists[q, places[i] >> 32]] + np.uint64(stride * (places[i] & 0xFFFFFFFF))
+                    for line in range(0, stride + 56, 64):
+                        prefetch(row + np.uint64(line))
                 j = i - AHEAD
                 if j < starts[q] or not due(first, values[j], cuts[q], bounds[j], nearest[0]):
                     continue
                 probe = places[j] >> 32
-                at = lists[q, probe]
-                position = places[j] & 0xFFFFFFFF
-                value = rerank_value(
-                    blocks[at], np.int64(counts[at]), dpad, position, bases[q, probe], factor, query_at
-                )
+                row = blocks[lists[q, probe]] + np.uint64(stride * (places[j] & 0xFFFFFFFF))
+                value = rerank_value(row, dpad, bases[q, probe], factor, query_at)
                 done += 1
                 if value > nearest[0]:
                     push(nearest, value)

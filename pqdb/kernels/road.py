@@ -3,11 +3,15 @@
 Each stage called from Python costs two to four microseconds for its arguments, of a search that takes thirty.
 """
 
+from typing import Any
+
 import numpy as np
 
 from pqdb.kernels._jit import kernel
-from pqdb.kernels._types import Array, Real, Whole
+from pqdb.kernels._types import Array, Whole
 from pqdb.kernels.exact import finish
+from pqdb.kernels.frame import banks_at, f32_at, i32_at, i64_at, matrix_at, u32_at, u64_at
+from pqdb.kernels.gather import write_answers
 from pqdb.kernels.prepare import prepare_queries
 from pqdb.kernels.rerank import rerank_candidates
 from pqdb.kernels.route import route_queries
@@ -16,93 +20,84 @@ from pqdb.kernels.tables import build_tables, rotate
 
 
 @kernel
-def search_block(
-    asked: Array,  # (q, d) float32
-    normalise: bool,  # see prepare.prepare_queries
-    least: Real,
-    largest: Real,
-    mean: Array,
-    scale: Real,
-    l2: bool,  # of the generation: see route.route_queries
-    center: Array,
-    route_rows: Array,
-    route_scales: Array,
-    weights: Array,
-    offsets: Array,
-    centroids: Array,
-    axes: Array,  # (d_out, dpad) int8 rotation, no rows without one
-    axis_scales: Array,
-    codewords: Array,  # see tables.build_tables
-    word_bounds: Array,
-    beta: Real,
-    top: Whole,
-    nbits: Whole,
-    record_bytes: Whole,
-    table: Array,  # (q, m, ksub) scratch
-    margin: Real,  # of the plan
-    knots: Array,
-    widths: Array,
-    most: Whole,  # lists probed at most
-    depth: Whole,
-    k: Whole,
-    keep: Whole,
-    codes: Array,  # see scan.scan_lists
-    counts: Array,
-    rerank: Array,  # see rerank.rerank_candidates
-    scan_values: Array,  # scratch of the scan
-    scan_bounds: Array,
-    scan_rows: Array,
-    scan_places: Array,
-    kind: Whole,  # see exact.finish
-    runs: Array,
-    rows_per_run: Whole,
-    row_bytes: Whole,
-    rescore: bool,
-    unit: Real,
-    fresh: Whole,
-    n_rows: Whole,
-    allowed: Array,
-    values: Array,  # (q, k) float32 out
-    rows: Array,  # (q, k) uint32 out
-) -> Whole:
-    """Values and rows of each query; returns how many queries were finished before the candidates' room ran out.
+def route_and_tabulate(
+    frame: Any, moved: Array, table: Array, coefficients: Array, lists: Array, probed: Array, bases: Array,
+    margins: Array,
+) -> None:  # fmt: skip
+    """The stages route and tables; outputs as route_queries and build_tables have them."""
+    dim, n_lists, knots = frame["dim"], frame["n_lists"], frame["n_knots"]
+    route_queries(
+        moved, frame["l2"] != 0, f32_at(frame["center_at"], dim), banks_at(frame["banks_at"], frame["n_banks"], dim),
+        f32_at(frame["scales_at"], n_lists), f32_at(frame["weights_at"], n_lists),
+        f32_at(frame["offsets_at"], n_lists), matrix_at(frame["centroids_at"], frame["n_centroids"], dim),
+        frame["margin"], f32_at(frame["knots_at"], knots), f32_at(frame["widths_at"], knots), lists, probed, bases,
+        margins,
+    )  # fmt: skip
+    d_out = frame["d_out"]
+    codewords = matrix_at(frame["codewords_at"], d_out, frame["ksub"])
+    bounds = i32_at(frame["word_bounds_at"], frame["m"] + 1)
+    if frame["axis_banks"] > 0:
+        rotated = np.empty((moved.shape[0], d_out), np.float32)
+        axes = banks_at(frame["axes_at"], frame["axis_banks"], dim)
+        rotate(moved, axes, f32_at(frame["axis_scales_at"], d_out), rotated)
+        build_tables(rotated, codewords, bounds, frame["beta"], frame["top"], table, coefficients)
+    else:
+        build_tables(moved, codewords, bounds, frame["beta"], frame["top"], table, coefficients)
 
-    Returns −1 if a query's length is not within the limits.
+
+@kernel
+def search_block(
+    frames: Array,  # (1,) frame.FRAME
+    rooms: Array,  # (1,) frame.ROOM scratch of the scan
+    asked: Array,  # (q, d) float32
+    raw: bool,  # not prepared yet
+    allowed: Array,  # uint8 bitmap of rows that may be found
+    table: Array,  # (q, m, ksub) scratch
+    answers: Array,  # (q, k) frame.ANSWER out
+) -> tuple[Whole, Whole, Whole]:
+    """The answer to each query.
+
+    Returns how many queries were finished before the candidates' room ran out (−1 if a query's length is not within
+    the limits); how many places of the answers are filled, and the last words of their records or-ed together.
     """
-    n = asked.shape[0]
+    frame, room, n = frames[0], rooms[0], asked.shape[0]
+    l2, dim, most, keep = frame["l2"] != 0, frame["dim"], frame["most"], frame["keep"]
     queries, moved = np.empty(asked.shape, np.float32), np.empty(asked.shape, np.float32)
-    if prepare_queries(asked, normalise, least, largest, mean, scale, queries, moved) == 0:
-        return -1
+    least, largest = (frame["least"], frame["largest"]) if raw else (np.float32(0), np.float32(np.inf))
+    mean, scale = f32_at(frame["mean_at"], dim), np.float32(1) / frame["unit"]
+    if prepare_queries(asked, raw and frame["normalise"] != 0, least, largest, mean, scale, queries, moved) == 0:
+        return -1, 0, np.uint64(0)
     lists, probed = np.empty((n, most), np.int32), np.empty(n, np.int32)
     bases, margins = np.empty((n, most), np.float32), np.empty((n, most), np.float32)
-    route_queries(
-        moved, l2, center, route_rows, route_scales, weights, offsets, centroids, margin, knots, widths,
-        lists, probed, bases, margins,
-    )  # fmt: skip
     coefficients = np.empty((n, 2), np.float32)
-    if axes.shape[0] > 0:
-        rotated = np.empty((n, axes.shape[0]), np.float32)
-        rotate(moved, axes, axis_scales, rotated)
-        build_tables(rotated, codewords, word_bounds, beta, top, table, coefficients)
-    else:
-        build_tables(moved, codewords, word_bounds, beta, top, table, coefficients)
+    route_and_tabulate(frame, moved, table, coefficients, lists, probed, bases, margins)
     starts, cuts = np.empty(n + 1, np.int64), np.empty(n, np.float32)
+    counts, size = u32_at(frame["counts_at"], frame["n_lists"]), room["capacity"]
+    scanned, bounds = f32_at(room["values_at"], size), f32_at(room["bounds_at"], size)
+    scanned_rows, places = u32_at(room["rows_at"], size), i64_at(room["places_at"], size)
     done = scan_lists(
-        nbits, table.shape[1], record_bytes, l2, codes, counts, lists, probed, bases, margins, table, coefficients,
-        allowed, np.empty(depth, np.float32), scan_values, scan_bounds, scan_rows, scan_places, starts, cuts,
+        frame["nbits"], table.shape[1], frame["record_bytes"], l2, u64_at(frame["codes_at"], frame["n_lists"]), counts,
+        lists, probed, bases, margins, table, coefficients, allowed, np.empty(frame["depth"], np.float32),
+        scanned, bounds, scanned_rows, places, starts, cuts,
     )  # fmt: skip
     if done < n:
-        return done
+        return done, 0, np.uint64(0)
     best, best_rows = np.empty((n, keep), np.float32), np.empty((n, keep), np.uint32)
     found, reranked, firsts = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int64)
     for q in range(n):
         firsts[q] = q * keep
+    values, rows = np.empty(answers.shape, np.float32), np.empty(answers.shape, np.uint32)
     rerank_candidates(
-        moved, beta, route_rows.shape[1], rerank, counts, lists, bases, scan_values, scan_bounds, scan_rows,
-        scan_places, starts, cuts, np.empty(k, np.float32), best, best_rows, found, reranked,
+        moved, frame["beta"], frame["dpad"], u64_at(frame["rerank_at"], frame["n_lists"]), lists, bases, scanned,
+        bounds, scanned_rows, places, starts, cuts, np.empty(frame["k"], np.float32), best, best_rows, found, reranked,
     )  # fmt: skip
     finish(
-        kind, l2, queries, runs, rows_per_run, row_bytes, best_rows.reshape(n * keep), best.reshape(n * keep), firsts,
-        found, rescore, unit, fresh, n_rows, allowed, values, rows,
+        frame["kind"], l2, queries, u64_at(frame["runs_at"], frame["n_runs"]), frame["rows_per_run"],
+        frame["row_bytes"], best_rows.reshape(n * keep), best.reshape(n * keep), firsts, found, frame["rescore"] != 0,
+        frame["unit"] * frame["unit"], frame["fresh"], frame["n_rows"], allowed, values, rows,
     )  # fmt: skip
-    return done
+    pages = u64_at(frame["meta_at"], frame["n_pages"])
+    filled, every = write_answers(
+        pages, frame["rows_per_page"], frame["record_size"], frame["record_last"], values, rows, answers
+    )
+    return done, filled, every

@@ -4,10 +4,13 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Array, Real, Whole
-from pqdb.kernels.scan import dot_i8
+from pqdb.kernels.banks import bank_products
+from pqdb.kernels.lanes import LANES, LANES_AVAILABLE
+from pqdb.kernels.rounding import extremes
 from pqdb.kernels.vectors import FLOAT32, distance, dot, quantize_i8
 
-BUCKETS = 1024
+BUCKETS = 128
+HALVINGS = 16
 
 
 @kernel_inline
@@ -24,42 +27,60 @@ def interpolate(x: Real, knots: Array, heights: Array) -> Real:
 
 
 @kernel_inline
-def select_largest(keys: Array, n: Whole, lists: Array, q: Whole, histogram: Array) -> None:
-    """lists[q, :n] = positions of the n largest keys, largest first to within a bucket's width.
+def extent(keys: Array, n: Whole, low: Array) -> Real:
+    """The largest of keys[:n]; the smallest goes to low[0]."""
+    whole = n // LANES * LANES if LANES_AVAILABLE else 0
+    high = keys[0]
+    low[0] = keys[0]
+    if whole:
+        high = extremes(np.uint64(keys.ctypes.data), whole, np.uint64(low.ctypes.data))
+    for i in range(whole, n):
+        high, low[0] = max(high, keys[i]), min(low[0], keys[i])
+    return high
 
-    A counting sort over the upper half of the range; keys below it share the last bucket.
-    """
-    high, low, mean = keys[0], keys[0], np.float32(0)
-    for i in range(keys.shape[0]):
-        high, low = max(high, keys[i]), min(low, keys[i])
-        mean += keys[i]
-    if 2 * n < keys.shape[0]:
-        mean /= np.float32(keys.shape[0])
-        above = 0
+
+@kernel_inline
+def floor_of_largest(keys: Array, high: Real, low: Real, n: Whole) -> Real:
+    """A number that n of the keys reach at least and, where keys differ, few more than 2·n: by halving low … high."""
+    above, floor, ceiling = keys.shape[0], low, high
+    for _ in range(HALVINGS):
+        if above <= 2 * n:
+            break
+        middle = np.float32(0.5) * (floor + ceiling)
+        count = 0
         for i in range(keys.shape[0]):
-            above += keys[i] >= mean
-        if above >= n:  # else keys are skewed, and the last bucket would be taken in no order
-            low = mean
-    width = np.float32(BUCKETS - 1) / (high - low) if high > low else np.float32(0)
+            count += keys[i] >= middle
+        if count >= n:
+            floor, above = middle, count
+        else:
+            ceiling = middle
+    return floor
+
+
+@kernel_inline
+def select_largest(
+    keys: Array, high: Real, low: Real, n: Whole, lists: Array, q: Whole, histogram: Array, picked: Array
+) -> None:
+    """lists[q, :n] = positions of the n largest keys, all between low and high, largest first to within a bucket's
+    width: a counting sort of those above a floor.
+    """
+    floor, few = floor_of_largest(keys, high, low, n), 0
+    for i in range(keys.shape[0]):  # without a branch: few of many are taken, and none can be foretold
+        picked[few] = i
+        few += keys[i] >= floor
+    width = np.float32(BUCKETS - 1) / (high - floor) if high > floor else np.float32(0)
     histogram[:] = 0
-    last = np.int32(BUCKETS - 1)
-    for i in range(keys.shape[0]):
-        histogram[min(np.int32((high - keys[i]) * width), last)] += 1
+    for j in range(few):
+        histogram[np.int32((high - keys[picked[j]]) * width)] += 1
     start = np.int32(0)
     for b in range(BUCKETS):
-        count = histogram[b]
-        histogram[b] = start
-        start += count
-        if start >= n:
-            for rest in range(b + 1, BUCKETS):
-                histogram[rest] = n
-            break
-    for i in range(keys.shape[0]):
-        bucket = min(np.int32((high - keys[i]) * width), last)
-        place = histogram[bucket]
-        if place < n:
-            lists[q, place] = i
-            histogram[bucket] = place + 1
+        start += histogram[b]
+        histogram[b] = start - histogram[b]
+    for j in range(few):
+        bucket = np.int32((high - keys[picked[j]]) * width)
+        if histogram[bucket] < n:
+            lists[q, histogram[bucket]] = picked[j]
+        histogram[bucket] += 1
 
 
 @kernel
@@ -67,11 +88,11 @@ def route_queries(
     queries: Array,  # (q, d) float32
     l2: bool,
     center: Array,  # (d,) float32 mean of the centroids
-    rows: Array,  # (n_lists, dpad) int8 centroids less the center
+    banks: Array,  # (n, 4, quads, 16, 4) uint8 centroids less the center: see bank_products
     scales: Array,  # (n_lists,) float32 undoing the rounding
     weights: Array,  # (n_lists,) float32 1/|c|; 1 for l2
     offsets: Array,  # (n_lists,) float32 0; |c − center|² for l2
-    centroids: Array,  # (n_lists, d) float32
+    centroids: Array,  # (n_lists, d) float32; or none, where values in int8 are good enough (see Index.coarse)
     noise: Real,  # z·σ: margin of an estimate in units of the query's distance and the code's scale
     knots: Array,  # (b,) float32 best key
     widths: Array,  # (b,) float32 how many lists to probe at each
@@ -85,41 +106,40 @@ def route_queries(
 
     The difficulty is the key of the nearest centroid: `widths` is calibrated against it (docs/architecture.md).
     """
-    n_lists, dim = centroids.shape
-    keys = np.empty(n_lists, np.float32)
-    histogram = np.empty(BUCKETS, np.int32)
+    n_lists, dim = scales.shape[0], center.shape[0]
+    keys, values = np.empty(n_lists, np.float32), np.empty(n_lists, np.float32)
+    products = np.empty(64 * banks.shape[0], np.int32)
+    histogram, picked, low = np.empty(BUCKETS, np.int32), np.empty(n_lists + 1, np.int32), np.empty(1, np.float32)
     moved = np.empty(dim, np.float32)
-    small = np.empty(rows.shape[1], np.int8)
-    size = np.uint64(rows.shape[1])
+    small = np.empty(4 * banks.shape[2], np.int8)
     center_at, moved_at = np.uint64(center.ctypes.data), np.uint64(moved.ctypes.data)
-    small_at, centroids_at = np.uint64(small.ctypes.data), np.uint64(centroids.ctypes.data)
     for q in range(queries.shape[0]):
         query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim)
         base = np.float32(0) if l2 else dot(FLOAT32, center_at, query_at, dim)
         for i in range(dim):
             moved[i] = queries[q, i] - center[i] if l2 else queries[q, i]
-        step = quantize_i8(moved, small) * np.float32(2 if l2 else 1)
-        best = -np.float32(np.inf)
-        row_at = np.uint64(rows.ctypes.data)
-        for i in range(n_lists):
-            product = np.float32(dot_i8(row_at, small_at, size))
-            keys[i] = (base + step * scales[i] * product) * weights[i] - offsets[i]
-            best = max(best, keys[i])
-            row_at += size
         length = dot(FLOAT32, moved_at, moved_at, dim)
-        if l2:
-            best -= length
+        step = quantize_i8(moved, small) * np.float32(2 if l2 else 1)
+        bank_products(banks, small, products)
+        for i in range(n_lists):
+            values[i] = base + step * scales[i] * np.float32(products[i]) - offsets[i]
+            keys[i] = values[i] * weights[i]
+        high = extent(keys, n_lists, low)
+        best = high - length if l2 else high
         wanted = np.int64(np.ceil(interpolate(best, knots, widths)))
         n = min(max(wanted, 1), lists.shape[1])
-        select_largest(keys, n, lists, q, histogram)
+        select_largest(keys, high, low[0], n, lists, q, histogram, picked)
         probed[q] = n
         margin = np.float32(noise) * np.sqrt(length)
         for p in range(n):
-            centroid_at = centroids_at + np.uint64(4 * dim * lists[q, p])
+            bases[q, p] = values[lists[q, p]]
+            margins[q, p] = margin
+            centroid_at = np.uint64(centroids.ctypes.data) + np.uint64(4 * dim * lists[q, p])
             if l2:
-                apart = distance(FLOAT32, centroid_at, query_at, dim, np.float32(1))
-                bases[q, p] = -apart
-                margins[q, p] = np.float32(2 * noise) * np.sqrt(apart)
-            else:
+                if centroids.shape[0] > 0:
+                    bases[q, p] = -distance(FLOAT32, centroid_at, query_at, dim, np.float32(1))
+                else:
+                    bases[q, p] = min(bases[q, p] - length, np.float32(0))
+                margins[q, p] = np.float32(2 * noise) * np.sqrt(-bases[q, p])
+            elif centroids.shape[0] > 0:
                 bases[q, p] = dot(FLOAT32, centroid_at, query_at, dim)
-                margins[q, p] = margin

@@ -8,17 +8,20 @@ from pqdb.kernels import dot_simd, scan_plain, scan_simd
 from pqdb.kernels._cpu import KERNEL
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
-from pqdb.kernels.intrinsics import load_u32, prefetch
+from pqdb.kernels.intrinsics import load_u32, lowest_bit, prefetch
 from pqdb.kernels.topk import push
 
 GROUP = 32
-PREFETCH_GROUPS = 2  # of the next list, asked for ahead of its scan: lists lie in random order
+PAGE, HEAD = 4096, 64  # a list begins so many bytes behind the start of a page (docs/format.md)
+START_BYTES, PAGE_BYTES = 256, 192
 
 SIMD = KERNEL != "plain"
 if KERNEL == "avx512":
-    score, score_bias, dot = scan_simd.score_avx512, scan_simd.score_bias_avx512, dot_simd.dot_i8_avx512
+    score, score_bias = scan_simd.score_avx512, scan_simd.score_bias_avx512
+    dot, dots = dot_simd.dot_i8_avx512, dot_simd.dots_u8_avx512
 else:  # named in any case: plain kernels never call them
-    score, score_bias, dot = scan_simd.score_avx2, scan_simd.score_bias_avx2, dot_simd.dot_i8_avx2
+    score, score_bias = scan_simd.score_avx2, scan_simd.score_bias_avx2
+    dot, dots = dot_simd.dot_i8_avx2, dot_simd.dots_u8_avx2
 
 if SIMD:
 
@@ -47,6 +50,11 @@ if SIMD:
         """Dot product of two int8 rows at addresses; size a multiple of 64."""
         return dot(row, query, np.uint64(size))
 
+    @kernel_inline
+    def dots_u8(bank: Address, query: Address, quads: Whole, out: Address) -> None:
+        """Products of an int8 query with the 64 rows of a bank; see dot_simd."""
+        dots(bank, query, np.uint64(quads), out)
+
 else:
 
     @kernel_inline
@@ -69,7 +77,7 @@ else:
         factors = record + np.uint64(16 * m)
         return scan_plain.score_sums_plain(factors, sums, bias, base, a, b, g, threshold, values, bounds)
 
-    dot_i8 = scan_plain.dot_i8_plain
+    dot_i8, dots_u8 = scan_plain.dot_i8_plain, scan_plain.dots_u8_plain
 
 
 @kernel_inline
@@ -96,12 +104,18 @@ def score_group(
     return scan_plain.score_sums_plain(factors, sums, bias, base, a, b, g, threshold, values, bounds)
 
 
-@kernel
-def prefetch_start(address: Whole, count: Whole, record_bytes: Whole) -> None:
-    """Ask for the cache lines of a list's first groups, while the list before it is scanned."""
-    groups = min((count + GROUP - 1) // GROUP, PREFETCH_GROUPS)
-    for line in range(0, groups * record_bytes, 64):
+@kernel_inline
+def announce(address: Address, size: Whole) -> None:
+    """Ask for the first lines of each page of a list, while the list before it is scanned.
+
+    That starts the processor's own prefetcher, which fills the rest of a page without the few buffers that every other
+    request waits for: asking for more lines than this was slower, asking for none slower still.
+    """
+    for line in range(0, START_BYTES, 64):
         prefetch(address + np.uint64(line))
+    for page in range(PAGE - HEAD, size, PAGE):
+        for line in range(0, PAGE_BYTES, 64):
+            prefetch(address + np.uint64(page + line))
 
 
 @kernel
@@ -137,19 +151,17 @@ def collect(
 
     `first` is the position of the group's first vector in its list, `row_at` the address of its row number.
     """
-    v = 0
     while mask != np.uint64(0):
-        if mask & np.uint64(1):
-            row = load_u32(row_at + np.uint64(4 * v))
-            if (allowed[row >> 3] >> (row & 7)) & 1:
-                value = group_values[v]
-                values[found], bounds[found], rows[found] = value, group_bounds[v], row
-                places[found] = (np.int64(probe) << 32) | np.int64(first + v)
-                found += 1
-                if value > heap[0]:
-                    push(heap, value)
-        mask >>= np.uint64(1)
-        v += 1
+        v = lowest_bit(mask)
+        mask &= mask - np.uint64(1)
+        row = load_u32(row_at + np.uint64(4 * v))
+        if (allowed[row >> 3] >> (row & 7)) & 1:
+            value = group_values[v]
+            values[found], bounds[found], rows[found] = value, group_bounds[v], row
+            places[found] = (np.int64(probe) << 32) | np.int64(first + v)
+            found += 1
+            if value > heap[0]:
+                push(heap, value)
     return found
 
 
@@ -202,7 +214,8 @@ def scan_lists(
             row_at = record + np.uint64(groups * record_bytes)
             base, margin = bases[q, p], margins[q, p]
             if p + 1 < probed[q]:
-                prefetch_start(codes[lists[q, p + 1]], np.int64(counts[lists[q, p + 1]]), record_bytes)
+                following = lists[q, p + 1]
+                announce(codes[following], (np.int64(counts[following]) + GROUP - 1) // GROUP * record_bytes)
             for group in range(groups):
                 mask = score_group(
                     nbits, record, table, m, bias, base, a, b, margin, heap[0], values_at, bounds_at, sums_at

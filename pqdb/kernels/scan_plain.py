@@ -74,3 +74,15 @@ def dot_i8_plain(row: Whole, query: Whole, size: Whole) -> Whole:
         at = np.uint64(i)
         total += np.int32(load_i8(row + at)) * np.int32(load_i8(query + at))
     return total
+
+
+@kernel
+def dots_u8_plain(bank: Whole, query: Whole, quads: Whole, out: Whole) -> None:
+    """Σ bank[row, i]·query[i] for the 64 rows of a bank (see dot_simd), as 64 int32 at `out`."""
+    for row in range(64):
+        at = bank + np.uint64((row >> 4) * 64 * quads + (row & 15) * 4)
+        total = np.int64(0)
+        for i in range(4 * quads):
+            byte = load_u8(at + np.uint64((i >> 2) * 64 + (i & 3)))
+            total += np.int64(byte) * np.int64(load_i8(query + np.uint64(i)))
+        store_u32(out + np.uint64(4 * row), np.uint32(total & 0xFFFFFFFF))

@@ -9,25 +9,24 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Array, Real, Whole
+from pqdb.kernels.banks import bank_products
 from pqdb.kernels.lanes import LANES, LANES_AVAILABLE, nibble_round, nibble_row
-from pqdb.kernels.scan import dot_i8
 from pqdb.kernels.vectors import quantize_i8
 
 
 @kernel
-def rotate(queries: Array, rows: Array, scales: Array, out: Array) -> None:
-    """out[q, i] = ⟨axis i, query q⟩ in int8: axes (d_out, dpad) int8 with scales (d_out,); out (q, d_out) float32.
+def rotate(queries: Array, axes: Array, scales: Array, out: Array) -> None:
+    """out[q, i] = ⟨axis i, query q⟩ in int8: axes (n, 4, quads, 16, 4) uint8 (see bank_products) with scales (d_out,);
+    out (q, d_out) float32.
 
-    Its error is far below the rounding of the table's entries, at a sixth of the cost of float32.
+    Its error is far below the rounding of the table's entries, at a twentieth of the cost of float32.
     """
-    small = np.empty(rows.shape[1], np.int8)
-    size = np.uint64(rows.shape[1])
+    small, products = np.empty(4 * axes.shape[2], np.int8), np.empty(64 * axes.shape[0], np.int32)
     for q in range(queries.shape[0]):
         step = quantize_i8(queries[q], small)
-        row_at, small_at = np.uint64(rows.ctypes.data), np.uint64(small.ctypes.data)
-        for i in range(rows.shape[0]):
-            out[q, i] = step * scales[i] * np.float32(dot_i8(row_at, small_at, size))
-            row_at += size
+        bank_products(axes, small, products)
+        for i in range(scales.shape[0]):
+            out[q, i] = step * scales[i] * np.float32(products[i])
 
 
 @kernel

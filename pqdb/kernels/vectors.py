@@ -10,6 +10,7 @@ from pqdb.kernels._jit import kernel_inline
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.intrinsics import load_f16, load_f32, load_i8
 from pqdb.kernels.lanes import LANES, LANES_AVAILABLE, distance_lanes, dot_lanes
+from pqdb.kernels.rounding import largest, round_i8
 
 FLOAT32, FLOAT16, INT8 = 0, 1, 2
 
@@ -54,12 +55,19 @@ def quantize_i8(vector: Array, out: Array) -> Real:
     """Round a float32 vector to int8, zeros up to out's length; returns the scale that undoes it, 0 for a zero
     vector.
     """
-    largest = np.float32(0)
-    for i in range(vector.shape[0]):
-        largest = max(largest, abs(vector[i]))
-    inverse = np.float32(127) / largest if largest > 0 else np.float32(0)
-    for i in range(vector.shape[0]):
+    dim = vector.shape[0]
+    whole = dim // LANES * LANES if LANES_AVAILABLE else 0
+    at, out_at = np.uint64(vector.ctypes.data), np.uint64(out.ctypes.data)
+    most = np.float32(0)
+    if whole:
+        most = largest(at, whole)
+    for i in range(whole, dim):
+        most = max(most, abs(vector[i]))
+    inverse = np.float32(127) / most if most > 0 else np.float32(0)
+    if whole:
+        round_i8(at, whole, inverse, out_at)
+    for i in range(whole, dim):
         out[i] = np.int8(np.floor(vector[i] * inverse + np.float32(0.5)))
-    for i in range(vector.shape[0], out.shape[0]):
+    for i in range(dim, out.shape[0]):
         out[i] = 0
-    return largest / np.float32(127)
+    return most / np.float32(127)

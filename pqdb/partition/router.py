@@ -10,6 +10,7 @@ from pqdb.errors import CorruptError
 _HEAD = struct.Struct("<4sIII f")
 _MAGIC = b"PQRT"
 _VERSION = 1
+GAP_SAMPLE = 256
 PAD = 64  # int8 rows are padded to whole cache lines
 
 
@@ -27,6 +28,18 @@ def int8_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rows, scales.astype(np.float32)
 
 
+def banked(rows: np.ndarray) -> np.ndarray:
+    """int8 rows (n, d) as kernels.dot_simd takes them 64 at a time: (banks, 4, quads, 16, 4) uint8, rows of nothing
+    at the end.
+    """
+    n, dim = rows.shape
+    banks, quads = -(-n // 64), -(-dim // 4)
+    padded_rows = np.zeros((64 * banks, 4 * quads), np.int16)
+    padded_rows[:n, :dim] = rows
+    quartets = (padded_rows + 128).astype(np.uint8).reshape(banks, 4, 16, quads, 4)
+    return np.ascontiguousarray(quartets.transpose(0, 1, 3, 2, 4))
+
+
 @dataclass(frozen=True)
 class Router:
     """Centroids of a generation's lists, in the space the index works in: x' = (x − mean) / unit.
@@ -41,7 +54,7 @@ class Router:
     unit: float
     centroids: np.ndarray  # (n_lists, d) float32, in index space
     center: np.ndarray = field(init=False)  # (d,) float32 mean of the centroids
-    rows: np.ndarray = field(init=False)  # (n_lists, dpad) int8 centroids less the center
+    banks: np.ndarray = field(init=False)  # (n, 4, quads, 16, 4) uint8 centroids less the center: see `banked`
     scales: np.ndarray = field(init=False)  # (n_lists,) float32
     weights: np.ndarray = field(init=False)  # (n_lists,) float32
     offsets: np.ndarray = field(init=False)  # (n_lists,) float32
@@ -55,7 +68,7 @@ class Router:
         ones = np.ones(len(moved), np.float32)
         values = {
             "center": center,
-            "rows": rows,
+            "banks": banked(rows[:, : moved.shape[1]]),
             "scales": scales,
             "weights": ones if self.l2 else (1 / lengths).astype(np.float32),
             "offsets": np.einsum("nd,nd->n", moved, moved) if self.l2 else 0 * ones,
@@ -70,8 +83,29 @@ class Router:
 
     @property
     def dpad(self) -> int:
-        """Bytes of an int8 row."""
-        return int(self.rows.shape[1])
+        """Bytes of an int8 row of this dimension."""
+        return padded(self.centroids.shape[1])
+
+    def gap(self) -> float:
+        """The usual distance from a centroid to the nearest other one; 0 where there is no other."""
+        if self.n_lists < 2:
+            return 0.0
+        some = np.random.default_rng(0).choice(self.n_lists, min(self.n_lists, GAP_SAMPLE), replace=False)
+        moved = self.centroids - self.center
+        squares = np.einsum("nd,nd->n", moved, moved)
+        apart = squares[some, None] + squares - 2 * moved[some] @ moved.T
+        apart[np.arange(len(some)), some] = np.inf
+        return float(np.sqrt(np.median(np.maximum(apart.min(axis=1), 0))))
+
+    def reach(self) -> float:
+        """The usual length of a centroid."""
+        return float(np.sqrt(np.einsum("nd,nd->", self.centroids, self.centroids) / self.n_lists))
+
+    def rounding(self) -> float:
+        """σ of ⟨q, c⟩ of a centroid and a query about as long, both rounded to int8."""
+        moved = self.centroids - self.center
+        length = np.sqrt(np.einsum("nd,nd->", moved, moved) / self.n_lists)
+        return float(length * np.sqrt(np.square(self.scales).mean() / 6))
 
     def to_index_space(self, vectors: np.ndarray) -> np.ndarray:
         """(n, d) float32 prepared vectors, or queries, as the index compares them."""

@@ -2,8 +2,8 @@
 
 A code block of `count` rows is G = ceil(count / 32) group records, each codes (see kernels/pack.py), 32
 float16 s and, with a bias, 32 float16 B; then 32·G uint32 row numbers. Places past the last row hold row
-0xFFFFFFFF, s = 0 and B = −65504. A rerank block is count · dpad int8 values (dpad: dim rounded up to 64),
-then float32 scale (count,), float32 bias (count,).
+0xFFFFFFFF, s = 0 and B = −65504. A rerank block is count rows of float32 scale, float32 bias and dpad int8
+values (dpad: dim rounded up to 64): whoever looks at a row finds all of it in one place.
 """
 
 import numpy as np
@@ -14,7 +14,8 @@ from pqdb.kernels.pack import GROUP, pack_bytes, pack_nibbles, round_to_int8, un
 
 NO_ROW = np.uint32(0xFFFFFFFF)
 FACTOR_LIMIT = 65504.0  # the largest float16
-RERANK_STEP = 64  # rerank rows are padded to whole cache lines
+RERANK_STEP = 64  # the values of a rerank row are padded to whole cache lines
+RERANK_FACTORS = 8  # bytes before them: scale and bias
 TINY = np.float32(1e-30)  # below it 1 / scale would overflow
 
 _FACTORS_BYTES = 2 * GROUP
@@ -78,14 +79,21 @@ def unpack_list(
     return codes, s, b, rows
 
 
+def rows_of_list(buffer: NDArray[np.uint8] | bytes | memoryview, count: int) -> NDArray[np.uint32]:
+    """The row numbers (count,) at the end of a code block, without unpacking the rest; a view of the buffer."""
+    numbers = np.frombuffer(buffer, np.uint8)[-_ROWS_BYTES * -(-count // GROUP) :]
+    rows: NDArray[np.uint32] = numbers.view(np.uint32)[:count]
+    return rows
+
+
 def padded_dim(dim: int) -> int:
-    """Bytes of one rerank row."""
+    """int8 values of one rerank row."""
     return -(-dim // RERANK_STEP) * RERANK_STEP
 
 
 def rerank_bytes(count: int, dim: int) -> int:
     """Bytes of a rerank block of count rows."""
-    return count * (padded_dim(dim) + 8)
+    return count * (padded_dim(dim) + RERANK_FACTORS)
 
 
 def pack_rerank(residuals: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -94,14 +102,12 @@ def pack_rerank(residuals: NDArray[np.float32], bias: NDArray[np.float32]) -> ND
     Packing what unpack_rerank gives (scale · values) gives the same bytes again.
     """
     count, dim = residuals.shape
-    values_bytes = count * padded_dim(dim)
-    block = np.empty(rerank_bytes(count, dim), np.uint8)
-    values = block[:values_bytes].view(np.int8).reshape(count, padded_dim(dim))
-    factors = block[values_bytes:].view(np.float32)
-    factors[:count] = _int8_scales(residuals)
-    factors[count:] = bias
-    round_to_int8(residuals, factors[:count], values)
-    return block
+    block = np.empty((count, padded_dim(dim) + RERANK_FACTORS), np.uint8)
+    scales, values = _int8_scales(residuals), np.empty((count, padded_dim(dim)), np.int8)
+    round_to_int8(residuals, scales, values)
+    block[:, :RERANK_FACTORS] = np.stack([scales, bias.astype(np.float32)], axis=1).view(np.uint8)
+    block[:, RERANK_FACTORS:] = values.view(np.uint8)
+    return block.reshape(-1)
 
 
 def unpack_rerank(
@@ -112,10 +118,10 @@ def unpack_rerank(
     block = np.frombuffer(buffer, np.uint8)
     if len(block) < size:
         raise CorruptError(f"a rerank block of {count} rows × {dim} has {size} bytes, not {len(block)}")
-    values_bytes = count * padded_dim(dim)
-    values = block[:values_bytes].view(np.int8).reshape(count, padded_dim(dim))[:, :dim].copy()
-    factors = block[values_bytes:size].copy().view(np.float32)
-    return values, factors[:count], factors[count:]
+    rows = block[:size].reshape(count, padded_dim(dim) + RERANK_FACTORS)
+    factors = rows[:, :RERANK_FACTORS].copy().view(np.float32)
+    values = rows[:, RERANK_FACTORS : RERANK_FACTORS + dim].copy().view(np.int8)
+    return values, factors[:, 0].copy(), factors[:, 1].copy()
 
 
 def _records(block: NDArray[np.uint8], groups: int, size: int) -> NDArray[np.uint8]:

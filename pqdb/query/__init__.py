@@ -1,1 +1,1 @@
-"""The filter language → bitmap of rows. Empty until filters are built (issue D)."""
+"""The filter language → bitmap of rows: conditions, payload indexes, and who is asked first."""

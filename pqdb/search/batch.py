@@ -36,5 +36,6 @@ def search_batch(
     blocks = [queries[i : i + size] for i in range(0, len(queries), size)]
     if len(blocks) == 1:
         return search(snapshot, queries, plan, allowed, k)
+    _ = snapshot.points.runs, snapshot.points.meta  # looked up here: a transaction belongs to one thread
     parts = list(pool().map(lambda block: search(snapshot, block, plan, allowed, k), blocks))
     return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])

@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from pqdb.partition.router import Router, int8_rows
+from pqdb.config import DEFAULT_RECALL
+from pqdb.partition.router import Router, banked, int8_rows
 from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.pack import group_bytes
 from pqdb.search.plan import Calibration, Plan, plan_by_hand, plan_recall
 from pqdb.store.blockview import BlockView
 
 LARGEST_ENTRY = {4: 127, 8: 65_535}  # of a table: 7 bits for the in-register kernels, 16 for the plain one
+
+FINE = 0.2  # a rounding error of so much of another one adds 2 % to it
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Index:
     router: Router
     calibration: Calibration
     plans: dict[tuple[object, ...], Plan] = field(default_factory=dict, repr=False)
+    frames: dict[Plan, Any] = field(default_factory=dict, repr=False)  # search.frame keeps its values here
 
     @classmethod
     def load(cls, view: BlockView) -> "Index":
@@ -31,6 +35,18 @@ class Index:
         codebook = Codebook.from_bytes(view.object("codebook"))
         router = Router.from_bytes(view.object("router"))
         return cls(view.generation, codebook, router, Calibration.from_bytes(view.object("calibration")))
+
+    @cached_property
+    def centroids(self) -> np.ndarray:
+        """(n_lists, d) float32 to value the probed centroids exactly; none where int8 is good enough.
+
+        Good enough is a rounding error under a fifth of the error of the codes' estimates: most data. Where clusters
+        are tight and far apart it is not, and lists of one cluster would be compared by their rounding.
+        """
+        router = self.router
+        gap = router.gap()
+        error = self.calibration.noise * gap * (gap if router.l2 else router.reach())
+        return router.centroids[:0] if router.rounding() < FINE * error else router.centroids
 
     @cached_property
     def codewords(self) -> np.ndarray:
@@ -44,9 +60,10 @@ class Index:
 
     @cached_property
     def axes(self) -> tuple[np.ndarray, np.ndarray]:
-        """The rotation as int8 rows (d_out, dpad) and scales (d_out,); no rows without one."""
+        """The rotation as int8 rows in banks of 64 and scales (d_out,); no bank without one."""
         rotation = self.codebook.rotation
-        return int8_rows(np.zeros((0, self.codebook.dim), np.float32) if rotation is None else rotation)
+        rows, scales = int8_rows(np.zeros((0, self.codebook.dim), np.float32) if rotation is None else rotation)
+        return banked(rows[:, : self.codebook.dim]), scales
 
     @cached_property
     def top(self) -> int:
@@ -57,16 +74,6 @@ class Index:
     def beta(self) -> float:
         """Weight of ⟨q, r⟩ in a value."""
         return 2.0 if self.router.l2 else 1.0
-
-    @cached_property
-    def fixed(self) -> tuple[Any, ...]:
-        """What kernels.road takes of a generation, in its order: it is the same for every query."""
-        router, book = self.router, self.codebook
-        routing = (
-            router.l2, router.center, router.rows, router.scales, router.weights, router.offsets, router.centroids
-        )  # fmt: skip
-        coding = (*self.axes, self.codewords, self.bounds, self.beta, self.top, book.nbits, self.record_bytes)
-        return (router.mean, 1 / router.unit, *routing, *coding)
 
     @cached_property
     def record_bytes(self) -> int:
@@ -83,17 +90,18 @@ class Index:
         """dtype of table entries."""
         return np.uint8 if self.codebook.nbits == 4 else np.uint16
 
-    def plan(self, k: int, recall: float, nprobe: int | None, rerank: int | None) -> Plan:
-        """The effort for a query: by recall, or by hand where nprobe is given."""
+    def plan(self, k: int, recall: float | None, nprobe: int | None, rerank: int | None) -> Plan:
+        """The effort for a query: by recall (DEFAULT_RECALL if nothing is said), or by hand where nprobe is given."""
         key = (k, recall, nprobe, rerank)
         plan = self.plans.get(key)
         if plan is None:
             n_lists = self.router.n_lists
             if nprobe is None:
-                plan = plan_recall(self.calibration, n_lists, k, recall)
+                plan = plan_recall(self.calibration, n_lists, k, DEFAULT_RECALL if recall is None else recall)
             else:
                 plan = plan_by_hand(self.calibration, n_lists, k, nprobe, rerank)
             if len(self.plans) > 1000:
                 self.plans.clear()
+                self.frames.clear()
             self.plans[key] = plan
         return plan

@@ -7,7 +7,7 @@ from pqdb.quantization.source import decode_source
 from pqdb.search.batch import search_batch
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
-from pqdb.search.truth import interval, recall_of
+from pqdb.search.truth import recall_of
 
 
 def measure_rows(snapshot: Snapshot, plan: Plan | None, k: int, sample: int, seed: int) -> RecallReport:
@@ -36,5 +36,4 @@ def _without_itself(values: np.ndarray, rows: np.ndarray, itself: np.ndarray) ->
 
 
 def _report(found: np.ndarray, truth: np.ndarray, k: int, population: str) -> RecallReport:
-    mean, low, high = interval(recall_of(found, truth))
-    return RecallReport(mean, low, high, k, len(found), population)
+    return RecallReport.of(recall_of(found, truth), k, population)

@@ -19,11 +19,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pqdb.kernels import exact, rerank, road, route, scan, tables
-from pqdb.metric import LARGEST_SQUARE, LEAST_SQUARE, prepare
+from pqdb.kernels.frame import ANSWER
+from pqdb.kernels.gather import write_answers
+from pqdb.metric import prepare
+from pqdb.search.frame import Frame, frame_of
 from pqdb.search.index import Index
 from pqdb.search.plan import Plan
 from pqdb.search.scratch import Scratch, scratch
 from pqdb.search.snapshot import Snapshot
+from pqdb.store.layout import META_BYTES, META_ROWS
 
 
 @dataclass
@@ -73,6 +77,15 @@ class Best:
     found: np.ndarray  # (q,) int32
 
 
+@dataclass(slots=True)
+class Found:
+    """What a block of queries found."""
+
+    answers: np.ndarray  # (q, k) kernels.frame.ANSWER
+    filled: int  # places of it
+    every: int  # the tail words of their records or-ed together
+
+
 def search(
     snapshot: Snapshot,
     queries: np.ndarray,
@@ -90,9 +103,7 @@ def search(
     if index is None or plan is None:
         return finish_exactly(snapshot, queries, allowed, k)
     if trace is None and snapshot.config.rerank == "int8":
-        found = search_at_once(snapshot, index, queries, plan, allowed, k)
-        if found is not None:
-            return found
+        return search_at_once(snapshot, index, queries, plan, allowed, k)
     moved = index.router.to_index_space(queries)
     routed = route_queries(index, moved, plan)
     if trace:
@@ -117,40 +128,45 @@ def search(
     return values, rows
 
 
-def search_query(
-    snapshot: Snapshot, query: np.ndarray, plan: Plan | None, allowed: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """As `search`, for one query (1, dim) float32 not prepared yet. Raises InputError as metric.prepare does."""
+def search_query(snapshot: Snapshot, query: np.ndarray, plan: Plan | None, allowed: np.ndarray, k: int) -> Found:
+    """The answer to one query (1, dim) float32 that is not prepared yet. Raises InputError as metric.prepare does."""
     config, index = snapshot.config, snapshot.index
     if index is not None and plan is not None and config.rerank == "int8":
-        limits = (LEAST_SQUARE if config.metric == "cosine" else 0.0, LARGEST_SQUARE[config.metric])
-        found = search_at_once(snapshot, index, query, plan, allowed, k, config.metric == "cosine", limits)
+        found = search_framed(frame_of(snapshot, index, plan), query, allowed)
         if found is not None:
             return found
-    return search(snapshot, prepare(query, config.dim, config.metric), plan, allowed, k)
+    return answered(snapshot, *search(snapshot, prepare(query, config.dim, config.metric), plan, allowed, k))
+
+
+def search_framed(frame: Frame, query: np.ndarray, allowed: np.ndarray) -> Found | None:
+    """As search_query, where all but the query was seen before; None if its length is not to be trusted."""
+    answers = np.empty((1, frame.plan.k), ANSWER)
+    room = scratch(frame.room)
+    done, filled, every = road.search_block(
+        frame.record, room.room, query, True, allowed, room.table(frame.index, 1), answers
+    )
+    return Found(answers, filled, every) if done == 1 else None
 
 
 def search_at_once(
-    snapshot: Snapshot, index: Index, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int,
-    normalise: bool = False, limits: tuple[float, float] = (0.0, np.inf),
-) -> tuple[np.ndarray, np.ndarray] | None:  # fmt: skip
-    """The same road in one kernel, as every search but an explained one takes it: a third faster for one query.
+    snapshot: Snapshot, index: Index, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same road in one kernel, as every search but an explained one takes it: a third faster for one query."""
+    answers, frame = np.empty((len(queries), k), ANSWER), frame_of(snapshot, index, plan)
+    room = scratch(frame.room)
+    done, _, _ = road.search_block(
+        frame.record, room.room, queries, False, allowed, room.table(index, len(queries)), answers
+    )
+    if done < len(queries):
+        return search_in_parts(snapshot, queries, plan, allowed, k, done)
+    return answers["value"].copy(), answers["row"].copy()
 
-    None if a query's squared length is not within the limits.
-    """
-    blocks, points, q = snapshot.blocks, snapshot.points, len(queries)
-    room, unit = scratch(blocks.watermark + 65_536), index.router.unit
-    values, rows = np.empty((q, k), np.float32), np.empty((q, k), np.uint32)
-    done = road.search_block(  # type: ignore[call-arg]  # the checker cannot count what a star unpacks
-        queries, normalise, *limits, *index.fixed, np.empty((q, *index.table_shape), index.table_type),
-        plan.margin, plan.knots, plan.widths, plan.most, plan.depth, plan.k, plan.keep,
-        blocks.codes, blocks.counts, blocks.rerank, room.values, room.bounds, room.rows, room.places,
-        snapshot.source_kind, points.runs, snapshot.rows_per_run, snapshot.row_bytes,
-        snapshot.config.source is not None, unit * unit, snapshot.fresh_from, snapshot.n_rows, allowed, values, rows,
-    )  # fmt: skip
-    if done < 0:
-        return None
-    return (values, rows) if done == q else search_in_parts(snapshot, queries, plan, allowed, k, done)
+
+def answered(snapshot: Snapshot, values: np.ndarray, rows: np.ndarray) -> Found:
+    """Values and rows (q, k) with the records of the rows."""
+    answers = np.empty(rows.shape, ANSWER)
+    filled, every = write_answers(snapshot.points.meta, META_ROWS, META_BYTES, META_BYTES - 8, values, rows, answers)
+    return Found(answers, filled, every)
 
 
 def search_in_parts(
@@ -171,7 +187,7 @@ def route_queries(index: Index, moved: np.ndarray, plan: Plan) -> Routed:
         np.empty((q, p), np.float32),
     )
     route.route_queries(
-        moved, router.l2, router.center, router.rows, router.scales, router.weights, router.offsets, router.centroids,
+        moved, router.l2, router.center, router.banks, router.scales, router.weights, router.offsets, index.centroids,
         plan.margin, plan.knots, plan.widths, routed.lists, routed.probed, routed.bases, routed.margins,
     )  # fmt: skip
     return routed
@@ -221,9 +237,9 @@ def rerank_candidates(
     found, reranked = np.empty(q, np.int32), np.zeros(q, np.int32)
     if snapshot.config.rerank == "int8":
         rerank.rerank_candidates(
-            moved, index.beta, index.router.dpad, snapshot.blocks.rerank, snapshot.blocks.counts, routed.lists,
-            routed.bases, room.values, room.bounds, room.rows, room.places, starts, candidates.cuts, np.empty(plan.k,
-            np.float32), best, rows, found, reranked,
+            moved, index.beta, index.router.dpad, snapshot.blocks.rerank, routed.lists, routed.bases, room.values,
+            room.bounds, room.rows, room.places, starts, candidates.cuts, np.empty(plan.k, np.float32), best, rows,
+            found, reranked,
         )  # fmt: skip
     else:
         rerank.keep_estimates(room.values, room.rows, starts, best, rows, found)

@@ -70,9 +70,9 @@ def _along(rows: np.ndarray, at: list[float], x: float) -> np.ndarray:
     return between
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
-    """One query's effort."""
+    """One query's effort. Equal only to itself: what depends on it is kept by it."""
 
     k: int
     depth: int  # the scan's cut is the depth-th best estimate
@@ -110,4 +110,4 @@ def keep_for(k: int, spare: float = 1.0) -> int:
     """How many of the reranked are scored from the source: int8 alone caps recall at .995, and far lower where
     neighbours differ by less than its steps.
     """
-    return k + math.ceil(spare * max(5, k // 4))
+    return k + math.ceil(spare * max(3, k // 4))

@@ -69,6 +69,12 @@ class BlockBatch(WriteBatch):
             )
         self._run(lambda txn: self._begin_generation(txn, generation, n_lists))
 
+    def resize_generation(self, generation: int, n_lists: int) -> None:
+        """Give a generation more lists, empty ones, or take away the last, which must be empty. Raises InputError."""
+        if not 0 < n_lists < 1 << 32:
+            raise InputError(f"the number of lists is 1 to 2^32 - 1, not {n_lists}")
+        self._run(lambda txn: self._resize_generation(txn, generation, n_lists))
+
     def put_object(self, generation: int, name: str, data: Buffer) -> None:
         """Put opaque bytes under a name of a generation (which need not have begun)."""
         value = bytes(_flat(data))
@@ -111,6 +117,26 @@ class BlockBatch(WriteBatch):
         for piece in range(-(-n_lists // LISTS_A_PIECE)):
             length = min(LISTS_A_PIECE, n_lists - piece * LISTS_A_PIECE)
             self._pieces[generation, piece] = np.zeros(length, LIST_ENTRY)
+        self._changed = True
+
+    def _resize_generation(self, txn: Txn, generation: int, n_lists: int) -> None:
+        was = self._n_lists(txn, generation)
+        for list_no in range(n_lists, was):
+            table, at = self._entry(txn, generation, list_no)
+            if table[at]["count"]:
+                raise InputError(f"list {list_no} of generation {generation} is not empty: {table[at]['count']} rows")
+        for piece in range(max(-(-was // LISTS_A_PIECE), -(-n_lists // LISTS_A_PIECE))):
+            length = min(LISTS_A_PIECE, n_lists - piece * LISTS_A_PIECE)
+            if length <= 0:
+                self._pieces.pop((generation, piece), None)
+                txn.delete(piece_key(generation, piece), db=self._dbs["lists"])
+            elif (piece + 1) * LISTS_A_PIECE > min(was, n_lists):
+                held = np.zeros(length, LIST_ENTRY)
+                if piece * LISTS_A_PIECE < was:
+                    table, _ = self._entry(txn, generation, piece * LISTS_A_PIECE)
+                    held[: len(table)] = table[:length]
+                self._pieces[generation, piece] = held
+        put_anew(txn, self._dbs["generations"], generation_key(generation), seal(_U32.pack(n_lists)))
         self._changed = True
 
     def _n_lists(self, txn: Txn, generation: int) -> int:
@@ -196,7 +222,7 @@ class BlockBatch(WriteBatch):
 
     def _finish(self, txn: Txn) -> None:
         for (generation, piece), table in self._pieces.items():
-            txn.put(piece_key(generation, piece), seal(table.tobytes()), db=self._dbs["lists"])
+            put_anew(txn, self._dbs["lists"], piece_key(generation, piece), seal(table.tobytes()))
         txn.put(CURRENT, self._current.to_bytes(), db=self._dbs["main"])
 
 

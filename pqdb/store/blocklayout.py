@@ -15,7 +15,7 @@ CODES, RERANK = 0, 1
 KINDS = (CODES, RERANK)
 
 HEADER_BYTES = 48
-MAGIC = b"PQB1"
+MAGIC = b"PQB2"
 _HEADER = struct.Struct("<4sHHIIIIQI")
 _CRC = struct.Struct("<I")
 _CURRENT = struct.Struct("<IIQQQ")

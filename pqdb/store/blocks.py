@@ -11,7 +11,7 @@ blocks       u32 generation, u32 list, u8 kind (0 codes, 1 rerank) → block
 
 A block is a 48-byte header, the data, and zeros up to a size class of whole pages (layout.size_class). LMDB
 puts such a value 16 bytes behind the start of a page, so the data begin on a multiple of 64. Header: magic
-"PQB1", u16 kind, u16 zero, u32 generation, u32 list, u32 count, u32 version, u64 data bytes, u32 crc32 of the
+"PQB2", u16 kind, u16 zero, u32 generation, u32 list, u32 count, u32 version, u64 data bytes, u32 crc32 of the
 data, u32 crc32 of the 36 bytes before, 8 zeros. A version is the sequence of the commit that wrote the
 list (its low 32 bits, never 0): it never comes again, not even in a generation dropped and begun anew.
 """
@@ -66,6 +66,13 @@ class BlockStore(Handle):
         self._refuse_unwritable()
         return BlockBatch(self.env)
 
+    def free_last(self) -> None:
+        """Commit nothing. LMDB uses the pages that a commit freed from the next but one on; before a commit that writes
+        most of the index this saves as many pages again.
+        """
+        with self.write() as batch:
+            batch.set_current(batch.generation, batch.watermark)
+
     def _forget(self) -> None:
         self._snapshots.newest = None
 
@@ -74,6 +81,10 @@ class BlockStore(Handle):
         with self.env.read() as txn:
             cursor = txn.cursor(db=self.env.dbs["generations"])
             return [read_generation_key(key) for key in cursor.iternext(values=False)]
+
+    def compact(self) -> None:
+        """Copy what is in use into a fresh file and go on there; Environment.compact."""
+        self.env.compact()
 
     def verify(self) -> list[str]:
         """Read everything and compare it with its checksums and the list tables. -> problems, [] if sound."""

@@ -69,6 +69,11 @@ class BlockView(View[BlockSnapshot]):
     __slots__ = ()
 
     @property
+    def state(self) -> BlockSnapshot:
+        """What this process knows of the commit; the same object as long as it is the newest."""
+        return self._snapshot
+
+    @property
     def generation(self) -> int:
         """The generation to search, 0 for none."""
         return self._snapshot.current.generation
@@ -102,6 +107,14 @@ class BlockView(View[BlockSnapshot]):
     def counts(self) -> npt.NDArray[np.uint32]:
         """(n_lists,) uint32: vectors of each list."""
         return self._snapshot.counts
+
+    def data(self, list_no: int, kind: int = CODES) -> memoryview:
+        """A block of a list of the current generation, not copied; b"" where there is none. Raises CorruptError."""
+        value = self._txn.get(block_key(self.generation, list_no, kind), db=self._env.dbs["blocks"])
+        if value is None:
+            return memoryview(b"")
+        header = BlockHeader.from_bytes(value, f"block {self.generation}/{list_no}/{kind}")
+        return value[HEADER_BYTES : HEADER_BYTES + header.data_bytes]
 
     def look_at(self, generation: int, watermark: int) -> None:
         """From here on see another generation, as if it had been swapped in already. Raises CorruptError."""
@@ -137,11 +150,12 @@ def take_generation(
     table = list_table(txn, dbs, current.generation, where)
     wanted = np.flatnonzero(table["count"])
     codes, rerank = np.zeros(len(table), np.uint64), np.zeros(len(table), np.uint64)
-    # (A generation that was dropped and begun anew may have another number of lists.)
-    here = (epoch, current.generation, len(table))
-    if last is not None and (last.epoch, last.current.generation, len(last.table)) == here:
-        same = last.table["version"] == table["version"]
-        codes[same], rerank[same] = last.codes[same], last.rerank[same]
+    if last is not None and (last.epoch, last.current.generation) == (epoch, current.generation):
+        # The number of lists may differ; a version never comes again, so what has the same is the same.
+        both = min(len(table), len(last.table))
+        same = np.zeros(len(table), bool)
+        same[:both] = last.table["version"][:both] == table["version"][:both]
+        codes[same], rerank[same] = last.codes[:both][same[:both]], last.rerank[:both][same[:both]]
         wanted = np.flatnonzero((table["count"] != 0) & ~same)
     for list_no in wanted.tolist():
         entry = table[list_no]

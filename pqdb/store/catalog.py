@@ -22,6 +22,7 @@ from pqdb.errors import (
     InputError,
 )
 from pqdb.store import manifest as manifest_record
+from pqdb.store.datafile import Pulse
 from pqdb.store.environment import Environment, Txn, put_anew
 from pqdb.store.faults import raise_ours
 from pqdb.store.handle import Handle
@@ -57,6 +58,7 @@ class Catalog(Handle):
     def __init__(self, env: Environment, readonly: bool = False) -> None:
         super().__init__(env, readonly)
         self._names: Names | None = None
+        self._pulse = Pulse(env.path)
 
     @classmethod
     def create(
@@ -79,8 +81,12 @@ class Catalog(Handle):
         return cls(env, readonly)
 
     def names(self) -> Names:
-        """All names now; costs about a microsecond where nothing changed since the last call."""
+        """All names now; costs a fraction of a microsecond where nothing changed since the last call."""
         self._refuse_closed()
+        self.env.refuse_if_shut()
+        known = self._names
+        if known is not None and known.txn_id == self._pulse.txn_id():
+            return known
         env, reader = self.env, object()
         txn = env.enter(reader)
         try:
@@ -112,6 +118,9 @@ class Catalog(Handle):
             except CorruptError as error:
                 problems.append(str(error))
         return problems
+
+    def _forget(self) -> None:
+        self._pulse.close()
 
     def _read(self, txn: Txn) -> Names:
         where = str(self.path)

@@ -1,5 +1,6 @@
 """An LMDB data file, looked at before it is mapped: a truncated map is SIGBUS, a foreign one an abort."""
 
+import mmap
 import os
 import struct
 import time
@@ -38,6 +39,30 @@ class DataFile:
     def expected_bytes(self) -> int:
         """The size the meta page vouches for."""
         return (self.last_page + 1) * self.page_bytes
+
+
+class Pulse:
+    """The id of a data file's last commit, by any process, read off its meta pages without a transaction.
+
+    Equal ids, nothing changed: a fifth of what a transaction costs. What is to be read after a change needs one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        found = inspect(folder)
+        with (folder / NAME).open("rb") as file:
+            self._pages = mmap.mmap(file.fileno(), 2 * found.page_bytes, access=mmap.ACCESS_READ)
+        self._words = memoryview(self._pages).cast("Q")
+        self._places = tuple((number * found.page_bytes + _META.size) // 8 - 1 for number in (0, 1))
+
+    def txn_id(self) -> int:
+        """The larger of both meta pages' ids; each is one aligned word, so never half written."""
+        words, (first, second) = self._words, self._places
+        return max(words[first], words[second])
+
+    def close(self) -> None:
+        """Let go of the file; txn_id raises ValueError from here on."""
+        self._words.release()
+        self._pages.close()
 
 
 def inspect(folder: Path) -> DataFile:

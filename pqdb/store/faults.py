@@ -66,7 +66,9 @@ def sentence(code: int | None, text: str | None, path: Path, writing: bool) -> P
 
 
 def _is_full(path: Path) -> bool:
-    """Whether a short write was one for want of room: LMDB calls it EIO, and goes on with a copy into EINVAL."""
+    """Whether a short write was one for want of room: LMDB calls every short write EIO, and a copy, which it writes
+    past the page cache, ends at an unaligned place: EINVAL.
+    """
     file = path / datafile.NAME
     if sys.platform == "win32":
         return False

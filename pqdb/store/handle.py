@@ -18,6 +18,7 @@ class Handle:
 
     KIND: ClassVar[str]
     DATABASES: ClassVar[Sequence[str]]
+    OPTIONAL: ClassVar[Sequence[str]] = ()  # databases that may not be there yet
 
     def __init__(self, env: Environment, readonly: bool = False) -> None:
         self.env = env
@@ -33,7 +34,7 @@ class Handle:
 
         Raises NotADatabaseError, FormatError, CorruptError, StorageError and kin.
         """
-        env = Environment.open(path, cls.DATABASES, readonly, map_size)
+        env = Environment.open(path, cls.DATABASES, readonly, map_size, cls.OPTIONAL)
         try:
             with env.read() as txn:
                 value = txn.get(b"manifest", db=env.dbs["main"])

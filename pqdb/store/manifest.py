@@ -9,6 +9,8 @@ from pqdb.store.layout import seal, trailer_holds
 
 FORMAT = "pqdb"
 FORMAT_VERSION = 1
+TABLES_VERSION = 2  # of a points store with tables: whoever does not know them would leave them behind
+READABLE = {"points": (FORMAT_VERSION, TABLES_VERSION)}
 
 
 def to_bytes(kind: str, manifest: Mapping[str, Any], store: Mapping[str, Any]) -> bytes:
@@ -18,7 +20,7 @@ def to_bytes(kind: str, manifest: Mapping[str, Any], store: Mapping[str, Any]) -
     """
     record = {
         "format": FORMAT,
-        "version": FORMAT_VERSION,
+        "version": TABLES_VERSION if store.get("tables") else FORMAT_VERSION,
         "kind": kind,
         "store": dict(store),
         "manifest": dict(manifest),
@@ -43,10 +45,10 @@ def from_bytes(
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise NotADatabaseError(f"{where} is not a pqdb {kind} store: its manifest is not ours")
     version = record.get("version")
-    if version != FORMAT_VERSION:
-        # Older versions get an upgrade path here once there is a second one.
+    readable = READABLE.get(kind, (FORMAT_VERSION,))
+    if version not in readable:
         raise FormatError(
-            f"{where} has format version {version}; this pqdb reads version {FORMAT_VERSION}: "
+            f"{where} has format version {version}; this pqdb reads version {' and '.join(map(str, readable))}: "
             "open it with the pqdb that wrote it, or a newer one"
         )
     if record.get("kind") != kind:

@@ -11,6 +11,8 @@ sums      u32 page → u32 crc32 of that meta page
 live      u32 piece → live bits
 texts     u32 row → UTF-8 of a string id
 payloads  u32 row → sealed payload
+
+and, once there are payload indexes, ``postings`` and ``orders`` (tables.py).
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from pqdb.store import layout, state
+from pqdb.store import layout, state, tables
 from pqdb.store import manifest as manifest_record
 from pqdb.store.batch import PointBatch
+from pqdb.store.deriving import Deriving, Maker
 from pqdb.store.environment import Environment
 from pqdb.store.group import GroupCommit
 from pqdb.store.handle import Handle
@@ -40,12 +43,16 @@ class PointStore(Handle):
 
     KIND = "points"
     DATABASES = DATABASES
+    OPTIONAL = tables.DATABASES
 
-    def __init__(self, env: Environment, runs: layout.Runs, readonly: bool = False) -> None:
+    def __init__(
+        self, env: Environment, runs: layout.Runs, readonly: bool = False, maker: Maker | None = None
+    ) -> None:
         super().__init__(env, readonly)
         self._runs = runs
-        self._snapshots = Snapshots(env, runs)
-        self._group = GroupCommit(lambda: PointBatch(env, runs))
+        self._deriving = Deriving(env, maker)
+        self._snapshots = Snapshots(env, runs, self._deriving)
+        self._group = GroupCommit(lambda: PointBatch(env, runs, self._deriving))
 
     @property
     def row_bytes(self) -> int:
@@ -70,15 +77,23 @@ class PointStore(Handle):
         runs = layout.Runs.of(row_bytes)
         value = manifest_record.to_bytes("points", manifest, runs.to_dict())
         records = {b"manifest": value, state.KEY: State.empty().to_bytes()}
-        return cls(Environment.create(path, DATABASES, records, map_size), runs)
+        return cls(Environment.create(path, DATABASES, records, map_size, tables.DATABASES), runs)
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], readonly: bool = False, *, map_size: int | None = None
+        cls,
+        path: str | os.PathLike[str],
+        readonly: bool = False,
+        *,
+        map_size: int | None = None,
+        maker: Maker | None = None,
     ) -> PointStore:
-        """An existing store. Raises NotADatabaseError, FormatError, CorruptError, StorageError and kin."""
+        """An existing store. `maker` says what is derived from payloads, where the manifest names tables.
+
+        Raises NotADatabaseError, FormatError, CorruptError, StorageError and kin.
+        """
         env, _, geometry = cls._open_env(path, readonly, map_size)
-        return cls(env, layout.Runs.from_dict(geometry), readonly)
+        return cls(env, layout.Runs.from_dict(geometry), readonly, maker)
 
     def read(self) -> PointView:
         """One snapshot: ``with store.read() as view``."""
@@ -88,7 +103,12 @@ class PointStore(Handle):
     def write(self) -> PointBatch:
         """One commit: ``with store.write() as batch``."""
         self._refuse_unwritable()
-        return PointBatch(self.env, self._runs)
+        return PointBatch(self.env, self._runs, self._deriving)
+
+    def provide_tables(self) -> None:
+        """Make the databases that tables lie in, if they are not there yet."""
+        self._refuse_unwritable()
+        self.env.provide()
 
     def commit(self, change: Callable[[PointBatch], T]) -> T:
         """Run a change in a commit, its own or one shared with other threads that write now. -> what it returned,
@@ -106,6 +126,10 @@ class PointStore(Handle):
         with self.read() as view:
             return view.manifest
 
+    def compact(self) -> None:
+        """Copy what is in use into a fresh file and go on there; Environment.compact."""
+        self.env.compact()
+
     def verify(self) -> list[str]:
         """Read everything and compare it with its checksums and with each other. -> problems, [] if sound."""
-        return verify_points(self.env, self._runs)
+        return verify_points(self.env, self._runs, self._deriving)

@@ -39,7 +39,7 @@ class Keeper(Generic[K]):
     def refresh(self, txn: Txn, txn_id: int, last: K | None) -> K:
         """Take, and keep it where it is the newest."""
         taken = self.take(txn, txn_id, last)
-        if last is None or txn_id >= last.txn_id:
+        if last is None or (taken.epoch, txn_id) >= (last.epoch, last.txn_id):
             self.newest = taken
         return taken
 
@@ -65,6 +65,8 @@ class View(Generic[K]):
             self.txn_id = txn_id = txn.id()
             snapshot = snapshots.newest
             if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
+                self._txn = txn = env.follow(self, txn)
+                self.txn_id = txn_id = txn.id()
                 snapshot = snapshots.refresh(txn, txn_id, snapshot)
             self._snapshot = snapshot
         except lmdb.Error as error:
@@ -83,9 +85,9 @@ class View(Generic[K]):
             raise_ours(error, self._env.path)
 
     @property
-    def path(self) -> Path:
-        """The folder of the environment."""
-        return self._env.path
+    def home(self) -> Path:
+        """The folder that holds the data file."""
+        return self._env.home
 
     def copy(self, path: str | os.PathLike[str]) -> None:
         """Copy this snapshot into an empty folder; see `Environment.copy`. Raises DiskFullError, StorageError."""

@@ -33,6 +33,7 @@ from pqdb.store.layout import (
     PIECE_ROWS,
     Runs,
 )
+from pqdb.store.moved import home_of
 from pqdb.store.pages import PageFile, Value
 from pqdb.store.state import State
 
@@ -52,7 +53,7 @@ def salvaged_names(catalog: Path) -> dict[str, str]:
     """name → key of a collection's folder, as far as a damaged catalog still tells."""
     found = {}
     try:
-        with PageFile(catalog) as file:
+        with PageFile(home_of(catalog)) as file:
             trees = file.trees()
             for key, value in file.items(trees["collections"]) if "collections" in trees else ():
                 record = file.read(value)
@@ -80,7 +81,7 @@ class PointSalvage:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = PageFile(folder)
+        self._file = PageFile(home_of(folder))
         try:
             self._trees = self._file.trees()
             records = {key: self._file.read(value) for key, value in self._items("main")}

@@ -27,6 +27,7 @@ from pqdb.store.blocklayout import (
     read_generation_key,
 )
 from pqdb.store.blockview import list_table
+from pqdb.store.deriving import Deriving
 from pqdb.store.environment import Environment, Txn
 from pqdb.store.layout import (
     KIND_INT,
@@ -43,53 +44,63 @@ from pqdb.store.layout import (
     run_key,
 )
 from pqdb.store.state import State
+from pqdb.store.tables import Derive, Key, entries_of
 
 MAX_PROBLEMS = 100
 Words = npt.NDArray[np.uint64]
 Live = npt.NDArray[np.bool_]
 
 
-def verify_points(env: Environment, runs: Runs) -> list[str]:
+def verify_points(env: Environment, runs: Runs, deriving: Deriving) -> list[str]:
     """The problems of a points store, at most MAX_PROBLEMS of them."""
     problems = env.structural_problems()
     if problems:
         return problems[:MAX_PROBLEMS]
     try:
         with env.read() as txn:
-            return list(islice(_points(txn, env, runs), MAX_PROBLEMS))
+            return list(islice(_points(txn, env, runs, deriving), MAX_PROBLEMS))
     except CorruptError as error:
         return [str(error)]
 
 
-def _points(txn: Txn, env: Environment, runs: Runs) -> Iterator[str]:
+def _points(txn: Txn, env: Environment, runs: Runs, deriving: Deriving) -> Iterator[str]:
     dbs = env.dbs
     state = State.from_bytes(txn.get(b"state", db=dbs["main"]), str(env.path))
     live: Live = np.zeros(state.n_rows, np.bool_)
     tails: Words = np.zeros(state.n_rows, np.uint64)
     ids = np.zeros((state.n_rows, 16), np.uint8)
-    yield from _runs(txn, dbs["runs"], state, runs)
     yield from _live(txn, dbs["live"], state, live)
-    yield from _meta(txn, dbs, state, tails, ids)
+    yield from _runs(txn, dbs["runs"], state, runs, live)
+    yield from _meta(txn, dbs, state, live, tails, ids)
     yield from _ids(txn, dbs, live, tails, ids)
     flagged = live & (tails & np.uint64(PAYLOAD_FLAG) != 0)
     yield from _row_values(txn, dbs["payloads"], "payload", flagged, sealed=True)
     texts = live & (tails >> np.uint64(KIND_SHIFT) & np.uint64(3) == KIND_TEXT)
     yield from _row_values(txn, dbs["texts"], "string id", texts, sealed=False)
+    derived = deriving.of(txn, state)
+    if derived.has_tables:
+        yield from _tables(txn, dbs, derived.derive or (lambda _: frozenset()))
 
 
-def _runs(txn: Txn, db: Any, state: State, runs: Runs) -> Iterator[str]:
+def _runs(txn: Txn, db: Any, state: State, runs: Runs, live: Live) -> Iterator[str]:
+    """Only runs without a living row may be missing."""
     per_run = runs.rows_per_run
     n_runs = -(-state.n_rows // per_run)
+    there = 0
     for run in range(state.forgotten_runs, n_runs):
         value = txn.get(run_key(run), db=db)
+        there += value is not None
         rows = min(per_run, state.n_rows - run * per_run)
-        if value is None or len(value) != runs.run_bytes:
-            yield f"source run {run} is missing or has another size than {runs.run_bytes}"
+        if value is None:
+            if rows < per_run or live[run * per_run : run * per_run + rows].any():
+                yield f"source run {run} is missing"
+        elif len(value) != runs.run_bytes:
+            yield f"source run {run} has {len(value)} bytes, not {runs.run_bytes}"
         elif layout.closed_run(value) != rows:
             yield f"source run {run} of {rows} rows is not what was written: checksum or count differs"
     entries = txn.stat(db)["entries"]
-    if entries != n_runs - state.forgotten_runs:
-        yield f"there are {entries} source runs, not {n_runs - state.forgotten_runs}"
+    if entries != there:
+        yield f"there are {entries} source runs, {entries - there} of them forgotten or beyond the last row"
 
 
 def _live(txn: Txn, db: Any, state: State, live: Live) -> Iterator[str]:
@@ -108,11 +119,15 @@ def _live(txn: Txn, db: Any, state: State, live: Live) -> Iterator[str]:
 
 
 def _meta(
-    txn: Txn, dbs: dict[str, Any], state: State, tails: Words, ids: npt.NDArray[np.uint8]
+    txn: Txn, dbs: dict[str, Any], state: State, live: Live, tails: Words, ids: npt.NDArray[np.uint8]
 ) -> Iterator[str]:
+    """Only full pages without a living row may be missing."""
     for page in range(-(-state.n_rows // META_ROWS)):
         value = txn.get(row_key(page), db=dbs["meta"])
         crc = txn.get(row_key(page), db=dbs["sums"])
+        rows = live[page * META_ROWS : (page + 1) * META_ROWS]
+        if value is None and crc is None and len(rows) == META_ROWS and not rows.any():
+            continue
         if value is None or crc is None or len(value) != META_PAGE or layout.crc_bytes(value) != bytes(crc):
             yield f"page {page} of row records is missing or not what was written"
             continue
@@ -161,6 +176,28 @@ def _row_values(txn: Txn, db: Any, what: str, expected: Live, sealed: bool) -> I
             yield f"the {what} of row {row} is not what was written: its checksum differs"
     if n != int(expected.sum()):
         yield f"there are {n} {what}s for {int(expected.sum())} rows that should have one"
+
+
+def _tables(txn: Txn, dbs: dict[str, Any], derive: Derive) -> Iterator[str]:
+    """Entries against what payloads say: as many, and the same sum of hashes, in every table."""
+    there: dict[int, list[int]] = {}
+    said: dict[int, list[int]] = {}
+    for table, key, rows in entries_of(txn, dbs):
+        for row in rows:
+            _tally(there, table, key, row)
+    for name, value in txn.cursor(db=dbs["payloads"]):
+        for table, key in derive(bytes(value[:-4])) if layout.trailer_holds(value) else ():
+            _tally(said, table, key, layout.row_of_key(name))
+    for table in sorted(there.keys() | said.keys()):
+        found, expected = there.get(table, [0, 0]), said.get(table, [0, 0])
+        if found != expected:
+            yield f"table {table} has {found[0]} entries, not the {expected[0]} that payloads say, or others than those"
+
+
+def _tally(tallies: dict[int, list[int]], table: int, key: Key, row: int) -> None:
+    tally = tallies.setdefault(table, [0, 0])
+    tally[0] += 1
+    tally[1] += hash((key, row))
 
 
 def verify_blocks(env: Environment) -> list[str]:

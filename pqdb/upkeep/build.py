@@ -43,6 +43,13 @@ class Stores:
         with self.points.read() as view:
             return decode_source(view.source_of(rows), self.config.dim, self.config.kept_source)
 
+    def vectors_alive(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) bool which of rows are alive now, and the vectors of those: others may have lost their source."""
+        with self.points.read() as view:
+            there = (view.live[rows >> 3] >> (rows & 7).astype(np.uint8) & 1).astype(bool)
+            source = view.source_of(rows[there])
+        return there, decode_source(source, self.config.dim, self.config.kept_source)
+
 
 def build_generation(stores: Stores, seed: int = 0, progress: Progress | None = None) -> int:
     """Train on the live rows and index all of them; returns the number of the new, current generation.

@@ -42,7 +42,7 @@ def _tier_bytes(snapshot: Snapshot) -> dict[str, int]:
     return {
         "codes": sum(list_bytes(count, book.m, book.nbits, router.l2) for count in counts),
         "rerank": sum(rerank_bytes(count, book.dim) for count in counts) if snapshot.config.rerank == "int8" else 0,
-        "shared": router.centroids.nbytes + router.rows.nbytes + len(book.to_bytes()),
+        "shared": router.centroids.nbytes + router.banks.nbytes + len(book.to_bytes()),
         "source": source,
     }
 

@@ -1,4 +1,4 @@
-"""Collections: create, get, list, exists, delete."""
+"""Collections: create, get, list, exists, change, delete."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from starlette.responses import Response
 
 import pqdb
 from pqdb_server import models
-from pqdb_server.answering import answer, find
+from pqdb_server.answering import answer, find, opened
 from pqdb_server.body import parse_body, read_body
+from pqdb_server.changes import changed_metadata
 from pqdb_server.creation import Creation
 from pqdb_server.description import describe
 from pqdb_server.errors import Refusal
@@ -21,8 +22,12 @@ router = APIRouter(prefix="/collections", tags=["collections"])
 
 @router.get("", **documented(models.CollectionList))
 async def list_collections(request: Request) -> Response:
-    """The names of all collections."""
-    return await answer(request, lambda database: {"collections": [{"name": name} for name in database.collections()]})
+    """The names of all collections that the caller's key opens."""
+    access = opened(request)
+    return await answer(
+        request,
+        lambda database: {"collections": [{"name": name} for name in database.collections() if access.knows(name)]},
+    )
 
 
 @router.get("/{collection_name}/exists", **documented(models.Existence))
@@ -51,6 +56,19 @@ async def create_collection(request: Request, collection_name: Name, params: Tim
             )
         except pqdb.CollectionExistsError:
             raise Refusal(409, f"Wrong input: Collection `{collection_name}` already exists!") from None
+        return True
+
+    return await answer(request, work, params.timeout)
+
+
+@router.patch("/{collection_name}", **documented(bool, models.UpdateCollection))
+async def update_collection(request: Request, collection_name: Name, params: Timeout) -> Response:
+    """Change what is kept about a collection: its metadata (null removes a key) and Qdrant's knobs."""
+    body = await read_body(request)
+
+    def work(database: pqdb.Database) -> bool:
+        collection = find(database, collection_name)
+        database.set_metadata(collection.name, changed_metadata(parse_body(body), collection))
         return True
 
     return await answer(request, work, params.timeout)

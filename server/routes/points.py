@@ -1,6 +1,8 @@
-"""Points: upsert, delete, retrieve, scroll, count."""
+"""Points: upsert, delete, change, retrieve, scroll, count."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -10,50 +12,74 @@ from pqdb_server import models
 from pqdb_server.answering import answer, find
 from pqdb_server.body import parse_body, read_body
 from pqdb_server.errors import not_found
+from pqdb_server.fields import Fields
 from pqdb_server.ids import path_id
 from pqdb_server.openapi import documented
-from pqdb_server.parameters import Name, Read, Write
-from pqdb_server.points import Batch, Retrieval, Scrolling, check_count, parse_deletion
+from pqdb_server.parameters import Name, Read, Write, WriteParams
+from pqdb_server.points import Retrieval, Scrolling, check_count
 from pqdb_server.printing import LATE, Printed, page, record, update_result
 from pqdb_server.selectors import PayloadSelector
+from pqdb_server.updates import Change, Reader
 
 router = APIRouter(prefix="/collections/{collection_name}/points", tags=["points"])
+
+
+async def _change(
+    request: Request, name: str, params: WriteParams, read: Callable[[Reader, Fields], Change]
+) -> Response:
+    """Answer a request that changes points in one commit."""
+    body = await read_body(request)
+    most = request.app.state.settings.batch_limit
+
+    def work(database: pqdb.Database) -> Printed:
+        collection = find(database, name)
+        change = read(Reader(collection.dim, most), parse_body(body))
+        return update_result(change(collection), params.wait)
+
+    return await answer(request, work, params.timeout, LATE)
 
 
 @router.put("", **documented(models.UpdateResult, models.UpsertPoints))
 async def upsert_points(request: Request, collection_name: Name, params: Write) -> Response:
     """Write points: new ids are added, known ones replaced. One request is one durable commit."""
-    body = await read_body(request)
-
-    def work(database: pqdb.Database) -> Printed:
-        collection = find(database, collection_name)
-        batch = Batch.parse(parse_body(body), collection.dim)
-        return update_result(collection.upsert(batch.ids, batch.vectors, batch.payloads), params.wait)
-
-    return await answer(request, work, params.timeout, LATE)
+    return await _change(request, collection_name, params, Reader.upsert)
 
 
 @router.post("/delete", **documented(models.UpdateResult, models.DeletePoints))
 async def delete_points(request: Request, collection_name: Name, params: Write) -> Response:
     """Delete points by id; ids that are not there are no error."""
+    return await _change(request, collection_name, params, Reader.delete)
+
+
+@router.put("/vectors", **documented(models.UpdateResult, models.UpdateVectors))
+async def update_vectors(request: Request, collection_name: Name, params: Write) -> Response:
+    """Give points other vectors; their payloads stay. 404 when one is not there, and then none is changed."""
+    return await _change(request, collection_name, params, Reader.update_vectors)
+
+
+@router.post("/batch", **documented(list[models.UpdateResult], models.UpdateBatch))
+async def update_batch(request: Request, collection_name: Name, params: Write) -> Response:
+    """Several changes, checked all together, then done in their order, each a commit of its own."""
     body = await read_body(request)
+    most = request.app.state.settings.batch_limit
 
-    def work(database: pqdb.Database) -> Printed:
+    def work(database: pqdb.Database) -> list[Printed]:
         collection = find(database, collection_name)
-        collection.delete(parse_deletion(parse_body(body)))
-        return update_result(None, params.wait)
+        changes = Reader(collection.dim, most).batch(parse_body(body))
+        return [update_result(change(collection), params.wait) for change in changes]
 
-    return await answer(request, work, params.timeout, LATE)
+    return await answer(request, work, params.timeout, [LATE])
 
 
 @router.post("", **documented(list[models.Record], models.RetrievePoints))
 async def retrieve_points(request: Request, collection_name: Name, params: Read) -> Response:
     """Points by id; ids that are not there are left out."""
     body = await read_body(request)
+    most = request.app.state.settings.batch_limit
 
     def work(database: pqdb.Database) -> list[Printed]:
         collection = find(database, collection_name)
-        asked = Retrieval.parse(parse_body(body))
+        asked = Retrieval.parse(parse_body(body), most)
         points = collection.get(asked.ids, with_payload=asked.payload.wanted, with_vector=asked.with_vector)
         return [record(point, asked.payload, asked.with_vector) for point in points]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
@@ -9,11 +10,13 @@ from starlette.responses import Response
 
 import pqdb
 from pqdb_server import models
-from pqdb_server.answering import answer, find
+from pqdb_server.answering import answer, answer_at_once, find
 from pqdb_server.body import parse_body, read_body
 from pqdb_server.fields import Fields
 from pqdb_server.openapi import documented
+from pqdb_server.pace import Pace
 from pqdb_server.parameters import Name, Read
+from pqdb_server.points import check_number
 from pqdb_server.printing import Printed
 from pqdb_server.queries import Query, parse_recall
 
@@ -29,11 +32,18 @@ async def query_points(request: Request, collection_name: Name, params: Read, x_
     """The points nearest to a vector or a point; without a query, points by id."""
     body = await read_body(request)
 
+    pace: Pace = request.app.state.pace
+
     def work(database: pqdb.Database) -> Printed:
+        started = perf_counter()
         collection = find(database, collection_name)
         query = Query.parse(parse_body(body), parse_recall(x_pqdb_recall))
-        return {"points": query.answer(collection)}
+        found = {"points": query.answer(collection, request.app.state.watch)}
+        pace.took(collection_name, perf_counter() - started)
+        return found
 
+    if params.timeout is None and pace.answers_at_once(collection_name, body):
+        return answer_at_once(request, work)
     return await answer(request, work, params.timeout)
 
 
@@ -46,7 +56,8 @@ async def query_batch(request: Request, collection_name: Name, params: Read, x_p
         collection = find(database, collection_name)
         recall = parse_recall(x_pqdb_recall)
         searches = parse_body(body).only(("searches",)).array("searches")
+        check_number("searches", len(searches), request.app.state.settings.queries_limit)
         queries = [Query.parse(Fields.of(search, f"searches[{i}]"), recall) for i, search in enumerate(searches)]
-        return [{"points": query.answer(collection)} for query in queries]
+        return [{"points": query.answer(collection, request.app.state.watch)} for query in queries]
 
     return await answer(request, work, params.timeout)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.responses import PlainTextResponse, Response
 
 import pqdb
 from pqdb_server import models
+from pqdb_server.answering import answer
 from pqdb_server.envelope import JSON, dumps
 
 router = APIRouter(tags=["service"])
@@ -45,3 +47,14 @@ async def readyz(request: Request) -> Response:
     if getattr(request.app.state, "database", None) is None:
         return PlainTextResponse("the database is not open", 503)
     return PlainTextResponse("all shards are ready")
+
+
+@router.get("/metrics", response_class=PlainTextResponse, responses=_TEXT)
+async def metrics(request: Request) -> Response:
+    """What Prometheus is told."""
+    state = request.app.state
+    return await answer(request, lambda database: _metrics_page(state.metrics.page(database, state.proof)))
+
+
+def _metrics_page(text: bytes) -> Response:
+    return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)

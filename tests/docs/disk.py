@@ -156,7 +156,7 @@ class Index:
         header = LAYOUTS["block header"]
         fields = header.read(value)
         data = value[header.size : header.size + fields["data_bytes"]]
-        assert fields["magic"] == b"PQB1"
+        assert fields["magic"] == b"PQB2"
         assert (fields["generation"], fields["list"], fields["kind"]) == (generation, list_no, kind)
         assert fields["header_checksum"] == zlib.crc32(value[:36])
         assert fields["data_checksum"] == zlib.crc32(data)
@@ -193,9 +193,7 @@ class Index:
         assert len(data) == count * (dpad + 8)
         found = []
         for position in range(count):
-            values = struct.unpack_from(f"<{dim}b", data, position * dpad)
-            scale = struct.unpack_from("<f", data, count * dpad + 4 * position)[0]
-            bias = struct.unpack_from("<f", data, count * (dpad + 4) + 4 * position)[0]
+            scale, bias, *values = struct.unpack_from(f"<ff{dim}b", data, position * (dpad + 8))
             found.append(([scale * value for value in values], bias))
         return found
 

@@ -20,6 +20,7 @@ _SCORES = {
     "avx2": (scan_simd.score_avx2, scan_simd.score_bias_avx2),
 }
 _DOTS = {"avx512": dot_simd.dot_i8_avx512, "avx2": dot_simd.dot_i8_avx2}
+_BANKS = {"avx512": dot_simd.dots_u8_avx512, "avx2": dot_simd.dots_u8_avx2}
 _compiled: dict[tuple[str, str], Callable[..., Any]] = {}
 
 
@@ -115,6 +116,30 @@ def dot_i8(family: str) -> Callable[[np.ndarray, np.ndarray], int]:
     return call
 
 
+def dots_u8(family: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """(bank (4, quads, 16, 4) uint8, query (4·quads,) int8) -> (64,) int32 products."""
+
+    def make() -> Callable[..., Any]:
+        if family == "plain":
+            return scan_plain.dots_u8_plain
+        dots = _BANKS[family]
+
+        @numba.njit
+        def products(bank, query, quads, out):  # type: ignore[no-untyped-def]
+            dots(bank, query, quads, out)
+
+        return products
+
+    function = _once(family, "dots", make)
+
+    def call(bank: np.ndarray, query: np.ndarray) -> np.ndarray:
+        out, quads = np.full(64, 77, np.int32), bank.shape[1]
+        function(at(bank), at(query), quads if family == "plain" else np.uint64(quads), at(out))
+        return out
+
+    return call
+
+
 def at(array: np.ndarray) -> np.uint64:
     """The address of an array's first byte."""
     return np.uint64(array.ctypes.data)
@@ -134,6 +159,12 @@ def dot_assembly(family: str) -> str:
     return _assembly(family, ir.IntType(32), [I64] * 3, body)
 
 
+def bank_assembly(family: str) -> str:
+    """The same of the products with a bank of rows."""
+    body = {"avx512": dot_simd.dots_u8_avx512_ir, "avx2": dot_simd.dots_u8_avx2_ir}[family]
+    return _assembly(family, ir.VoidType(), [I64] * 4, body)
+
+
 def _assembly(family: str, result: Any, kinds: list[Any], body: Callable[[Any, list[Any]], Any]) -> str:
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
@@ -141,7 +172,8 @@ def _assembly(family: str, result: Any, kinds: list[Any], body: Callable[[Any, l
     module.triple = "x86_64-unknown-linux-gnu"
     function = ir.Function(module, ir.FunctionType(result, kinds), name="kernel")
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    builder.ret(body(builder, list(function.args)))
+    value = body(builder, list(function.args))
+    builder.ret_void() if value is None else builder.ret(value)
     parsed = llvm.parse_assembly(str(module))
     parsed.verify()
     target = llvm.Target.from_triple(module.triple)

@@ -41,7 +41,7 @@ class Candidates:
         found, reranked = np.empty(1, np.int32), np.empty(1, np.int32)
         rerank.rerank_candidates(
             self.query, np.float32(beta), self.dpad, np.array([at(b) for b in self.blocks], np.uint64),
-            np.array([30, 25], np.uint32), np.array([[0, 1]], np.int32), self.bases,
+            np.array([[0, 1]], np.int32), self.bases,
             values.astype(np.float32),
             bounds.astype(np.float32), np.arange(100, 155).astype(np.uint32), self.places,
             np.array([0, self.n], np.int64), np.array([cut], np.float32), np.empty(k, np.float32), best,
@@ -110,6 +110,7 @@ def test_values_at_any_position_of_a_block(rng: np.random.Generator) -> None:
     q8[: made.dim] = rng.integers(-127, 128, made.dim)
     small, scales, biases = unpack_rerank(made.blocks[0], 30, made.dim)
     for i in (0, 17, 29):
-        found = rerank.rerank_value(at(made.blocks[0]), 30, made.dpad, i, np.float32(0.5), np.float32(0.01), at(q8))
+        row = at(made.blocks[0]) + np.uint64(i * (made.dpad + 8))
+        found = rerank.rerank_value(row, made.dpad, np.float32(0.5), np.float32(0.01), at(q8))
         true = 0.5 + biases[i] + 0.01 * scales[i] * int(small[i].astype(int) @ q8[: made.dim].astype(int))
         assert found == pytest.approx(true, rel=1e-5, abs=1e-5)

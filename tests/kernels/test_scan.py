@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from pqdb.kernels import scan, scan_plain
+from pqdb.partition.router import banked
 from pqdb.quantization.pack import group_bytes, pack_list
 from tests import naive
 from tests.kernels import families
@@ -95,6 +96,22 @@ def test_int8_products_equal_numpy_to_the_bit(rng: np.random.Generator, family: 
         assert dot(row, query) == size * extreme**2
 
 
+@every_family
+@pytest.mark.parametrize("dim", [1, 4, 7, 64, 100, 385])
+def test_products_with_a_bank_equal_numpy_to_the_bit(rng: np.random.Generator, family: str, dim: int) -> None:
+    rows, quads = rng.integers(-127, 128, (64, dim)).astype(np.int8), -(-dim // 4)
+    query = np.zeros(4 * quads, np.int8)
+    query[:dim] = rng.integers(-127, 128, dim)
+    products = families.dots_u8(family)
+    for extreme in (None, -127, 127):
+        if extreme is not None:
+            rows[:], query[:dim] = extreme, extreme
+        bank = banked(rows)
+        assert bank.shape == (1, 4, quads, 16, 4)
+        found = products(bank[0], query) - 128 * int(query.sum(dtype=np.int64))
+        assert found.tolist() == (rows.astype(np.int64) @ query[:dim].astype(np.int64)).tolist()
+
+
 @pytest.mark.parametrize(("family", "words"), [("avx512", ("vpermb", "vpdpbusd")), ("avx2", ("vpshufb", "vcvtph2ps"))])
 @both
 def test_every_scan_compiles_for_a_machine_that_has_the_instructions(
@@ -109,6 +126,7 @@ def test_every_scan_compiles_for_a_machine_that_has_the_instructions(
 @pytest.mark.parametrize(("family", "word"), [("avx512", "vpdpbusd"), ("avx2", "vpmaddwd")])
 def test_every_product_compiles_for_a_machine_that_has_the_instructions(family: str, word: str) -> None:
     assert word in families.dot_assembly(family)
+    assert word in families.bank_assembly(family)
 
 
 # -- whole lists

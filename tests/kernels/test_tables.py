@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pqdb.kernels import tables
-from pqdb.partition.router import int8_rows
+from pqdb.partition.router import banked, int8_rows
 from tests import naive
 
 
@@ -64,6 +64,7 @@ def test_a_query_is_rotated_to_within_the_rounding_of_int8(rng: np.random.Genera
     axes = np.linalg.qr(rng.standard_normal((dim, dim)))[0][: max(1, dim // 2)].astype(np.float32)
     queries = rng.standard_normal((3, dim)).astype(np.float32)
     out = np.empty((3, len(axes)), np.float32)
-    tables.rotate(queries, *int8_rows(axes), out)
+    rows, scales = int8_rows(axes)
+    tables.rotate(queries, banked(rows[:, :dim]), scales, out)
     step = np.abs(queries).max() / 127 + np.abs(axes).max() / 127 * np.linalg.norm(queries, axis=1).max()
     np.testing.assert_allclose(out, queries @ axes.T, atol=4 * step / 12**0.5)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import pqdb
-from pqdb.search.truth import interval, recall_of
+from pqdb.hits import interval
+from pqdb.search.truth import recall_of
 from tests import naive
 from tests.search.conftest import Make
 

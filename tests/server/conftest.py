@@ -71,6 +71,18 @@ def connect() -> Iterator[Callable[..., Http]]:
 
 
 @pytest.fixture
+def serve() -> Iterator[Callable[..., Http]]:
+    """Start a service that knows no caller, as over a socket: `serve(database, settings=None) -> Http`."""
+    with contextlib.ExitStack() as stack:
+
+        def start(database: pqdb.Database, settings: pqdb_server.Settings | None = None) -> Http:
+            url = stack.enter_context(serving(pqdb_server.create_app(database, settings)))
+            return Http(stack.enter_context(httpx.Client(base_url=url, timeout=60)))
+
+        yield start
+
+
+@pytest.fixture
 def http(database, connect) -> Http:
     return connect(database)
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+import pqdb_server
+
 from .conftest import DIM, UUID, failed
 
 POINTS = "/collections/docs/points"
@@ -237,3 +239,14 @@ def test_read_only_database_searches_and_refuses_writes(docs, database, connect,
             status, said = http.error(method, path, body)
             assert (status, said.startswith("Forbidden: ")) == (403, True), said
     assert docs.ok("POST", f"{POINTS}/count", {}) == {"count": 3}
+
+
+def test_lists_longer_than_the_limits(docs, database, connect):
+    http = connect(database, pqdb_server.Settings(batch_limit=2, queries_limit=1))
+    points = [{"id": i, "vector": ONES} for i in range(3)]
+    text = "Validation error in JSON body: [points: length 3 invalid, must be at most 2]"
+    assert http.error("PUT", POINTS, {"points": points}) == (422, text)
+    assert http.error("POST", POINTS, {"ids": [1, 2, 3]})[0] == 422
+    assert http.error("POST", f"{POINTS}/query/batch", {"searches": [{}, {}]})[0] == 422
+    http.ok("PUT", POINTS, {"points": points[:2]})
+    http.ok("POST", f"{POINTS}/query/batch", {"searches": [{}]})

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 
-from pqdb_server import Settings, serving
+from pqdb_server import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -117,7 +117,7 @@ def test_compose_builds_our_dockerfile():
 
 def test_the_service_ends_within_the_grace_compose_gives_it():
     grace = COMPOSE["services"]["pqdb"]["stop_grace_period"]
-    assert int(grace.removesuffix("s")) > serving.GRACE
+    assert int(grace.removesuffix("s")) > Settings().grace
 
 
 def test_health_check_waits_for_a_cold_start_and_kernels_are_warmed_at_start():

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pqdb_server import Settings
-from pqdb_server.routes import collections, points, query, service
+from pqdb_server.app import ROOMS
+from pqdb_server.routes import service
 
 PAGE = (Path(__file__).parents[2] / "docs/http.md").read_text()
 EXAMPLE = re.compile(r"```sh\n(.*?)```\n```json\n(.*?)```", re.DOTALL)
@@ -33,6 +34,17 @@ def request(command: str) -> tuple[str, str, dict[str, str], str | None]:
     return method, url.removeprefix("http://127.0.0.1:6333"), headers, body
 
 
+def matches(answer: object, expected: object) -> bool:
+    """Whether an answer is the one on the page, on which `…` stands for anything."""
+    if expected == "…":
+        return True
+    if isinstance(expected, dict) and isinstance(answer, dict):
+        if "…" not in expected and answer.keys() != expected.keys():
+            return False
+        return all(key in answer and matches(answer[key], expected[key]) for key in expected if key != "…")
+    return answer == expected
+
+
 def test_every_command_gives_the_answer_beside_it(http):
     examples = EXAMPLE.findall(PAGE)
     assert len(examples) == PAGE.count("```sh") == PAGE.count("```json")
@@ -41,17 +53,10 @@ def test_every_command_gives_the_answer_beside_it(http):
         answer = http.client.request(method, path, headers=headers, content=body).json()
         expected = json.loads(printed)
         assert answer.pop("time", None).__class__ is expected.pop("time", None).__class__
-        assert answer == expected, command
+        assert matches(answer, expected), (command, answer)
 
 
-def test_python_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    [block] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    exec(compile(block, "docs/http.md", "exec"), {})
-    assert (tmp_path / "embedded-data").is_dir()
-
-
-@pytest.mark.parametrize("router", [collections, points, query])
+@pytest.mark.parametrize("router", [room for room in ROOMS if room is not service])
 def test_every_route_has_a_heading(router):
     for route in router.router.routes:
         for method in route.methods:
@@ -63,6 +68,16 @@ def test_every_route_of_the_service_is_named():
         assert route.path == "/" or f"`GET {route.path}`" in PAGE
 
 
-def test_every_setting_is_named():
+def test_every_setting_has_its_row():
+    page = (Path(__file__).parents[2] / "docs/deploying.md").read_text()
     for name in Settings.model_fields:
-        assert f"`PQDB_{name.upper()}`" in PAGE
+        assert re.search(rf"^\|.*`PQDB_{name.upper()}`.*\|", page, re.MULTILINE), name
+
+
+def test_every_metric_has_its_row(http):
+    page = (Path(__file__).parents[2] / "docs/deploying.md").read_text()
+    for name in set(re.findall(r"# TYPE (pqdb_\w+)", http.client.get("/metrics").text)):
+        if name.endswith("_created"):
+            continue
+        short = name.removeprefix("pqdb_collection")
+        assert name in page or f"`{short}`" in page, name

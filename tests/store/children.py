@@ -39,6 +39,40 @@ def hold_view(path: str) -> None:
         say(view.n_live)
 
 
+def read_and_write_when_told(path: str) -> None:
+    """A handle that stays open."""
+    with PointStore.open(path) as store:
+        with store.read() as view:
+            say(view.n_live)
+        number = 1_000_000
+        while word := heard():
+            if word == "write":
+                with store.write() as batch:
+                    batch.upsert([number], source_rows(1, number))
+                number += 1
+            with store.read() as view:
+                say(view.n_live)
+
+
+def compact(path: str) -> None:
+    with PointStore.open(path) as store:
+        store.compact()
+
+
+def compact_on_a_full_disk(path: str) -> None:
+    with PointStore.open(path) as store:
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        try:
+            store.compact()
+        except DiskFullError as error:
+            say(error)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        with store.read() as view:
+            say(view.n_live)
+        say(store.verify())
+
+
 def fill_disk(path: str, limit: str, store_kind: str) -> None:
     """Write until the file may not grow; then say what happened, and how the store is afterwards."""
     if int(limit):

@@ -1,0 +1,200 @@
+"""`python -m bench.filters DATA.hdf5 …`: search with filters at six selectivities, on one core.
+
+Every point has fields that let through 0.01 % to 99 % of all at random, and the number of its cluster. Filters of three
+kinds are asked: at random; only the clusters nearest to the query; only those farthest from it. The first kind is the
+same filter for every query, the other two are another one for each, so that nothing found for the last one helps.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import pqdb
+from bench import machine, notes
+from bench.data import Dataset, Floats, load, synthetic
+
+SELECTIVITIES = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.99)
+KINDS = ("random", "nearest", "farthest")
+CLUSTERS = 256
+K = 10
+_UPSERT_ROWS = 20_000
+_COLUMNS = ("filter", "passes", "matches", "recall", "worst tenth", "us", "of the unfiltered rate", "bitmap us", "ways")
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What the payloads say: a number from 0 to 1, and the nearest of some points taken for centres of clusters."""
+
+    luck: npt.NDArray[np.float64]  # (n,)
+    cluster: npt.NDArray[np.int64]  # (n,)
+    centres: Floats  # (CLUSTERS, d)
+
+    @classmethod
+    def made(cls, data: Dataset, seed: int = 0) -> "Fields":
+        rng = np.random.default_rng(seed)
+        centres = data.train[rng.choice(data.n, min(CLUSTERS, data.n), replace=False)]
+        return cls(rng.random(data.n), np.argmax(_nearness(data, data.train, centres), axis=1), centres)
+
+    def payload(self, row: int) -> dict[str, Any]:
+        passes = {_name(share): bool(self.luck[row] < share) for share in SELECTIVITIES}
+        return {"luck": float(self.luck[row]), "cluster": f"c{self.cluster[row]}", **passes}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure every data set given, print a table each, keep the numbers."""
+    options = _parser().parse_args(arguments)
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    card = machine.card()
+    for path in options.data or [synthetic(options.out / "data")]:
+        data = load(path, queries=options.queries)
+        found = measure(data, options.database)
+        print("\n".join(_table(data, found)))
+        print(notes.keep(options.out, f"filters-{data.name}", {"machine": card, "filters": found}))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.filters", description=__doc__)
+    parser.add_argument("data", nargs="*", type=Path, help="ann-benchmarks HDF5 files; none: a set made here")
+    parser.add_argument("--queries", type=int, default=300, help="only so many of the file's queries")
+    parser.add_argument("--database", type=Path, help="a folder to keep the database in, or to find it in again")
+    parser.add_argument("--out", type=Path, default=notes.RESULTS)
+    return parser
+
+
+def measure(data: Dataset, folder: Path | None = None) -> dict[str, Any]:
+    """The unfiltered rate, and a row for each kind and selectivity."""
+    fields = Fields.made(data)
+    with tempfile.TemporaryDirectory(prefix="bench-filters-") as spare:
+        home = folder or Path(spare)
+        if not home.exists() or not any(home.iterdir()):
+            _build(home, data, fields)
+        with pqdb.open(home, read_only=True) as database:
+            collection = database["bench"]
+            plain = _microseconds(lambda: [collection.search(query, K) for query in data.test], len(data.test))
+            rows = [_row(collection, data, fields, kind, share, plain) for kind in KINDS for share in SELECTIVITIES]
+            return {"unfiltered us": round(plain, 1), "rows": rows, "keyword bitmap us": _bitmap(collection)}
+
+
+def _build(folder: Path, data: Dataset, fields: Fields) -> None:
+    with pqdb.open(folder, upkeep="manual") as database:
+        collection = database.create_collection("bench", data.dim, data.metric)
+        for share in SELECTIVITIES:
+            collection.create_payload_index(_name(share), "bool")
+        collection.create_payload_index("cluster", "keyword")
+        collection.create_payload_index("luck", "float")
+        for start in range(0, data.n, _UPSERT_ROWS):
+            rows = range(start, min(data.n, start + _UPSERT_ROWS))
+            collection.upsert(rows, data.train[rows.start : rows.stop], [fields.payload(row) for row in rows])
+        collection.optimize()
+
+
+def _row(
+    collection: pqdb.Collection, data: Dataset, fields: Fields, kind: str, share: float, plain: float
+) -> dict[str, Any]:
+    filters, masks = zip(*(_asked(data, fields, kind, share, query) for query in data.test), strict=True)
+
+    def ask() -> list[pqdb.Hits]:
+        return [collection.search(query, K, filter=each) for query, each in zip(data.test, filters, strict=True)]
+
+    found = ask()
+    recalls = [_recall(data, *each) for each in zip(data.test, masks, found, strict=True)]
+    explained = [collection.explain(data.test[i], K, filter=filters[i]) for i in range(0, len(filters), 10)]
+    micros = _microseconds(ask, len(data.test))
+    ways = [each.filter.way for each in explained if each.filter is not None]
+    return {
+        "filter": kind,
+        "passes": share,
+        "matches": int(np.mean([mask.sum() for mask in masks])),
+        "recall": round(float(np.mean(recalls)), 4),
+        "worst tenth": round(float(np.sort(recalls)[: max(1, len(recalls) // 10)].mean()), 4),
+        "us": round(micros, 1),
+        "of the unfiltered rate": round(plain / micros, 2),
+        "bitmap us": round(float(np.median([each.microseconds["filter"] for each in explained])), 1),
+        "ways": ", ".join(f"{way} {ways.count(way)}" for way in sorted(set(ways))),
+    }
+
+
+def _asked(data: Dataset, fields: Fields, kind: str, share: float, query: Floats) -> tuple[dict[str, Any], Mask]:
+    """A filter, and what passes it."""
+    if kind == "random":
+        return {"must": [{"key": _name(share), "match": {"value": True}}]}, fields.luck < share
+    near = _nearness(data, query[None], fields.centres)[0]
+    order = np.argsort(-near if kind == "nearest" else near)
+    sizes = np.bincount(fields.cluster, minlength=len(fields.centres))[order]
+    taken = order[: int(np.searchsorted(np.cumsum(sizes), share * data.n)) + 1]
+    within = np.isin(fields.cluster, taken)
+    luck = share * data.n / within.sum()  # the last cluster would let too many through
+    conditions = [
+        {"key": "cluster", "match": {"any": [f"c{cluster}" for cluster in taken]}},
+        {"key": "luck", "range": {"lt": luck}},
+    ]
+    if luck > 0.9:
+        return {"must": conditions[:1]}, within
+    return {"must": conditions}, within & (fields.luck < luck)
+
+
+def _recall(data: Dataset, query: Floats, mask: Mask, hits: pqdb.Hits) -> float:
+    """The share of the true nearest that were found, by value; rounding is forgiven."""
+    rows = np.flatnonzero(mask)
+    near = np.sort(_nearness(data, query[None], data.train[rows])[0])[::-1]
+    wanted = min(K, len(near))
+    if len(hits) != wanted:
+        raise AssertionError(f"{len(hits)} hits where {len(near)} points pass")
+    if not wanted:
+        return 1.0
+    found = _nearness(data, query[None], data.train[hits.ids])[0]
+    return float((found >= near[wanted - 1] - 1e-5).sum()) / wanted
+
+
+def _nearness(data: Dataset, queries: Floats, rows: Floats) -> Any:
+    """(q, n) larger is nearer."""
+    inner = queries @ rows.T
+    return inner if data.metric == "cosine" else 2 * inner - (rows**2).sum(axis=1)
+
+
+def _bitmap(collection: pqdb.Collection) -> dict[str, float]:
+    """Median microseconds for the rows of one keyword, among all there are, asked for the first time."""
+    found = {}
+    for value, _ in collection.facet("cluster", limit=5):
+        filters = [{"must": [{"key": "cluster", "match": {"any": [value, f"none {i}"]}}]} for i in range(30)]
+        query = np.zeros(collection.dim, np.float32)
+        times = [collection.explain(query, 1, filter=each).microseconds["filter"] for each in filters]
+        found[value] = round(float(np.median(times)), 1)
+    return found
+
+
+def _microseconds(ask: Callable[[], object], n: int) -> float:
+    """Of one of n queries: the fastest of three rounds."""
+    rounds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        ask()
+        rounds.append(time.perf_counter() - start)
+    return min(rounds) / n * 1e6
+
+
+def _name(share: float) -> str:
+    return f"passes {share:g}".replace(" ", "_").replace(".", "_")
+
+
+def _table(data: Dataset, found: dict[str, Any]) -> Iterator[str]:
+    yield f"{data.name}: {data.n:,} x {data.dim}, {data.metric}; {len(data.test):,} queries, k = {K}"
+    yield f"unfiltered: {found['unfiltered us']} us; bitmap of a keyword, us: {found['keyword bitmap us']}"
+    yield ""
+    yield "| " + " | ".join(_COLUMNS) + " |"
+    yield "|---" * len(_COLUMNS) + "|"
+    for row in found["rows"]:
+        yield "| " + " | ".join(str(row[name]) for name in _COLUMNS) + " |"
+
+
+if __name__ == "__main__":
+    main()

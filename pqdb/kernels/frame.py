@@ -1,0 +1,150 @@
+"""What stays the same from query to query, handed to the road in one piece: numbers, and the addresses of arrays.
+
+Fifty arguments cost a call 2 µs, and as many cold cache lines; one record costs what one array costs.
+"""
+
+import ctypes
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from pqdb.kernels._cpu import JIT_OFF
+from pqdb.kernels._jit import kernel_inline
+from pqdb.kernels._types import Address, Whole
+
+# Of a generation, of a plan, of a snapshot. Names as the kernels have them; an `_at` is the address of an array.
+FRAME = np.dtype(
+    [
+        ("dim", "<i8"),
+        ("l2", "<i8"),
+        ("beta", "<f4"),
+        ("unit", "<f4"),
+        ("mean_at", "<u8"),  # (dim,) float32
+        ("n_lists", "<i8"),
+        ("n_banks", "<i8"),
+        ("center_at", "<u8"),  # (dim,) float32
+        ("banks_at", "<u8"),  # (n_banks, 4, ceil(dim / 4), 16, 4) uint8
+        ("scales_at", "<u8"),  # (n_lists,) float32
+        ("weights_at", "<u8"),  # (n_lists,) float32
+        ("offsets_at", "<u8"),  # (n_lists,) float32
+        ("n_centroids", "<i8"),  # n_lists, or 0
+        ("centroids_at", "<u8"),  # (n_centroids, dim) float32
+        ("axis_banks", "<i8"),  # 0 without a rotation
+        ("d_out", "<i8"),
+        ("axes_at", "<u8"),  # (axis_banks, 4, ceil(dim / 4), 16, 4) uint8
+        ("axis_scales_at", "<u8"),  # (d_out,) float32
+        ("m", "<i8"),
+        ("ksub", "<i8"),
+        ("nbits", "<i8"),
+        ("record_bytes", "<i8"),
+        ("dpad", "<i8"),
+        ("top", "<i8"),
+        ("codewords_at", "<u8"),  # (d_out, ksub) float32
+        ("word_bounds_at", "<u8"),  # (m + 1,) int32
+        ("margin", "<f4"),
+        ("least", "<f4"),  # squared lengths of a raw query outside least … largest are refused
+        ("largest", "<f4"),
+        ("normalise", "<i4"),
+        ("n_knots", "<i8"),
+        ("knots_at", "<u8"),  # (n_knots,) float32
+        ("widths_at", "<u8"),  # (n_knots,) float32
+        ("most", "<i8"),
+        ("depth", "<i8"),
+        ("k", "<i8"),
+        ("keep", "<i8"),
+        ("codes_at", "<u8"),  # (n_lists,) uint64
+        ("counts_at", "<u8"),  # (n_lists,) uint32
+        ("rerank_at", "<u8"),  # (n_lists,) uint64
+        ("kind", "<i8"),
+        ("n_runs", "<i8"),
+        ("runs_at", "<u8"),  # (n_runs,) uint64
+        ("rows_per_run", "<i8"),
+        ("row_bytes", "<i8"),
+        ("rescore", "<i8"),
+        ("fresh", "<i8"),
+        ("n_rows", "<i8"),
+        ("n_pages", "<i8"),
+        ("meta_at", "<u8"),  # (n_pages,) uint64
+        ("rows_per_page", "<i8"),
+        ("record_size", "<i8"),
+        ("record_last", "<i8"),
+    ]
+)
+
+ROOM = np.dtype(
+    [("capacity", "<i8"), ("values_at", "<u8"), ("bounds_at", "<u8"), ("rows_at", "<u8"), ("places_at", "<u8")]
+)
+
+# One place of an answer: what a hit is made of. Empty places have value −inf and row 0.
+ANSWER = np.dtype([("id", "<u8"), ("tail", "<u8"), ("value", "<f4"), ("row", "<u4")])
+
+if JIT_OFF:
+
+    def _pointer(address: Any) -> Any:
+        """The address itself."""
+        return int(address)
+
+    def _carray(pointer: Any, shape: Any, dtype: Any) -> Any:
+        """The array at an address."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if size == 0:
+            return np.empty(shape, dtype)
+        return np.frombuffer((ctypes.c_uint8 * size).from_address(pointer), dtype).reshape(shape)
+
+else:
+    _carray = numba.carray  # type: ignore[assignment, attr-defined]
+
+    @intrinsic
+    def _pointer(typingctx: Any, address: Any) -> Any:
+        """An address as a pointer."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+
+        return types.voidptr(types.uint64), codegen
+
+
+@kernel_inline
+def f32_at(address: Address, n: Whole) -> Any:
+    """(n,) float32 at an address."""
+    return _carray(_pointer(address), (n,), np.float32)
+
+
+@kernel_inline
+def i32_at(address: Address, n: Whole) -> Any:
+    """(n,) int32 at an address."""
+    return _carray(_pointer(address), (n,), np.int32)
+
+
+@kernel_inline
+def u32_at(address: Address, n: Whole) -> Any:
+    """(n,) uint32 at an address."""
+    return _carray(_pointer(address), (n,), np.uint32)
+
+
+@kernel_inline
+def i64_at(address: Address, n: Whole) -> Any:
+    """(n,) int64 at an address."""
+    return _carray(_pointer(address), (n,), np.int64)
+
+
+@kernel_inline
+def u64_at(address: Address, n: Whole) -> Any:
+    """(n,) uint64 at an address."""
+    return _carray(_pointer(address), (n,), np.uint64)
+
+
+@kernel_inline
+def matrix_at(address: Address, n: Whole, d: Whole) -> Any:
+    """(n, d) float32 at an address."""
+    return _carray(_pointer(address), (n, d), np.float32)
+
+
+@kernel_inline
+def banks_at(address: Address, banks: Whole, dim: Whole) -> Any:
+    """(banks, 4, ceil(dim / 4), 16, 4) uint8 at an address: see route.bank_products."""
+    return _carray(_pointer(address), (banks, 4, (dim + 3) // 4, 16, 4), np.uint8)

@@ -1,0 +1,94 @@
+"""A filter as a value: clauses, and the conditions in them. Frozen, compared by what they say."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pqdb.query.counting import IsEmpty, SomeEmpty, SomeNull, ValuesCount
+from pqdb.query.geo import GeoBox, GeoPolygon, GeoRadius
+from pqdb.query.matching import MatchAny, MatchExcept, MatchPrefix, MatchSubstring, MatchValue
+from pqdb.query.path import Path
+from pqdb.query.ranges import NumberRange, TimeRange
+from pqdb.query.text import MatchPhrase, MatchText, MatchTextAny
+from pqdb.store.ids import id_from_key, id_key
+
+Predicate = (
+    MatchValue
+    | MatchAny
+    | MatchExcept
+    | MatchPrefix
+    | MatchSubstring
+    | MatchText
+    | MatchTextAny
+    | MatchPhrase
+    | NumberRange
+    | TimeRange
+    | GeoRadius
+    | GeoBox
+    | GeoPolygon
+    | ValuesCount
+    | IsEmpty
+    | SomeEmpty
+    | SomeNull
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What lies at a path satisfies a predicate."""
+
+    path: Path
+    predicate: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class HasId:
+    """The point has one of these ids, in canonical form."""
+
+    ids: frozenset[int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class HasVector:
+    """The point has a vector of this name; "" is the one without a name, which every point has."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """One element of an array, an object, passes a filter all by itself. `path` ends in every element."""
+
+    path: Path
+    filter: "Filter"
+
+
+@dataclass(frozen=True, slots=True)
+class MinShould:
+    """So many of the conditions hold."""
+
+    conditions: tuple["Condition", ...]
+    least: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """All of `must`, one of `should`, none of `must_not`, enough of `min_should`; what is empty asks for nothing."""
+
+    must: tuple["Condition", ...] = ()
+    should: tuple["Condition", ...] = ()
+    must_not: tuple["Condition", ...] = ()
+    min_should: MinShould | None = None
+
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether every point passes."""
+        return not (self.must or self.should or self.must_not or self.min_should)
+
+
+Condition = Field | HasId | HasVector | Nested | Filter
+
+
+def but_not(filter: Filter | None, ids: Iterable[int | str]) -> Filter:
+    """A filter, or every point, less the points of some ids. Raises IdError."""
+    gone = HasId(frozenset(id_from_key(id_key(name)) for name in ids))
+    return Filter(must=() if filter is None else (filter,), must_not=(gone,))

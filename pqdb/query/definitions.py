@@ -1,0 +1,80 @@
+"""Which payload indexes a collection has: a list in its manifest."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pqdb.errors import FormatError, InputError
+from pqdb.query.entries import KINDS, Kind, keys_of
+from pqdb.query.path import Path, parse_path
+
+IN_MANIFEST = "indexes"
+MAX_INDEXES = 1_000
+
+Entry = tuple[int, bytes | int]  # as the store takes them: table, key
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One index: the path it covers, what it takes there, and the table it lies in."""
+
+    path: Path
+    kind: Kind
+    table: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON for the manifest."""
+        return {"key": self.path.text, "kind": self.kind, "table": self.table}
+
+
+def check_kind(kind: object) -> Kind:
+    """The kind of this name; raises InputError naming the known ones."""
+    for known in KINDS:
+        if kind == known:
+            return known
+    raise InputError(f"a payload index is one of {', '.join(KINDS)}, not {kind!r}")
+
+
+def definitions(manifest: Mapping[str, Any]) -> tuple[Definition, ...]:
+    """The indexes of a collection. Raises FormatError for a kind this version does not know."""
+    found = []
+    for record in manifest.get(IN_MANIFEST, ()):
+        if record["kind"] not in KINDS:
+            raise FormatError(f"this version of pqdb does not know the payload index {record['kind']!r}")
+        found.append(Definition(parse_path(record["key"]), record["kind"], record["table"]))
+    return tuple(found)
+
+
+def with_definitions(manifest: Mapping[str, Any], held: tuple[Definition, ...]) -> dict[str, Any]:
+    """A manifest with these indexes in place of its own."""
+    return {**manifest, IN_MANIFEST: [definition.to_dict() for definition in held]}
+
+
+def new_table(held: tuple[Definition, ...]) -> int:
+    """The smallest number no index has. Raises InputError where there are too many."""
+    if len(held) >= MAX_INDEXES:
+        raise InputError(f"a collection has at most {MAX_INDEXES:,} payload indexes")
+    taken = {definition.table for definition in held}
+    return next(number for number in range(1, MAX_INDEXES + 1) if number not in taken)
+
+
+def deriver(held: tuple[Definition, ...]) -> Callable[[bytes], frozenset[Entry]]:
+    """What a payload (JSON) puts into these indexes."""
+
+    def derive(raw: bytes) -> frozenset[Entry]:
+        payload = json.loads(raw)
+        return frozenset(
+            (definition.table, key)
+            for definition in held
+            if (values := definition.path.values(payload))
+            for key in keys_of(definition.kind, values)
+        )
+
+    return derive
+
+
+def maker(manifest: Mapping[str, Any]) -> Callable[[bytes], frozenset[Entry]] | None:
+    """What a store derives from payloads by its manifest; None: nothing."""
+    held = definitions(manifest)
+    return deriver(held) if held else None

@@ -1,0 +1,95 @@
+"""A filter from the JSON that spells it. Whatever is unknown or malformed is an error that names its place."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pqdb.errors import FilterError, IdError
+from pqdb.query.conditions import Condition, Field, Filter, HasId, HasVector, MinShould, Nested
+from pqdb.query.counting import IsEmpty, SomeNull
+from pqdb.query.parse_field import parse_predicate
+from pqdb.query.path import parse_path
+from pqdb.query.shapes import listed, only, shown, table, text
+from pqdb.store.ids import id_from_key, id_key
+
+MAX_DEPTH = 50  # filters inside filters
+CLAUSES = ("must", "should", "must_not", "min_should")
+ALONE = ("is_empty", "is_null", "has_id", "has_vector", "nested")
+
+
+def parse_filter(given: object) -> Filter:
+    """The filter that a JSON object (dict) says, or a Filter as it is. Raises FilterError."""
+    return given if isinstance(given, Filter) else _filter(given, "filter", 0, False)
+
+
+def _filter(given: object, place: str, depth: int, nested: bool) -> Filter:
+    if depth > MAX_DEPTH:
+        raise FilterError(f"the filter goes deeper than {MAX_DEPTH} filters inside one another")
+    fields = only(table(given, place), CLAUSES, place)
+
+    def conditions(clause: str) -> tuple[Condition, ...]:
+        many = fields.get(clause)
+        if many is None:
+            return ()
+        if isinstance(many, Mapping):
+            return (_condition(many, f"{place}.{clause}", depth, nested),)
+        return _conditions(many, f"{place}.{clause}", depth, nested)
+
+    some = fields.get("min_should")
+    return Filter(
+        conditions("must"),
+        conditions("should"),
+        conditions("must_not"),
+        None if some is None else _min_should(some, f"{place}.min_should", depth, nested),
+    )
+
+
+def _conditions(given: object, place: str, depth: int, nested: bool) -> tuple[Condition, ...]:
+    return tuple(
+        _condition(each, f"{place}[{number}]", depth, nested) for number, each in enumerate(listed(given, place))
+    )
+
+
+def _min_should(given: object, place: str, depth: int, nested: bool) -> MinShould:
+    fields = only(table(given, place), ("conditions", "min_count"), place)
+    least = fields.get("min_count")
+    if type(least) is not int or least < 1:
+        raise FilterError(f"{place}.min_count is a whole number of at least 1, not {shown(least)}")
+    return MinShould(_conditions(fields.get("conditions"), f"{place}.conditions", depth, nested), least)
+
+
+def _condition(given: object, place: str, depth: int, nested: bool) -> Condition:
+    if isinstance(given, Filter):
+        return given
+    fields = table(given, place)
+    if "key" in fields:
+        path = parse_path(text(fields["key"], f"{place}.key"))
+        return Field(path, parse_predicate(fields, place))
+    for kind in ALONE:
+        if kind in fields:
+            only(fields, (kind,), place)
+            return _alone(kind, fields[kind], f"{place}.{kind}", depth, nested)
+    return _filter(fields, place, depth + 1, nested)
+
+
+def _alone(kind: str, given: object, place: str, depth: int, nested: bool) -> Condition:
+    """A condition without a predicate."""
+    if kind in ("has_id", "has_vector") and nested:
+        raise FilterError(f"{place} cannot stand inside nested: an element of an array has no id and no vector")
+    if kind == "has_id":
+        return HasId(frozenset(_id(each, f"{place}[{number}]") for number, each in enumerate(listed(given, place))))
+    if kind == "has_vector":
+        return HasVector(text(given, place))
+    if kind == "nested":
+        fields = only(table(given, place), ("key", "filter"), place)
+        path = parse_path(text(fields.get("key"), f"{place}.key")).into_arrays()
+        return Nested(path, _filter(fields.get("filter"), f"{place}.filter", depth + 1, True))
+    fields = only(table(given, place), ("key",), place)
+    path = parse_path(text(fields.get("key"), f"{place}.key"))
+    return Field(path, IsEmpty() if kind == "is_empty" else SomeNull(True))
+
+
+def _id(given: Any, place: str) -> int | str:
+    try:
+        return id_from_key(id_key(given))
+    except IdError as problem:
+        raise FilterError(f"{place}: {problem}") from None

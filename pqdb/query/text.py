@@ -1,0 +1,53 @@
+"""Full text: words in lower case. A word is a run of letters, marks and digits, as Unicode has them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import regex
+
+from pqdb.query.matching import strings
+
+_WORD = regex.compile(r"[\p{Alphabetic}\p{N}]+")
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text, in order."""
+    return tuple(word.lower() for word in _WORD.findall(text))
+
+
+@dataclass(frozen=True, slots=True)
+class MatchText:
+    """Some string has all of these words, in any order. No words: nothing matches."""
+
+    words: frozenset[str]
+
+    def holds(self, values: list[Any]) -> bool:
+        """Whether it does, of the values at the path."""
+        return bool(self.words) and any(self.words.issubset(words(text)) for text in strings(values))
+
+
+@dataclass(frozen=True, slots=True)
+class MatchTextAny:
+    """Some string has one of these words."""
+
+    words: frozenset[str]
+
+    def holds(self, values: list[Any]) -> bool:
+        """Whether it does, of the values at the path."""
+        return any(not self.words.isdisjoint(words(text)) for text in strings(values))
+
+
+@dataclass(frozen=True, slots=True)
+class MatchPhrase:
+    """Some string has these words one behind the other."""
+
+    words: tuple[str, ...]
+
+    def holds(self, values: list[Any]) -> bool:
+        """Whether it does, of the values at the path."""
+        return bool(self.words) and any(_follow(words(text), self.words) for text in strings(values))
+
+
+def _follow(text: tuple[str, ...], phrase: tuple[str, ...]) -> bool:
+    n = len(phrase)
+    return any(text[at : at + n] == phrase for at in range(len(text) - n + 1))

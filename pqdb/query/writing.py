@@ -1,0 +1,76 @@
+"""Writes to whatever a filter lets through: chosen and written in one commit."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pqdb.errors import ConflictError
+from pqdb.query.conditions import Field, Filter
+from pqdb.query.matching import MatchValue
+from pqdb.query.parse import parse_filter
+from pqdb.query.path import parse_path
+from pqdb.query.selector import Selector
+from pqdb.query.shapes import plain
+from pqdb.store.batch import PointBatch
+from pqdb.store.points import PointStore
+
+Change = Callable[[bytes | None], bytes | None]  # a payload as stored → the one in its place; None: none
+
+
+def chosen(batch: PointBatch, points: PointStore, selector: Selector, filter: Filter) -> tuple[list[int | str], int]:
+    """The ids that pass as this batch finds them, and the newest version among those points (0: there is none).
+
+    To be called first in a batch.
+    """
+    with points.read() as view:
+        batch.expect(view.seq)
+        rows = selector.select(view, filter).array
+        return view.ids_of(rows), int(view.versions_of(rows).max(initial=0))
+
+
+def delete_where(points: PointStore, selector: Selector, filter: Filter) -> int:
+    """Delete what passes; returns how many points."""
+    with points.write() as batch:
+        return batch.delete(chosen(batch, points, selector, filter)[0])
+
+
+def change_where(points: PointStore, selector: Selector, filter: Filter, change: Change) -> int:
+    """Change the payloads of what passes; returns how many points."""
+    with points.write() as batch:
+        return batch.change_payloads(chosen(batch, points, selector, filter)[0], change)
+
+
+def replace_where(
+    points: PointStore,
+    selector: Selector,
+    filter: Filter,
+    new: tuple[Sequence[Any], np.ndarray, Sequence[bytes | None] | None],
+    if_version: int | None,
+) -> int:
+    """Delete what passes and write new points (ids, source rows, payloads), in one commit; returns its sequence.
+
+    Raises ConflictError where the newest version among the points that go is another than `if_version`.
+    """
+    ids, rows, payloads = new
+    with points.write() as batch:
+        going, version = chosen(batch, points, selector, filter)
+        if if_version is not None and version != if_version:
+            raise ConflictError(
+                f"the points to be replaced ({len(going):,}) are at version {version}, not {if_version}: somebody has "
+                "written them since"
+            )
+        batch.delete(going)
+        batch.upsert(ids, rows, payloads)
+    return batch.seq
+
+
+def filter_of(where: object) -> Filter:
+    """A filter, or the one for a key and the value it has: ("file", "a.pdf"). Raises FilterError."""
+    if isinstance(where, tuple) and len(where) == 2 and isinstance(where[0], str):
+        path = parse_path(where[0])
+        match = parse_filter({"must": {"key": where[0], "match": {"value": plain(where[1])}}}).must[0]
+        assert isinstance(match, Field)
+        assert isinstance(match.predicate, MatchValue)
+        return Filter(must=(Field(path, match.predicate),))
+    return parse_filter(where)

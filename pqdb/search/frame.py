@@ -1,0 +1,112 @@
+"""A plan's and a snapshot's part of every query, packed once for kernels.road and kept until either changes."""
+
+from typing import Any
+
+import numpy as np
+
+from pqdb.kernels.frame import FRAME
+from pqdb.metric import LARGEST_SQUARE, LEAST_SQUARE
+from pqdb.search.index import Index
+from pqdb.search.plan import Plan
+from pqdb.search.snapshot import Snapshot
+from pqdb.store.layout import META_BYTES, META_ROWS
+
+
+class Frame:
+    """One record of kernels.frame.FRAME, and the arrays its addresses point into."""
+
+    __slots__ = ("_arrays", "blocks", "index", "plan", "points", "record", "room")
+
+    def __init__(self, snapshot: Snapshot, index: Index, plan: Plan) -> None:
+        self.points, self.blocks = snapshot.points.state, snapshot.blocks.state  # what it was packed for
+        self.index, self.plan = index, plan
+        self.room = int(snapshot.blocks.watermark) + 65_536  # candidates a query can have at most, and some
+        self.record = np.zeros(1, FRAME)
+        self._arrays: list[np.ndarray] = []
+        for name, value in {**_of_index(index), **_of_plan(plan), **_of_snapshot(snapshot)}.items():
+            if isinstance(value, np.ndarray):
+                array = np.ascontiguousarray(value)
+                self._arrays.append(array)
+                self.record[name] = array.ctypes.data
+            else:
+                self.record[name] = value
+
+
+def frame_of(snapshot: Snapshot, index: Index, plan: Plan) -> Frame:
+    """The frame of a plan for this snapshot: the one kept, if it still fits."""
+    frame: Frame | None = index.frames.get(plan)
+    if frame is None or frame.points is not snapshot.points.state or frame.blocks is not snapshot.blocks.state:
+        frame = index.frames[plan] = Frame(snapshot, index, plan)
+    return frame
+
+
+def _of_index(index: Index) -> dict[str, Any]:
+    router, book = index.router, index.codebook
+    axes, axis_scales = index.axes
+    return {
+        "dim": book.dim,
+        "l2": router.l2,
+        "beta": index.beta,
+        "unit": router.unit,
+        "mean_at": router.mean,
+        "n_lists": router.n_lists,
+        "n_banks": len(router.banks),
+        "center_at": router.center,
+        "banks_at": router.banks,
+        "scales_at": router.scales,
+        "weights_at": router.weights,
+        "offsets_at": router.offsets,
+        "n_centroids": len(index.centroids),
+        "centroids_at": index.centroids,
+        "axis_banks": len(axes),
+        "d_out": len(index.codewords),
+        "axes_at": axes,
+        "axis_scales_at": axis_scales,
+        "m": book.m,
+        "ksub": book.ksub,
+        "nbits": book.nbits,
+        "record_bytes": index.record_bytes,
+        "dpad": router.dpad,
+        "top": index.top,
+        "codewords_at": index.codewords,
+        "word_bounds_at": index.bounds,
+    }
+
+
+def _of_plan(plan: Plan) -> dict[str, Any]:
+    return {
+        "margin": plan.margin,
+        "n_knots": len(plan.knots),
+        "knots_at": plan.knots,
+        "widths_at": plan.widths,
+        "most": plan.most,
+        "depth": plan.depth,
+        "k": plan.k,
+        "keep": plan.keep,
+    }
+
+
+def _of_snapshot(snapshot: Snapshot) -> dict[str, Any]:
+    config, points, blocks = snapshot.config, snapshot.points, snapshot.blocks
+    cosine = config.metric == "cosine"
+    return {
+        "normalise": cosine,
+        "least": LEAST_SQUARE if cosine else 0.0,
+        "largest": LARGEST_SQUARE[config.metric],
+        "codes_at": blocks.codes,
+        "counts_at": blocks.counts,
+        "rerank_at": blocks.rerank,
+        "kind": snapshot.source_kind,
+        "n_runs": len(points.runs),
+        "runs_at": points.runs,
+        "rows_per_run": snapshot.rows_per_run,
+        "row_bytes": snapshot.row_bytes,
+        "rescore": config.source is not None,
+        "fresh": snapshot.fresh_from,
+        "n_rows": snapshot.n_rows,
+        "n_pages": len(points.meta),
+        "meta_at": points.meta,
+        "rows_per_page": META_ROWS,
+        "record_size": META_BYTES,
+        "record_last": META_BYTES - 8,
+    }

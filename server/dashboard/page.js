@@ -1,0 +1,186 @@
+// The page: what it shows of the service, and what can be asked of it.
+
+import { bars, bytes, element, facts, gauge, history, map } from "./drawing.js";
+import { Locked, ask, keep, native, of } from "./service.js";
+
+const at = (id) => document.getElementById(id);
+const number = (value) => value.toLocaleString("en");
+const EVERY = 3000;
+
+let chosen = null; // the name of the collection that is shown
+let embeds = 0; // dimensions of the embedder for texts, 0 without one
+
+async function guarded(work, place = at("trouble")) {
+  place.textContent = "";
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Locked) at("key").hidden = false;
+    place.textContent = error.message;
+    return undefined;
+  }
+}
+
+async function showService() {
+  const { version, pqdb_version } = await ask("GET", "/");
+  at("service").textContent = `pqdb ${pqdb_version}, speaking a subset of Qdrant ${version}'s REST interface`;
+}
+
+async function showCollections() {
+  const { collections } = await ask("GET", "/collections");
+  const names = collections.map(({ name }) => name);
+  const stats = await Promise.all(names.map((name) => ask("GET", native(name, "stats")).catch(() => null)));
+  at("none").hidden = names.length > 0;
+  at("collections").replaceChildren(...names.map((name, i) => {
+    const link = element("a", { href: `#${encodeURIComponent(name)}` }, element("span", {}, name),
+      element("span", {}, stats[i] ? number(stats[i].points) : ""));
+    if (name === chosen) link.setAttribute("aria-current", "page");
+    return element("li", {}, link);
+  }));
+  if (chosen === null && names.length > 0 && !location.hash) choose(names[0]);
+}
+
+function choose(name) {
+  chosen = name;
+  at("main").hidden = false;
+  at("name").textContent = name;
+  at("hits").replaceChildren();
+  at("stages").replaceChildren();
+  at("drawing").replaceChildren();
+  for (const id of ["measured", "job", "drawn"]) at(id).textContent = "";
+  at("did").textContent = "Nothing yet.";
+}
+
+async function showCollection() {
+  if (chosen === null) return;
+  const told = await ask("GET", native(chosen, "stats"));
+  const { config, bytes: sizes } = told;
+  facts(at("facts"), [
+    ["Points", number(told.points)], ["Indexed", number(told.indexed)], ["Fresh rows", number(told.fresh)],
+    ["Dead rows", number(told.dead_rows)], ["Dimensions", config.dim], ["Metric", config.metric],
+    ["Codes", told.points ? `${bytes(told.hot_bytes / told.points)} a point` : "none"],
+  ]);
+  const disk = Object.entries(told.disk).map(([what, { file }]) => [`${what} file`, file]);
+  bars(at("bytes-bars"), [...Object.entries(sizes), ...disk.filter(([, size]) => size)], bytes);
+  gauge(at("recall-gauge"), told.measured_recall);
+  history(at("recall-history"), told.measured_recall?.history);
+  facts(at("upkeep-facts"), [
+    ["Generation", told.generation || "none yet: searched exactly"], ["Lists", number(told.lists)],
+    ["Status", told.status], ["Now", told.upkeep.stage ?? "resting"], ["Live queries kept", told.upkeep.live_queries],
+    ["Learned from them", told.upkeep.learned_from_queries ? "yes" : "not yet"],
+    ...(told.drift ? [["Drift", JSON.stringify(told.drift)]] : []),
+    ...(told.upkeep.error ? [["Trouble", told.upkeep.error]] : []),
+  ]);
+  at("by-text").disabled = embeds !== config.dim;
+}
+
+async function query() {
+  const text = at("what").value.trim();
+  const by = at("by").value;
+  if (by === "text") return (await ask("POST", "/pqdb/v1/embed", { text })).vector;
+  if (by === "vector") return JSON.parse(text.startsWith("[") ? text : `[${text}]`);
+  return /^\d+$/.test(text) ? Number(text) : text;
+}
+
+async function search() {
+  const body = { limit: Number(at("limit").value) };
+  const filter = at("filter").value.trim();
+  if (filter) {
+    try {
+      body.filter = JSON.parse(filter);
+    } catch (error) {
+      at("filter-error").textContent = `The filter is not JSON: ${error.message}`;
+      return;
+    }
+  }
+  body.query = await query();
+  const { points } = await ask("POST", of(chosen, "/points/query"), { ...body, with_payload: true });
+  at("hits").replaceChildren(...points.map(({ id, score, payload }) => element("li", {}, `${id}, score ${score.toFixed(4)}`,
+    element("pre", {}, JSON.stringify(payload, null, 1)))));
+  if (points.length === 0) at("hits").replaceChildren(element("li", {}, "No point was found."));
+  const did = await ask("POST", native(chosen, "explain"), body);
+  at("did").textContent = did.kind === "codes"
+    ? `${number(did.lists)} of ${number(did.n_lists)} lists, ${number(did.codes)} codes, ${number(did.candidates)} candidates, `
+      + `${number(did.reranked)} reranked, ${number(did.fresh)} fresh rows; asked for recall ${did.recall}`
+    : `${number(did.fresh)} vectors compared exactly`;
+  bars(at("stages"), Object.entries(did.microseconds), (value) => `${value.toFixed(0)} µs`);
+}
+
+async function begin(verb) {
+  const { job } = await ask("POST", native(chosen, verb));
+  at("progress").hidden = false;
+  for (;;) {
+    const told = await ask("GET", `/pqdb/v1/jobs/${job}`);
+    at("progress").value = told.share ?? 0;
+    at("job").textContent = told.status === "running" ? `${told.stage ?? "begins"}` : told.error ?? `${told.kind}: ${told.status}`;
+    if (told.status !== "running") break;
+    await new Promise((done) => setTimeout(done, 300));
+  }
+  at("progress").hidden = true;
+  await showCollection();
+}
+
+async function measure() {
+  at("measured").textContent = "…";
+  const told = await ask("POST", native(chosen, "recall"), { k: 10, sample: 200 }).catch((error) => {
+    at("measured").textContent = "";
+    throw error;
+  });
+  const share = (value) => (100 * value).toFixed(1);
+  at("measured").textContent = `${share(told.recall)} % (${share(told.low)} – ${share(told.high)}) of ${told.queries} ${told.population}`;
+}
+
+async function draw() {
+  const { points } = await ask("GET", native(chosen, "map?sample=500"));
+  map(at("drawing"), points);
+  at("drawn").textContent = `${points.length} points`;
+}
+
+async function refresh() {
+  await showCollections();
+  await showCollection();
+}
+
+function follow() {
+  const name = decodeURIComponent(location.hash.slice(1));
+  if (name && name !== "main") {
+    choose(name);
+    guarded(refresh);
+  }
+}
+
+function press(id, work) {
+  at(id).addEventListener("click", async () => {
+    at(id).disabled = true;
+    await guarded(work);
+    at(id).disabled = false;
+  });
+}
+
+at("ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  guarded(search, at("filter-error"));
+});
+at("key").addEventListener("submit", (event) => {
+  event.preventDefault();
+  keep(at("key-word").value);
+  at("key").hidden = true;
+  guarded(start);
+});
+press("measure", measure);
+press("train", () => begin("train"));
+press("optimize", () => begin("optimize"));
+press("draw", draw);
+window.addEventListener("hashchange", follow);
+
+async function start() {
+  await showService();
+  embeds = (await ask("GET", "/pqdb/v1/capabilities")).embedder?.dimensions ?? 0;
+  follow();
+  await refresh();
+}
+
+guarded(start);
+setInterval(() => {
+  if (!document.hidden && at("key").hidden) refresh().catch(() => {});
+}, EVERY);

@@ -1,0 +1,36 @@
+"""Qdrant's operations that are not there, each with what it would be."""
+
+from __future__ import annotations
+
+_C = "/collections/{collection_name}"
+_P = f"{_C}/points"
+
+ABSENT: tuple[tuple[str, str, str], ...] = (
+    ("PUT", f"{_C}/index", "payload indexes"),
+    ("DELETE", f"{_C}/index/{{field_name}}", "payload indexes"),
+    ("POST", f"{_C}/cluster", "cluster operations"),
+    ("GET", f"{_C}/snapshots", "snapshots"),
+    ("POST", f"{_C}/snapshots", "snapshots"),
+    ("PUT", f"{_C}/snapshots/recover", "snapshots"),
+    ("POST", f"{_C}/snapshots/upload", "snapshots"),
+    ("GET", f"{_C}/snapshots/{{snapshot_name}}", "snapshots"),
+    ("DELETE", f"{_C}/snapshots/{{snapshot_name}}", "snapshots"),
+    ("GET", "/snapshots", "snapshots"),
+    ("POST", "/snapshots", "snapshots"),
+    ("POST", f"{_P}/payload", "setting payloads"),
+    ("PUT", f"{_P}/payload", "overwriting payloads"),
+    ("POST", f"{_P}/payload/delete", "deleting payload keys"),
+    ("POST", f"{_P}/payload/clear", "clearing payloads"),
+    ("POST", f"{_P}/vectors/delete", "deleting vectors alone"),
+    ("POST", f"{_P}/query/groups", "groups"),
+    ("POST", f"{_C}/facet", "facets"),
+    ("POST", f"{_P}/search/groups", "groups"),
+    ("POST", f"{_P}/search/matrix/pairs", "distance matrices"),
+    ("POST", f"{_P}/search/matrix/offsets", "distance matrices"),
+    ("POST", f"{_P}/recommend", "recommendations"),
+    ("POST", f"{_P}/recommend/batch", "recommendations"),
+    ("POST", f"{_P}/recommend/groups", "recommendations"),
+    ("POST", f"{_P}/discover", "discovery"),
+    ("POST", f"{_P}/discover/batch", "discovery"),
+    ("GET", "/telemetry", "telemetry"),
+)
