@@ -4,21 +4,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pqdb.quantization.pack import list_bytes, unpack_list
+from pqdb.quantization.pack import rows_of_list
 from pqdb.search.snapshot import Snapshot
-from pqdb.store.addresses import BYTES
 
 
 def disagreements(snapshot: Snapshot) -> Iterator[str]:
     """Sentences about rows that lists and points disagree on. Raises CorruptError for a block that is none."""
-    index, blocks, points = snapshot.index, snapshot.blocks, snapshot.points
-    if index is None:
+    blocks, points = snapshot.blocks, snapshot.points
+    if snapshot.index is None:
         return
     if blocks.watermark > points.n_rows:
         yield f"the index has come to row {blocks.watermark:,}, but there are {points.n_rows:,} rows"
     times = np.zeros(max(blocks.watermark, points.n_rows), np.int64)  # that each row is in a list
     for number in np.flatnonzero(blocks.counts).tolist():
-        rows = _rows_of(snapshot, number)
+        rows = rows_of_list(blocks.data(number), int(blocks.counts[number]))
         beyond = rows[rows >= min(blocks.watermark, points.n_rows)]
         if len(beyond):
             yield f"list {number} holds row {int(beyond[0]):,}, which is not indexed yet"
@@ -31,12 +30,3 @@ def disagreements(snapshot: Snapshot) -> Iterator[str]:
     lost = live[times[live] == 0]
     if len(lost):
         yield f"{len(lost):,} points that should be indexed are in no list, row {int(lost[0]):,} first"
-
-
-def _rows_of(snapshot: Snapshot, number: int) -> np.ndarray:
-    """(count,) uint32: the rows of a list."""
-    assert snapshot.index is not None
-    book, l2 = snapshot.index.codebook, snapshot.index.router.l2
-    count, start = int(snapshot.blocks.counts[number]), int(snapshot.blocks.codes[number])
-    data = BYTES[start : start + list_bytes(count, book.m, book.nbits, l2)]
-    return unpack_list(data, count, book.m, book.nbits, l2)[3]

@@ -32,6 +32,11 @@ def make(path: Path) -> None:
         things.delete(IDS[::7])
         things.train()
         things.set_payload({"mark": 1}, IDS[1:40])
+        moved = database.create_collection("moved", 4, "l2")
+        moved.upsert(range(300), rows[:300, :4])
+        moved.delete(range(0, 300, 2))
+        moved.train()
+        moved.compact()  # from here on its files are somewhere else
         things.upsert([5_000, "fresh"], rows[:2] + 1)
         flat = database.create_collection("flat", 3, quantization=pqdb.Flat())
         flat.upsert(range(20), np.arange(60).reshape(20, 3) + 1.0)
@@ -43,8 +48,8 @@ def files(path: Path) -> dict[Path, str]:
         names = {database[name]._points.path.parent.name: name for name in database.collections()}
     found = {}
     for file in sorted(path.rglob("data.mdb")):
-        part = file.parent.name
-        found[file.relative_to(path)] = f"{part}: " if part == "catalog" else f"{names[file.parents[1].name]}: {part}: "
+        key, part = file.relative_to(path).parts[:2]
+        found[file.relative_to(path)] = f"{key}: " if key == "catalog" else f"{names[key]}: {part}: "
     return found
 
 
@@ -58,10 +63,10 @@ class Damage:
 
     @classmethod
     def random(cls, path: Path, seed: int) -> "Damage":
-        """Any bit of any file, in proportion to their sizes; every tenth time a truncation."""
+        """Any bit of a file, which is chosen by its size, or, every third time, at random; every tenth time a cut."""
         rng = random.Random(seed)
         sizes = {file.relative_to(path): file.stat().st_size for file in sorted(path.rglob("data.mdb"))}
-        (file,) = rng.choices(list(sizes), weights=list(sizes.values()))
+        (file,) = rng.choices(list(sizes), weights=None if seed % 3 == 0 else list(sizes.values()))
         return cls(file, rng.randrange(sizes[file]), None if seed % 10 == 0 else rng.randrange(8))
 
     def do(self, path: Path) -> None:

@@ -121,7 +121,7 @@ def test_what_is_lost_or_half_there_would_be_noticed() -> None:
     assert workload.agrees(Model(whole, second=True), model, [*pending, workload.Operation(0, 4, "make", ())])
 
 
-def test_killed_fifty_times(tmp_path: Path, figure: Figure) -> None:
+def test_killed_at_every_point_and_as_often_at_random(tmp_path: Path, figure: Figure) -> None:
     crash_often(tmp_path / "database", 2 * len(POINTS), figure)
 
 

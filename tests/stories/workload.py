@@ -25,7 +25,7 @@ THREADS = 4
 MODES = ("manual", "background", "threads")
 SMALL_MAP = 1 << 20  # bytes, and the least: one upsert into a new collection outgrows it
 SECOND = 400  # points of the second collection, with long payloads
-WEIGHTS = {"upsert": 40, "delete": 12, "mark": 12, "optimize": 12, "train": 8, "make": 8, "drop": 8}
+WEIGHTS = {"upsert": 40, "delete": 12, "mark": 12, "optimize": 10, "train": 8, "compact": 6, "make": 6, "drop": 6}
 CONTENT = ("upsert", "delete", "mark")
 
 Payload = dict[str, int]
