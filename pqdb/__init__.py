@@ -8,6 +8,8 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+from pqdb.backup import restore
+from pqdb.checking import CheckReport, Findings, check
 from pqdb.collection import Collection
 from pqdb.config import PQ, CollectionConfig, Flat
 from pqdb.database import Database
@@ -38,6 +40,7 @@ from pqdb.errors import (
 )
 from pqdb.hits import BatchHits, Explanation, Hit, Hits, Page, Point, RecallReport
 from pqdb.query.parse import parse_filter
+from pqdb.repairing import RepairReport, repair
 
 try:
     __version__ = version("pqdb")
@@ -47,6 +50,7 @@ except PackageNotFoundError:  # run from a checkout that was never installed
 __all__ = [
     "PQ",
     "BatchHits",
+    "CheckReport",
     "ClosedError",
     "Collection",
     "CollectionConfig",
@@ -59,6 +63,7 @@ __all__ = [
     "DiskFullError",
     "Explanation",
     "FilterError",
+    "Findings",
     "Flat",
     "ForkedError",
     "FormatError",
@@ -78,7 +83,11 @@ __all__ = [
     "PqdbError",
     "ReadOnlyError",
     "RecallReport",
+    "RepairReport",
     "StorageError",
+    "check",
     "open",
     "parse_filter",
+    "repair",
+    "restore",
 ]

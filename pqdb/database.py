@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from pqdb.backup import back_up
 from pqdb.collection import Collection
 from pqdb.config import MAX_NAME, CollectionConfig, Quantization, Rerank, Source
 from pqdb.errors import (
@@ -30,6 +31,7 @@ from pqdb.store.catalog import Catalog, Names
 from pqdb.store.locks import FileLock
 from pqdb.store.points import PointStore
 from pqdb.upkeep.stores import Stores
+from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Upkeep
 
 FORBIDDEN = frozenset('<>:"/\\|?*') | frozenset(map(chr, range(32)))
@@ -200,6 +202,15 @@ class Database:
         return len(self.collections())
 
     # -- life
+
+    def backup(self, path: str | os.PathLike[str], *, progress: Progress | None = None) -> None:
+        """Copy the database into a new folder while reads and writes go on; the copy is a database.
+
+        Every collection is one snapshot, all of them of one moment. A process of its own copies; progress(collection,
+        share of the bytes done). Raises StorageError where there is something already, DiskFullError.
+        """
+        self._guard()
+        back_up(self.path, Path(path), progress)
 
     def close(self) -> None:
         """Stop upkeep at its next safe point and give all handles back; a temporary database goes away. Twice is no

@@ -263,7 +263,7 @@ SEARCHES: dict[str, tuple[Any, type[Exception], str]] = {
         "nprobe must be a whole number, not 1.5",
     ),
     "rerank below k": (lambda c: c.search(QUERY, 3, nprobe=1, rerank=2), pqdb.InputError, "rerank=2 is fewer than k=3"),
-    "a filter": (lambda c: c.search(QUERY, filter={"must": [{"key": "a"}]}), pqdb.FilterError, "says nothing about its key"),
+    "a filter": (lambda c: c.search(QUERY, filter={"must": [{"key": "a"}]}), pqdb.FilterError, "nothing about its key"),
     "count with a filter": (lambda c: c.count({"musst": []}), pqdb.FilterError, "unknown key 'musst'"),
     "scroll with a filter": (lambda c: c.scroll(filter=[1]), pqdb.FilterError, "filter is an object, not [1]"),
     "delete with a filter": (lambda c: c.delete(filter={"must": [{"has_id": "1"}]}), pqdb.FilterError, "has_id"),

@@ -146,3 +146,19 @@ def read_only(path: str) -> None:
         say("opened")
     except pqdb.PqdbError as error:
         say(f"{type(error).__name__}: {error}")
+
+
+def backup_without_room(path: str, target: str) -> None:
+    """No file may have more than 20,000 bytes; then what is left of it, and whether there is room again."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with pqdb.open(path, read_only=True, upkeep="manual") as database:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+        try:
+            database.backup(target)
+            say("backed up")
+        except pqdb.DiskFullError as error:
+            say(f"DiskFullError: {error}")
+        say([each.name for each in Path(target).parent.iterdir()])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        database.backup(target)
+    say(pqdb.check(target).problems)
