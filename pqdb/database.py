@@ -21,6 +21,7 @@ from pqdb.errors import (
     CollectionNotFoundError,
     InputError,
     NotADatabaseError,
+    PqdbError,
     ReadOnlyError,
 )
 from pqdb.metric import check_metric
@@ -29,6 +30,7 @@ from pqdb.query.definitions import maker
 from pqdb.store.blocks import BlockStore
 from pqdb.store.catalog import Catalog, Names
 from pqdb.store.locks import FileLock
+from pqdb.store.places import refuse_network
 from pqdb.store.points import PointStore
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress
@@ -101,8 +103,10 @@ class Database:
                 BlockStore.create(folder / "index", map_size=self._opening.map_size).close()
                 with self._catalog.write() as batch:
                     batch.add(name, {"uuid": key})
-            except BaseException:
+            except BaseException as problem:
                 shutil.rmtree(folder, ignore_errors=True)
+                if isinstance(problem, CollectionExistsError):  # another process was faster
+                    return self._same(name, config, exist_ok)
                 raise
             return self.get_collection(name)
 
@@ -119,7 +123,7 @@ class Database:
         with self._lock:
             held = self._open.get(key)
             if held is None:
-                held = self._open[key] = self._open_collection(name, key)
+                held = self._open[key] = self._open_named(name, key)
             return held[0]
 
     def drop_collection(self, name: str) -> bool:
@@ -135,6 +139,18 @@ class Database:
             self._release(str(record["uuid"]))
             shutil.rmtree(self.path / str(record["uuid"]), ignore_errors=True)
             return True
+
+    def rename_collection(self, old: str, new: str) -> None:
+        """Give a collection another name, in every process at its next call; handles and aliases stay good.
+
+        Raises CollectionNotFoundError, CollectionExistsError where the new name is taken, InputError, ReadOnlyError.
+        """
+        self._guard()
+        if self.read_only:
+            raise ReadOnlyError(f"{self.path} was opened read-only")
+        _check_name(new)
+        with self._catalog.write() as batch:
+            batch.rename(old, new)
 
     def set_metadata(self, name: str, metadata: dict[str, Any] | None) -> None:
         """Replace a collection's metadata, a JSON object. Raises CollectionNotFoundError, InputError, ReadOnlyError."""
@@ -254,6 +270,16 @@ class Database:
             )
         return held
 
+    def _open_named(self, name: str, key: str) -> tuple[Collection, PointStore, BlockStore, Upkeep | None]:
+        """Open a collection, which another process may have dropped since its name was read."""
+        try:
+            return self._open_collection(name, key)
+        except PqdbError:
+            record = self._catalog.names().find(name)
+            if record is None or record["uuid"] != key:
+                raise CollectionNotFoundError(f"there is no collection {name!r} in {self.path} any more") from None
+            raise
+
     def _open_collection(self, name: str, key: str) -> tuple[Collection, PointStore, BlockStore, Upkeep | None]:
         folder = self.path / key
         points = PointStore.open(folder / "points", self.read_only, map_size=self._opening.map_size, maker=maker)
@@ -296,14 +322,15 @@ class Database:
         names = self._catalog.names()
         if self._sound.get(key) is names:  # looked up in these names before, and not closed since
             return
-        record = names.collections.get(name) or names.find(name)
-        if record is not None and record["uuid"] == key and key in self._open:
-            self._sound[key] = names
-            return
-        if not any(other["uuid"] == key for other in names.collections.values()):
+        held = self._open.get(key)
+        now = next((other for other, record in names.collections.items() if record["uuid"] == key), None)
+        if now is None:
             with self._lock:
                 self._release(key)
             raise ClosedError(f"collection {name!r} was dropped")
+        if held is not None:
+            held[0].name = now  # it may have been renamed, by anyone
+            self._sound[key] = names
 
     def _release(self, key: str) -> None:
         self._sound.pop(key, None)
@@ -345,6 +372,7 @@ def open_database(
 def _open(path: Path, opening: Opening) -> Database:
     if path.exists() and not path.is_dir():
         raise NotADatabaseError(f"{path} is a file; a pqdb database is a folder")
+    refuse_network(path)
     home = path / "catalog"
     if home.is_dir():
         return Database(path, Catalog.open(home, opening.read_only, map_size=opening.map_size), opening)

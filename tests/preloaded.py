@@ -12,6 +12,7 @@ import pqdb.kernels
 import tests.store.children
 import tests.stories.children
 import tests.stories.damage
+import tests.stories.mixed
 import tests.stories.workload  # noqa: F401
 
 

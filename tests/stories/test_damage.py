@@ -218,7 +218,8 @@ def test_a_damaged_catalog_is_built_again_of_the_names_it_still_tells(whole: Pat
     before = damage.contents(whole)
     file = copy / "catalog" / "data.mdb"
     raw = bytearray(file.read_bytes())
-    raw[16 + 4] ^= 1  # the version in the first meta page, which is the older one
+    commits = [int.from_bytes(raw[page + 144 : page + 152], "little") for page in (0, 4096)]
+    raw[4096 * int(commits[1] < commits[0]) + 16 + 4] ^= 1  # the version in the older one of the two meta pages
     file.write_bytes(raw)
     assert pqdb.check(copy).catalog
     report = pqdb.repair(copy)
