@@ -22,7 +22,7 @@ serve: .venv/.has-server .venv/.has-demo  ## serve the demo's database over HTTP
 test: .venv/.has-test  ## the whole suite
 	$(BIN)/python -m pytest $(ARGS)
 
-test-integration: .venv/.has-integration  ## with heavy neighbours: RAG frameworks over the real service
+test-integration: .venv/.has-integration .venv/oldest-client  ## with heavy neighbours: RAG frameworks over the real service
 	$(BIN)/python -m pytest -m integration $(ARGS)
 
 test-long: .venv/.has-test  ## the longer stories: crashes by the hundred, large collections
@@ -59,6 +59,10 @@ clean:  ## forget the environment, the demo's data and all caches
 	@echo "installing pqdb[$*] into .venv (exact versions, from constraints.txt) …"
 	$(BIN)/python $(PIP) install -c constraints.txt --no-build-isolation -e '.[$*]'
 	@touch $@
+
+# The oldest Qdrant client we promise to serve, beside the newest, which the lock names.
+.venv/oldest-client: .venv/bin/python
+	$(BIN)/python $(PIP) install --quiet --no-deps --target $@ qdrant-client==1.16.0
 
 # Made once and then left alone; no prerequisites, so an environment of your own making is used as it is.
 .venv/bin/python:

@@ -37,6 +37,7 @@ from pqdb.errors import (
     StorageError,
 )
 from pqdb.hits import BatchHits, Explanation, Hit, Hits, Page, Point, RecallReport
+from pqdb.query.parse import parse_filter
 
 try:
     __version__ = version("pqdb")
@@ -79,4 +80,5 @@ __all__ = [
     "RecallReport",
     "StorageError",
     "open",
+    "parse_filter",
 ]

@@ -35,6 +35,14 @@ def test_a_database_that_was_given_stays_open(database):
     assert database.collections() == [COLLECTION]
 
 
+def test_answers_are_whole_responses(database):
+    client = httpx.Client(transport=pqdb_server.transport(database), base_url="http://embedded")
+    answer = client.get("/")
+    assert answer.elapsed.total_seconds() > 0
+    assert answer.json()["title"].startswith("pqdb")
+    client.close()
+
+
 def test_closed_transport_refuses(database):
     transport = pqdb_server.transport(database)
     client = httpx.Client(transport=transport, base_url="http://embedded")
