@@ -50,6 +50,7 @@ class Opening:
     map_size: int | None
     live_queries: bool
     upkeep_share: float
+    follow_drift: bool
     temporary: bool = False
 
 
@@ -294,7 +295,8 @@ class Database:
         if not self.read_only:
             lock = FileLock(folder / "upkeep.lock")
             opening = self._opening
-            upkeep = Upkeep(Stores(config, points, blocks), lock, opening.live_queries, opening.upkeep_share)
+            kept = Stores(config, points, blocks, opening.follow_drift)
+            upkeep = Upkeep(kept, lock, opening.live_queries, opening.upkeep_share)
             if self._opening.upkeep == "background":
                 upkeep.start()
         collection = Collection(
@@ -351,12 +353,14 @@ def open_database(
     map_size: int | None = None,
     live_queries: bool = True,
     upkeep_share: float = UPKEEP_SHARE,
+    follow_drift: bool = True,
 ) -> Database:
     """Open a database folder, made if it is not there; without a path a temporary one that is gone on close.
 
     upkeep: "background" trains and indexes in a thread of its own; "manual" leaves it to optimize(). live_queries: keep
     a few hundred of the queries asked, in memory, to learn from them what a recall takes. upkeep_share: how much of one
-    core background upkeep may take, on average. Raises NotADatabaseError for
+    core background upkeep may take, on average. follow_drift: split and merge lists, learn anew what a recall takes,
+    and try new generations as the data move. Raises NotADatabaseError for
     a path that is something else, FormatError, CorruptError, StorageError and kin.
     """
     if upkeep not in ("background", "manual"):
@@ -365,8 +369,8 @@ def open_database(
         raise InputError(f"upkeep_share must be above 0 and at most 1, not {upkeep_share!r}")
     if path is None:
         made = Path(tempfile.mkdtemp(prefix="pqdb-"))
-        return _open(made, Opening(False, upkeep, map_size, live_queries, upkeep_share, temporary=True))
-    return _open(Path(path), Opening(read_only, upkeep, map_size, live_queries, upkeep_share))
+        return _open(made, Opening(False, upkeep, map_size, live_queries, upkeep_share, follow_drift, temporary=True))
+    return _open(Path(path), Opening(read_only, upkeep, map_size, live_queries, upkeep_share, follow_drift))
 
 
 def _open(path: Path, opening: Opening) -> Database:
