@@ -38,8 +38,10 @@ from pqdb.errors import (
     ReadOnlyError,
     StorageError,
 )
-from pqdb.hits import BatchHits, Explanation, Hit, Hits, Page, Point, RecallReport
+from pqdb.hits import BatchHits, Explanation, FilterExplanation, Group, Hit, Hits, Page, Point, RecallReport
+from pqdb.query.parse import parse_filter
 from pqdb.repairing import RepairReport, repair
+from pqdb.search.fusion import fuse_dbsf, fuse_rrf
 
 try:
     __version__ = version("pqdb")
@@ -62,10 +64,12 @@ __all__ = [
     "DiskFullError",
     "Explanation",
     "FilterError",
+    "FilterExplanation",
     "Findings",
     "Flat",
     "ForkedError",
     "FormatError",
+    "Group",
     "Hit",
     "Hits",
     "IdError",
@@ -85,7 +89,10 @@ __all__ = [
     "RepairReport",
     "StorageError",
     "check",
+    "fuse_dbsf",
+    "fuse_rrf",
     "open",
+    "parse_filter",
     "repair",
     "restore",
 ]

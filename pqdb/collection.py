@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pqdb.config import DEFAULT_RECALL, MAX_K, MAX_PAYLOAD_BYTES, CollectionConfig
+from pqdb.config import DEFAULT_RECALL, MAX_PAYLOAD_BYTES, CollectionConfig
 from pqdb.errors import DimensionError, InputError, PayloadError, PointNotFoundError, ReadOnlyError
 from pqdb.hits import BatchHits, Explanation, Hits, Id, Page, Payload, Point, RecallReport
 from pqdb.metric import Metric, prepare
@@ -44,18 +44,18 @@ from pqdb.upkeep.agree import disagreements
 from pqdb.upkeep.report import report
 from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Learned, Upkeep
+from pqdb.variants import Terms, Variants, check_k, check_offset
 
 Guard = Callable[[], None]
 Metadata = Callable[[], dict[str, Any] | None]
 Ids = Sequence[Id] | np.ndarray | Id
 
-Terms = tuple[int, float | None, int | None, int | None]  # k, recall, nprobe, rerank as they were asked for
 
 MOST_FRAMES = 256
 KIND_MASK = 3  # of a row record's last word: an id that is no integer
 
 
-class Collection:
+class Collection(Variants):
     """Points with vectors of one dimension and metric. Made by Database; safe to share between threads."""
 
     def __init__(
@@ -308,10 +308,11 @@ class Collection:
         asked = None if filter is None else parse_filter(filter)
         if isinstance(query, int | str) and not isinstance(query, bool):
             asked = but_not(asked, [query])
-            query = self._example(query)
+            with self._points.read() as points, self._blocks.read() as blocks:
+                query = self._examples(self._snapshot(points, blocks), [query])[0]
         queries, single = self._queries(query)
-        _check_k(k)
-        _check_offset(offset)
+        check_k(k)
+        check_offset(offset)
         terms = (k, recall, nprobe, rerank)
         with self._blocks.read() as blocks, self._points.read() as points:
             found = None
@@ -344,7 +345,7 @@ class Collection:
         terms: Terms,
     ) -> Found:  # fmt: skip
         k, recall, nprobe, rerank = terms
-        kept = min(_check_k(k + offset), max(1, snapshot.points.n_live))
+        kept = min(check_k(k + offset), max(1, snapshot.points.n_live))
         if asked is not None:
             return self._selected(snapshot, queries, kept, asked, recall, exact, nprobe, rerank)[1]
         plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
@@ -376,10 +377,10 @@ class Collection:
         prepared = prepare(queries, self.dim, self.metric)
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot, filtered = self._snapshot(points, blocks), None
-            kept = min(_check_k(k), max(1, points.n_live))
+            kept = min(check_k(k), max(1, points.n_live))
             if asked is not None:
                 selected, found = self._selected(snapshot, prepared, kept, asked, recall, exact, nprobe, rerank, trace)
-                filtered, by_codes = selected.explained(), selected.ways[0].kind == "lists"
+                filtered, by_codes = selected.explained(), selected.ways[0].kind.startswith("lists")
             else:
                 plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
                 found = answered(snapshot, *search(snapshot, prepared, plan, points.live, kept, trace))
@@ -416,7 +417,7 @@ class Collection:
         given.
         """
         self._guard()
-        _check_k(k)
+        check_k(k)
         _check_at_least_one("sample", sample)
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot = self._snapshot(points, blocks)
@@ -459,6 +460,13 @@ class Collection:
         disk meanwhile; where there is none, DiskFullError, and everything is as it was.
         """
         self._writer().compact(progress, drop_previous)
+
+    def rollback(self) -> int:
+        """Go back to the generation that was searched before the last training, in one commit; returns its number.
+
+        It is kept until the training after. Raises InputError where there is none.
+        """
+        return self._writer().roll_back()
 
     def info(self) -> dict[str, Any]:
         """Counts, configuration, state and bytes."""
@@ -564,16 +572,10 @@ class Collection:
         if trace:
             trace.mark("filter")
         effort = Effort(recall, plan if nprobe is not None else None, exact)
-        prepared = prepare(queries, self.dim, self.metric)
-        found = selected.search(prepared, max(1, min(k, len(selected.selection))), effort, trace)
-        return selected, answered(snapshot, *found)
-
-    def _example(self, id: Any) -> np.ndarray:
-        """The vector (dim,) of a point. Raises PointNotFoundError."""
-        points = self.get([id], with_payload=False, with_vector=True)
-        if not points or points[0].vector is None:
-            raise PointNotFoundError(f"there is no point {id!r} in collection {self.name!r}")
-        return points[0].vector
+        most = max(1, min(k, len(selected.selection)))
+        if len(queries) > 1:
+            return selected, selected.search_batch(queries, most, effort)
+        return selected, selected.search(queries, most, effort, trace)
 
     def _queries(self, query: object) -> tuple[np.ndarray, bool]:
         """Queries (q, dim) float32, and whether it was a single one, which is prepared on its way; several are here."""
@@ -589,16 +591,9 @@ class Collection:
         learned = self._upkeep.learned if self._upkeep else None
         if generation != blocks.generation or version != blocks.objects_version or learned is not self._learned:
             index = Index.load(blocks) if blocks.generation else None
-            if (
-                index
-                and learned
-                and (learned.generation, learned.version)
-                == (
-                    blocks.generation,
-                    blocks.objects_version,
-                )
-            ):
-                index = replace(index, calibration=learned.calibration, plans={}, frames={})
+            if index and learned and learned.fits(blocks.generation, index.calibration):
+                calibration = learned.on(index.calibration, index.router.n_lists)
+                index = replace(index, calibration=calibration, plans={}, frames={})
             self._learned = learned
             self._index = (blocks.generation, blocks.objects_version, index)
         return Snapshot(
@@ -622,7 +617,10 @@ class Collection:
             rerank = max(k, snapshot.n_rows)
         return snapshot.index.plan(k, recall, nprobe, rerank)
 
-    def _hits(self, points: PointView, found: Found, i: int, with_payload: bool, with_vector: bool) -> Hits:
+    def _hits(
+        self, points: PointView, found: Found, i: int, with_payload: bool, with_vector: bool,
+        metric: Metric | None = None,
+    ) -> Hits:  # fmt: skip
         """The answer to query i."""
         answers, every = found.answers, found.every
         n = answers.shape[1]
@@ -636,7 +634,7 @@ class Collection:
             payloads = [points.payload_of(row) if tail & PAYLOAD_FLAG else None for row, tail in there]
         if with_vector:
             vectors = self._vectors_of(points, answers["row"][i, :n])
-        return Hits(answers, i, n, self.config.metric, ids, payloads, vectors)
+        return Hits(answers, i, n, metric or self.config.metric, ids, payloads, vectors)
 
     def _points_of(self, snapshot: Snapshot, rows: np.ndarray, with_payload: bool, with_vector: bool) -> list[Point]:
         points = snapshot.points
@@ -694,20 +692,6 @@ def _payload_bytes(payload: Payload | None) -> bytes | None:
     if len(raw) > MAX_PAYLOAD_BYTES:
         raise PayloadError(f"a payload has at most {MAX_PAYLOAD_BYTES:,} bytes of JSON, not {len(raw):,}")
     return raw
-
-
-def _check_k(k: object) -> int:
-    if type(k) is int and 1 <= k <= MAX_K:
-        return k
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_K:
-        raise InputError(f"k must be a whole number from 1 to {MAX_K:,}, not {k!r}")
-    return int(k)
-
-
-def _check_offset(offset: object) -> int:
-    if isinstance(offset, bool) or not isinstance(offset, int | np.integer) or offset < 0:
-        raise InputError(f"offset must be a whole number of at least 0, not {offset!r}")
-    return int(offset)
 
 
 def _check_at_least_one(name: str, number: object) -> None:

@@ -32,11 +32,12 @@ from pqdb.store.catalog import Catalog, Names
 from pqdb.store.locks import FileLock
 from pqdb.store.places import refuse_network
 from pqdb.store.points import PointStore
-from pqdb.upkeep.build import Stores
+from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Upkeep
 
 FORBIDDEN = frozenset('<>:"/\\|?*') | frozenset(map(chr, range(32)))
+UPKEEP_SHARE = 0.5  # of a core
 UpkeepMode = Literal["background", "manual"]
 
 
@@ -48,6 +49,8 @@ class Opening:
     upkeep: UpkeepMode
     map_size: int | None
     live_queries: bool
+    upkeep_share: float
+    follow_drift: bool
     temporary: bool = False
 
 
@@ -291,7 +294,9 @@ class Database:
         upkeep = None
         if not self.read_only:
             lock = FileLock(folder / "upkeep.lock")
-            upkeep = Upkeep(Stores(config, points, blocks), lock, self._opening.live_queries)
+            opening = self._opening
+            kept = Stores(config, points, blocks, opening.follow_drift)
+            upkeep = Upkeep(kept, lock, opening.live_queries, opening.upkeep_share)
             if self._opening.upkeep == "background":
                 upkeep.start()
         collection = Collection(
@@ -347,18 +352,25 @@ def open_database(
     upkeep: UpkeepMode = "background",
     map_size: int | None = None,
     live_queries: bool = True,
+    upkeep_share: float = UPKEEP_SHARE,
+    follow_drift: bool = True,
 ) -> Database:
     """Open a database folder, made if it is not there; without a path a temporary one that is gone on close.
 
     upkeep: "background" trains and indexes in a thread of its own; "manual" leaves it to optimize(). live_queries: keep
-    a few hundred of the queries asked, in memory, to learn from them what a recall takes. Raises NotADatabaseError for
+    a few hundred of the queries asked, in memory, to learn from them what a recall takes. upkeep_share: how much of one
+    core background upkeep may take, on average. follow_drift: split and merge lists, learn anew what a recall takes,
+    and try new generations as the data move. Raises NotADatabaseError for
     a path that is something else, FormatError, CorruptError, StorageError and kin.
     """
     if upkeep not in ("background", "manual"):
         raise InputError(f'upkeep={upkeep!r} is not one of "background", "manual"')
+    if not 0 < upkeep_share <= 1:
+        raise InputError(f"upkeep_share must be above 0 and at most 1, not {upkeep_share!r}")
     if path is None:
-        return _open(Path(tempfile.mkdtemp(prefix="pqdb-")), Opening(False, upkeep, map_size, live_queries, True))
-    return _open(Path(path), Opening(read_only, upkeep, map_size, live_queries))
+        made = Path(tempfile.mkdtemp(prefix="pqdb-"))
+        return _open(made, Opening(False, upkeep, map_size, live_queries, upkeep_share, follow_drift, temporary=True))
+    return _open(Path(path), Opening(read_only, upkeep, map_size, live_queries, upkeep_share, follow_drift))
 
 
 def _open(path: Path, opening: Opening) -> Database:

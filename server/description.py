@@ -7,6 +7,7 @@ from typing import Any
 import pqdb
 
 from .creation import DISTANCES, WIRE_KEY
+from .indexes import SCHEMAS, described
 
 Description = dict[str, Any]
 
@@ -25,6 +26,7 @@ _PARAMS = {"shard_number": 1, "replication_factor": 1, "write_consistency_factor
 def describe(collection: pqdb.Collection) -> Description:
     """The body of GET /collections/{name}."""
     info = collection.info()
+    echo = (collection.metadata or {}).get(WIRE_KEY, {})
     stage, trouble = info["upkeep"]["stage"], info["upkeep"]["error"]
     return {
         "status": "green" if info["status"] == "ready" and stage is None else "yellow",
@@ -33,7 +35,7 @@ def describe(collection: pqdb.Collection) -> Description:
         "points_count": info["points"],
         "indexed_vectors_count": info["indexed"],
         "config": _config(collection),
-        "payload_schema": {},
+        "payload_schema": described(info, echo.get(SCHEMAS, {})),
     }
 
 

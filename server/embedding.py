@@ -34,5 +34,5 @@ def embed(text: str) -> npt.NDArray[np.float32]:
             from pqdb.demo.embed import Embedder
 
             _made.append(Embedder())
-        vectors: npt.NDArray[np.float32] = _made[0].embed([text])
-    return vectors[0]
+        vector: npt.NDArray[np.float32] = _made[0].embed([text])[0]
+    return vector

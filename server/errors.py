@@ -65,6 +65,7 @@ def refuse_unknown_vector(name: str) -> NoReturn:
 _ANSWERS: tuple[tuple[type[pqdb.PqdbError], int, str], ...] = (
     (pqdb.NotYetError, 400, "Wrong input: {}"),
     (pqdb.InputError, 400, "Wrong input: {}"),
+    (pqdb.ConflictError, 409, "Conflict: {}"),
     (pqdb.CollectionNotFoundError, 404, "Not found: {}"),
     (pqdb.PointNotFoundError, 404, "Not found: {}"),
     (pqdb.CollectionExistsError, 409, "Wrong input: {}"),

@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 def drawn(collection: pqdb.Collection, sample: int) -> list[dict[str, Any]]:
     """Up to `sample` points with their place on a plane, both numbers from 0 to 1, and their list, −1 without one."""
-    points = collection.scroll(sample, with_payload=False, with_vector=True).points
+    points = collection.sample(sample, with_payload=False, with_vector=True, seed=0)
     if not points:
         return []
     vectors = np.array([point.vector for point in points], np.float32)

@@ -22,6 +22,9 @@ Offset = Annotated[int, Field(ge=0)]
 VectorSelector = bool | list[Literal[""]]
 
 
+IndexKind = Literal["keyword", "integer", "float", "geo", "text", "bool", "datetime", "uuid"]
+
+
 class Strict(BaseModel):
     """A body; keys that are not listed are refused."""
 
@@ -207,10 +210,27 @@ class UpsertPoints(Strict):
     batch: Columns | None = None
 
 
-class DeletePoints(Strict):
-    """Points to delete."""
+Filter = Annotated[dict[Literal["must", "should", "must_not", "min_should"], Any], Field(description="See the docs.")]
 
-    points: list[Id]
+
+class DeletePoints(Strict):
+    """Points named by ids or by a filter, by one of the two."""
+
+    points: list[Id] | None = None
+    filter: Filter | None = None
+
+
+class SetPayload(DeletePoints):
+    """A payload for points."""
+
+    payload: Payload
+    key: str | None = Field(None, description="Where in the payloads; at their top without it.")
+
+
+class DeletePayload(DeletePoints):
+    """Keys to take out of payloads."""
+
+    keys: list[str]
 
 
 class PointVector(Strict):
@@ -231,6 +251,10 @@ class UpdateOperation(Strict):
 
     upsert: UpsertPoints | None = None
     delete: DeletePoints | None = None
+    set_payload: SetPayload | None = None
+    overwrite_payload: SetPayload | None = None
+    delete_payload: DeletePayload | None = None
+    clear_payload: DeletePoints | None = None
     update_vectors: UpdateVectors | None = None
 
 
@@ -270,11 +294,21 @@ class RetrievePoints(Strict):
     with_vector: VectorSelector | None = False
 
 
+class OrderBy(Strict):
+    """The order of a payload key, which needs an index."""
+
+    key: str
+    direction: Literal["asc", "desc"] | None = "asc"
+    start_from: float | int | str | None = None
+
+
 class ScrollPoints(Strict):
-    """A page of all points."""
+    """A page of points, all or those that pass a filter."""
 
     limit: Limit | None = 10
     offset: Id | None = None
+    filter: Filter | None = None
+    order_by: str | OrderBy | None = None
     with_payload: PayloadSelector | None = True
     with_vector: VectorSelector | None = False
 
@@ -283,6 +317,7 @@ class CountPoints(Strict):
     """A count; always exact."""
 
     exact: bool | None = True
+    filter: Filter | None = None
 
 
 class Record(BaseModel):
@@ -291,6 +326,7 @@ class Record(BaseModel):
     id: Id
     payload: Payload | None = None
     vector: list[float] | None = None
+    order_value: float | int | str | None = None
 
 
 class ScrollResult(BaseModel):
@@ -329,10 +365,23 @@ class Nearest(Strict):
     nearest: Vector | Id
 
 
+class Ordered(Strict):
+    """Points in the order of a payload key."""
+
+    order_by: str | OrderBy
+
+
+class Sampled(Strict):
+    """Points drawn at random."""
+
+    sample: Literal["random"]
+
+
 class QueryPoints(Strict):
     """One query; without `query`, points by id."""
 
-    query: Nearest | Vector | Id | None = None
+    query: Nearest | Ordered | Sampled | Vector | Id | None = None
+    filter: Filter | None = None
     using: Literal[""] | None = None
     limit: Limit | None = 10
     offset: Offset | None = 0
@@ -374,6 +423,7 @@ class SearchPoints(Strict):
     vector: Vector | NamedVector
     limit: Limit
     offset: Offset | None = 0
+    filter: Filter | None = None
     score_threshold: float | None = None
     params: SearchParams | None = None
     with_payload: PayloadSelector | None = False
@@ -550,3 +600,40 @@ class Embedded(BaseModel):
     """A text's vector."""
 
     vector: list[float]
+
+
+class IndexParams(BaseModel):
+    """A kind of index with Qdrant's knobs, which are kept and given back."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: IndexKind
+
+
+class CreateIndex(Strict):
+    """A key to index, and the kind of its values."""
+
+    field_name: str
+    field_schema: IndexKind | IndexParams
+
+
+class FacetQuery(Strict):
+    """A key whose values are counted; it needs an index of kind keyword, integer, uuid or bool."""
+
+    key: str
+    filter: Filter | None = None
+    limit: Limit | None = 10
+    exact: bool | None = False
+
+
+class FacetHit(BaseModel):
+    """A value, and how many points have it."""
+
+    value: str | int | bool
+    count: int
+
+
+class FacetResult(BaseModel):
+    """Values, the most frequent first."""
+
+    hits: list[FacetHit]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pqdb
+
 from .errors import format_error, not_yet, validation_error, wrong_input
 from .fields import Fields, kind_of, unsigned
 from .ids import PointId, point_id, point_ids
@@ -67,12 +69,26 @@ class Batch:
         return cls(ids, matrix(vectors, dim, "batch.vectors[{}]"), payloads)
 
 
-def parse_deletion(body: Fields) -> list[PointId]:
-    """The ids to delete. Raises Refusal 400 for a filter, which is not there yet."""
-    body.only(("points", "filter", "shard_key")).refuse(shard_key=SHARDS)
-    if body.get("filter") is not None:
-        raise not_yet("deleting by a filter")
-    return point_ids(body.array("points"))
+@dataclass(frozen=True)
+class Which:
+    """Points named by their ids or by a filter: keyword arguments of the engine's verbs."""
+
+    arguments: dict[str, Any]
+
+    @classmethod
+    def parse(cls, body: Fields) -> Which:
+        """Read `{"points": [ids]}` or `{"filter": …}`. Raises Refusal 400, FilterError."""
+        ids, filter_ = body.get("points"), body.fields("filter")
+        if ids is not None and filter_ is None:
+            return cls({"ids": point_ids(body.array("points"))})
+        if filter_ is not None and ids is None:
+            return cls({"filter": pqdb.parse_filter(filter_.value)})
+        raise format_error(f"{body.place or 'points'}: expected either `points` or `filter`")
+
+    @property
+    def are_none(self) -> bool:
+        """Whether an empty list of ids was sent."""
+        return self.arguments.get("ids") == []
 
 
 @dataclass(frozen=True)
@@ -102,18 +118,23 @@ class Scrolling:
 
     limit: int
     offset: PointId | None
+    filter: Any  # as the engine takes it; None: all points
+    order_by: Any  # a key or an object; None: by id
     payload: PayloadSelector
     with_vector: bool
 
     @classmethod
     def parse(cls, body: Fields) -> Scrolling:
-        """Raises Refusal 400, or 422 for a limit of 0."""
-        body.only(_SCROLL_KEYS).refuse(shard_key=SHARDS, order_by="scrolling in the order of a payload key")
-        refuse_filter(body)
-        offset = body.get("offset")
+        """Raises Refusal 400, or 422 for a limit of 0; FilterError."""
+        body.only(_SCROLL_KEYS).refuse(shard_key=SHARDS)
+        offset, order_by = body.get("offset"), body.get("order_by")
+        if order_by is not None and offset is not None:
+            raise wrong_input("Cannot use an offset together with order_by; use `start_from` to go on")
         return cls(
             body.unsigned("limit", DEFAULT_LIMIT, least=1),
             None if offset is None else point_id(offset),
+            parse_filter(body),
+            order_by,
             PayloadSelector.parse(body.get("with_payload"), body.path("with_payload"), default=True),
             parse_vectors_wanted(body),
         )
@@ -125,27 +146,26 @@ def check_number(field: str, n: int, most: int) -> None:
         raise validation_error(field, f"length {n} invalid, must be at most {most}")
 
 
-def check_count(body: Fields) -> None:
-    """Check the body of a count, which has nothing to choose yet: every count is exact."""
+def parse_count(body: Fields) -> Any:
+    """The filter of a count; every count is exact. Raises Refusal 400, FilterError."""
     body.only(("filter", "exact", "shard_key")).refuse(shard_key=SHARDS)
-    refuse_filter(body)
     body.boolean("exact", True)
+    return parse_filter(body)
+
+
+def parse_filter(body: Fields) -> Any:
+    """The filter of a body as the engine takes it, None where it lets everything pass. Raises FilterError."""
+    given = body.fields("filter")
+    if given is None:
+        return None
+    asked = pqdb.parse_filter(given.value)
+    return asked if any(value not in (None, []) for value in given.value.values()) else None
 
 
 def parse_vectors_wanted(body: Fields) -> bool:
     """`with_vector`, or its newer spelling `with_vectors`."""
     key = "with_vectors" if body.get("with_vector") is None else "with_vector"
     return parse_vector_selector(body.get(key), body.path(key))
-
-
-def refuse_filter(body: Fields) -> None:
-    """Refuse a filter that asks for something; an empty one asks for nothing."""
-    given = body.fields("filter")
-    if given is None:
-        return
-    given.only(("must", "should", "must_not", "min_should"))
-    if any(value not in (None, []) for value in given.value.values()):
-        raise not_yet(f"filters (`{given.place}`)")
 
 
 def check_depth(payloads: list[dict[str, Any] | None]) -> None:

@@ -53,8 +53,10 @@ def update_result(sequence: int | None, wait: bool) -> Printed:
     return {"operation_id": sequence, "status": "completed" if wait else "acknowledged"}
 
 
-def page(points: list[Printed], next_offset: PointId | None) -> Printed:
-    """One page of a scroll."""
+def page(points: list[Printed], next_offset: PointId | None, order_values: list[Any] | None = None) -> Printed:
+    """One page of a scroll; in the order of a key, each point with its value there."""
+    if order_values is not None:
+        points = [{**point, "order_value": value} for point, value in zip(points, order_values, strict=True)]
     return {"points": points, "next_page_offset": next_offset}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -23,7 +23,8 @@ from .errors import (
 )
 from .fields import Fields, kind_of
 from .ids import PointId, point_id
-from .points import parse_page_size, parse_vectors_wanted, refuse_filter
+from .indexes import check_ordered
+from .points import parse_filter, parse_page_size, parse_vectors_wanted
 from .printing import Printed, scored, scored_hits
 from .selectors import PayloadSelector
 from .vectors import UNNAMED, one_vector, unnamed_vector
@@ -42,14 +43,13 @@ _LATER = {
     "recommend": "recommendations",
     "discover": "discovery",
     "context": "context search",
-    "order_by": "the order of a payload key",
     "fusion": "fusion",
     "rrf": "fusion",
     "formula": "formulas",
-    "sample": "sampling",
     "relevance_feedback": "relevance feedback",
 }
-KINDS = ("nearest", "id", "none")
+KINDS = ("nearest", "id", "none", "order_by", "sample")
+_ZERO = np.float32(0)
 _ACORN: tuple[str, ...] = ("enable", "max_selectivity")
 
 # An HNSW beam of this width answers about as well as our default recall of 0.97.
@@ -101,12 +101,22 @@ def _oversampling(codes: Fields) -> float | None:
 
 
 @dataclass(frozen=True)
-class Query:
-    """A checked query: near a vector, near a point, or (neither) all points in the order of their ids."""
+class Target:
+    """What a query looks for: one of these, or (none of them) points in the order of their ids."""
 
-    vector: list[Any] | None
-    near: PointId | None
+    vector: list[Any] | None = None  # what is near to it
+    near: PointId | None = None  # what is near to this point
+    order_by: Any = None  # points in the order of a payload key
+    sample: bool = False  # points drawn at random
+
+
+@dataclass(frozen=True)
+class Query:
+    """A checked query."""
+
+    target: Target
     effort: Effort
+    filter: Any  # as the engine takes it; None: all points
     threshold: float | None
     limit: int
     offset: int
@@ -120,15 +130,13 @@ class Query:
         body.only(_KEYS).refuse(
             prefetch="prefetching", lookup_from="vectors of other collections", shard_key="shard keys"
         )
-        refuse_filter(body)
         if (name := body.text("using")) != UNNAMED:
             refuse_unknown_vector(name)
-        vector, near = _target(body)
         limit, offset = parse_page_size(body)
         return cls(
-            vector,
-            near,
+            _target(body),
             Effort.parse(body.fields("params"), recall),
+            parse_filter(body),
             body.number("score_threshold"),
             limit,
             offset,
@@ -143,33 +151,40 @@ class Query:
         if vector is None:
             raise format_error(f"{self.place}: there is no search to explain without a vector or a point")
         k = self._depth(collection)
-        return collection.explain(vector, max(k, 1), **self.effort.arguments)
+        return collection.explain(vector, max(k, 1), **self._effort())
 
     def answer(self, collection: pqdb.Collection, watch: Watch) -> list[Printed]:
         """The scored points. Raises Refusal 404 when the point to search by is not there."""
         vector = self._vector(collection)
-        if vector is None:
-            return self._in_order(collection)
-        return self._nearest(collection, vector, self.near, watch)
+        if vector is not None:
+            return self._nearest(collection, vector, watch)
+        if self.threshold is not None and not self.threshold < 0:
+            return []  # no point without a vector query scores better than 0
+        if self.target.sample:
+            return self._sampled(collection)
+        return self._ordered(collection) if self.target.order_by is not None else self._by_id(collection)
+
+    def _effort(self) -> dict[str, Any]:
+        """How hard to search and among which points, as the engine takes it."""
+        return self.effort.arguments if self.filter is None else {**self.effort.arguments, "filter": self.filter}
 
     def _vector(self, collection: pqdb.Collection) -> Floats | None:
         """The vector to search by, (dim,)."""
-        if self.near is not None:
-            found = collection.get([self.near], with_payload=False, with_vector=True)
+        near, vector = self.target.near, self.target.vector
+        if near is not None:
+            found = collection.get([near], with_payload=False, with_vector=True)
             if not found:
-                raise not_found(f"No point with id {self.near} found")
+                raise not_found(f"No point with id {near} found")
             return np.asarray(found[0].vector, np.float32)
-        return None if self.vector is None else one_vector(self.vector, collection.dim, self.place)
+        return None if vector is None else one_vector(vector, collection.dim, self.place)
 
-    def _nearest(
-        self, collection: pqdb.Collection, vector: Floats, without: PointId | None, watch: Watch
-    ) -> list[Printed]:
+    def _nearest(self, collection: pqdb.Collection, vector: Floats, watch: Watch) -> list[Printed]:
         """Search, leave out the point searched by, cut at the threshold, and take the page asked for."""
         k = self._depth(collection)
         if k == 0:
             return []
         started = perf_counter()
-        effort = self.effort.arguments
+        effort, without = self._effort(), self.target.near
         hits = collection.search(
             vector, k, with_payload=self.payload.wanted, with_vector=self.with_vector, **effort
         )
@@ -182,7 +197,7 @@ class Query:
 
     def _depth(self, collection: pqdb.Collection) -> int:
         """How many hits to ask for: never more than there are points, however large the limit."""
-        k = self.limit + self.offset + (self.near is not None)
+        k = self.limit + self.offset + (self.target.near is not None)
         if k <= MAX_K:
             return k
         n_points = len(collection)
@@ -190,14 +205,35 @@ class Query:
             raise not_yet(f"queries deeper than {MAX_K} points (limit {self.limit} + offset {self.offset})")
         return min(k, n_points) if self.offset < n_points else 0
 
-    def _in_order(self, collection: pqdb.Collection) -> list[Printed]:
-        """Points by ascending id with a score of 0, the threshold compared with that."""
-        if self.threshold is not None and not self.threshold < 0:
-            return []
+    def _sampled(self, collection: pqdb.Collection) -> list[Printed]:
+        """Points drawn at random, with a score of 0."""
+        n = min(self.limit, max(len(collection), 1))
+        points = collection.sample(n, self.filter, with_payload=self.payload.wanted, with_vector=self.with_vector)
+        return [scored(point, _ZERO, self.payload, self.with_vector) for point in points]
+
+    def _ordered(self, collection: pqdb.Collection) -> list[Printed]:
+        """Points in the order of a payload key, with a score of 0 and their value there."""
+        check_ordered(collection, self.target.order_by)
+        page = collection.scroll(
+            min(self.limit + self.offset, max(len(collection), 1)),
+            with_payload=self.payload.wanted,
+            with_vector=self.with_vector,
+            filter=self.filter,
+            order_by=self.target.order_by,
+        )
+        pairs = list(zip(page.points, page.order_values or [], strict=True))[self.offset :]
+        return [
+            scored(point, _ZERO, self.payload, self.with_vector) | {"order_value": value} for point, value in pairs
+        ]
+
+    def _by_id(self, collection: pqdb.Collection) -> list[Printed]:
+        """Points by ascending id, with a score of 0."""
         start: PointId | None = None
         left = self.offset
         while left:
-            skipped = collection.scroll(min(left, _PAGE), start, with_payload=False, with_vector=False)
+            skipped = collection.scroll(
+                min(left, _PAGE), start, with_payload=False, with_vector=False, filter=self.filter
+            )
             if skipped.next_offset is None:
                 return []
             start, left = skipped.next_offset, left - len(skipped.points)
@@ -206,8 +242,9 @@ class Query:
             start,
             with_payload=self.payload.wanted,
             with_vector=self.with_vector,
+            filter=self.filter,
         )
-        return [scored(point, np.float32(0), self.payload, self.with_vector) for point in page.points]
+        return [scored(point, _ZERO, self.payload, self.with_vector) for point in page.points]
 
 
 def parse_recall(header: str | None) -> float | None:
@@ -237,26 +274,47 @@ def beam_of_recall(recall: float) -> int:
     return round(_MISS_AT_USUAL_EF * _USUAL_EF / (1 - recall))
 
 
-def _target(body: Fields) -> tuple[list[Any] | None, PointId | None]:
-    """The vector or the id a query is near to; neither when there is no query."""
+def _target(body: Fields) -> Target:
+    """What the `query` of a body looks for. Raises Refusal 400."""
     query, place = body.get("query"), body.path("query")
     if isinstance(query, dict):
+        for kind, read in _VARIANTS.items():
+            if kind in query:
+                return read(Fields(query, place))
         for key, what in _LATER.items():
             if key in query:
                 raise not_yet(f"{what} (`{place}.{key}`)")
-        if "nearest" in query:
-            fields = Fields(query, place).only(("nearest", "mmr"))
-            fields.refuse(mmr="maximal marginal relevance")
-            query, place = fields.required("nearest"), f"{place}.nearest"
+    return _near(query, place)
+
+
+def _nearest(query: Fields) -> Target:
+    query.only(("nearest", "mmr")).refuse(mmr="maximal marginal relevance")
+    return _near(query.required("nearest"), query.path("nearest"))
+
+
+def _order_by(query: Fields) -> Target:
+    return Target(order_by=query.only(("order_by",)).required("order_by"))
+
+
+def _sample(query: Fields) -> Target:
+    query.only(("sample",)).variant("sample", ("random",))
+    return Target(sample=True)
+
+
+_VARIANTS: dict[str, Callable[[Fields], Target]] = {"nearest": _nearest, "order_by": _order_by, "sample": _sample}
+
+
+def _near(query: object, place: str) -> Target:
+    """A vector or an id to be near to, or nothing."""
     if query is None:
-        return None, None
+        return Target()
     if isinstance(query, (int, str)) and not isinstance(query, bool):
-        return None, point_id(query)
+        return Target(near=point_id(query))
     if not isinstance(query, (list, dict)):
         raise format_error(f"{place}: invalid type: {kind_of(query)}, expected a vector or a point id")
     if isinstance(query, dict) and "text" in query and "model" not in query:
         raise not_offered(f"embedding on the server (`{place}`); send the vector itself")
-    return unnamed_vector(query, place), None
+    return Target(vector=unnamed_vector(query, place))
 
 
 def _within(scores: Floats, threshold: float | None, metric: str) -> Sequence[int]:

@@ -6,8 +6,6 @@ _C = "/collections/{collection_name}"
 _P = f"{_C}/points"
 
 ABSENT: tuple[tuple[str, str, str], ...] = (
-    ("PUT", f"{_C}/index", "payload indexes"),
-    ("DELETE", f"{_C}/index/{{field_name}}", "payload indexes"),
     ("POST", f"{_C}/cluster", "cluster operations"),
     ("GET", f"{_C}/snapshots", "snapshots"),
     ("POST", f"{_C}/snapshots", "snapshots"),
@@ -17,13 +15,8 @@ ABSENT: tuple[tuple[str, str, str], ...] = (
     ("DELETE", f"{_C}/snapshots/{{snapshot_name}}", "snapshots"),
     ("GET", "/snapshots", "snapshots"),
     ("POST", "/snapshots", "snapshots"),
-    ("POST", f"{_P}/payload", "setting payloads"),
-    ("PUT", f"{_P}/payload", "overwriting payloads"),
-    ("POST", f"{_P}/payload/delete", "deleting payload keys"),
-    ("POST", f"{_P}/payload/clear", "clearing payloads"),
     ("POST", f"{_P}/vectors/delete", "deleting vectors alone"),
     ("POST", f"{_P}/query/groups", "groups"),
-    ("POST", f"{_C}/facet", "facets"),
     ("POST", f"{_P}/search/groups", "groups"),
     ("POST", f"{_P}/search/matrix/pairs", "distance matrices"),
     ("POST", f"{_P}/search/matrix/offsets", "distance matrices"),

@@ -11,7 +11,8 @@ import pqdb
 from .errors import format_error
 from .fields import Fields
 from .ids import point_id
-from .points import SHARDS, Batch, check_number, parse_deletion
+from .points import SHARDS, Batch, Which, check_depth, check_number
+from .selectors import parse_path
 from .vectors import matrix, unnamed_vector
 
 # Does a change, and returns the sequence of its commit where the engine tells one.
@@ -31,9 +32,45 @@ class Reader:
         return lambda collection: collection.upsert(batch.ids, batch.vectors, batch.payloads)
 
     def delete(self, body: Fields) -> Change:
-        """`{"points": [ids]}`."""
-        ids = parse_deletion(body)
-        return lambda collection: _silent(collection.delete(ids))
+        """`{"points": [ids]}` or `{"filter": …}`."""
+        which = Which.parse(body.only(_WHICH).refuse(shard_key=SHARDS))
+        return lambda collection: _silent(which.are_none or collection.delete(**which.arguments))
+
+    def set_payload(self, body: Fields) -> Change:
+        """`{"payload", "points" | "filter", "key"}`: merged into the payloads, or into the objects at a key."""
+        payload, which = self._payload(body, "key")
+        key = body.text("key") or None
+        return lambda collection: _silent(
+            which.are_none or collection.set_payload(payload, **which.arguments, key=key)
+        )
+
+    def overwrite_payload(self, body: Fields) -> Change:
+        """`{"payload", "points" | "filter"}`; with a `key`, like `set_payload`."""
+        if body.text("key"):
+            return self.set_payload(body)
+        payload, which = self._payload(body, "key")
+        return lambda collection: _silent(which.are_none or collection.overwrite_payload(payload, **which.arguments))
+
+    def delete_payload(self, body: Fields) -> Change:
+        """`{"keys", "points" | "filter"}`."""
+        which = Which.parse(body.only(("keys", *_WHICH)).refuse(shard_key=SHARDS))
+        keys = body.array("keys")
+        for key in keys:
+            parse_path(key if isinstance(key, str) else "")
+        return lambda collection: _silent(which.are_none or collection.delete_payload(keys, **which.arguments))
+
+    def clear_payload(self, body: Fields) -> Change:
+        """`{"points": [ids]}` or `{"filter": …}`."""
+        which = Which.parse(body.only(_WHICH).refuse(shard_key=SHARDS))
+        return lambda collection: _silent(which.are_none or collection.clear_payload(**which.arguments))
+
+    @staticmethod
+    def _payload(body: Fields, *others: str) -> tuple[dict[str, Any], Which]:
+        body.only(("payload", *_WHICH, *others)).refuse(shard_key=SHARDS)
+        body.required("payload")
+        fields = Fields.of(body.get("payload"), body.path("payload"))
+        check_depth([fields.value])
+        return fields.value, Which.parse(body)
 
     def update_vectors(self, body: Fields) -> Change:
         """`{"points": [{"id", "vector"}]}`: payloads stay."""
@@ -65,8 +102,13 @@ class Reader:
 _OPERATIONS: dict[str, Callable[[Reader, Fields], Change]] = {
     "upsert": Reader.upsert,
     "delete": Reader.delete,
+    "set_payload": Reader.set_payload,
+    "overwrite_payload": Reader.overwrite_payload,
+    "delete_payload": Reader.delete_payload,
+    "clear_payload": Reader.clear_payload,
     "update_vectors": Reader.update_vectors,
 }
+_WHICH = ("points", "filter", "shard_key")
 _ABSENT = {"delete_vectors": "points without a vector"}
 
 

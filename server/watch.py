@@ -31,6 +31,11 @@ class Asked:
     k: int
     effort: dict[str, Any]  # keyword arguments of Collection.search that say how hard, and among which points
 
+    @property
+    def is_of_all(self) -> bool:
+        """Whether it is not narrowed by a filter: recall is measured on whole collections."""
+        return "filter" not in self.effort
+
 
 class Watch:
     """Told of every search; what it does about one is done when the service is idle."""
@@ -47,7 +52,7 @@ class Watch:
         if 0 < self._slow < seconds:
             self._metrics.slow_query()
             self._aftercare.offer(partial(self._explain, asked, seconds, request_id.get()))
-        if self._share and random() < self._share and not asked.effort.get("exact"):
+        if self._share and random() < self._share and asked.is_of_all and not asked.effort["exact"]:
             self._aftercare.offer(partial(self._prove, asked))
 
     def _explain(self, asked: Asked, seconds: float, request: str | None) -> None:

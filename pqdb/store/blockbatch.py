@@ -80,6 +80,11 @@ class BlockBatch(WriteBatch):
         value = bytes(_flat(data))
         self._run(lambda txn: self._put_object(txn, generation, name, value))
 
+    def put_note(self, generation: int, name: str, data: Buffer) -> None:
+        """As put_object, for what searches do not read: the objects version stays."""
+        value = bytes(_flat(data))
+        self._run(lambda txn: self._put_note(txn, generation, name, value))
+
     def get_object(self, generation: int, name: str) -> bytes | None:
         """The bytes of an object as this batch sees them."""
         return self._run(lambda txn: self._get_object(txn, generation, name))
@@ -198,8 +203,11 @@ class BlockBatch(WriteBatch):
         return memoryview(bytes(value[HEADER_BYTES : HEADER_BYTES + header.data_bytes]))
 
     def _put_object(self, txn: Txn, generation: int, name: str, data: bytes) -> None:
-        put_anew(txn, self._dbs["objects"], object_key(generation, name), seal(data))
+        self._put_note(txn, generation, name, data)
         self._current = replace(self._current, objects_version=self._current.seq)
+
+    def _put_note(self, txn: Txn, generation: int, name: str, data: bytes) -> None:
+        put_anew(txn, self._dbs["objects"], object_key(generation, name), seal(data))
         self._changed = True
 
     def _get_object(self, txn: Txn, generation: int, name: str) -> bytes | None:

@@ -354,7 +354,8 @@ class Environment:
     def leave(self, reader: object, txn: Txn) -> None:
         """End what `enter` began."""
         try:
-            self.abort(txn)
+            if self._shut != "forked":  # as in `abort`; a call costs, and every query leaves twice
+                txn.abort()
         finally:
             self._active.pop(reader, None)
 

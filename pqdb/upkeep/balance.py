@@ -5,8 +5,7 @@ since a code knows no centroid but its own list's. A list that is merged away gi
 last list.
 """
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,13 +14,14 @@ from pqdb.partition.router import Router
 from pqdb.partition.split import cut, uneven
 from pqdb.quantization.pack import rows_of_list
 from pqdb.search.index import Index
-from pqdb.search.plan import Calibration
 from pqdb.store.blockbatch import BlockBatch
 from pqdb.upkeep.blocks import ListRows, by_list, code_rows, unpacked
-from pqdb.upkeep.build import Stores
 from pqdb.upkeep.decoded import can_decode, decoded_list
 from pqdb.upkeep.fresh import alive, is_alive
+from pqdb.upkeep.newcomers import put_shape, stretched
+from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress
+from pqdb.upkeep.watch import about_of
 
 LISTS_AT_ONCE = 64
 PART_BYTES = 32 << 20  # of float32 vectors
@@ -46,11 +46,10 @@ def is_balanceable(stores: Stores) -> bool:
 
 def is_uneven(stores: Stores) -> bool:
     """Whether enough lists are too large or too small."""
-    with stores.blocks.read() as blocks:
-        counts = blocks.counts.astype(np.int64)
+    counts, usual = _counts(stores)
     if len(counts) < 2 or not counts.sum():
         return False
-    large, small = uneven(counts)
+    large, small = uneven(counts, usual)
     extreme = len(large) > 0 and counts[large[0]] > FAR_OUT * 2 * counts.mean()
     return bool(len(large) + len(small) >= max(1, len(counts) // DUE_SHARE) or extreme)
 
@@ -59,9 +58,9 @@ def balance(stores: Stores, index: Index, progress: Progress, seed: int = 0) -> 
     """Split and merge some lists; returns how many. Readers see the lists before or after, never between."""
     progress("balance", 0.0)
     rng = np.random.default_rng(seed)
-    with stores.blocks.read() as blocks:
-        counts = blocks.counts.astype(np.int64)
-    large, small = uneven(counts)
+    counts, usual = _counts(stores)
+    large, small = uneven(counts, usual)
+    small = np.concatenate([small[counts[small] == 0], _near_others(stores, index, small[counts[small] > 0])])
     held, cuts = _cuts(stores, index, large[:LISTS_AT_ONCE], float(counts.mean()), rng)
     small = small[:LISTS_AT_ONCE]
     if not cuts and not len(small):
@@ -73,6 +72,25 @@ def balance(stores: Stores, index: Index, progress: Progress, seed: int = 0) -> 
     _commit(stores, index, shape, rows, vectors)
     progress("balance", 1.0)
     return len(cuts) + len(small)
+
+
+def _counts(stores: Stores) -> tuple[np.ndarray, float]:
+    """(n_lists,) int64 rows of each list, and how many were usual when they were trained (0 if nobody knows)."""
+    with stores.blocks.read() as blocks:
+        return blocks.counts.astype(np.int64), about_of(blocks).list_rows or 0.0
+
+
+def _near_others(stores: Stores, index: Index, numbers: np.ndarray) -> np.ndarray:
+    """Those of these lists whose rows have another centroid within reach: merging the others would make outliers."""
+    with stores.blocks.read() as blocks:
+        reach = about_of(blocks).reach
+    if reach is None or not len(numbers):
+        return numbers
+    others = np.delete(index.router.centroids, numbers, axis=0)
+    nearest = others[assign(index.router.centroids[numbers], others)]
+    apart = index.router.centroids[numbers] - nearest
+    near: np.ndarray = numbers[np.sqrt(np.einsum("nd,nd->n", apart, apart)) <= reach]
+    return near
 
 
 def _cuts(
@@ -142,11 +160,8 @@ def _commit(stores: Stores, index: Index, shape: Shape, rows: np.ndarray, vector
             packed, packed_rerank = joined.packed(index.codebook.nbits)
             rerank = packed_rerank if stores.config.rerank == "int8" else None
             batch.put_list(index.generation, number, len(joined.rows), packed, rerank)
-        batch.put_object(index.generation, "router", router.to_bytes())
-        calibration = _stretched(index.calibration, router.n_lists / shape.n_before, router.n_lists)
-        batch.put_object(index.generation, "calibration", calibration.to_bytes())
-        about = json.loads(batch.get_object(index.generation, "about") or b"{}")
-        batch.put_object(index.generation, "about", json.dumps({**about, "n_lists": router.n_lists}).encode())
+        calibration = stretched(index.calibration, router.n_lists / shape.n_before, router.n_lists)
+        put_shape(batch, index.generation, router, calibration)
 
 
 def _renumber(batch: BlockBatch, index: Index, shape: Shape, has_rerank: bool) -> None:
@@ -166,8 +181,3 @@ def _with_held(batch: BlockBatch, index: Index, number: int, tail: ListRows, liv
     if codes is None:
         return tail
     return alive(unpacked(codes, rerank, count, index.codebook, index.router.l2), live).joined(tail)
-
-
-def _stretched(calibration: Calibration, ratio: float, n_lists: int) -> Calibration:
-    """As many rows as before are probed where there are more, smaller lists."""
-    return replace(calibration, widths=np.clip(calibration.widths * max(1.0, ratio), 1, n_lists).astype(np.float32))

@@ -18,8 +18,8 @@ from pqdb.quantization.pack import rows_of_list
 from pqdb.search.index import Index
 from pqdb.store.layout import META_ROWS
 from pqdb.upkeep.blocks import unpacked
-from pqdb.upkeep.build import Stores
 from pqdb.upkeep.fresh import alive, index_fresh, is_alive
+from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress
 
 DEAD = 0.25  # of a list, or of a run: more, and it is rewritten

@@ -16,8 +16,8 @@ from pqdb.search.index import Index
 from pqdb.search.pipeline import search
 from pqdb.search.plan import TARGETS, Calibration
 from pqdb.search.snapshot import Snapshot
-from pqdb.upkeep.build import Stores
 from pqdb.upkeep.calibrate import list_places
+from pqdb.upkeep.stores import Stores
 
 FEWEST = 100  # queries; with fewer the table of calibration is the better guess
 DEEPEST = 100  # the k up to which live queries are answered

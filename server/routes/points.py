@@ -14,9 +14,10 @@ from pqdb_server.body import parse_body, read_body
 from pqdb_server.errors import not_found
 from pqdb_server.fields import Fields
 from pqdb_server.ids import path_id
+from pqdb_server.indexes import check_ordered
 from pqdb_server.openapi import documented
 from pqdb_server.parameters import Name, Read, Write, WriteParams
-from pqdb_server.points import Retrieval, Scrolling, check_count
+from pqdb_server.points import Retrieval, Scrolling, parse_count
 from pqdb_server.printing import LATE, Printed, page, record, update_result
 from pqdb_server.selectors import PayloadSelector
 from pqdb_server.updates import Change, Reader
@@ -47,8 +48,32 @@ async def upsert_points(request: Request, collection_name: Name, params: Write) 
 
 @router.post("/delete", **documented(models.UpdateResult, models.DeletePoints))
 async def delete_points(request: Request, collection_name: Name, params: Write) -> Response:
-    """Delete points by id; ids that are not there are no error."""
+    """Delete points by id, or those that pass a filter; ids that are not there are no error."""
     return await _change(request, collection_name, params, Reader.delete)
+
+
+@router.post("/payload", **documented(models.UpdateResult, models.SetPayload))
+async def set_payload(request: Request, collection_name: Name, params: Write) -> Response:
+    """Merge keys into payloads, at their top or into the objects at a key."""
+    return await _change(request, collection_name, params, Reader.set_payload)
+
+
+@router.put("/payload", **documented(models.UpdateResult, models.SetPayload))
+async def overwrite_payload(request: Request, collection_name: Name, params: Write) -> Response:
+    """Give points this payload in place of theirs."""
+    return await _change(request, collection_name, params, Reader.overwrite_payload)
+
+
+@router.post("/payload/delete", **documented(models.UpdateResult, models.DeletePayload))
+async def delete_payload(request: Request, collection_name: Name, params: Write) -> Response:
+    """Take keys out of payloads."""
+    return await _change(request, collection_name, params, Reader.delete_payload)
+
+
+@router.post("/payload/clear", **documented(models.UpdateResult, models.DeletePoints))
+async def clear_payload(request: Request, collection_name: Name, params: Write) -> Response:
+    """Take payloads away."""
+    return await _change(request, collection_name, params, Reader.clear_payload)
 
 
 @router.put("/vectors", **documented(models.UpdateResult, models.UpdateVectors))
@@ -103,27 +128,36 @@ async def get_point(request: Request, collection_name: Name, point_id: str, para
 
 @router.post("/scroll", **documented(models.ScrollResult, models.ScrollPoints))
 async def scroll_points(request: Request, collection_name: Name, params: Read) -> Response:
-    """All points page by page: numbers ascending, then UUIDs."""
+    """Points page by page, all or those that pass a filter, by id or in the order of a payload key."""
     body = await read_body(request)
 
     def work(database: pqdb.Database) -> Printed:
         collection = find(database, collection_name)
         asked = Scrolling.parse(parse_body(body))
         limit = min(asked.limit, max(len(collection), 1))  # a huge limit asks for no more than there is
-        found = collection.scroll(limit, asked.offset, with_payload=asked.payload.wanted, with_vector=asked.with_vector)
-        return page([record(point, asked.payload, asked.with_vector) for point in found.points], found.next_offset)
+        if asked.order_by is not None:
+            check_ordered(collection, asked.order_by)
+        found = collection.scroll(
+            limit,
+            asked.offset,
+            with_payload=asked.payload.wanted,
+            with_vector=asked.with_vector,
+            filter=asked.filter,
+            order_by=asked.order_by,
+        )
+        records = [record(point, asked.payload, asked.with_vector) for point in found.points]
+        return page(records, found.next_offset, found.order_values)
 
     return await answer(request, work, params.timeout)
 
 
 @router.post("/count", **documented(models.CountResult, models.CountPoints))
 async def count_points(request: Request, collection_name: Name, params: Read) -> Response:
-    """The number of points; always exact."""
+    """The number of points, or of those that pass a filter; always exact."""
     body = await read_body(request)
 
     def work(database: pqdb.Database) -> Printed:
         collection = find(database, collection_name)
-        check_count(parse_body(body))
-        return {"count": collection.count()}
+        return {"count": collection.count(parse_count(parse_body(body)))}
 
     return await answer(request, work, params.timeout)

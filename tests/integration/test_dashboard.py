@@ -197,7 +197,7 @@ def test_a_locked_service_asks_for_its_key(browser, database):
     settings = pqdb_server.Settings(read_only_api_key="secret word")
     with serving(pqdb_server.create_app(database, settings)) as url:
         page = browser.new_page()
-    page.set_default_timeout(120_000)  # machines that test are busy
+        page.set_default_timeout(120_000)
         page.goto(f"{url}/dashboard")
         page.wait_for_selector("#key:not([hidden])")
         page.fill("#key-word", "secret word")

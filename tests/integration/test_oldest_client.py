@@ -18,8 +18,8 @@ TESTS = ["client", "aliases", "changes", "updates", "transport"]
 def test_the_oldest_client_passes_what_the_newest_does():
     env = {**os.environ, "PYTHONPATH": str(HOME)}
     files = [f"tests/server/test_{name}.py" for name in TESTS]
-    asked = [sys.executable, "-c", "import qdrant_client as q; from importlib.metadata import version as v; "
-             "print(v('qdrant-client'), q.__file__)"]  # fmt: skip
+    tell = "import qdrant_client as q, importlib.metadata as m; print(m.version('qdrant-client'), q.__file__)"
+    asked = [sys.executable, "-c", tell]
     version, where = subprocess.run(asked, env=env, capture_output=True, text=True, check=True).stdout.split()
     assert version.startswith("1.16.")
     assert Path(where).is_relative_to(HOME)

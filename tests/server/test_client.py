@@ -9,7 +9,6 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 NAME = "docs"
 DIM = 8
-HAS_ID = models.Filter(must=[models.HasIdCondition(has_id=[1])])
 
 
 @pytest.fixture
@@ -185,10 +184,8 @@ def test_upload_waits_or_not(client, vectors):
         (400, "not a valid point ID", lambda c: c.retrieve(NAME, ["one"])),
         (400, "title", lambda c: c.query_points(NAME, query=[1.0] * DIM, using="title")),
         (422, "limit: value 0 invalid", lambda c: c.query_points(NAME, query=[1.0] * DIM, limit=0)),
-        (400, "payload indexes", lambda c: c.create_payload_index(NAME, "n", "integer")),
-        (400, "filters", lambda c: c.count(NAME, count_filter=HAS_ID)),
+        (400, "No map index", lambda c: c.facet(NAME, "n")),
         (400, "fusion", lambda c: c.query_points(NAME, prefetch=[], query=models.FusionQuery(fusion="rrf"))),
-        (400, "setting payloads", lambda c: c.set_payload(NAME, {"a": 1}, points=[1])),
         (400, "groups", lambda c: c.query_points_groups(NAME, group_by="n", query=[1.0] * DIM)),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 
 import pqdb
 from pqdb.metric import METRICS
-from pqdb.upkeep import compact, worker
+from pqdb.upkeep import compact, steps
 from tests.conftest import SEED
 from tests.data import clustered
 from tests.upkeep.conftest import Keep, Kept
@@ -20,7 +20,7 @@ DIM = 12
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few dead rows are worth the work, and rounds and commits are small."""
-    monkeypatch.setattr(worker, "FEWEST_DEAD", 100)
+    monkeypatch.setattr(steps, "FEWEST_DEAD", 100)
     monkeypatch.setattr(compact, "COMMIT_BYTES", 2_000)
     monkeypatch.setattr(compact, "SETTLED_AT_ONCE", 64)
 
@@ -110,7 +110,7 @@ def test_only_lists_more_than_a_quarter_dead_are_rewritten(
     from pqdb.upkeep import build
 
     monkeypatch.setattr(build, "choose_n_lists", lambda n: 12)
-    monkeypatch.setattr(worker, "FEWEST_DEAD", 1_000)  # so that runs are left alone
+    monkeypatch.setattr(steps, "FEWEST_DEAD", 1_000)  # so that runs are left alone
     kept = keep(1_200, DIM)
     kept.collection.train()
     before = kept.rows_of_lists()
@@ -256,9 +256,9 @@ def steady(path: Path, n: int, dim: int, replacements: int, at_once: int) -> flo
 
 def test_a_steady_load_of_replacements_does_not_grow_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten times as many as there are points; writers are held back where upkeep cannot keep up."""
-    monkeypatch.setattr(worker, "BEHIND_ROWS", 1_000)
-    monkeypatch.setattr(worker, "FEWEST_DEAD", 500)
-    monkeypatch.setattr(worker, "FRESH_ROWS", 500)
+    monkeypatch.setattr(steps, "BEHIND_ROWS", 1_000)
+    monkeypatch.setattr(steps, "FEWEST_DEAD", 500)
+    monkeypatch.setattr(steps, "FRESH_ROWS", 500)
     assert steady(tmp_path / "database", 8_000, 64, 80_000, 500) <= 2
 
 
