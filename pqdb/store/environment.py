@@ -23,6 +23,7 @@ import lmdb
 
 from pqdb.errors import (
     ClosedError,
+    DiskFullError,
     ForkedError,
     LockedError,
     NotADatabaseError,
@@ -37,6 +38,7 @@ if sys.platform != "win32":
     import fcntl
 
 LOCK_NAME = "lock.mdb"
+_LOCK_HEAD, _LOCK_SLOT = 128, 64  # bytes of it, LMDB 0.9 on 64 bits
 _FLOCK = "hhqqi"  # struct flock: type, whence, start, length, process
 DEFAULT_MAP_BYTES = 64 << 30  # address space, not memory, not disk; growing it later is what costs
 _SMALL_MAP = 1 << 20
@@ -226,6 +228,8 @@ class Environment:
 
     def _open_raw(self, least_bytes: int, lock: bool) -> lmdb.Environment:
         """Map with as much address space as wished, or less where the process may not have so much."""
+        if lock:
+            provide_lock_file(self.home)
         while True:
             try:
                 with mapping_errors(self.path, writing=True):
@@ -394,6 +398,8 @@ class Environment:
             self._adopt_map()
         elif isinstance(error, lmdb.ReadersFullError):
             self._env.reader_check()  # slots of processes that died
+        elif isinstance(error, lmdb.PanicError):
+            self._revive()
         else:
             raise_ours(error, self.path)
         self._active[reader] = threading.get_ident()
@@ -441,6 +447,8 @@ class Environment:
             return self._env.begin(write=True, buffers=True)
         except lmdb.MapResizedError:
             self._adopt_map()
+        except lmdb.PanicError:
+            self._revive()
         except lmdb.Error as error:
             raise_ours(error, self.path, writing=True)
         with mapping_errors(self.path, writing=True):
@@ -495,6 +503,18 @@ class Environment:
     def _adopt_map(self) -> None:
         """Take over the map size that another process wrote."""
         self._remap(0)
+
+    def _revive(self) -> None:
+        """Map the file anew after LMDB gave it up, as it does where it could not write a meta page: there may be room
+        again, and all that was committed is whole.
+        """
+        with self._alone():
+            self._env.close()
+            try:
+                self._env = self._map()
+            finally:
+                self.epoch += 1
+                self._register()
 
     def _remap(self, size: int) -> None:
         with self._alone():
@@ -610,6 +630,30 @@ def user_of(folder: Path) -> int | None:
         os.close(descriptor)
 
 
+def provide_lock_file(folder: Path) -> None:
+    """Make LMDB's lock file where there is none, as large as LMDB will want it and with room for all of it on disk.
+
+    LMDB makes a hole of it and writes to that through a memory map: on a full disk that would be SIGBUS. Raises
+    DiskFullError. (Where the folder cannot be written LMDB will say so.)
+    """
+    file = folder / LOCK_NAME
+    if file.exists():  # never to be touched: closing it would drop the locks this process has on it
+        return
+    aside = folder / f".{LOCK_NAME}-{uuid.uuid4().hex}"
+    try:
+        with aside.open("xb") as made:
+            made.write(bytes(_LOCK_HEAD + MAX_READERS * _LOCK_SLOT))
+        with suppress(FileExistsError):  # another process was faster
+            os.link(aside, file)
+    except OSError as error:
+        found = sentence(error.errno, error.strerror, folder, writing=True)
+        if isinstance(found, DiskFullError):
+            raise found from error
+    finally:
+        with suppress(OSError):
+            aside.unlink()
+
+
 def put_anew(txn: Txn, db: Any, key: bytes, value: bytes | bytearray | memoryview) -> None:
     """Put a value that may have had another size before.
 
@@ -641,6 +685,7 @@ def _inode(folder: Path) -> tuple[int, int] | None:
 
 def _write_first(folder: Path, names: Sequence[str], records: Mapping[bytes, bytes]) -> None:
     """The first commit of a new environment."""
+    provide_lock_file(folder)
     raw = lmdb.open(
         str(folder), map_size=_SMALL_MAP, max_dbs=MAX_DATABASES, max_readers=MAX_READERS, lib_version=0
     )

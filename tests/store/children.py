@@ -4,6 +4,7 @@ import os
 import resource
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -83,6 +84,42 @@ def fill_disk(path: str, limit: str, store_kind: str) -> None:
     else:
         with BlockStore.open(path) as store:
             fill_blocks(store)
+
+
+def no_room_for_a_meta_page(path: str) -> None:
+    """The last page of a commit cannot be written, as on file systems that never write in place; then there is room."""
+    with PointStore.open(path) as store:
+        data = (Path(path) / "data.mdb").resolve()
+        files = [int(each.name) for each in Path("/proc/self/fd").iterdir() if leads_to(each, data)]
+        (meta,) = (number for number in files if flags_of(number) & os.O_DSYNC)
+        kept, full = os.dup(meta), os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, meta)
+        try:
+            with store.write() as batch:
+                batch.upsert([5_000], source_rows(1))
+            say("written")
+        except DiskFullError as error:
+            say(error)
+        os.dup2(kept, meta)
+        with store.read() as view:
+            say(view.row_of(5_000))
+        with store.write() as batch:
+            batch.upsert([5_001], source_rows(1))
+        with store.read() as view:
+            say((view.row_of(5_000), view.row_of(5_001) is not None))
+        say(store.verify())
+
+
+def leads_to(link: Path, file: Path) -> bool:
+    try:
+        return link.readlink() == file
+    except OSError:  # the folder itself, which is closed by now
+        return False
+
+
+def flags_of(number: int) -> int:
+    lines = Path(f"/proc/self/fdinfo/{number}").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("flags:")).split()[1], 8)
 
 
 def fill_points(store: PointStore) -> None:

@@ -394,6 +394,14 @@ def test_a_full_disk_keeps_what_was_acknowledged(tmp_path: Path, kind: str) -> N
     assert said[1:] == ["True", "True", "[]"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_commit_without_room_for_its_last_page_is_not_the_end(filled: Path) -> None:
+    """LMDB gives an environment up then, until it is opened anew."""
+    said = run("no_room_for_a_meta_page", filled)
+    assert "no room to write" in said[0]
+    assert said[1:] == ["None", "(None, True)", "[]"]
+
+
 def test_no_room_for_a_new_store_leaves_nothing_behind(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=8k", "none"):
         with pytest.raises(DiskFullError, match="no room"):

@@ -3,13 +3,17 @@
 import os
 import resource
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 import pqdb
+from pqdb import checking
 from tests.data import clustered
 from tests.processes import heard, say
+from tests.stories.damage import contents
 
 DIM = 8
 
@@ -209,3 +213,83 @@ def make_and_drop(path: str, seed: str, seconds: str) -> None:
             except (pqdb.CollectionNotFoundError, pqdb.ClosedError):
                 say("gone")
             say("dropped" if database.drop_collection(name) else "gone")
+
+
+# -- bad days
+
+
+VERBS: dict[str, Callable[[pqdb.Database], object]] = {
+    "create": lambda db: db.create_collection("more", DIM),
+    "upsert": lambda db: db["things"].upsert(np.arange(5_000, 6_500), clustered(1_500, DIM, seed=3)),
+    "replace": lambda db: db["things"].upsert(np.arange(1_500), clustered(1_500, DIM, seed=4), [{"n": 1}] * 1_500),
+    "delete": lambda db: db["things"].delete(np.arange(0, 1_500, 2)),
+    "set payload": lambda db: db["things"].set_payload({"mark": "x" * 300}, np.arange(1_500)),
+    "payload index": lambda db: db["things"].create_payload_index("n", "integer"),
+    "train": lambda db: db["things"].train(),
+    "optimize": lambda db: db["things"].optimize(),
+    "compact": lambda db: db["things"].compact(),
+    "alias": lambda db: db.set_alias("now", "things"),
+    "metadata": lambda db: db.set_metadata("things", {"much": "x" * 20_000}),
+    "rename": lambda db: db.rename_collection("flat", "even"),
+    "drop": lambda db: db.drop_collection("flat"),
+}
+
+
+def without_room(path: str, verb: str, spare: str) -> None:
+    """No file may end further than `spare` bytes behind where the points end now; then there is room again."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with pqdb.open(path, upkeep="manual") as database:
+        size = (database["things"]._points.env.home / "data.mdb").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max(0, size + int(spare)), hard))
+        _try_and_try_again(
+            database, verb, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard)), Path(path)
+        )
+
+
+def on_a_full_disk(path: str, verb: str) -> None:
+    """A file takes all the room there is; then it is gone."""
+    with pqdb.open(path, upkeep="manual") as database:
+        len(database["things"])
+        filler = Path(path).parent / "filler"
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4_096)
+        _try_and_try_again(database, verb, filler.unlink, Path(path))
+
+
+def without_permission(path: str, verb: str) -> None:
+    """As a user whose folders become read-only while they are open; then they may be written again."""
+    if os.geteuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+    with pqdb.open(path, upkeep="manual") as database:
+        folders = [Path(path), *(each for each in Path(path).rglob("*") if each.is_dir())]
+        len(database["things"])
+        len(database["flat"])
+        for folder in folders:
+            folder.chmod(0o555)
+        _try_and_try_again(database, verb, lambda: [folder.chmod(0o755) for folder in folders], Path(path))
+
+
+def _try_and_try_again(database: pqdb.Database, verb: str, mend: Callable[[], object], path: Path) -> None:
+    """Say what became of a verb, and whether all else is as it was; then mend the world, and say it of a second try."""
+    before = contents(path, by_codes=False)
+    try:
+        VERBS[verb](database)
+        say("done")
+    except pqdb.PqdbError as error:
+        say(f"{type(error).__name__}: {error}")
+        say(contents(path, by_codes=False) == before)
+    else:
+        say(True)
+    mend()
+    say([line for line in checking.look(path) if line[0] == "problem"])
+    try:
+        VERBS[verb](database)
+    except (pqdb.CollectionExistsError, pqdb.CollectionNotFoundError) as error:
+        say(f"done before: {error}")
+    else:
+        say("done")
+    database["things"].upsert([9_999], np.ones(DIM))
+    say(database["things"].search(np.ones(DIM), 1).ids)
+    say([line for line in checking.look(path) if line[0] == "problem"])
