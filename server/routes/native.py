@@ -17,6 +17,7 @@ from pqdb_server.arrays import NPY, NPZ, RAW, read_vectors, write_npz
 from pqdb_server.body import parse_body, read_body, read_bytes
 from pqdb_server.bulk import BinaryPoints, batch_of_lines, export_lines, line_chunks
 from pqdb_server.capabilities import capabilities
+from pqdb_server.effort import Effort, parse_recall
 from pqdb_server.embedding import embed
 from pqdb_server.envelope import now, success
 from pqdb_server.errors import Refusal, not_found
@@ -27,7 +28,6 @@ from pqdb_server.openapi import documented
 from pqdb_server.parameters import Name
 from pqdb_server.points import check_number
 from pqdb_server.printing import Printed, update_result
-from pqdb_server.queries import Effort, parse_recall
 from pqdb_server.queries import Query as Question
 
 from .query import Recall
