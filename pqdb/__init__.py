@@ -36,8 +36,9 @@ from pqdb.errors import (
     ReadOnlyError,
     StorageError,
 )
-from pqdb.hits import BatchHits, Explanation, Hit, Hits, Page, Point, RecallReport
+from pqdb.hits import BatchHits, Explanation, FilterExplanation, Group, Hit, Hits, Page, Point, RecallReport
 from pqdb.query.parse import parse_filter
+from pqdb.search.fusion import fuse_dbsf, fuse_rrf
 
 try:
     __version__ = version("pqdb")
@@ -59,9 +60,11 @@ __all__ = [
     "DiskFullError",
     "Explanation",
     "FilterError",
+    "FilterExplanation",
     "Flat",
     "ForkedError",
     "FormatError",
+    "Group",
     "Hit",
     "Hits",
     "IdError",
@@ -79,6 +82,8 @@ __all__ = [
     "ReadOnlyError",
     "RecallReport",
     "StorageError",
+    "fuse_dbsf",
+    "fuse_rrf",
     "open",
     "parse_filter",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pqdb.config import DEFAULT_RECALL, MAX_K, MAX_PAYLOAD_BYTES, CollectionConfig
+from pqdb.config import DEFAULT_RECALL, MAX_PAYLOAD_BYTES, CollectionConfig
 from pqdb.errors import DimensionError, InputError, PayloadError, PointNotFoundError, ReadOnlyError
 from pqdb.hits import BatchHits, Explanation, Hits, Id, Page, Payload, Point, RecallReport
 from pqdb.metric import Metric, prepare
@@ -26,14 +26,16 @@ from pqdb.query.select import Selection
 from pqdb.query.selector import Selector
 from pqdb.query.writing import change_where, delete_where, filter_of, replace_where
 from pqdb.search.batch import search_batch
+from pqdb.search.frame import Frame, frame_of
 from pqdb.search.index import Index
 from pqdb.search.lists import ListedRowsKept
 from pqdb.search.measure import measure_queries, measure_rows
-from pqdb.search.pipeline import Found, Trace, answered, search, search_query
+from pqdb.search.pipeline import Found, Trace, answered, search, search_framed, search_query
 from pqdb.search.plan import Plan
 from pqdb.search.selected import Effort, Selected
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trim import trimmed
+from pqdb.store.batch import PointBatch
 from pqdb.store.blocks import BlockStore
 from pqdb.store.layout import KIND_SHIFT, PAYLOAD_FLAG
 from pqdb.store.points import PointStore
@@ -41,15 +43,18 @@ from pqdb.store.view import PointView
 from pqdb.upkeep.report import report
 from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Learned, Upkeep
+from pqdb.variants import Terms, Variants, check_k, check_offset
 
 Guard = Callable[[], None]
 Metadata = Callable[[], dict[str, Any] | None]
 Ids = Sequence[Id] | np.ndarray | Id
 
+
+MOST_FRAMES = 256
 KIND_MASK = 3  # of a row record's last word: an id that is no integer
 
 
-class Collection:
+class Collection(Variants):
     """Points with vectors of one dimension and metric. Made by Database; safe to share between threads."""
 
     def __init__(
@@ -66,8 +71,10 @@ class Collection:
         self._metadata = metadata  # as it is now, whoever changed it
         self._points, self._blocks = stores
         self._upkeep = upkeep  # None: opened read-only
+        self._live = upkeep.queries if upkeep is not None else None  # queries to learn from
         self._guard = guard  # raises if this collection is closed, or was dropped by anyone
         self._learned: Learned | None = None
+        self._frames: dict[Terms, Frame] = {}  # of terms asked for before
         self._index: tuple[int, int, Index | None] = (0, 0, None)  # swapped whole: other threads read it meanwhile
         self._selector = Selector()
         self._listed = ListedRowsKept()
@@ -104,10 +111,14 @@ class Collection:
         names, rows, raw = self._new_points(ids, vectors, payloads)
         if not names:
             raise InputError("an upsert needs at least one point")
-        with self._points.write() as batch:
+
+        def write(batch: PointBatch) -> int:
             batch.upsert(names, rows, raw)
-        upkeep.poke()
-        return batch.seq
+            return batch.seq
+
+        sequence = self._points.commit(write)
+        upkeep.written(len(names))
+        return sequence
 
     def set_vectors(self, ids: Sequence[Id] | np.ndarray | Id, vectors: object) -> int:
         """Give points other vectors; their payloads stay. Returns the sequence of the commit.
@@ -136,8 +147,7 @@ class Collection:
         if names is None:
             deleted = delete_where(self._points, self._selector, parse_filter(filter))
         else:
-            with self._points.write() as batch:
-                deleted = batch.delete(names)
+            deleted = self._points.commit(lambda batch: batch.delete(names))
         upkeep.poke()
         return deleted
 
@@ -157,9 +167,9 @@ class Collection:
         """
         upkeep = self._writer()
         new = self._new_points(ids, vectors, payloads)
-        seq = replace_where(self._points, self._selector, filter_of(where), new, if_version)
-        upkeep.poke()
-        return seq
+        sequence = replace_where(self._points, self._selector, filter_of(where), new, if_version)
+        upkeep.written(len(new[0]))
+        return sequence
 
     def set_payload(
         self, payload: Payload, ids: Ids | None = None, *, filter: object = None, key: str | None = None
@@ -297,26 +307,54 @@ class Collection:
         asked = None if filter is None else parse_filter(filter)
         if isinstance(query, int | str) and not isinstance(query, bool):
             asked = but_not(asked, [query])
-            query = self._example(query)
+            with self._points.read() as points, self._blocks.read() as blocks:
+                query = self._examples(self._snapshot(points, blocks), [query])[0]
         queries, single = self._queries(query)
-        _check_k(k)
+        check_k(k)
+        check_offset(offset)
+        terms = (k, recall, nprobe, rerank)
         with self._blocks.read() as blocks, self._points.read() as points:
-            snapshot = self._snapshot(points, blocks)
-            kept = min(_check_k(k + _check_offset(offset)), max(1, points.n_live))
-            if asked is not None:
-                found = self._selected(snapshot, queries, kept, asked, recall, exact, nprobe, rerank)[1]
-            else:
-                plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
-                if single:
-                    found = search_query(snapshot, queries, plan, points.live, kept)
-                else:
-                    found = answered(snapshot, *search_batch(snapshot, queries, plan, points.live, kept))
-                if plan is not None and nprobe is None and self._upkeep and self._upkeep.queries is not None:
-                    self._upkeep.queries.offer(queries)
+            found = None
+            if single and asked is None and not exact and not offset:
+                found = self._found_again(points, blocks, queries, terms)
+            if found is None:
+                found = self._found(self._snapshot(points, blocks), queries, single, asked, exact, offset, terms)
+            if self._live is not None and asked is None and nprobe is None and not exact and self._index[2] is not None:
+                self._live.offer(queries)
             if offset or score_threshold is not None:
                 found = trimmed(found, offset, score_threshold, self.metric)
-            hits = [self._hits(snapshot, found, i, with_payload, with_vector) for i in range(len(queries))]
-        return hits[0] if single else BatchHits(hits, k)
+            if single:
+                return self._hits(points, found, 0, with_payload, with_vector)
+            return BatchHits([self._hits(points, found, i, with_payload, with_vector) for i in range(len(queries))], k)
+
+    def _found_again(self, points: PointView, blocks: Any, query: np.ndarray, terms: Terms) -> Found | None:
+        """The answer to a query like one before: same terms, nothing written since. None where it is not like that."""
+        try:
+            frame = self._frames.get(terms)
+        except TypeError:  # no numbers: whoever makes a plan of them says so
+            return None
+        if frame is None or frame.points is not points.state or frame.blocks is not blocks.state:
+            return None
+        if self._upkeep is not None and self._upkeep.learned is not self._learned:
+            return None
+        return search_framed(frame, query, points.live)
+
+    def _found(
+        self, snapshot: Snapshot, queries: np.ndarray, single: bool, asked: Filter | None, exact: bool, offset: int,
+        terms: Terms,
+    ) -> Found:  # fmt: skip
+        k, recall, nprobe, rerank = terms
+        kept = min(check_k(k + offset), max(1, snapshot.points.n_live))
+        if asked is not None:
+            return self._selected(snapshot, queries, kept, asked, recall, exact, nprobe, rerank)[1]
+        plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
+        if not single:
+            return answered(snapshot, *search_batch(snapshot, queries, plan, snapshot.points.live, kept))
+        if plan is not None and snapshot.index is not None and self.config.rerank == "int8" and not offset:
+            if len(self._frames) > MOST_FRAMES:
+                self._frames = {}
+            self._frames[terms] = frame_of(snapshot, snapshot.index, plan)
+        return search_query(snapshot, queries, plan, snapshot.points.live, kept)
 
     def explain(
         self,
@@ -338,18 +376,16 @@ class Collection:
         prepared = prepare(queries, self.dim, self.metric)
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot, filtered = self._snapshot(points, blocks), None
-            kept = min(_check_k(k), max(1, points.n_live))
+            kept = min(check_k(k), max(1, points.n_live))
             if asked is not None:
-                selected, found = self._selected(
-                    snapshot, prepared, kept, asked, recall, exact, nprobe, rerank, trace
-                )
-                filtered, by_codes = selected.explained(), selected.ways[0].kind == "lists"
+                selected, found = self._selected(snapshot, prepared, kept, asked, recall, exact, nprobe, rerank, trace)
+                filtered, by_codes = selected.explained(), selected.ways[0].kind.startswith("lists")
             else:
                 plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
                 found = answered(snapshot, *search(snapshot, prepared, plan, points.live, kept, trace))
                 by_codes = plan is not None
             trace.mark("rest")
-            hits = self._hits(snapshot, found, 0, True, False)
+            hits = self._hits(points, found, 0, True, False)
             trace.mark("hits")
             return Explanation(
                 kind="codes" if by_codes else "exact",
@@ -380,7 +416,7 @@ class Collection:
         given.
         """
         self._guard()
-        _check_k(k)
+        check_k(k)
         _check_at_least_one("sample", sample)
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot = self._snapshot(points, blocks)
@@ -413,6 +449,23 @@ class Collection:
     def optimize(self, progress: Progress | None = None) -> None:
         """Wait until everything is trained and indexed."""
         self._writer().run(everything=True, progress=progress)
+
+    def compact(self, progress: Progress | None = None, *, drop_previous: bool = False) -> None:
+        """Give back to the disk what deleted and replaced points held: index everything, drop what is dead, and write
+        both files anew without free pages. Waits; reads go on, and other processes follow to the new files by
+        themselves.
+
+        drop_previous: also the generation before, which is kept for a way back. Needs room for a second copy on the
+        disk meanwhile; where there is none, DiskFullError, and everything is as it was.
+        """
+        self._writer().compact(progress, drop_previous)
+
+    def rollback(self) -> int:
+        """Go back to the generation that was searched before the last training, in one commit; returns its number.
+
+        It is kept until the training after. Raises InputError where there is none.
+        """
+        return self._writer().roll_back()
 
     def info(self) -> dict[str, Any]:
         """Counts, configuration, state and bytes."""
@@ -473,8 +526,7 @@ class Collection:
 
         if names is None:
             return change_where(self._points, self._selector, parse_filter(filter), changed)
-        with self._points.write() as batch:
-            return batch.change_payloads(names, changed)
+        return self._points.commit(lambda batch: batch.change_payloads(names, changed))
 
     def _selection(self, points: PointView, filter: object) -> Selection:
         return self._selector.select(points, parse_filter(filter))
@@ -513,16 +565,10 @@ class Collection:
         if trace:
             trace.mark("filter")
         effort = Effort(recall, plan if nprobe is not None else None, exact)
-        prepared = prepare(queries, self.dim, self.metric)
-        found = selected.search(prepared, max(1, min(k, len(selected.selection))), effort, trace)
-        return selected, answered(snapshot, *found)
-
-    def _example(self, id: Any) -> np.ndarray:
-        """The vector (dim,) of a point. Raises PointNotFoundError."""
-        points = self.get([id], with_payload=False, with_vector=True)
-        if not points or points[0].vector is None:
-            raise PointNotFoundError(f"there is no point {id!r} in collection {self.name!r}")
-        return points[0].vector
+        most = max(1, min(k, len(selected.selection)))
+        if len(queries) > 1:
+            return selected, selected.search_batch(queries, most, effort)
+        return selected, selected.search(queries, most, effort, trace)
 
     def _queries(self, query: object) -> tuple[np.ndarray, bool]:
         """Queries (q, dim) float32, and whether it was a single one, which is prepared on its way; several are here."""
@@ -538,8 +584,9 @@ class Collection:
         learned = self._upkeep.learned if self._upkeep else None
         if generation != blocks.generation or version != blocks.objects_version or learned is not self._learned:
             index = Index.load(blocks) if blocks.generation else None
-            if index and learned and learned.generation == blocks.generation:
-                index = replace(index, calibration=learned.calibration, plans={}, frames={})
+            if index and learned and learned.fits(blocks.generation, index.calibration):
+                calibration = learned.on(index.calibration, index.router.n_lists)
+                index = replace(index, calibration=calibration, plans={}, frames={})
             self._learned = learned
             self._index = (blocks.generation, blocks.objects_version, index)
         return Snapshot(
@@ -563,9 +610,12 @@ class Collection:
             rerank = max(k, snapshot.n_rows)
         return snapshot.index.plan(k, recall, nprobe, rerank)
 
-    def _hits(self, snapshot: Snapshot, found: Found, i: int, with_payload: bool, with_vector: bool) -> Hits:
+    def _hits(
+        self, points: PointView, found: Found, i: int, with_payload: bool, with_vector: bool,
+        metric: Metric | None = None,
+    ) -> Hits:  # fmt: skip
         """The answer to query i."""
-        answers, every, points = found.answers, found.every, snapshot.points
+        answers, every = found.answers, found.every
         n = answers.shape[1]
         if found.filled < answers.size:
             n = int((answers["value"][i] > -np.inf).sum())
@@ -576,13 +626,13 @@ class Collection:
             there = zip(answers["row"][i, :n].tolist(), answers["tail"][i, :n].tolist(), strict=True)
             payloads = [points.payload_of(row) if tail & PAYLOAD_FLAG else None for row, tail in there]
         if with_vector:
-            vectors = self._vectors_of(snapshot, answers["row"][i, :n])
-        return Hits(answers, i, n, self.config.metric, ids, payloads, vectors)
+            vectors = self._vectors_of(points, answers["row"][i, :n])
+        return Hits(answers, i, n, metric or self.config.metric, ids, payloads, vectors)
 
     def _points_of(self, snapshot: Snapshot, rows: np.ndarray, with_payload: bool, with_vector: bool) -> list[Point]:
         points = snapshot.points
         payloads = points.payloads_of(rows) if with_payload else [None] * len(rows)
-        vectors: Iterable[np.ndarray | None] = self._vectors_of(snapshot, rows) if with_vector else [None] * len(rows)
+        vectors: Iterable[np.ndarray | None] = self._vectors_of(points, rows) if with_vector else [None] * len(rows)
         return [
             Point(name, None if raw is None else json.loads(raw), vector, int(version))
             for name, raw, vector, version in zip(
@@ -590,11 +640,11 @@ class Collection:
             )
         ]
 
-    def _vectors_of(self, snapshot: Snapshot, rows: np.ndarray) -> np.ndarray:
+    def _vectors_of(self, points: PointView, rows: np.ndarray) -> np.ndarray:
         """(n, dim) float32 from the source, or, where it is not kept, nothing better than refusing."""
-        if self.config.source is None and len(rows) and int(rows.min()) < snapshot.points.forgotten_rows:
+        if self.config.source is None and len(rows) and int(rows.min()) < points.forgotten_rows:
             raise InputError("with_vector=True needs source vectors, which source=None does not keep")
-        return decode_source(snapshot.points.source_of(rows), self.dim, self.config.kept_source)
+        return decode_source(points.source_of(rows), self.dim, self.config.kept_source)
 
 
 def _as_list(ids: Sequence[Id] | np.ndarray | Id) -> list[Any]:
@@ -635,20 +685,6 @@ def _payload_bytes(payload: Payload | None) -> bytes | None:
     if len(raw) > MAX_PAYLOAD_BYTES:
         raise PayloadError(f"a payload has at most {MAX_PAYLOAD_BYTES:,} bytes of JSON, not {len(raw):,}")
     return raw
-
-
-def _check_k(k: object) -> int:
-    if type(k) is int and 1 <= k <= MAX_K:
-        return k
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_K:
-        raise InputError(f"k must be a whole number from 1 to {MAX_K:,}, not {k!r}")
-    return int(k)
-
-
-def _check_offset(offset: object) -> int:
-    if isinstance(offset, bool) or not isinstance(offset, int | np.integer) or offset < 0:
-        raise InputError(f"offset must be a whole number of at least 0, not {offset!r}")
-    return int(offset)
 
 
 def _check_at_least_one(name: str, number: object) -> None:

@@ -20,15 +20,26 @@ Source = Literal["float32", "float16", "int8"]
 Rerank = Literal["int8", "source"]
 
 
+def default_bits(dim: int, nbits: int = 4) -> float:
+    """Bits a dimension of codes nobody sized (docs/decisions/012): what fewer bits save in the scan, the rerank pays.
+
+    4-bit codes end at MAX_NIBBLES sub-quantizers, whatever the dimension.
+    """
+    if nbits == 8:
+        return 1.0
+    bits = 1.5 if dim <= 128 else 1.0 if dim <= 256 else 2 / 3
+    return min(bits, MAX_NIBBLES * nbits / dim)
+
+
 @dataclass(frozen=True)
 class PQ:
     """Product quantization (Jégou, Douze, Schmid 2011): m sub-quantizers of 2**nbits codewords each.
 
-    Without `m` the code takes `bits_per_dim` bits a dimension. 4-bit codes are scanned by in-register look-ups; 8-bit
-    codes are the classic.
+    Without `m` the code takes `bits_per_dim` bits a dimension, and without that as many as serve dimensions of this
+    number best (default_bits). 4-bit codes are scanned by in-register look-ups; 8-bit codes are the classic.
     """
 
-    bits_per_dim: float = 1.0
+    bits_per_dim: float | None = None
     m: int | None = None
     nbits: int = 4
 
@@ -37,12 +48,13 @@ class PQ:
             raise InputError(f"PQ(nbits={self.nbits}) is not offered: 4 or 8")
         if self.m is not None and (not _is_whole(self.m) or not 1 <= self.m <= MAX_DIM):
             raise InputError(f"PQ(m={self.m}) must be a whole number from 1 to {MAX_DIM}")
-        if not 0 < self.bits_per_dim <= 8:
+        if self.bits_per_dim is not None and not 0 < self.bits_per_dim <= 8:
             raise InputError(f"PQ(bits_per_dim={self.bits_per_dim}) must be above 0 and at most 8")
 
     def sub_quantizers(self, dim: int) -> int:
         """How many sub-quantizers a vector of `dim` dimensions gets. Raises InputError if that cannot be."""
-        m = self.m if self.m is not None else max(1, round(dim * self.bits_per_dim / self.nbits))
+        bits = default_bits(dim, self.nbits) if self.bits_per_dim is None else self.bits_per_dim
+        m = self.m if self.m is not None else max(1, round(dim * bits / self.nbits))
         if m > dim:
             raise InputError(f"PQ with {m} sub-quantizers needs at least {m} dimensions, not {dim}")
         if self.nbits == 4 and m > MAX_NIBBLES:

@@ -29,10 +29,11 @@ from pqdb.store.blocks import BlockStore
 from pqdb.store.catalog import Catalog, Names
 from pqdb.store.locks import FileLock
 from pqdb.store.points import PointStore
-from pqdb.upkeep.build import Stores
+from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.worker import Upkeep
 
 FORBIDDEN = frozenset('<>:"/\\|?*') | frozenset(map(chr, range(32)))
+UPKEEP_SHARE = 0.5  # of a core
 UpkeepMode = Literal["background", "manual"]
 
 
@@ -44,6 +45,7 @@ class Opening:
     upkeep: UpkeepMode
     map_size: int | None
     live_queries: bool
+    upkeep_share: float
     temporary: bool = False
 
 
@@ -254,7 +256,8 @@ class Database:
         upkeep = None
         if not self.read_only:
             lock = FileLock(folder / "upkeep.lock")
-            upkeep = Upkeep(Stores(config, points, blocks), lock, self._opening.live_queries)
+            opening = self._opening
+            upkeep = Upkeep(Stores(config, points, blocks), lock, opening.live_queries, opening.upkeep_share)
             if self._opening.upkeep == "background":
                 upkeep.start()
         collection = Collection(
@@ -309,18 +312,23 @@ def open_database(
     upkeep: UpkeepMode = "background",
     map_size: int | None = None,
     live_queries: bool = True,
+    upkeep_share: float = UPKEEP_SHARE,
 ) -> Database:
     """Open a database folder, made if it is not there; without a path a temporary one that is gone on close.
 
     upkeep: "background" trains and indexes in a thread of its own; "manual" leaves it to optimize(). live_queries: keep
-    a few hundred of the queries asked, in memory, to learn from them what a recall takes. Raises NotADatabaseError for
+    a few hundred of the queries asked, in memory, to learn from them what a recall takes. upkeep_share: how much of one
+    core background upkeep may take, on average. Raises NotADatabaseError for
     a path that is something else, FormatError, CorruptError, StorageError and kin.
     """
     if upkeep not in ("background", "manual"):
         raise InputError(f'upkeep={upkeep!r} is not one of "background", "manual"')
+    if not 0 < upkeep_share <= 1:
+        raise InputError(f"upkeep_share must be above 0 and at most 1, not {upkeep_share!r}")
     if path is None:
-        return _open(Path(tempfile.mkdtemp(prefix="pqdb-")), Opening(False, upkeep, map_size, live_queries, True))
-    return _open(Path(path), Opening(read_only, upkeep, map_size, live_queries))
+        made = Path(tempfile.mkdtemp(prefix="pqdb-"))
+        return _open(made, Opening(False, upkeep, map_size, live_queries, upkeep_share, temporary=True))
+    return _open(Path(path), Opening(read_only, upkeep, map_size, live_queries, upkeep_share))
 
 
 def _open(path: Path, opening: Opening) -> Database:

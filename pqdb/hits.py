@@ -102,6 +102,11 @@ class Hits(Sequence[Hit]):
         """(n, dim) float32, where they were asked for."""
         return self._vectors
 
+    @property
+    def smaller_is_nearer(self) -> bool:
+        """Whether the scores are distances."""
+        return self._metric == "l2"
+
     def __len__(self) -> int:
         return self._n
 
@@ -127,6 +132,14 @@ class Hits(Sequence[Hit]):
     def __repr__(self) -> str:
         shown = ", ".join(f"{i!r}: {s:.4f}" for i, s in zip(self.ids[:5], self.scores, strict=False))
         return f"Hits({len(self)}: {shown}{', …' if len(self) > 5 else ''})"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The nearest hits of one group: points that have the same value at a key."""
+
+    id: int | str
+    hits: list[Hit]
 
 
 class BatchHits(Sequence[Hits]):

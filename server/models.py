@@ -97,7 +97,7 @@ class CreateCollection(Strict):
     vectors: VectorParams | dict[Literal[""], VectorParams]
     sparse_vectors: Annotated[dict[str, Any], Field(max_length=0)] | None = None
     quantization_config: dict[str, Any] | None = Field(
-        None, description='For example {"product": {"compression": "x16"}}; none: one bit a dimension.'
+        None, description='For example {"product": {"compression": "x16"}}; none: what serves the dimension best.'
     )
     hnsw_config: dict[str, Any] | None = None
     optimizers_config: dict[str, Any] | None = None

@@ -14,6 +14,23 @@ from tests.data import clustered
 SEED = 20_251
 
 
+FIGURES: list[tuple[str, str, object]] = []
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
+    """figure(what, value): something a story measured, printed at the end of the run."""
+    return lambda what, value: FIGURES.append((request.node.name, what, value))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures of the stories."""
+    if FIGURES:
+        terminalreporter.section("figures")
+        for test, what, value in FIGURES:
+            terminalreporter.write_line(f"{test}: {what}: {value}")
+
+
 @pytest.fixture
 def seed() -> int:
     """The one seed of the suite: a failure comes back when the test is run again."""

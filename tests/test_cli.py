@@ -49,8 +49,22 @@ def things(db_path: Path, rng: np.random.Generator) -> np.ndarray:
 def test_help_names_every_verb(command: Command) -> None:
     result = command("--help")
     assert result.exit_code == 0
-    for verb in ("demo", "serve", "info", "check", "import", "export", "warmup"):
+    for verb in ("demo", "serve", "info", "check", "compact", "import", "export", "warmup"):
         assert f"  {verb} " in result.output
+
+
+def test_compact_says_what_the_disk_got_back(command: Command, db_path: Path, things: np.ndarray) -> None:
+    with pqdb.open(db_path, upkeep="manual") as db:
+        db["things"].upsert(np.arange(5_000), np.ones((5_000, 4)))
+        db["things"].delete(np.arange(5_000))
+    lines = command("compact", db_path).output.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["nothing", "things"]
+    before, after = (int(word.replace(",", "")) for word in lines[1].split()[1::3])
+    assert after < before / 2
+    disk = json.loads(command("info", db_path, "things").output)["things"]["disk"]
+    assert after == disk["points"]["file"] + disk["index"]["file"]
+    with pqdb.open(db_path, read_only=True) as db:
+        assert len(db["things"]) == 10
 
 
 def test_info_shows_collections_as_json(command: Command, db_path: Path, things: np.ndarray) -> None:

@@ -22,17 +22,17 @@ def test_a_config_comes_back_from_its_json(config: CollectionConfig) -> None:
     assert CollectionConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
-def test_defaults_are_one_bit_a_dimension_int8_rerank_and_float32_source() -> None:
+def test_defaults_are_codes_sized_by_the_dimension_int8_rerank_and_float32_source() -> None:
     config = CollectionConfig(384)
     assert (config.metric, config.quantization, config.rerank, config.source) == ("cosine", PQ(), "int8", "float32")
-    assert PQ().sub_quantizers(384) == 96
+    assert [PQ().sub_quantizers(dim) for dim in (96, 128, 256, 384, 768)] == [36, 48, 64, 64, 128]
     assert PQ().nbits == 4
 
 
 @pytest.mark.parametrize(
     ("dim", "quantization", "m"),
-    [(1, PQ(), 1), (3, PQ(), 1), (65, PQ(), 16), (100, PQ(m=7), 7), (1536, PQ(), 384), (64, PQ(1.0, nbits=8), 8),
-     (2048, PQ(), 512), (16, PQ(bits_per_dim=4), 16)],
+    [(1, PQ(), 1), (3, PQ(), 1), (65, PQ(), 24), (100, PQ(m=7), 7), (1536, PQ(), 256), (64, PQ(1.0, nbits=8), 8),
+     (4096, PQ(), 512), (64, PQ(nbits=8), 8), (2048, PQ(1.0), 512), (16, PQ(bits_per_dim=4), 16)],
 )  # fmt: skip
 def test_sub_quantizers_of_a_dimension(dim: int, quantization: PQ, m: int) -> None:
     assert quantization.sub_quantizers(dim) == m
@@ -54,7 +54,7 @@ def test_sub_quantizers_of_a_dimension(dim: int, quantization: PQ, m: int) -> No
         (lambda: CollectionConfig(3, rerank="source", source=None), "needs source vectors"),
         (lambda: CollectionConfig(3, quantization="pq"), "quantization must be PQ"),  # type: ignore[arg-type]
         (lambda: CollectionConfig(3, quantization=PQ(m=4)), "4 sub-quantizers needs at least 4 dimensions, not 3"),
-        (lambda: CollectionConfig(4096), "at most 512 sub-quantizers, not 1024"),
+        (lambda: CollectionConfig(4096, quantization=PQ(1)), "at most 512 sub-quantizers, not 1024"),
         (lambda: PQ(nbits=5), "PQ(nbits=5) is not offered: 4 or 8"),
         (lambda: PQ(m=0), "PQ(m=0) must be"),
         (lambda: PQ(m=2.5), "PQ(m=2.5) must be"),  # type: ignore[arg-type]

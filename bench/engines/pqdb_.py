@@ -8,8 +8,8 @@ import numpy.typing as npt
 from bench.data import Floats, Metric
 from bench.engines.base import Bytes, SkippedError, Spec, Sweep, geometric
 
-_ASKED = (0.80, 0.85, 0.90, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)
-_RERANK = {"quick": (50,), "standard": (20, 40, 80, 160, 320), "full": (20, 30, 50, 80, 120, 200, 400)}
+_ASKED = (0.80, 0.85, 0.88, 0.90, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995)
+_RERANK = {"quick": (50, 150), "standard": (20, 40, 80, 160, 320), "full": (20, 30, 50, 80, 120, 200, 400)}
 _UPSERT_ROWS = 20_000
 
 

@@ -2,6 +2,7 @@
 
 import click
 
+from pqdb.cli.care import compact
 from pqdb.cli.demo import demo
 from pqdb.cli.look import check, info
 from pqdb.cli.serve import serve
@@ -26,5 +27,5 @@ def main() -> None:
     """A vector database that keeps compressed codes in memory and the recall you ask for."""
 
 
-for verb in (demo, serve, info, check, import_, export, warmup):
+for verb in (demo, serve, info, check, compact, import_, export, warmup):
     main.add_command(verb)

@@ -10,7 +10,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from pqdb.kernels._cpu import JIT_OFF, host_features
-from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, load, loop, splat, store, vector
+from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, constant, load, loop, splat, store, vector
 from pqdb.kernels.intrinsics import half_to_float
 
 LANES = 16
@@ -71,11 +71,27 @@ def nibble_row_ir(builder: Any, args: list[Any]) -> Any:
         return [call(builder, "llvm.fmuladd.v16f32", lanes, [splat(builder, x, LANES), y, sums[0]])]
 
     products = loop(builder, size, [ir.Constant(lanes, None)], step)[0]
-    low = call(builder, "llvm.vector.reduce.fmin.v16f32", F32, [products])
-    high = call(builder, "llvm.vector.reduce.fmax.v16f32", F32, [products])
+    low, high = _least_and_largest(builder, products)
     store(builder, builder.fsub(products, splat(builder, low, LANES)), row_at)
     store(builder, builder.fsub(high, low), span_at)
     return low
+
+
+def _least_and_largest(builder: Any, values: Any) -> tuple[Any, Any]:
+    """Of 16 lanes; none is NaN. From the second step on both are sought in one vector, the largest as the least of the
+    negated.
+    """
+    low, high = (constant(I32, list(range(start, start + 8))) for start in (0, 8))
+    x, y = builder.shuffle_vector(values, values, low), builder.shuffle_vector(values, values, high)
+    least, largest = _lesser(builder, x, y), builder.fneg(_lesser(builder, y, x, ">"))
+    both = builder.shuffle_vector(least, largest, constant(I32, list(range(16))))
+    for apart in (4, 2, 1):
+        both = _lesser(builder, both, builder.shuffle_vector(both, both, constant(I32, [i ^ apart for i in range(16)])))
+    return builder.extract_element(both, I32(0)), builder.fneg(builder.extract_element(both, I32(8)))
+
+
+def _lesser(builder: Any, x: Any, y: Any, sign: str = "<") -> Any:
+    return builder.select(builder.fcmp_ordered(sign, x, y), x, y)
 
 
 def nibble_round_ir(builder: Any, args: list[Any]) -> Any:

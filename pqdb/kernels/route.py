@@ -9,7 +9,8 @@ from pqdb.kernels.lanes import LANES, LANES_AVAILABLE
 from pqdb.kernels.rounding import extremes
 from pqdb.kernels.vectors import FLOAT32, distance, dot, quantize_i8
 
-BUCKETS = 1024
+BUCKETS = 128
+HALVINGS = 16
 
 
 @kernel_inline
@@ -39,45 +40,47 @@ def extent(keys: Array, n: Whole, low: Array) -> Real:
 
 
 @kernel_inline
+def floor_of_largest(keys: Array, high: Real, low: Real, n: Whole) -> Real:
+    """A number that n of the keys reach at least and, where keys differ, few more than 2·n: by halving low … high."""
+    above, floor, ceiling = keys.shape[0], low, high
+    for _ in range(HALVINGS):
+        if above <= 2 * n:
+            break
+        middle = np.float32(0.5) * (floor + ceiling)
+        count = 0
+        for i in range(keys.shape[0]):
+            count += keys[i] >= middle
+        if count >= n:
+            floor, above = middle, count
+        else:
+            ceiling = middle
+    return floor
+
+
+@kernel_inline
 def select_largest(
-    keys: Array, high: Real, low: Real, n: Whole, lists: Array, q: Whole, histogram: Array, buckets: Array
+    keys: Array, high: Real, low: Real, n: Whole, lists: Array, q: Whole, histogram: Array, picked: Array
 ) -> None:
     """lists[q, :n] = positions of the n largest keys, all between low and high, largest first to within a bucket's
-    width.
-
-    A counting sort over the upper half of the range; keys below it share the last bucket.
+    width: a counting sort of those above a floor.
     """
-    size = keys.shape[0]
-    if 2 * n < size:
-        mean = np.float32(0)
-        for i in range(size):
-            mean += keys[i]
-        mean /= np.float32(size)
-        above = 0
-        for i in range(size):
-            above += keys[i] >= mean
-        if above >= n:  # else keys are skewed, and the last bucket would be taken in no order
-            low = mean
-    width = np.float32(BUCKETS - 1) / (high - low) if high > low else np.float32(0)
-    for i in range(size):
-        buckets[i] = np.int32(min((high - keys[i]) * width, np.float32(BUCKETS - 1)))
+    floor, few = floor_of_largest(keys, high, low, n), 0
+    for i in range(keys.shape[0]):  # without a branch: few of many are taken, and none can be foretold
+        picked[few] = i
+        few += keys[i] >= floor
+    width = np.float32(BUCKETS - 1) / (high - floor) if high > floor else np.float32(0)
     histogram[:] = 0
-    for i in range(size):
-        histogram[buckets[i]] += 1
+    for j in range(few):
+        histogram[np.int32((high - keys[picked[j]]) * width)] += 1
     start = np.int32(0)
     for b in range(BUCKETS):
-        count = histogram[b]
-        histogram[b] = start
-        start += count
-        if start >= n:
-            for rest in range(b + 1, BUCKETS):
-                histogram[rest] = n
-            break
-    for i in range(size):
-        place = histogram[buckets[i]]
-        if place < n:
-            lists[q, place] = i
-            histogram[buckets[i]] = place + 1
+        start += histogram[b]
+        histogram[b] = start - histogram[b]
+    for j in range(few):
+        bucket = np.int32((high - keys[picked[j]]) * width)
+        if histogram[bucket] < n:
+            lists[q, histogram[bucket]] = picked[j]
+        histogram[bucket] += 1
 
 
 @kernel
@@ -106,7 +109,7 @@ def route_queries(
     n_lists, dim = scales.shape[0], center.shape[0]
     keys, values = np.empty(n_lists, np.float32), np.empty(n_lists, np.float32)
     products = np.empty(64 * banks.shape[0], np.int32)
-    histogram, buckets, low = np.empty(BUCKETS, np.int32), np.empty(n_lists, np.int32), np.empty(1, np.float32)
+    histogram, picked, low = np.empty(BUCKETS, np.int32), np.empty(n_lists + 1, np.int32), np.empty(1, np.float32)
     moved = np.empty(dim, np.float32)
     small = np.empty(4 * banks.shape[2], np.int8)
     center_at, moved_at = np.uint64(center.ctypes.data), np.uint64(moved.ctypes.data)
@@ -125,7 +128,7 @@ def route_queries(
         best = high - length if l2 else high
         wanted = np.int64(np.ceil(interpolate(best, knots, widths)))
         n = min(max(wanted, 1), lists.shape[1])
-        select_largest(keys, high, low[0], n, lists, q, histogram, buckets)
+        select_largest(keys, high, low[0], n, lists, q, histogram, picked)
         probed[q] = n
         margin = np.float32(noise) * np.sqrt(length)
         for p in range(n):

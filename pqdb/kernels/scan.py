@@ -12,7 +12,8 @@ from pqdb.kernels.intrinsics import load_u32, lowest_bit, prefetch
 from pqdb.kernels.topk import push
 
 GROUP = 32
-PREFETCH_GROUPS = 2  # of the next list, asked for ahead of its scan: lists lie in random order
+PAGE, HEAD = 4096, 64  # a list begins so many bytes behind the start of a page (docs/format.md)
+START_BYTES, PAGE_BYTES = 256, 192
 
 SIMD = KERNEL != "plain"
 if KERNEL == "avx512":
@@ -103,12 +104,18 @@ def score_group(
     return scan_plain.score_sums_plain(factors, sums, bias, base, a, b, g, threshold, values, bounds)
 
 
-@kernel
-def prefetch_start(address: Whole, count: Whole, record_bytes: Whole) -> None:
-    """Ask for the cache lines of a list's first groups, while the list before it is scanned."""
-    groups = min((count + GROUP - 1) // GROUP, PREFETCH_GROUPS)
-    for line in range(0, groups * record_bytes, 64):
+@kernel_inline
+def announce(address: Address, size: Whole) -> None:
+    """Ask for the first lines of each page of a list, while the list before it is scanned.
+
+    That starts the processor's own prefetcher, which fills the rest of a page without the few buffers that every other
+    request waits for: asking for more lines than this was slower, asking for none slower still.
+    """
+    for line in range(0, START_BYTES, 64):
         prefetch(address + np.uint64(line))
+    for page in range(PAGE - HEAD, size, PAGE):
+        for line in range(0, PAGE_BYTES, 64):
+            prefetch(address + np.uint64(page + line))
 
 
 @kernel
@@ -207,7 +214,8 @@ def scan_lists(
             row_at = record + np.uint64(groups * record_bytes)
             base, margin = bases[q, p], margins[q, p]
             if p + 1 < probed[q]:
-                prefetch_start(codes[lists[q, p + 1]], np.int64(counts[lists[q, p + 1]]), record_bytes)
+                following = lists[q, p + 1]
+                announce(codes[following], (np.int64(counts[following]) + GROUP - 1) // GROUP * record_bytes)
             for group in range(groups):
                 mask = score_group(
                     nbits, record, table, m, bias, base, a, b, margin, heap[0], values_at, bounds_at, sums_at

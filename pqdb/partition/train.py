@@ -8,7 +8,7 @@ from pqdb.partition.assign import assign
 from pqdb.partition.balance import parts_of_lists, shares
 from pqdb.partition.lloyd import Progress, kmeans, means, silent
 
-ROWS_PER_LIST = 192  # six groups of 32: shorter lists cost more to reach from a cold cache than they save
+ROWS_PER_LIST = 128  # four groups of 32: shorter lists cost more to rank and to reach than they save
 FEWEST_ROWS = 5_000  # below, one list
 MOST_LISTS = 65_536
 

@@ -6,6 +6,8 @@ float16 s and, with a bias, 32 float16 B; then 32·G uint32 row numbers. Places 
 values (dpad: dim rounded up to 64): whoever looks at a row finds all of it in one place.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,6 +81,13 @@ def unpack_list(
     return codes, s, b, rows
 
 
+def rows_of_list(buffer: NDArray[np.uint8] | bytes | memoryview, count: int) -> NDArray[np.uint32]:
+    """The row numbers (count,) at the end of a code block, without unpacking the rest; a view of the buffer."""
+    numbers = np.frombuffer(buffer, np.uint8)[-_ROWS_BYTES * -(-count // GROUP) :]
+    rows: NDArray[np.uint32] = numbers.view(np.uint32)[:count]
+    return rows
+
+
 def padded_dim(dim: int) -> int:
     """int8 values of one rerank row."""
     return -(-dim // RERANK_STEP) * RERANK_STEP
@@ -115,6 +124,19 @@ def unpack_rerank(
     factors = rows[:, :RERANK_FACTORS].copy().view(np.float32)
     values = rows[:, RERANK_FACTORS : RERANK_FACTORS + dim].copy().view(np.int8)
     return values, factors[:, 0].copy(), factors[:, 1].copy()
+
+
+def rerank_residuals(
+    buffer: NDArray[np.uint8] | bytes | memoryview, count: int, dim: int, positions: NDArray[np.integer[Any]]
+) -> NDArray[np.float32]:
+    """(n, dim) what a rerank block keeps of the residuals at these positions (n,)."""
+    size = rerank_bytes(count, dim)
+    rows = np.frombuffer(buffer, np.uint8)[:size].reshape(count, padded_dim(dim) + RERANK_FACTORS)[positions]
+    scales = np.ascontiguousarray(rows[:, :4]).view(np.float32)
+    residuals: NDArray[np.float32] = (
+        rows[:, RERANK_FACTORS : RERANK_FACTORS + dim].view(np.int8).astype(np.float32) * scales
+    )
+    return residuals
 
 
 def _records(block: NDArray[np.uint8], groups: int, size: int) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 """A filter from the JSON that spells it. Whatever is unknown or malformed is an error that names its place."""
 
+import marshal
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,13 +13,28 @@ from pqdb.query.shapes import listed, only, shown, table, text
 from pqdb.store.ids import id_from_key, id_key
 
 MAX_DEPTH = 50  # filters inside filters
+MOST_KEPT, LONGEST_KEPT = 1_000, 10_000  # filters parsed, so that one that is asked again is not; bytes of one
 CLAUSES = ("must", "should", "must_not", "min_should")
 ALONE = ("is_empty", "is_null", "has_id", "has_vector", "nested")
+_parsed: dict[bytes, Filter] = {}
 
 
 def parse_filter(given: object) -> Filter:
     """The filter that a JSON object (dict) says, or a Filter as it is. Raises FilterError."""
-    return given if isinstance(given, Filter) else _filter(given, "filter", 0, False)
+    if isinstance(given, Filter):
+        return given
+    try:
+        spelled = marshal.dumps(given, 2)  # type: ignore[arg-type]  # by value; what it cannot take raises
+    except (ValueError, RecursionError):
+        return _filter(given, "filter", 0, False)
+    known = _parsed.get(spelled)
+    if known is None:
+        known = _filter(given, "filter", 0, False)
+        if len(_parsed) >= MOST_KEPT:
+            _parsed.clear()
+        if len(spelled) <= LONGEST_KEPT:
+            _parsed[spelled] = known
+    return known
 
 
 def _filter(given: object, place: str, depth: int, nested: bool) -> Filter:

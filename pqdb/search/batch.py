@@ -1,7 +1,10 @@
 """Many queries at once: blocks of them on a pool of threads of our own. Kernels release the GIL."""
 
 import os
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -11,6 +14,7 @@ from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 
 BLOCK = 32
+_alone = threading.local()
 
 
 @cache
@@ -28,6 +32,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=pool.cache_clear)  # a forked child has none of its parent's threads
 
 
+@contextmanager
+def on_this_thread() -> Iterator[None]:
+    """Batches of this thread are searched by it alone: background work leaves the other cores to those who wait."""
+    _alone.on = True
+    try:
+        yield
+    finally:
+        _alone.on = False
+
+
 def search_batch(
     snapshot: Snapshot, queries: np.ndarray, plan: Plan | None, allowed: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -36,5 +50,9 @@ def search_batch(
     blocks = [queries[i : i + size] for i in range(0, len(queries), size)]
     if len(blocks) == 1:
         return search(snapshot, queries, plan, allowed, k)
+    if getattr(_alone, "on", False):
+        found = [search(snapshot, block, plan, allowed, k) for block in blocks]
+        return np.concatenate([values for values, _ in found]), np.concatenate([rows for _, rows in found])
+    _ = snapshot.points.runs, snapshot.points.meta  # looked up here: a transaction belongs to one thread
     parts = list(pool().map(lambda block: search(snapshot, block, plan, allowed, k), blocks))
     return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])

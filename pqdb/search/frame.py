@@ -15,10 +15,12 @@ from pqdb.store.layout import META_BYTES, META_ROWS
 class Frame:
     """One record of kernels.frame.FRAME, and the arrays its addresses point into."""
 
-    __slots__ = ("_arrays", "blocks", "points", "record")
+    __slots__ = ("_arrays", "blocks", "index", "plan", "points", "record", "room")
 
     def __init__(self, snapshot: Snapshot, index: Index, plan: Plan) -> None:
         self.points, self.blocks = snapshot.points.state, snapshot.blocks.state  # what it was packed for
+        self.index, self.plan = index, plan
+        self.room = int(snapshot.blocks.watermark) + 65_536  # candidates a query can have at most, and some
         self.record = np.zeros(1, FRAME)
         self._arrays: list[np.ndarray] = []
         for name, value in {**_of_index(index), **_of_plan(plan), **_of_snapshot(snapshot)}.items():

@@ -22,7 +22,7 @@ from pqdb.kernels import exact, rerank, road, route, scan, tables
 from pqdb.kernels.frame import ANSWER
 from pqdb.kernels.gather import write_answers
 from pqdb.metric import prepare
-from pqdb.search.frame import frame_of
+from pqdb.search.frame import Frame, frame_of
 from pqdb.search.index import Index
 from pqdb.search.plan import Plan
 from pqdb.search.scratch import Scratch, scratch
@@ -103,9 +103,7 @@ def search(
     if index is None or plan is None:
         return finish_exactly(snapshot, queries, allowed, k)
     if trace is None and snapshot.config.rerank == "int8":
-        found = search_at_once(snapshot, index, queries, plan, allowed, k)
-        assert found is not None  # prepared queries have a length
-        return found.answers["value"].copy(), found.answers["row"].copy()
+        return search_at_once(snapshot, index, queries, plan, allowed, k)
     moved = index.router.to_index_space(queries)
     routed = route_queries(index, moved, plan)
     if trace:
@@ -134,36 +132,40 @@ def search_query(snapshot: Snapshot, query: np.ndarray, plan: Plan | None, allow
     """The answer to one query (1, dim) float32 that is not prepared yet. Raises InputError as metric.prepare does."""
     config, index = snapshot.config, snapshot.index
     if index is not None and plan is not None and config.rerank == "int8":
-        found = search_at_once(snapshot, index, query, plan, allowed, k, raw=True)
+        found = search_framed(frame_of(snapshot, index, plan), query, allowed)
         if found is not None:
             return found
     return answered(snapshot, *search(snapshot, prepare(query, config.dim, config.metric), plan, allowed, k))
 
 
-def search_at_once(
-    snapshot: Snapshot, index: Index, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int, raw: bool = False
-) -> Found | None:
-    """The same road in one kernel, as every search but an explained one takes it: a third faster for one query.
-
-    None if a raw query's length is not to be trusted.
-    """
-    q = len(queries)
-    answers = np.empty((q, k), ANSWER)
-    room = scratch(snapshot.blocks.watermark + 65_536)
+def search_framed(frame: Frame, query: np.ndarray, allowed: np.ndarray) -> Found | None:
+    """As search_query, where all but the query was seen before; None if its length is not to be trusted."""
+    answers = np.empty((1, frame.plan.k), ANSWER)
+    room = scratch(frame.room)
     done, filled, every = road.search_block(
-        frame_of(snapshot, index, plan).record, room.room, queries, raw, allowed, room.table(index, q), answers
+        frame.record, room.room, query, True, allowed, room.table(frame.index, 1), answers
     )
-    if done == q:
-        return Found(answers, filled, every)
-    return None if done < 0 else answered(snapshot, *search_in_parts(snapshot, queries, plan, allowed, k, done))
+    return Found(answers, filled, every) if done == 1 else None
+
+
+def search_at_once(
+    snapshot: Snapshot, index: Index, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same road in one kernel, as every search but an explained one takes it: a third faster for one query."""
+    answers, frame = np.empty((len(queries), k), ANSWER), frame_of(snapshot, index, plan)
+    room = scratch(frame.room)
+    done, _, _ = road.search_block(
+        frame.record, room.room, queries, False, allowed, room.table(index, len(queries)), answers
+    )
+    if done < len(queries):
+        return search_in_parts(snapshot, queries, plan, allowed, k, done)
+    return answers["value"].copy(), answers["row"].copy()
 
 
 def answered(snapshot: Snapshot, values: np.ndarray, rows: np.ndarray) -> Found:
     """Values and rows (q, k) with the records of the rows."""
     answers = np.empty(rows.shape, ANSWER)
-    filled, every = write_answers(
-        snapshot.points.meta, META_ROWS, META_BYTES, META_BYTES - 8, values, rows, answers
-    )
+    filled, every = write_answers(snapshot.points.meta, META_ROWS, META_BYTES, META_BYTES - 8, values, rows, answers)
     return Found(answers, filled, every)
 
 

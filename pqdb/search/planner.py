@@ -1,11 +1,14 @@
-"""How to search among the rows a filter lets through: score them one by one, or scan lists, and how many.
+"""How to search among the rows a filter lets through: score them one by one, or scan lists, and which.
 
 A search of lists is calibrated without filters: so many lists reach the k nearest of all rows. With a filter the k
 nearest that pass are farther out. How far, the planner counts: going from the nearest list outwards it looks how many
 rows must be passed to meet k that are allowed, and asks the calibration for that many neighbours. A filter that has
 nothing to do with the vectors lets k / share of them pass by; one that keeps only far clusters lets most of them.
 
-The costs are microseconds as measured (docs/decisions/012-filters.md). They need to be right only where they cross.
+In the latter case the rows allowed grow denser outwards, and what a search misses lies farther out than what it finds:
+the calibration is asked for a higher recall, or, past what it can tell, all lists that hold an allowed row are scanned.
+
+The costs are as measured (docs/decisions/014-filters.md). They need to be right only where they cross.
 """
 
 import math
@@ -14,19 +17,22 @@ from typing import Literal
 
 import numpy as np
 
+from pqdb.config import DEFAULT_RECALL
 from pqdb.query.select import Selection
 from pqdb.search.index import Index
 from pqdb.search.lists import ListedRows
 from pqdb.search.pipeline import route_queries
-from pqdb.search.plan import Plan, keep_for
+from pqdb.search.plan import TARGETS, Plan, keep_for
 from pqdb.search.snapshot import Snapshot
 
-Kind = Literal["nothing", "rows", "lists", "all rows"]
+Kind = Literal["nothing", "rows", "lists", "lists with rows", "all rows"]
 
-LOOK_AT = 24  # lists whose allowed rows are counted at first; then ever more
 ROW_NS, ROW_BYTE_NS = 15.0, 0.06  # a source row scored somewhere in memory
-LIST_NS, CODE_BYTE_NS = 300.0, 0.1  # a list scanned, and a byte of its codes, candidates included
-SCAN_NS = 30_000.0  # routing, tables, the last rerank
+LIST_NS, CODE_BYTE_NS = 150.0, 0.055  # a list scanned, and a byte of its codes, candidates included
+SCAN_NS = 40_000.0  # planning, routing, tables, the last rerank
+EVEN = 1.5  # contrasts up to this are chance
+STEEP = 4.0  # past this the calibration says nothing: measured, .89 of a recall of .97 where it was 9
+FEW_LISTS = 0.25  # share of rows allowed up to which it is worth a look which lists hold one
 MOST_FEW_ROWS = 0.5  # share of all rows up to which exact search scores the rows selected
 
 
@@ -41,13 +47,17 @@ class Way:
     lists_us: float | None = None  # what scanning lists is
 
 
-@dataclass(frozen=True)
+NOTHING = Way("nothing")
+
+
 class Planner:
     """Chooses ways for queries of one snapshot and one selection."""
 
-    snapshot: Snapshot
-    selection: Selection
-    k: int
+    def __init__(self, snapshot: Snapshot, selection: Selection, k: int) -> None:
+        self.snapshot = snapshot
+        self.selection = selection
+        self.k = k
+        self.rows_us = len(selection) * (ROW_NS + ROW_BYTE_NS * snapshot.row_bytes) / 1e3  # to score every row selected
 
     @property
     def rows_can_be_scored(self) -> bool:
@@ -55,68 +65,69 @@ class Planner:
         forgotten = self.snapshot.points.forgotten_rows
         return forgotten == 0 or int(self.selection.rows.min()) >= forgotten
 
-    def rows_us(self) -> float:
-        """Expected microseconds for scoring every row selected."""
-        return len(self.selection) * (ROW_NS + ROW_BYTE_NS * self.snapshot.row_bytes) / 1e3
-
-    def lists_us(self, index: Index, plan: Plan) -> float:
-        """Expected microseconds for a scan, and for the rows that are in no list yet."""
-        counts, snapshot = self.snapshot.blocks.counts, self.snapshot
-        probed = min(float(plan.widths.mean()), len(counts))
-        list_bytes = float(counts.mean()) * index.record_bytes / 32 if len(counts) else 0.0
-        fresh = (snapshot.n_rows - snapshot.fresh_from) * ROW_NS
-        return (SCAN_NS + probed * (LIST_NS + list_bytes * CODE_BYTE_NS) + fresh) / 1e3
-
     def exact(self) -> Way:
         """For the exact answer."""
         if not len(self.selection):
-            return Way("nothing")
+            return NOTHING
         few = len(self.selection) <= MOST_FEW_ROWS * self.snapshot.n_rows
         return Way("rows" if few and self.rows_can_be_scored else "all rows")
 
     def by_hand(self, plan: Plan) -> Way:
         """With the effort an expert names."""
-        return Way("lists", plan) if len(self.selection) else Way("nothing")
+        return Way("lists", plan) if len(self.selection) else NOTHING
 
     def by_recall(self, index: Index, listed: ListedRows, query: np.ndarray, recall: float | None) -> Way:
         """For one query (1, d) as the index compares them."""
         if not len(self.selection):
-            return Way("nothing")
-        rows_us = self.rows_us()
-        least = self.lists_us(index, self._plan(index, self.k, recall))
-        if self.rows_can_be_scored and rows_us <= least:
-            return Way("rows", rows_us=rows_us, lists_us=least)
-        neighbours = self._neighbours(index, listed, query)
-        plan = self._plan(index, neighbours, recall)
-        lists_us = self.lists_us(index, plan)
-        if self.rows_can_be_scored and rows_us <= lists_us:
+            return NOTHING
+        rows_us = self.rows_us if self.rows_can_be_scored else math.inf
+        least = self._lists_us(listed, self._plan(index, self.k, recall))
+        if rows_us <= least:
+            return Way("rows", None, None, rows_us, least)
+        neighbours, contrast = self._measure(index, listed, query)
+        everywhere = contrast > STEEP
+        if everywhere:
+            plan = index.plan(self.k, None, index.router.n_lists, None)
+        else:
+            plan = self._plan(index, neighbours, recall, max(0, math.ceil(2 * math.log2(max(contrast, 1) / EVEN))))
+        lists_us = self._lists_us(listed, plan)
+        if rows_us <= lists_us:
             return Way("rows", None, neighbours, rows_us, lists_us)
-        return Way("lists", plan, neighbours, rows_us, lists_us)
+        few = everywhere and len(self.selection) <= FEW_LISTS * self.snapshot.points.n_live
+        return Way("lists with rows" if few else "lists", plan, neighbours, rows_us, lists_us)
 
-    def _neighbours(self, index: Index, listed: ListedRows, query: np.ndarray) -> float:
-        """How many rows of all there are lie about as near as the k nearest allowed."""
-        n_lists, look_at = index.router.n_lists, LOOK_AT
+    def _lists_us(self, listed: ListedRows, plan: Plan) -> float:
+        """Expected microseconds for a scan, and for the rows that are in no list yet."""
+        fresh = (self.snapshot.n_rows - self.snapshot.fresh_from) * ROW_NS
+        return (SCAN_NS + listed.probed_by(plan) * (LIST_NS + listed.list_bytes * CODE_BYTE_NS) + fresh) / 1e3
+
+    def _measure(self, index: Index, listed: ListedRows, query: np.ndarray) -> tuple[float, float]:
+        """How many rows of all there are lie about as near as the k nearest allowed; and how much denser the rows
+        allowed lie in general than there (as a factor).
+        """
+        n_lists, share = index.router.n_lists, len(self.selection) / max(1, self.snapshot.points.n_live)
+        wanted = 2 * self.k
+        most = STEEP * wanted / share  # rows passed: past so many nothing more can be learned
+        look_at = 2 + int(most * n_lists / max(1, len(listed.rows)))
         while True:
             look_at = min(look_at, n_lists)
             lists = route_queries(index, query, _first(index, look_at)).lists[0]
-            hits, counts = listed.allowed_in(lists, self.selection.allowed)
-            met = np.cumsum(hits)
-            if met[-1] >= self.k or look_at == n_lists:
+            met = listed.meet(lists, self.selection.allowed, wanted, most)
+            if met.allowed >= wanted or met.passed > most or look_at == n_lists:
                 break
-            look_at *= 4
-        if met[-1] < self.k:
-            return float(max(self.k, self.snapshot.n_rows))
-        at = int(np.searchsorted(met, self.k))
-        before = int(counts[:at].sum())
-        return max(self.k, before + (self.k - int(met[at] - hits[at])) * int(counts[at]) / int(hits[at]))
+            look_at *= 2
+        once, twice = met.rows_until(self.k), met.rows_until(wanted)
+        return max(self.k, once, twice / 2), share * twice / wanted
 
-    def _plan(self, index: Index, neighbours: float, recall: float | None) -> Plan:
-        """The effort that finds so many neighbours, spent on k."""
+    def _plan(self, index: Index, neighbours: float, recall: float | None, halvings: int = 0) -> Plan:
+        """The effort that finds so many neighbours, spent on k; the share missed is halved so many times."""
         step = math.ceil(2 * math.log2(max(neighbours, 1)))  # a few plans serve all: each keeps a record of its own
-        key = ("selected", self.k, step, recall)
+        key = ("selected", self.k, step, recall, halvings)
         plan = index.plans.get(key)
         if plan is None:
-            wide = index.plan(max(self.k, round(2 ** (step / 2))), recall, None, None)
+            asked = recall or DEFAULT_RECALL
+            strict = recall if not halvings else max(asked, min(1 - (1 - asked) / 2**halvings, TARGETS[-1]))
+            wide = index.plan(max(self.k, round(2 ** (step / 2))), strict, None, None)
             keep = keep_for(self.k, index.calibration.spare)
             plan = index.plans[key] = replace(wide, k=self.k, depth=self.k, keep=keep)
         return plan

@@ -6,15 +6,32 @@ import numpy as np
 
 from pqdb.hits import FilterExplanation
 from pqdb.kernels import exact
+from pqdb.metric import prepare
 from pqdb.query.select import Selection
 from pqdb.search.batch import pool, search_batch
+from pqdb.search.index import Index
 from pqdb.search.lists import ListedRowsKept
-from pqdb.search.pipeline import Trace, search
+from pqdb.search.pipeline import (
+    Found,
+    Routed,
+    Trace,
+    answered,
+    build_tables,
+    finish,
+    rerank_candidates,
+    route_queries,
+    scan_lists,
+    search,
+    search_query,
+)
 from pqdb.search.plan import Plan
 from pqdb.search.planner import Planner, Way
 from pqdb.search.snapshot import Snapshot
 
+MOST_LISTS = 0.7  # share of all lists above which leaving out the others costs more than it saves
 BLOCK = 8  # queries scored against the selected rows on one thread, one after the other
+
+Values = tuple[np.ndarray, np.ndarray]  # values (q, k) float32, −inf where there are fewer, and rows (q, k) uint32
 
 
 @dataclass(frozen=True)
@@ -35,22 +52,34 @@ class Selected:
     listed: ListedRowsKept
     ways: list[Way] = field(default_factory=list)  # of the queries, for explain
 
-    def search(
-        self, queries: np.ndarray, k: int, effort: Effort, trace: Trace | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """As pipeline.search, for queries (q, d) that are prepared; k is at most the number of rows selected, or 1."""
-        values, rows = np.full((len(queries), k), -np.inf, np.float32), np.zeros((len(queries), k), np.uint32)
-        planner = Planner(self.snapshot, self.selection, k)
-        self.ways = self._ways(planner, queries, effort)
+    def search(self, query: np.ndarray, k: int, effort: Effort, trace: Trace | None = None) -> Found:
+        """The answer to one query (1, d) float32 that is not prepared yet; k is at most the number of rows selected, or
+        1. Raises InputError as metric.prepare does.
+        """
+        planner, config = Planner(self.snapshot, self.selection, k), self.snapshot.config
+        way = self._way(planner, query, effort)
+        self.ways = [way]
         if trace:
             trace.mark("planner")
-        by_way: dict[tuple[str, Plan | None], list[int]] = {}
+        elif way.kind == "lists":
+            found = search_query(self.snapshot, query, way.plan, self.selection.allowed, k)
+            if found.filled == k:
+                return found
+        prepared = prepare(query, config.dim, config.metric)
+        values, rows = self._go(way, prepared, k, trace)
+        return answered(self.snapshot, *self._filled(planner, prepared, values, rows))
+
+    def search_batch(self, queries: np.ndarray, k: int, effort: Effort) -> Found:
+        """The answers to queries (q, d) that are prepared."""
+        planner = Planner(self.snapshot, self.selection, k)
+        self.ways = [self._way(planner, queries[i : i + 1], effort) for i in range(len(queries))]
+        values, rows = np.full((len(queries), k), -np.inf, np.float32), np.zeros((len(queries), k), np.uint32)
+        alike: dict[tuple[object, Plan | None], list[int]] = {}
         for number, way in enumerate(self.ways):
-            by_way.setdefault((way.kind, way.plan), []).append(number)
-        for (kind, plan), numbers in by_way.items():
-            values[numbers], rows[numbers] = self._go(Way(kind, plan), queries[numbers], k, trace)  # type: ignore[arg-type]
-        self._fill(planner, queries, values, rows)
-        return values, rows
+            alike.setdefault((way.kind, way.plan), []).append(number)
+        for numbers in alike.values():
+            values[numbers], rows[numbers] = self._go(self.ways[numbers[0]], queries[numbers], k)
+        return answered(self.snapshot, *self._filled(planner, queries, values, rows))
 
     def explained(self) -> FilterExplanation:
         """What was done for the first query."""
@@ -59,58 +88,87 @@ class Selected:
             len(selection), selection.indexes, selection.scanned, way.kind, way.neighbours, way.rows_us, way.lists_us
         )
 
-    def _ways(self, planner: Planner, queries: np.ndarray, effort: Effort) -> list[Way]:
+    def _way(self, planner: Planner, query: np.ndarray, effort: Effort) -> Way:
+        """For one query (1, d); its length does not matter where only angles do."""
         index = self.snapshot.index
         if index is None or effort.exact:
-            return [planner.exact()] * len(queries)
+            return planner.exact()
         if effort.plan is not None:
-            return [planner.by_hand(effort.plan)] * len(queries)
-        moved, listed = index.router.to_index_space(queries), self.listed.of(self.snapshot, index)
-        return [planner.by_recall(index, listed, moved[i : i + 1], effort.recall) for i in range(len(queries))]
+            return planner.by_hand(effort.plan)
+        listed = self.listed.of(self.snapshot, index)
+        return planner.by_recall(index, listed, index.router.to_index_space(query), effort.recall)
 
-    def _go(self, way: Way, queries: np.ndarray, k: int, trace: Trace | None) -> tuple[np.ndarray, np.ndarray]:
+    def _go(self, way: Way, queries: np.ndarray, k: int, trace: Trace | None = None) -> Values:
+        index = self.snapshot.index
         if way.kind == "nothing":
             return np.full((len(queries), k), -np.inf, np.float32), np.zeros((len(queries), k), np.uint32)
         if way.kind == "rows":
-            found = score_rows(self.snapshot, queries, self.selection.array, k)
-            if trace:
-                trace.mark("rows")
-            return found
+            return score_rows(self.snapshot, queries, self.selection.array, k)
+        if way.kind == "lists with rows" and index is not None and way.plan is not None:
+            found = [
+                self._go_where_rows_are(index, queries[i : i + 1], way.plan, k, trace) for i in range(len(queries))
+            ]
+            return np.concatenate([values for values, _ in found]), np.concatenate([rows for _, rows in found])
         if len(queries) == 1:
             return search(self.snapshot, queries, way.plan, self.selection.allowed, k, trace)
         return search_batch(self.snapshot, queries, way.plan, self.selection.allowed, k)
 
-    def _fill(self, planner: Planner, queries: np.ndarray, values: np.ndarray, rows: np.ndarray) -> None:
+    def _go_where_rows_are(self, index: Index, query: np.ndarray, plan: Plan, k: int, trace: Trace | None) -> Values:
+        """The stages of the pipeline for one query, with no other lists than those that hold a row selected."""
+        snapshot, allowed = self.snapshot, self.selection.allowed
+        moved = index.router.to_index_space(query)
+        every = route_queries(index, moved, plan)
+        kept = self.listed.of(snapshot, index).with_any(self.selection.array)[every.lists[0]]
+        if trace is None and kept.mean() > MOST_LISTS:
+            return search(snapshot, query, plan, allowed, k)
+        routed = Routed(
+            every.lists[:, kept], np.array([kept.sum()], np.int32), every.bases[:, kept], every.margins[:, kept]
+        )
+        candidates, done = scan_lists(snapshot, index, routed, *build_tables(index, moved), plan, allowed)
+        if not done:
+            return search(snapshot, query, plan, allowed, k)
+        best, reranked = rerank_candidates(snapshot, index, moved, routed, candidates, plan)
+        if trace:
+            trace.mark("scan")
+            trace.lists, trace.reranked = int(kept.sum()), int(reranked.sum())
+            trace.codes = int(snapshot.blocks.counts[routed.lists[0]].sum())
+            trace.candidates = int(candidates.starts[-1])
+        return finish(snapshot, index, query, best, allowed, k)
+
+    def _filled(self, planner: Planner, queries: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Values:
         """Where a search of lists came back with too few, look at all there is."""
-        index = self.snapshot.index
+        index, k = self.snapshot.index, values.shape[1]
         for number in np.flatnonzero(values[:, -1] == -np.inf).tolist() if len(self.selection) else ():
-            k = values.shape[1]
             if planner.rows_can_be_scored:
                 way = Way("rows")
             elif index is not None:
                 way = Way("lists", index.plan(k, None, index.router.n_lists, None))
             else:
                 continue
-            found = self._go(way, queries[number : number + 1], k, None)
+            found = self._go(way, queries[number : number + 1], k)
             values[number], rows[number] = found[0][0], found[1][0]
+        return values, rows
 
 
-def score_rows(snapshot: Snapshot, queries: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def score_rows(snapshot: Snapshot, queries: np.ndarray, rows: np.ndarray, k: int) -> Values:
     """The k nearest of some rows (n,) uint32 by their source vectors: values and rows (q, k), nearest first."""
     if len(queries) <= BLOCK:
         return _score_block(snapshot, queries, rows, k)
+    runs = snapshot.points.runs  # (looked up here: a transaction belongs to its thread)
+    assert len(runs)
     blocks = [queries[first : first + BLOCK] for first in range(0, len(queries), BLOCK)]
     parts = list(pool().map(lambda block: _score_block(snapshot, block, rows, k), blocks))
     return np.concatenate([values for values, _ in parts]), np.concatenate([found for _, found in parts])
 
 
-def _score_block(snapshot: Snapshot, queries: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    points = snapshot.points
+def _score_block(snapshot: Snapshot, queries: np.ndarray, rows: np.ndarray, k: int) -> Values:
+    runs = snapshot.points.runs
     values, found = np.full((len(queries), k), -np.inf, np.float32), np.zeros((len(queries), k), np.uint32)
     for number in range(len(queries)):
         exact.score_rows(
-            snapshot.source_kind, snapshot.l2, queries[number].ctypes.data, queries.shape[1], points.runs,
+            snapshot.source_kind, snapshot.l2, queries[number].ctypes.data, queries.shape[1], runs,
             snapshot.rows_per_run, snapshot.row_bytes, rows, 0, len(rows), values[number], found[number],
         )  # fmt: skip
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(values, order, axis=1), np.take_along_axis(found, order, axis=1)
+        order = np.argsort(-values[number], kind="stable")
+        values[number], found[number] = values[number][order], found[number][order]
+    return values, found

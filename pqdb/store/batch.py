@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import lmdb
@@ -20,6 +19,7 @@ from pqdb.store.ids import TEXT, id_key, id_keys
 from pqdb.store.layout import (
     KIND_INT,
     KIND_SHIFT,
+    KIND_TEXT,
     KIND_UUID,
     META_BYTES,
     META_GROUP,
@@ -32,66 +32,64 @@ from pqdb.store.layout import (
     row_key,
     run_key,
 )
+from pqdb.store.snapshot import any_alive
 from pqdb.store.state import State
 from pqdb.store.tables import Changes, Derive, drop_table
-from pqdb.store.write import Write
+from pqdb.store.write import WriteBatch
 
 T = TypeVar("T")
 Bytes = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.uint32]
+Numbers = npt.NDArray[np.integer[Any]]
 
 _RUNS_AT_ONCE = 128  # runs put together before they are handed to LMDB: a few MB
 _ENTRIES_AT_ONCE = 2_000_000  # of tables, gathered before they are written: some hundred MB
 
 
-class PointBatch:
+class PointBatch(WriteBatch):
     """A context manager made by `PointStore.write`: commits on a clean exit, forgets everything on an error.
 
     Nothing is committed, and no sequence used up, where nothing changed.
     """
 
     seq: int
-    """The sequence of this commit: one more than the last one's."""
+    """The sequence of this change: one more than the last one's."""
 
     def __init__(self, env: Environment, runs: Runs, deriving: Deriving) -> None:
-        self._env = env
+        super().__init__(env)
         self._runs = runs
         self._deriving = deriving
         self._changes = Changes()
-        self._dbs = env.dbs
         self._pieces: dict[int, Bytes] = {}  # live pieces changed in this batch: (PIECE_BYTES,) uint8
-        self._changed = False
+        self._earlier = False  # whether changes before this one changed anything
 
     def __enter__(self) -> Self:
         try:
-            self._write = Write(self._env, self._start)
+            return super().__enter__()
         except MissingTablesError:
             self._env.adopt()
-            self._write = Write(self._env, self._start)
-        return self
+            return super().__enter__()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None or not self._changed:
-            self._write.abort()
-            return
-        try:
-            self._write.run(self._finish)
-        except BaseException:
-            self._write.abort()
-            raise
-        self._write.commit()
+    def next_change(self) -> None:
+        """What follows is the change of another writer, and gets a sequence of its own."""
+        self._run(lambda _: self._next_change())
+
+    def _is_empty(self) -> bool:
+        return not (self._changed or self._earlier)
 
     def _start(self, txn: Txn) -> int:
-        """Take up the state of the last commit; called again where the map had to grow."""
-        self._dbs = self._env.dbs
         self._pieces = {}
         self._changes = Changes()
         self._state = State.from_bytes(txn.get(state.KEY, db=self._dbs["main"]), str(self._env.path))
         self._derived = self._deriving.of(txn, self._state)
         self.seq = self._state.seq + 1
+        self._changed = self._earlier = False
         return self._state.seq
+
+    def _next_change(self) -> None:
+        self.seq += self._changed
+        self._earlier = self._earlier or self._changed
+        self._changed = False
 
     # -- verbs -----------------------------------------------------------------------------------------
 
@@ -170,7 +168,7 @@ class PointBatch:
         self._run(lambda txn: self._drop_table(txn, table))
 
     def _run(self, operation: Callable[[Txn], T]) -> T:
-        return self._write.run(lambda txn: self._after_what_came_before(txn, operation))
+        return super()._run(lambda txn: self._after_what_came_before(txn, operation))
 
     def _after_what_came_before(self, txn: Txn, operation: Callable[[Txn], T]) -> T:
         """One operation, with the entries of those before it written: it may take away what they have added."""
@@ -180,6 +178,25 @@ class PointBatch:
     def _flush(self, txn: Txn) -> None:
         if len(self._changes):
             self._changes.flush(txn, self._dbs)
+
+    def reserve(self, rows: Rows) -> Rows:
+        """Copy the source of rows behind all others, as rows that are not alive yet. -> (n,) uint32 the new rows.
+
+        rows (n,) ascending, with a source. What `settle` does not bring to life stays dead, and goes like all dead.
+        """
+        if self._state.n_rows + len(rows) > layout.MAX_ROWS:
+            raise InputError(f"{len(rows):,} rows more than {self._state.n_rows:,} would pass {layout.MAX_ROWS:,}")
+        return self._run(lambda txn: self._reserve(txn, rows))
+
+    def settle(self, rows: Rows, places: Rows) -> int:
+        """Let points move from `rows` to the rows reserved for them: id, payload and version go along, and the old row
+        dies. -> how many did; points that were changed or deleted meanwhile stay where they are.
+        """
+        return self._run(lambda txn: self._settle(txn, rows, places))
+
+    def drop_dead(self, runs: Numbers, pages: Numbers) -> int:
+        """Delete those source runs and pages of row records that are full and hold no living row. -> how many were."""
+        return self._run(lambda txn: self._drop_dead(txn, runs, pages))
 
     def _check(self, n: int, rows: Bytes, payloads: Sequence[bytes | None] | None) -> None:
         want = (n, self._runs.row_bytes)
@@ -394,17 +411,121 @@ class PointBatch:
         drop_table(txn, self._dbs, table)
         self._changed = True
 
+    # -- moving rows -----------------------------------------------------------------------------------
+
+    def _reserve(self, txn: Txn, rows: Rows) -> Rows:
+        if not len(rows):
+            return np.zeros(0, np.uint32)
+        first, n = self._state.n_rows, len(rows)
+        source = np.empty((n, self._runs.row_bytes), np.uint8)
+        runs, at = np.divmod(rows.astype(np.int64), self._runs.rows_per_run)
+        for positions in np.split(np.arange(n), np.flatnonzero(np.diff(runs)) + 1):
+            value = np.frombuffer(self._value(txn, "runs", run_key(int(runs[positions[0]]))), np.uint8)
+            held = value[: self._runs.rows_per_run * self._runs.row_bytes].reshape(-1, self._runs.row_bytes)
+            source[positions] = held[at[positions]]
+        self._state = self._state.grown(first + n)
+        self._write_runs(txn, first, source)
+        self._write_meta(txn, first, np.zeros((n, META_BYTES), np.uint8))
+        for piece in range(first // PIECE_ROWS, -(-(first + n) // PIECE_ROWS)):
+            self._piece(txn, piece)
+        self._changed = True
+        return np.arange(first, first + n, dtype=np.uint32)
+
+    def _settle(self, txn: Txn, rows: Rows, places: Rows) -> int:
+        pages: dict[int, npt.NDArray[np.uint64]] = {}  # of row records, to be changed in place
+        settled: list[tuple[int, int]] = []
+        for row, place in zip(rows.tolist(), places.tolist(), strict=True):
+            if not self._is_alive(txn, row):
+                continue
+            words = self._record(txn, pages, row)
+            kind, flag = int(words[2]) >> KIND_SHIFT & 3, int(words[2]) & PAYLOAD_FLAG
+            self._record(txn, pages, place)[:] = words
+            key = self._id_of(txn, row, kind, words)
+            txn.put(key, place.to_bytes(4, "little"), db=self._dbs["ids"])
+            for name, there in (("texts", kind == KIND_TEXT), ("payloads", flag)):
+                if there:
+                    value = bytes(self._value(txn, name, row_key(row)))
+                    txn.put(row_key(place), value, db=self._dbs[name])
+                    if name == "payloads" and self._derived.derive is not None:
+                        self._changes.add(place, self._derived.derive(value[:-4]))
+            settled.append((row, place))
+        if not settled:
+            return 0
+        old, new = (np.array(side, np.uint32) for side in zip(*settled, strict=True))
+        self._put_pages(txn, pages, np.unique(new // META_ROWS).tolist())
+        self._kill(txn, old.tolist())
+        for piece in np.unique(new // PIECE_ROWS).tolist():
+            within = new[new // PIECE_ROWS == piece] % PIECE_ROWS
+            np.bitwise_or.at(self._piece(txn, piece), within >> 3, np.uint8(1) << (within & 7).astype(np.uint8))
+        self._state = replace(self._state, n_live=self._state.n_live + len(settled))
+        return len(settled)
+
+    def _is_alive(self, txn: Txn, row: int) -> bool:
+        piece, at = divmod(row, PIECE_ROWS)
+        return bool(self._piece(txn, piece, changing=False)[at >> 3] >> (at & 7) & 1)
+
+    def _record(
+        self, txn: Txn, pages: dict[int, npt.NDArray[np.uint64]], row: int
+    ) -> npt.NDArray[np.uint64]:
+        """(3,) uint64 of a row's record, in a page that is held in `pages`."""
+        page, at = divmod(row, META_ROWS)
+        if page not in pages:
+            pages[page] = np.frombuffer(self._value(txn, "meta", row_key(page)), np.uint64).copy()
+        record: npt.NDArray[np.uint64] = pages[page].reshape(META_ROWS, -1)[at]
+        return record
+
+    def _id_of(self, txn: Txn, row: int, kind: int, words: npt.NDArray[np.uint64]) -> bytes:
+        """The key of a living row's id."""
+        if kind == KIND_INT:
+            return bytes([kind]) + int(words[0]).to_bytes(8, "big")
+        if kind == KIND_UUID:
+            return bytes([kind]) + words[:2].tobytes()
+        return bytes([kind]) + bytes(self._value(txn, "texts", row_key(row)))
+
+    def _put_pages(self, txn: Txn, pages: Mapping[int, npt.NDArray[np.uint64]], changed: list[int]) -> None:
+        """Write pages of row records that were changed in place."""
+        versions = self._state.group_versions.copy()
+        for page in changed:
+            txn.put(row_key(page), pages[page].data, db=self._dbs["meta"])
+            txn.put(row_key(page), layout.crc_bytes(pages[page].data), db=self._dbs["sums"])
+            versions[page // META_GROUP] = self.seq
+        self._state = replace(self._state, group_versions=versions)
+
+    def _drop_dead(self, txn: Txn, runs: Numbers, pages: Numbers) -> int:
+        dropped = 0
+        for run in runs.tolist():
+            if self._is_dead(txn, run, self._runs.rows_per_run):
+                dropped += txn.delete(run_key(run), db=self._dbs["runs"])
+        for page in pages.tolist():
+            if self._is_dead(txn, page, META_ROWS):
+                dropped += txn.delete(row_key(page), db=self._dbs["meta"])
+                txn.delete(row_key(page), db=self._dbs["sums"])
+        self._changed = self._changed or dropped > 0
+        return dropped
+
+    def _is_dead(self, txn: Txn, number: int, rows_each: int) -> bool:
+        """Whether a group of rows is full and holds no living one."""
+        start, stop = number * rows_each, (number + 1) * rows_each
+        while start < stop <= self._state.n_rows:
+            piece, at = divmod(start, PIECE_ROWS)
+            upto = min(stop, (piece + 1) * PIECE_ROWS)
+            if any_alive(self._piece(txn, piece, changing=False), at, at + upto - start):
+                return False
+            start = upto
+        return stop <= self._state.n_rows
+
     # -- live bits and the end -------------------------------------------------------------------------
 
-    def _piece(self, txn: Txn, piece: int) -> Bytes:
-        """(PIECE_BYTES,) uint8 of a live piece, to be changed in place and written by `_finish`."""
+    def _piece(self, txn: Txn, piece: int, changing: bool = True) -> Bytes:
+        """(PIECE_BYTES,) uint8 of a live piece; to be changed in place and written by `_finish`, or only looked at."""
         bits = self._pieces.get(piece)
         if bits is None:
             value = txn.get(row_key(piece), db=self._dbs["live"])
             bits = np.zeros(PIECE_BYTES, np.uint8)
             if value is not None:
                 bits[:] = np.frombuffer(value, np.uint8, count=PIECE_BYTES)
-            self._pieces[piece] = bits
+            if changing:
+                self._pieces[piece] = bits
         return bits
 
     def _mark_alive(self, txn: Txn, first: int, stop: int) -> None:
@@ -418,11 +539,12 @@ class PointBatch:
     def _finish(self, txn: Txn) -> None:
         """Write the entries gathered, the changed live pieces and the state record."""
         self._flush(txn)
+        last = self.seq if self._changed else self.seq - 1
         versions = self._state.piece_versions.copy()
         for piece, bits in self._pieces.items():
             txn.put(row_key(piece), layout.close_piece(bits), db=self._dbs["live"])
-            versions[piece] = self.seq
-        self._state = replace(self._state, seq=self.seq, piece_versions=versions)
+            versions[piece] = last
+        self._state = replace(self._state, seq=last, piece_versions=versions)
         txn.put(state.KEY, self._state.to_bytes(), db=self._dbs["main"])
 
     def _value(self, txn: Txn, name: str, key: bytes) -> memoryview:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -30,42 +28,21 @@ from pqdb.store.blocklayout import (
 )
 from pqdb.store.environment import Environment, Txn, put_anew
 from pqdb.store.layout import seal, unseal
-from pqdb.store.write import Write
+from pqdb.store.write import WriteBatch
 
-T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview | np.ndarray[Any, np.dtype[Any]]
 _U32 = struct.Struct("<I")
 
 
-class BlockBatch:
+class BlockBatch(WriteBatch):
     """A context manager made by `BlockStore.write`: commits on a clean exit, forgets all on an error."""
 
     def __init__(self, env: Environment) -> None:
-        self._env = env
-        self._dbs = env.dbs
+        super().__init__(env)
         self._pieces: dict[tuple[int, int], ListTable] = {}  # pieces of list tables changed in this batch
-        self._changed = False
-
-    def __enter__(self) -> Self:
-        self._write = Write(self._env, self._start)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None or not self._changed:
-            self._write.abort()
-            return
-        try:
-            self._write.run(self._finish)
-        except BaseException:
-            self._write.abort()
-            raise
-        self._write.commit()
 
     def _start(self, txn: Txn) -> int:
         """Take up the records of the last commit; called again where the map had to grow."""
-        self._dbs = self._env.dbs
         self._pieces = {}
         self._current = Current.from_bytes(txn.get(CURRENT, db=self._dbs["main"]), str(self._env.path))
         self._current = replace(self._current, seq=self._current.seq + 1)
@@ -92,10 +69,21 @@ class BlockBatch:
             )
         self._run(lambda txn: self._begin_generation(txn, generation, n_lists))
 
+    def resize_generation(self, generation: int, n_lists: int) -> None:
+        """Give a generation more lists, empty ones, or take away the last, which must be empty. Raises InputError."""
+        if not 0 < n_lists < 1 << 32:
+            raise InputError(f"the number of lists is 1 to 2^32 - 1, not {n_lists}")
+        self._run(lambda txn: self._resize_generation(txn, generation, n_lists))
+
     def put_object(self, generation: int, name: str, data: Buffer) -> None:
         """Put opaque bytes under a name of a generation (which need not have begun)."""
         value = bytes(_flat(data))
         self._run(lambda txn: self._put_object(txn, generation, name, value))
+
+    def put_note(self, generation: int, name: str, data: Buffer) -> None:
+        """As put_object, for what searches do not read: the objects version stays."""
+        value = bytes(_flat(data))
+        self._run(lambda txn: self._put_note(txn, generation, name, value))
 
     def get_object(self, generation: int, name: str) -> bytes | None:
         """The bytes of an object as this batch sees them."""
@@ -124,9 +112,6 @@ class BlockBatch:
         """Delete everything of a generation. Raises InputError for the current one."""
         self._run(lambda txn: self._drop_generation(txn, generation))
 
-    def _run(self, operation: Callable[[Txn], T]) -> T:
-        return self._write.run(operation)
-
     # -- how -------------------------------------------------------------------------------------------
 
     def _begin_generation(self, txn: Txn, generation: int, n_lists: int) -> None:
@@ -137,6 +122,26 @@ class BlockBatch:
         for piece in range(-(-n_lists // LISTS_A_PIECE)):
             length = min(LISTS_A_PIECE, n_lists - piece * LISTS_A_PIECE)
             self._pieces[generation, piece] = np.zeros(length, LIST_ENTRY)
+        self._changed = True
+
+    def _resize_generation(self, txn: Txn, generation: int, n_lists: int) -> None:
+        was = self._n_lists(txn, generation)
+        for list_no in range(n_lists, was):
+            table, at = self._entry(txn, generation, list_no)
+            if table[at]["count"]:
+                raise InputError(f"list {list_no} of generation {generation} is not empty: {table[at]['count']} rows")
+        for piece in range(max(-(-was // LISTS_A_PIECE), -(-n_lists // LISTS_A_PIECE))):
+            length = min(LISTS_A_PIECE, n_lists - piece * LISTS_A_PIECE)
+            if length <= 0:
+                self._pieces.pop((generation, piece), None)
+                txn.delete(piece_key(generation, piece), db=self._dbs["lists"])
+            elif (piece + 1) * LISTS_A_PIECE > min(was, n_lists):
+                held = np.zeros(length, LIST_ENTRY)
+                if piece * LISTS_A_PIECE < was:
+                    table, _ = self._entry(txn, generation, piece * LISTS_A_PIECE)
+                    held[: len(table)] = table[:length]
+                self._pieces[generation, piece] = held
+        put_anew(txn, self._dbs["generations"], generation_key(generation), seal(_U32.pack(n_lists)))
         self._changed = True
 
     def _n_lists(self, txn: Txn, generation: int) -> int:
@@ -198,8 +203,11 @@ class BlockBatch:
         return memoryview(bytes(value[HEADER_BYTES : HEADER_BYTES + header.data_bytes]))
 
     def _put_object(self, txn: Txn, generation: int, name: str, data: bytes) -> None:
-        put_anew(txn, self._dbs["objects"], object_key(generation, name), seal(data))
+        self._put_note(txn, generation, name, data)
         self._current = replace(self._current, objects_version=self._current.seq)
+
+    def _put_note(self, txn: Txn, generation: int, name: str, data: bytes) -> None:
+        put_anew(txn, self._dbs["objects"], object_key(generation, name), seal(data))
         self._changed = True
 
     def _get_object(self, txn: Txn, generation: int, name: str) -> bytes | None:
@@ -222,7 +230,7 @@ class BlockBatch:
 
     def _finish(self, txn: Txn) -> None:
         for (generation, piece), table in self._pieces.items():
-            txn.put(piece_key(generation, piece), seal(table.tobytes()), db=self._dbs["lists"])
+            put_anew(txn, self._dbs["lists"], piece_key(generation, piece), seal(table.tobytes()))
         txn.put(CURRENT, self._current.to_bytes(), db=self._dbs["main"])
 
 

@@ -19,30 +19,27 @@ list (its low 32 bits, never 0): it never comes again, not even in a generation 
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
-from pqdb.errors import ClosedError, ReadOnlyError
 from pqdb.store import manifest as manifest_record
 from pqdb.store.blockbatch import BlockBatch
 from pqdb.store.blocklayout import CURRENT, Current, read_generation_key
 from pqdb.store.blockview import BlockSnapshots, BlockView
 from pqdb.store.environment import Environment
+from pqdb.store.handle import Handle
 from pqdb.store.verify import verify_blocks
 
 DATABASES = ("main", "generations", "objects", "lists", "blocks")
 
 
-class BlockStore:
+class BlockStore(Handle):
     """A handle of one index environment. Threads may share it; a forked child may not."""
 
+    KIND = "index"
+    DATABASES = DATABASES
+
     def __init__(self, env: Environment, readonly: bool = False) -> None:
-        self.env = env
-        self.readonly = readonly
+        super().__init__(env, readonly)
         self._snapshots = BlockSnapshots(env)
-        self._open = True
-        self.path: Path = env.path
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], *, map_size: int | None = None) -> BlockStore:
@@ -56,29 +53,8 @@ class BlockStore:
         cls, path: str | os.PathLike[str], readonly: bool = False, *, map_size: int | None = None
     ) -> BlockStore:
         """An existing index. Raises NotADatabaseError, FormatError, CorruptError, StorageError and kin."""
-        env = Environment.open(path, DATABASES, readonly, map_size)
-        try:
-            with env.read() as txn:
-                manifest_record.from_bytes(txn.get(b"manifest", db=env.dbs["main"]), "index", str(path))
-            return cls(env, readonly)
-        except BaseException:
-            env.close()
-            raise
-
-    def close(self) -> None:
-        """Give the handle back. Closing twice is no error."""
-        if self._open:
-            self._open = False
-            self._snapshots.newest = None
-            self.env.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        env, _, _ = cls._open_env(path, readonly, map_size)
+        return cls(env, readonly)
 
     def read(self) -> BlockView:
         """One snapshot: ``with store.read() as view``."""
@@ -87,14 +63,18 @@ class BlockStore:
 
     def write(self) -> BlockBatch:
         """One commit: ``with store.write() as batch``."""
-        self._refuse_closed()
-        if self.readonly:
-            raise ReadOnlyError(f"{self.path} is opened read-only")
+        self._refuse_unwritable()
         return BlockBatch(self.env)
 
-    def _refuse_closed(self) -> None:
-        if not self._open:
-            raise ClosedError(f"{self.path} is closed")
+    def free_last(self) -> None:
+        """Commit nothing. LMDB uses the pages that a commit freed from the next but one on; before a commit that writes
+        most of the index this saves as many pages again.
+        """
+        with self.write() as batch:
+            batch.set_current(batch.generation, batch.watermark)
+
+    def _forget(self) -> None:
+        self._snapshots.newest = None
 
     def generations(self) -> list[int]:
         """The generations there are, ascending."""
@@ -102,13 +82,9 @@ class BlockStore:
             cursor = txn.cursor(db=self.env.dbs["generations"])
             return [read_generation_key(key) for key in cursor.iternext(values=False)]
 
-    def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
-        """Copy one snapshot into an empty folder while others read and write."""
-        self.env.copy(path, compact)
-
-    def stats(self) -> dict[str, Any]:
-        """Bytes: "file", "free" pages in it, "databases" name → bytes."""
-        return self.env.stats()
+    def compact(self) -> None:
+        """Copy what is in use into a fresh file and go on there; Environment.compact."""
+        self.env.compact()
 
     def verify(self) -> list[str]:
         """Read everything and compare it with its checksums and the list tables. -> problems, [] if sound."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import lmdb
 import numpy as np
 import numpy.typing as npt
 
@@ -29,9 +27,9 @@ from pqdb.store.blocklayout import (
     object_key,
     piece_key,
 )
-from pqdb.store.environment import Environment, Txn
-from pqdb.store.faults import raise_ours
+from pqdb.store.environment import Txn
 from pqdb.store.layout import unseal
+from pqdb.store.reading import Keeper, View
 
 Addresses = npt.NDArray[np.uint64]
 _U32 = struct.Struct("<I")
@@ -50,22 +48,17 @@ class BlockSnapshot:
     counts: npt.NDArray[np.uint32]
 
 
-class BlockSnapshots:
+class BlockSnapshots(Keeper[BlockSnapshot]):
     """The snapshots of one index environment; keeps the newest for the next view."""
 
-    def __init__(self, env: Environment) -> None:
-        self.env = env
-        self.newest: BlockSnapshot | None = None
-
-    def refresh(self, txn: Txn, txn_id: int, last: BlockSnapshot | None) -> BlockSnapshot:
-        """The snapshot of a transaction, made from `last`."""
-        taken = take(txn, txn_id, self.env.epoch, self.env.dbs, last, str(self.env.path))
-        if last is None or txn_id >= last.txn_id:
-            self.newest = taken
-        return taken
+    def take(self, txn: Txn, txn_id: int, last: BlockSnapshot | None) -> BlockSnapshot:
+        """Only lists with another version than the last snapshot's are looked up."""
+        env = self.env
+        current = Current.from_bytes(txn.get(CURRENT, db=env.dbs["main"]), str(env.path))
+        return take_generation(txn, txn_id, env.epoch, env.dbs, current, last, str(env.path))
 
 
-class BlockView:
+class BlockView(View[BlockSnapshot]):
     """A context manager made by `BlockStore.read`. Addresses it gave stay valid only inside it.
 
     txn_id, generation (0: none), watermark, n_lists; objects_version changes when any object was written;
@@ -73,40 +66,7 @@ class BlockView:
     counts: (n_lists,) uint32.
     """
 
-    __slots__ = ("_env", "_snapshot", "_snapshots", "_txn", "txn_id")
-
-    txn_id: int
-    _txn: Txn
-    _snapshot: BlockSnapshot
-
-    def __init__(self, snapshots: BlockSnapshots) -> None:
-        self._snapshots = snapshots
-        self._env = snapshots.env
-
-    def __enter__(self) -> Self:
-        env, snapshots = self._env, self._snapshots
-        txn = env.enter(self)
-        try:
-            self._txn = txn
-            self.txn_id = txn_id = txn.id()
-            snapshot = snapshots.newest
-            if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
-                snapshot = snapshots.refresh(txn, txn_id, snapshot)
-            self._snapshot = snapshot
-        except lmdb.Error as error:
-            env.leave(self, txn)
-            raise_ours(error, env.path)
-        except BaseException:
-            env.leave(self, txn)
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._env.leave(self, self._txn)
-        if error is not None and isinstance(error, lmdb.Error):
-            raise_ours(error, self._env.path)
+    __slots__ = ()
 
     @property
     def state(self) -> BlockSnapshot:
@@ -148,6 +108,14 @@ class BlockView:
         """(n_lists,) uint32: vectors of each list."""
         return self._snapshot.counts
 
+    def data(self, list_no: int, kind: int = CODES) -> memoryview:
+        """A block of a list of the current generation, not copied; b"" where there is none. Raises CorruptError."""
+        value = self._txn.get(block_key(self.generation, list_no, kind), db=self._env.dbs["blocks"])
+        if value is None:
+            return memoryview(b"")
+        header = BlockHeader.from_bytes(value, f"block {self.generation}/{list_no}/{kind}")
+        return value[HEADER_BYTES : HEADER_BYTES + header.data_bytes]
+
     def look_at(self, generation: int, watermark: int) -> None:
         """From here on see another generation, as if it had been swapped in already. Raises CorruptError."""
         env = self._env
@@ -169,14 +137,6 @@ class BlockView:
         return None if value is None else unseal(value, f"object {name!r} of generation {self.generation}")
 
 
-def take(
-    txn: Txn, txn_id: int, epoch: int, dbs: Mapping[str, Any], last: BlockSnapshot | None, where: str
-) -> BlockSnapshot:
-    """The snapshot of a transaction: only lists with another version than the last one's are looked up."""
-    current = Current.from_bytes(txn.get(CURRENT, db=dbs["main"]), where)
-    return take_generation(txn, txn_id, epoch, dbs, current, last, where)
-
-
 def take_generation(
     txn: Txn,
     txn_id: int,
@@ -186,15 +146,16 @@ def take_generation(
     last: BlockSnapshot | None,
     where: str,
 ) -> BlockSnapshot:
-    """As `take`, of a generation that need not be the current one."""
+    """The snapshot of a transaction that looks at a generation, current or not."""
     table = list_table(txn, dbs, current.generation, where)
     wanted = np.flatnonzero(table["count"])
     codes, rerank = np.zeros(len(table), np.uint64), np.zeros(len(table), np.uint64)
-    # (A generation that was dropped and begun anew may have another number of lists.)
-    here = (epoch, current.generation, len(table))
-    if last is not None and (last.epoch, last.current.generation, len(last.table)) == here:
-        same = last.table["version"] == table["version"]
-        codes[same], rerank[same] = last.codes[same], last.rerank[same]
+    if last is not None and (last.epoch, last.current.generation) == (epoch, current.generation):
+        # The number of lists may differ; a version never comes again, so what has the same is the same.
+        both = min(len(table), len(last.table))
+        same = np.zeros(len(table), bool)
+        same[:both] = last.table["version"][:both] == table["version"][:both]
+        codes[same], rerank[same] = last.codes[:both][same[:both]], last.rerank[:both][same[:both]]
         wanted = np.flatnonzero((table["count"] != 0) & ~same)
     for list_no in wanted.tolist():
         entry = table[list_no]

@@ -11,26 +11,23 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import lmdb
 
 from pqdb.errors import (
-    ClosedError,
     CollectionExistsError,
     CollectionNotFoundError,
     CorruptError,
     InputError,
-    ReadOnlyError,
 )
 from pqdb.store import manifest as manifest_record
 from pqdb.store.datafile import Pulse
 from pqdb.store.environment import Environment, Txn, put_anew
 from pqdb.store.faults import raise_ours
+from pqdb.store.handle import Handle
 from pqdb.store.layout import seal, unseal
-from pqdb.store.write import Write
+from pqdb.store.write import WriteBatch
 
 DATABASES = ("main", "collections", "aliases")
 MAX_NAME_BYTES = 500  # LMDB's longest key has 511
@@ -52,16 +49,16 @@ class Names:
         return record if record is not None else self.collections.get(self.aliases.get(name, ""))
 
 
-class Catalog:
+class Catalog(Handle):
     """A handle of one catalog environment. Threads may share it; a forked child may not."""
 
+    KIND = "catalog"
+    DATABASES = DATABASES
+
     def __init__(self, env: Environment, readonly: bool = False) -> None:
-        self.env = env
-        self.readonly = readonly
+        super().__init__(env, readonly)
         self._names: Names | None = None
         self._pulse = Pulse(env.path)
-        self._open = True
-        self.path: Path = env.path
 
     @classmethod
     def create(
@@ -80,32 +77,13 @@ class Catalog:
         cls, path: str | os.PathLike[str], readonly: bool = False, *, map_size: int | None = None
     ) -> Catalog:
         """An existing catalog. Raises NotADatabaseError, FormatError, CorruptError, StorageError and kin."""
-        env = Environment.open(path, DATABASES, readonly, map_size)
-        try:
-            with env.read() as txn:
-                manifest_record.from_bytes(txn.get(b"manifest", db=env.dbs["main"]), "catalog", str(path))
-            return cls(env, readonly)
-        except BaseException:
-            env.close()
-            raise
-
-    def close(self) -> None:
-        """Give the handle back. Closing twice is no error."""
-        if self._open:
-            self._open = False
-            self.env.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        env, _, _ = cls._open_env(path, readonly, map_size)
+        return cls(env, readonly)
 
     def names(self) -> Names:
         """All names now; costs a fraction of a microsecond where nothing changed since the last call."""
         self._refuse_closed()
+        self.env.refuse_if_shut()
         known = self._names
         if known is not None and known.txn_id == self._pulse.txn_id():
             return known
@@ -127,18 +105,8 @@ class Catalog:
 
     def write(self) -> CatalogBatch:
         """One commit: ``with catalog.write() as batch``."""
-        self._refuse_closed()
-        if self.readonly:
-            raise ReadOnlyError(f"{self.path} is opened read-only")
+        self._refuse_unwritable()
         return CatalogBatch(self.env)
-
-    def _refuse_closed(self) -> None:
-        if not self._open:
-            raise ClosedError(f"{self.path} is closed")
-
-    def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
-        """Copy one snapshot into an empty folder while others read and write."""
-        self.env.copy(path, compact)
 
     def verify(self) -> list[str]:
         """Read everything and compare it with its checksums. -> problems, [] if sound."""
@@ -150,6 +118,9 @@ class Catalog:
             except CorruptError as error:
                 problems.append(str(error))
         return problems
+
+    def _forget(self) -> None:
+        self._pulse.close()
 
     def _read(self, txn: Txn) -> Names:
         where = str(self.path)
@@ -164,27 +135,8 @@ class Catalog:
         return Names(txn.id(), collections, aliases)
 
 
-class CatalogBatch:
+class CatalogBatch(WriteBatch):
     """A context manager made by `Catalog.write`: commits on a clean exit, forgets everything on an error."""
-
-    def __init__(self, env: Environment) -> None:
-        self._env = env
-
-    def __enter__(self) -> Self:
-        self._write = Write(self._env, lmdb.Transaction.id)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self._write.abort()
-        else:
-            self._write.commit()
-
-    @property
-    def _dbs(self) -> dict[str, Any]:
-        return self._env.dbs
 
     def get(self, name: str) -> dict[str, Any] | None:
         """The record of a collection as this batch sees it."""
@@ -251,7 +203,8 @@ class CatalogBatch:
         return self._run(lambda txn: txn.delete(_key(alias), db=self._dbs["aliases"]))
 
     def _run(self, operation: Callable[[Txn], T]) -> T:
-        return self._write.run(operation)
+        self._changed = True
+        return super()._run(operation)
 
     def _get(self, txn: Txn, name: str) -> dict[str, Any] | None:
         value = txn.get(_key(name), db=self._dbs["collections"])

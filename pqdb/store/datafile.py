@@ -44,14 +44,19 @@ class Pulse:
     def __init__(self, folder: Path) -> None:
         found = inspect(folder)
         with (folder / NAME).open("rb") as file:
-            pages = mmap.mmap(file.fileno(), 2 * found.page_bytes, access=mmap.ACCESS_READ)
-        self._words = memoryview(pages).cast("Q")
+            self._pages = mmap.mmap(file.fileno(), 2 * found.page_bytes, access=mmap.ACCESS_READ)
+        self._words = memoryview(self._pages).cast("Q")
         self._places = tuple((number * found.page_bytes + _META.size) // 8 - 1 for number in (0, 1))
 
     def txn_id(self) -> int:
         """The larger of both meta pages' ids; each is one aligned word, so never half written."""
         words, (first, second) = self._words, self._places
         return max(words[first], words[second])
+
+    def close(self) -> None:
+        """Let go of the file; txn_id raises ValueError from here on."""
+        self._words.release()
+        self._pages.close()
 
 
 def inspect(folder: Path) -> DataFile:

@@ -28,7 +28,7 @@ from pqdb.errors import (
     ReadOnlyError,
     StorageError,
 )
-from pqdb.store import datafile
+from pqdb.store import datafile, moved
 from pqdb.store.faults import mapping_errors, raise_ours, sentence
 
 DEFAULT_MAP_BYTES = 64 << 30  # address space, not memory, not disk; growing it later is what costs
@@ -48,6 +48,16 @@ class _Registry:
         self.handles: dict[tuple[int, int], Environment] = {}
         self.everyone: weakref.WeakSet[Environment] = weakref.WeakSet()
 
+    def find(self, folder: Path) -> "Environment | None":
+        """The handle of a folder: by its inode, or, while the data are being moved to another file, by its path."""
+        key = _inode(moved.home_of(folder))
+        found = self.handles.get(key) if key else None
+        if found is None and key:
+            path = os.path.realpath(folder)
+            alike = (each for each in list(self.handles.values()) if os.path.realpath(each.path) == path)
+            found = next((each for each in alike if each.has_moved()), None)
+        return found
+
     def poison(self) -> None:
         """In a forked child: LMDB's locks did not come along, so no handle of the parent's may be used."""
         self.lock = threading.RLock()  # another thread of the parent may have held it
@@ -66,6 +76,7 @@ class Environment:
         self, path: Path, names: Sequence[str], readonly: bool, map_bytes: int, optional: Sequence[str] = ()
     ) -> None:
         self.path = path
+        self.home = path  # where the data file is: elsewhere once it was compacted (moved.py)
         self.epoch = 0
         self.readonly = readonly
         self.dbs: dict[str, Any] = {}
@@ -134,13 +145,10 @@ class Environment:
         """
         folder = Path(path)
         with _registry.lock:
-            key = _inode(folder)
-            shared = _registry.handles.get(key) if key else None
+            shared = _registry.find(folder)
             if shared is None:
                 shared = cls(folder, names, readonly, map_bytes or DEFAULT_MAP_BYTES, optional)
-                shared._key = _inode(folder)
-                if shared._key:
-                    _registry.handles[shared._key] = shared
+                shared._register()
             elif shared.readonly and not readonly:
                 shared._become_writable()
             shared._references += 1
@@ -163,8 +171,30 @@ class Environment:
                 del _registry.handles[self._key]
 
     def _map(self) -> lmdb.Environment:
+        """Map the data file, wherever it has been moved to."""
+        self.home = moved.home_of(self.path)
+        while True:
+            try:
+                raw = self._map_home()
+                self.home, last = self._marked(raw), self.home
+            except PqdbError:
+                if moved.home_of(self.path) == self.home:
+                    raise
+                self.home = moved.home_of(self.path)  # moved while we were about to open it
+                continue
+            if self.home == last:
+                return raw
+            raw.close()
+
+    def _marked(self, raw: lmdb.Environment) -> Path:
+        """The home, or where its mark says that it has moved to."""
+        with raw.begin(buffers=True) as txn:
+            value = txn.get(moved.KEY, db=self.dbs[self._names[0]])
+            return self.home if value is None else self.path / str(moved.number_of(value, str(self.home)))
+
+    def _map_home(self) -> lmdb.Environment:
         """Check the data file, then map it."""
-        found = datafile.inspect(self.path)
+        found = datafile.inspect(self.home)
         self._map_bytes = max(self._map_bytes, found.map_bytes)
         try:
             raw = self._open_raw(found.expected_bytes, lock=True)
@@ -193,7 +223,7 @@ class Environment:
             try:
                 with mapping_errors(self.path, writing=True):
                     return lmdb.open(
-                        str(self.path),
+                        str(self.home),
                         map_size=self._map_bytes,
                         max_dbs=MAX_DATABASES,
                         max_readers=MAX_READERS,
@@ -219,6 +249,82 @@ class Environment:
                 raise
             finally:
                 self.epoch += 1
+                self._register()
+
+    # -- moving to a fresh file ------------------------------------------------------------------------
+
+    def compact(self) -> None:
+        """Copy what is in use into a fresh file, smaller by what is free, and go on there (moved.py).
+
+        Reads go on. Writers wait only for a second copy, where something was written during the first. Call it from
+        one process at a time. Raises StorageError and kin; the old file is then as it was.
+        """
+        target = self.path / str(moved.fresh_number(self.path, self.home))
+        try:
+            seen = self._copy_afresh(target)
+            txn = self.begin_write()
+            try:
+                if self._env.info()["last_txnid"] != seen:
+                    self._copy_afresh(target)
+                with mapping_errors(self.path, writing=True):
+                    txn.put(moved.KEY, moved.mark(int(target.name)), db=self.dbs[self._names[0]])
+                    txn.commit()
+            finally:
+                self.abort(txn)
+                self.end_write()
+        except BaseException:
+            with self.read() as reading:
+                there = reading.get(moved.KEY, db=self.dbs[self._names[0]]) is not None
+            if not there:
+                shutil.rmtree(target, ignore_errors=True)
+            raise
+        self._follow()
+        moved.point(self.path, self.home)
+
+    def _copy_afresh(self, target: Path) -> int:
+        """A compacted copy, on disk. -> the transaction before which nothing is missing in it."""
+        shutil.rmtree(target, ignore_errors=True)
+        seen = int(self._env.info()["last_txnid"])
+        self.copy(target, compact=True)
+        moved.sync(target)
+        return seen
+
+    def follow(self, reader: object, txn: Txn) -> Txn:
+        """The transaction, or, if the environment has moved, one of `reader` at its new home.
+
+        A thread that reads another snapshot of it already stays with the old file, which is whole.
+        """
+        while txn.get(moved.KEY, db=self.dbs[self._names[0]]) is not None:
+            if list(self._active.values()).count(threading.get_ident()) > 1:
+                return txn
+            self.leave(reader, txn)
+            self._follow()
+            txn = self.enter(reader)
+        return txn
+
+    def _follow(self) -> None:
+        """Map the file that this environment has moved to."""
+        with self._alone():
+            if self._marked(self._env) == self.home:
+                return  # another thread was here first
+            self._env.close()
+            try:
+                self._env = self._map()
+            finally:
+                self.epoch += 1
+                self._register()
+
+    def has_moved(self) -> bool:
+        """Whether the file that is mapped is another one than the pointer names."""
+        return self.home != moved.home_of(self.path)
+
+    def _register(self) -> None:
+        """Be found by the inode of the file that is mapped, and no other."""
+        last, self._key = self._key, _inode(self.home)
+        if self._key is not None:
+            _registry.handles[self._key] = self  # first, so that it is found at every instant
+        if last is not None and last != self._key and _registry.handles.get(last) is self:
+            del _registry.handles[last]
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -236,7 +342,8 @@ class Environment:
     def leave(self, reader: object, txn: Txn) -> None:
         """End what `enter` began."""
         try:
-            self.abort(txn)
+            if self._shut != "forked":  # as in `abort`; a call costs, and every query leaves twice
+                txn.abort()
         finally:
             self._active.pop(reader, None)
 
@@ -263,10 +370,11 @@ class Environment:
             while self._shut == "gate" and me not in list(self._active.values()):
                 # (a thread that is inside already may nest: the gate waits for it anyway)
                 self._gate.wait()
-            self._refuse_if_shut()
+            self.refuse_if_shut()
             self._active[reader] = me
 
-    def _refuse_if_shut(self) -> None:
+    def refuse_if_shut(self) -> None:
+        """Raise ClosedError or ForkedError where nobody may come in any more."""
         if self._shut == "closed":
             raise ClosedError(f"{self.path} is closed")
         if self._shut == "forked":
@@ -301,10 +409,10 @@ class Environment:
         me = threading.get_ident()
         if self._writer == me:
             raise StorageError(f"{self.path}: this thread is writing a batch already")
-        self._refuse_if_shut()
+        self.refuse_if_shut()
         self._writing.acquire()
         try:
-            self._refuse_if_shut()
+            self.refuse_if_shut()
             self._writer = me
             return self.begin_write_again()
         except BaseException:
@@ -313,6 +421,14 @@ class Environment:
 
     def begin_write_again(self) -> Txn:
         """Another write transaction inside one `begin_write` … `end_write`."""
+        txn = self._begin_write()
+        while txn.get(moved.KEY, db=self.dbs[self._names[0]]) is not None:
+            txn.abort()
+            self._follow()
+            txn = self._begin_write()
+        return txn
+
+    def _begin_write(self) -> Txn:
         try:
             return self._env.begin(write=True, buffers=True)
         except lmdb.MapResizedError:
@@ -327,22 +443,26 @@ class Environment:
         self._writer = None
         self._writing.release()
 
+    def last_commit(self) -> int:
+        """The number of the last transaction that was committed, by any process."""
+        return int(self._env.info()["last_txnid"])
+
     def committed(self) -> None:
         """See to the file's size after a commit (datafile.extend_to)."""
         info = self._env.info()
-        datafile.extend_to(self.path, (info["last_pgno"] + 1) * datafile_page(self._env))
+        datafile.extend_to(self.home, (info["last_pgno"] + 1) * datafile_page(self._env))
 
     # -- optional databases ----------------------------------------------------------------------------
 
     def provide(self) -> None:
         """Make the optional databases that are not there yet, in a commit of their own."""
         self.adopt()
-        missing = [name for name in self._optional if name not in self.dbs]
-        if not missing:
+        if all(name in self.dbs for name in self._optional):
             return
         txn = self.begin_write()
         try:
             with mapping_errors(self.path, writing=True):
+                missing = [name for name in self._optional if name not in self.dbs]
                 made = {name: self._env.open_db(name.encode(), txn=txn) for name in missing}
                 txn.commit()
             self.dbs = {**self.dbs, **made}
@@ -403,7 +523,7 @@ class Environment:
     @contextmanager
     def _gate_closed(self) -> Iterator[None]:
         with self._gate:  # under the lock: nobody may be stepping through the gate right now
-            self._refuse_if_shut()
+            self.refuse_if_shut()
             self._shut = "gate"
         try:
             yield
@@ -432,7 +552,7 @@ class Environment:
             main = _stat_bytes(self._env.stat(), page)
             end = (self._env.info()["last_pgno"] + 1) * page
         return {
-            "file": (self.path / datafile.NAME).stat().st_size,
+            "file": (self.home / datafile.NAME).stat().st_size,
             "free": max(0, end - 2 * page - main - sum(used.values())),
             "databases": used,
         }
@@ -440,10 +560,10 @@ class Environment:
     def structural_problems(self) -> list[str]:
         """What a walk through the file finds wrong, with writers of all processes kept out meanwhile."""
         if self.readonly:
-            return datafile.walk(self.path)
+            return datafile.walk(self.home)
         txn = self.begin_write()
         try:
-            return datafile.walk(self.path)
+            return datafile.walk(self.home)
         finally:
             txn.abort()
             self.end_write()

@@ -59,14 +59,16 @@ def sentence(code: int | None, text: str | None, path: Path, writing: bool) -> P
     if code in (errno.EROFS, errno.EACCES, errno.EPERM):
         return ReadOnlyError(code, f"{path} cannot be written: {text}; open it with read_only=True")
     if code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) or (
-        code == errno.EIO and writing and _is_full(path)
+        code in (errno.EIO, errno.EINVAL) and writing and _is_full(path)
     ):
         return DiskFullError(code, f"no room to write {path}: {text}; nothing of this write was kept")
     return StorageError(code, f"{path}: {text}")
 
 
 def _is_full(path: Path) -> bool:
-    """Whether a short write was one for want of room: LMDB calls every short write EIO."""
+    """Whether a short write was one for want of room: LMDB calls every short write EIO, and a copy, which it writes
+    past the page cache, ends at an unaligned place: EINVAL.
+    """
     file = path / datafile.NAME
     if sys.platform == "win32":
         return False

@@ -18,38 +18,41 @@ and, once there are payload indexes, ``postings`` and ``orders`` (tables.py).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
-from pqdb.errors import ClosedError, ReadOnlyError
 from pqdb.store import layout, state, tables
 from pqdb.store import manifest as manifest_record
 from pqdb.store.batch import PointBatch
 from pqdb.store.deriving import Deriving, Maker
 from pqdb.store.environment import Environment
+from pqdb.store.group import GroupCommit
+from pqdb.store.handle import Handle
 from pqdb.store.snapshot import Snapshots
 from pqdb.store.state import State
 from pqdb.store.verify import verify_points
 from pqdb.store.view import PointView
 
+T = TypeVar("T")
+
 DATABASES = ("main", "ids", "runs", "meta", "sums", "live", "texts", "payloads")
 
 
-class PointStore:
+class PointStore(Handle):
     """A handle of one points environment. Threads may share it; a forked child may not."""
+
+    KIND = "points"
+    DATABASES = DATABASES
+    OPTIONAL = tables.DATABASES
 
     def __init__(
         self, env: Environment, runs: layout.Runs, readonly: bool = False, maker: Maker | None = None
     ) -> None:
-        self.env = env
-        self.readonly = readonly
-        self.path: Path = env.path
+        super().__init__(env, readonly)
         self._runs = runs
         self._deriving = Deriving(env, maker)
         self._snapshots = Snapshots(env, runs, self._deriving)
-        self._open = True
+        self._group = GroupCommit(lambda: PointBatch(env, runs, self._deriving))
 
     @property
     def row_bytes(self) -> int:
@@ -89,30 +92,8 @@ class PointStore:
 
         Raises NotADatabaseError, FormatError, CorruptError, StorageError and kin.
         """
-        env = Environment.open(path, DATABASES, readonly, map_size, tables.DATABASES)
-        try:
-            with env.read() as txn:
-                value = txn.get(b"manifest", db=env.dbs["main"])
-                geometry = manifest_record.from_bytes(value, "points", str(path))[1]
-            return cls(env, layout.Runs.from_dict(geometry), readonly, maker)
-        except BaseException:
-            env.close()
-            raise
-
-    def close(self) -> None:
-        """Give the handle back. Closing twice is no error."""
-        if self._open:
-            self.env.close()
-            self._open = False
-            self._snapshots.newest = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        env, _, geometry = cls._open_env(path, readonly, map_size)
+        return cls(env, layout.Runs.from_dict(geometry), readonly, maker)
 
     def read(self) -> PointView:
         """One snapshot: ``with store.read() as view``."""
@@ -121,19 +102,23 @@ class PointStore:
 
     def write(self) -> PointBatch:
         """One commit: ``with store.write() as batch``."""
-        self._refuse_closed()
-        if self.readonly:
-            raise ReadOnlyError(f"{self.path} is opened read-only")
+        self._refuse_unwritable()
         return PointBatch(self.env, self._runs, self._deriving)
 
     def provide_tables(self) -> None:
         """Make the databases that tables lie in, if they are not there yet."""
-        self._refuse_closed()
+        self._refuse_unwritable()
         self.env.provide()
 
-    def _refuse_closed(self) -> None:
-        if not self._open:
-            raise ClosedError(f"{self.path} is closed")
+    def commit(self, change: Callable[[PointBatch], T]) -> T:
+        """Run a change in a commit, its own or one shared with other threads that write now. -> what it returned,
+        once it is on disk; what it raises leaves no trace. It may be run more than once, and must do the same then.
+        """
+        self._refuse_unwritable()
+        return self._group.run(change)
+
+    def _forget(self) -> None:
+        self._snapshots.newest = None
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -141,13 +126,9 @@ class PointStore:
         with self.read() as view:
             return view.manifest
 
-    def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
-        """Copy one snapshot into an empty folder while others read and write."""
-        self.env.copy(path, compact)
-
-    def stats(self) -> dict[str, Any]:
-        """Bytes: "file", "free" pages in it, "databases" name → bytes."""
-        return self.env.stats()
+    def compact(self) -> None:
+        """Copy what is in use into a fresh file and go on there; Environment.compact."""
+        self.env.compact()
 
     def verify(self) -> list[str]:
         """Read everything and compare it with its checksums and with each other. -> problems, [] if sound."""

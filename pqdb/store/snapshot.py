@@ -5,9 +5,8 @@ read-only array by a path that costs microseconds). The next one is made from th
 what the state record says has changed; addresses are resolved on first use.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,18 @@ from pqdb.store import state as state_record
 from pqdb.store.addresses import address_of
 from pqdb.store.deriving import Deriving
 from pqdb.store.environment import Environment, Txn
-from pqdb.store.layout import META_GROUP, META_ROWS, PIECE_BYTES, Runs, row_key, run_key, trailer_holds
+from pqdb.store.layout import (
+    META_GROUP,
+    META_ROWS,
+    PIECE_BYTES,
+    Runs,
+    row_key,
+    row_of_key,
+    run_key,
+    run_of_key,
+    trailer_holds,
+)
+from pqdb.store.reading import Keeper
 from pqdb.store.state import State, Versions
 
 Addresses = npt.NDArray[np.uint64]
@@ -35,8 +45,6 @@ class AddressBook:
     stop: int
     versions: Versions  # of the page groups; empty for runs, which never change
 
-
-_AT_ONCE = 4096  # values held while their addresses are taken
 
 NOTHING = AddressBook(-1, np.zeros(0, np.uint64), 0, 0, np.zeros(0, np.uint64))
 
@@ -56,36 +64,28 @@ class Snapshot:
     manifest: dict[str, Any] | None = field(default=None)
 
 
-class Snapshots:
+class Snapshots(Keeper[Snapshot]):
     """The snapshots of one points environment; keeps the newest for the next view."""
 
     def __init__(self, env: Environment, runs: Runs, deriving: Deriving) -> None:
-        self.env = env
+        super().__init__(env)
         self.runs = runs
         self.deriving = deriving
-        self.newest: Snapshot | None = None
 
-    def refresh(self, txn: Txn, txn_id: int, last: Snapshot | None) -> Snapshot:
-        """The snapshot of a transaction, made from `last`. Raises MissingTablesError: adopt them and begin again."""
-        taken = take(txn, txn_id, self.env.epoch, self.env.dbs, last, str(self.env.path))
-        self.deriving.of(txn, taken.state)
-        if last is None or txn_id >= last.txn_id:
-            self.newest = taken
-        return taken
+    def take(self, txn: Txn, txn_id: int, last: Snapshot | None) -> Snapshot:
+        """State and live bits of a transaction, read anew where they changed since the last snapshot.
 
-
-def take(
-    txn: Txn, txn_id: int, epoch: int, dbs: Mapping[str, Any], last: Snapshot | None, where: str
-) -> Snapshot:
-    """The snapshot of a transaction, made from the last one this process had."""
-    state = State.from_bytes(txn.get(state_record.KEY, db=dbs["main"]), where)
-    live = _live_bits(txn, dbs["live"], state, last, where)
-    if last is None:
-        return Snapshot(txn_id, epoch, state, live)
-    same = last.state.manifest_seq == state.manifest_seq
-    return Snapshot(
-        txn_id, epoch, state, live, last.run_book, last.meta_book, manifest=last.manifest if same else None
-    )
+        Raises MissingTablesError: adopt them and begin again.
+        """
+        dbs, epoch, where = self.env.dbs, self.env.epoch, str(self.env.path)
+        state = State.from_bytes(txn.get(state_record.KEY, db=dbs["main"]), where)
+        self.deriving.of(txn, state)
+        live = _live_bits(txn, dbs["live"], state, last, where)
+        if last is None:
+            return Snapshot(txn_id, epoch, state, live)
+        same = last.state.manifest_seq == state.manifest_seq
+        manifest = last.manifest if same else None
+        return Snapshot(txn_id, epoch, state, live, last.run_book, last.meta_book, manifest=manifest)
 
 
 def _live_bits(txn: Txn, db: Any, state: State, last: Snapshot | None, where: str) -> Bits:
@@ -111,19 +111,20 @@ def _live_bits(txn: Txn, db: Any, state: State, last: Snapshot | None, where: st
 
 
 def resolve_runs(txn: Txn, db: Any, snapshot: Snapshot, rows_per_run: int) -> Addresses:
-    """(n_runs,) uint64: the address of row 0 of each source run, 0 for forgotten ones."""
+    """(n_runs,) uint64: the address of row 0 of each source run, 0 for forgotten ones and those taken away."""
     state = snapshot.state
     n_runs, full = -(-state.n_rows // rows_per_run), state.n_rows // rows_per_run
     addresses, wanted = _carry_over(snapshot.run_book, snapshot.epoch, n_runs, state.forgotten_runs, full)
     for span in wanted:
-        _resolve(txn, db, run_key, span, addresses, "source run")
+        _resolve(txn, db, run_key, lambda key: run_of_key(key)[1], span, addresses)
+        _refuse_gaps(span, addresses, snapshot.live, rows_per_run, "source run")
     snapshot.run_book = AddressBook(snapshot.epoch, addresses, state.forgotten_runs, full, NOTHING.versions)
     snapshot.runs = addresses
     return addresses
 
 
 def resolve_meta(txn: Txn, db: Any, snapshot: Snapshot) -> Addresses:
-    """(n_pages,) uint64: the address of each page of row records."""
+    """(n_pages,) uint64: the address of each page of row records, 0 for those taken away."""
     state, book = snapshot.state, snapshot.meta_book
     n_pages, full = -(-state.n_rows // META_ROWS), state.n_rows // META_ROWS
     addresses, wanted = _carry_over(book, snapshot.epoch, n_pages, 0, full)
@@ -134,7 +135,8 @@ def resolve_meta(txn: Txn, db: Any, snapshot: Snapshot) -> Addresses:
             range(group * META_GROUP, min((group + 1) * META_GROUP, n_pages)) for group in changed.tolist()
         ]
     for span in wanted:
-        _resolve(txn, db, row_key, span, addresses, "page of row records")
+        _resolve(txn, db, row_key, row_of_key, span, addresses)
+        _refuse_gaps(span, addresses, snapshot.live, META_ROWS, "page of row records")
     snapshot.meta_book = AddressBook(snapshot.epoch, addresses, 0, full, state.group_versions)
     snapshot.meta = addresses
     return addresses
@@ -153,18 +155,44 @@ def _carry_over(
 
 
 def _resolve(
-    txn: Txn, db: Any, key_of: Callable[[int], bytes], span: range, addresses: Addresses, what: str
+    txn: Txn,
+    db: Any,
+    key_of: Callable[[int], bytes],
+    number_of: Callable[[memoryview], int],
+    span: range,
+    addresses: Addresses,
 ) -> None:
-    """Fill in the addresses of the values under a span of numbers, which must all be there."""
+    """Fill in the addresses of the values that are there under a span of numbers."""
     cursor = txn.cursor(db=db)
     try:
-        for first in range(span.start, span.stop, _AT_ONCE):
-            stop = min(first + _AT_ONCE, span.stop)
-            found = cursor.set_key(key_of(first))
-            values = list(islice(cursor.iternext(keys=False), stop - first)) if found else []
-            # Keys are numbers: so many values from the first to the last leave no gap.
-            if len(values) != stop - first or bytes(cursor.key()) != key_of(stop - 1):
-                raise CorruptError(f"one of {what}s {first:,} to {stop - 1:,} is missing")
-            addresses[first:stop] = [address_of(value) for value in values]
+        if len(span) and cursor.set_range(key_of(span.start)):
+            for key, value in cursor.iternext():
+                number = number_of(key)
+                if number >= span.stop:
+                    break
+                addresses[number] = address_of(value)
     finally:
         cursor.close()
+
+
+def _refuse_gaps(span: range, addresses: Addresses, live: Bits, rows_each: int, what: str) -> None:
+    """Only what holds no living row may be missing (upkeep takes it away). Raises CorruptError."""
+    missing = np.flatnonzero(addresses[span.start : span.stop] == 0) + span.start
+    if not len(missing):
+        return
+    for group in np.split(missing, np.flatnonzero(np.diff(missing) > 1) + 1):
+        first, last = int(group[0]), int(group[-1])
+        if any_alive(live, first * rows_each, (last + 1) * rows_each):
+            raise CorruptError(f"one of {what}s {first:,} to {last:,} is missing")
+
+
+def any_alive(live: Bits, start: int, stop: int) -> bool:
+    """Whether any row of [start, stop) is alive; rows beyond the bitmap are not."""
+    first, last = start >> 3, (stop - 1) >> 3
+    part = live[first : last + 1].copy()
+    if not len(part):
+        return False
+    part[0] &= 0xFF << (start & 7) & 0xFF
+    if last - first + 1 == len(part):
+        part[-1] &= 0xFF >> (7 - ((stop - 1) & 7))
+    return bool(part.any())

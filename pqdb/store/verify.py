@@ -69,9 +69,9 @@ def _points(txn: Txn, env: Environment, runs: Runs, deriving: Deriving) -> Itera
     live: Live = np.zeros(state.n_rows, np.bool_)
     tails: Words = np.zeros(state.n_rows, np.uint64)
     ids = np.zeros((state.n_rows, 16), np.uint8)
-    yield from _runs(txn, dbs["runs"], state, runs)
     yield from _live(txn, dbs["live"], state, live)
-    yield from _meta(txn, dbs, state, tails, ids)
+    yield from _runs(txn, dbs["runs"], state, runs, live)
+    yield from _meta(txn, dbs, state, live, tails, ids)
     yield from _ids(txn, dbs, live, tails, ids)
     flagged = live & (tails & np.uint64(PAYLOAD_FLAG) != 0)
     yield from _row_values(txn, dbs["payloads"], "payload", flagged, sealed=True)
@@ -82,19 +82,25 @@ def _points(txn: Txn, env: Environment, runs: Runs, deriving: Deriving) -> Itera
         yield from _tables(txn, dbs, derived.derive or (lambda _: frozenset()))
 
 
-def _runs(txn: Txn, db: Any, state: State, runs: Runs) -> Iterator[str]:
+def _runs(txn: Txn, db: Any, state: State, runs: Runs, live: Live) -> Iterator[str]:
+    """Only runs without a living row may be missing."""
     per_run = runs.rows_per_run
     n_runs = -(-state.n_rows // per_run)
+    there = 0
     for run in range(state.forgotten_runs, n_runs):
         value = txn.get(run_key(run), db=db)
+        there += value is not None
         rows = min(per_run, state.n_rows - run * per_run)
-        if value is None or len(value) != runs.run_bytes:
-            yield f"source run {run} is missing or has another size than {runs.run_bytes}"
+        if value is None:
+            if rows < per_run or live[run * per_run : run * per_run + rows].any():
+                yield f"source run {run} is missing"
+        elif len(value) != runs.run_bytes:
+            yield f"source run {run} has {len(value)} bytes, not {runs.run_bytes}"
         elif layout.closed_run(value) != rows:
             yield f"source run {run} of {rows} rows is not what was written: checksum or count differs"
     entries = txn.stat(db)["entries"]
-    if entries != n_runs - state.forgotten_runs:
-        yield f"there are {entries} source runs, not {n_runs - state.forgotten_runs}"
+    if entries != there:
+        yield f"there are {entries} source runs, {entries - there} of them forgotten or beyond the last row"
 
 
 def _live(txn: Txn, db: Any, state: State, live: Live) -> Iterator[str]:
@@ -113,11 +119,15 @@ def _live(txn: Txn, db: Any, state: State, live: Live) -> Iterator[str]:
 
 
 def _meta(
-    txn: Txn, dbs: dict[str, Any], state: State, tails: Words, ids: npt.NDArray[np.uint8]
+    txn: Txn, dbs: dict[str, Any], state: State, live: Live, tails: Words, ids: npt.NDArray[np.uint8]
 ) -> Iterator[str]:
+    """Only full pages without a living row may be missing."""
     for page in range(-(-state.n_rows // META_ROWS)):
         value = txn.get(row_key(page), db=dbs["meta"])
         crc = txn.get(row_key(page), db=dbs["sums"])
+        rows = live[page * META_ROWS : (page + 1) * META_ROWS]
+        if value is None and crc is None and len(rows) == META_ROWS and not rows.any():
+            continue
         if value is None or crc is None or len(value) != META_PAGE or layout.crc_bytes(value) != bytes(crc):
             yield f"page {page} of row records is missing or not what was written"
             continue

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+from collections.abc import Callable
 from typing import Any, Self
 
-import lmdb
 import numpy as np
 import numpy.typing as npt
 
@@ -13,7 +12,6 @@ from pqdb.errors import InputError
 from pqdb.store import manifest as manifest_record
 from pqdb.store.addresses import BYTES, WORDS, copy_bytes, words_at
 from pqdb.store.deriving import MissingTablesError
-from pqdb.store.faults import raise_ours
 from pqdb.store.ids import id_from_key, id_key, uuid_text
 from pqdb.store.layout import (
     KIND_INT,
@@ -24,57 +22,33 @@ from pqdb.store.layout import (
     PAYLOAD_FLAG,
     VERSION_MASK,
     row_key,
+    row_of_key,
+    run_of_key,
 )
+from pqdb.store.reading import View
 from pqdb.store.snapshot import Addresses, Bits, Snapshot, Snapshots, resolve_meta, resolve_runs
 from pqdb.store.tables import Tables
 
 _FEW = 48  # below so many rows plain Python beats numpy's fixed costs
 _META_WORDS = META_BYTES // 8
+_BITS_AT_ONCE = 1 << 18  # rows whose live bits are looked up at a time
 
 Rows = npt.NDArray[np.integer[Any]]
 
 
-class PointView:
+class PointView(View[Snapshot]):
     """A context manager made by `PointStore.read`. Arrays it gave stay valid only inside it."""
 
-    __slots__ = ("_env", "_snapshot", "_snapshots", "_txn", "txn_id")
+    __slots__ = ()
 
-    txn_id: int
-    _txn: lmdb.Transaction[memoryview]
-    _snapshot: Snapshot
-
-    def __init__(self, snapshots: Snapshots) -> None:
-        self._snapshots = snapshots
-        self._env = snapshots.env
+    _snapshots: Snapshots
 
     def __enter__(self) -> Self:
-        env, snapshots = self._env, self._snapshots
-        txn = env.enter(self)
         try:
-            self._txn = txn
-            self.txn_id = txn_id = txn.id()
-            snapshot = snapshots.newest
-            if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
-                snapshot = snapshots.refresh(txn, txn_id, snapshot)
-            self._snapshot = snapshot
+            return super().__enter__()
         except MissingTablesError:
-            env.leave(self, txn)
-            env.adopt()
-            return self.__enter__()
-        except lmdb.Error as error:
-            env.leave(self, txn)
-            raise_ours(error, env.path)
-        except BaseException:
-            env.leave(self, txn)
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._env.leave(self, self._txn)
-        if error is not None and isinstance(error, lmdb.Error):
-            raise_ours(error, self._env.path)
+            self._env.adopt()
+            return super().__enter__()
 
     # -- counts and arrays -----------------------------------------------------------------------------
 
@@ -102,6 +76,13 @@ class PointView:
     def forgotten_rows(self) -> int:
         """Rows below this one have no source any more."""
         return min(self._snapshot.state.forgotten_runs * self._snapshots.runs.rows_per_run, self.n_rows)
+
+    @property
+    def kept_rows(self) -> int:
+        """Rows, dead or alive, whose source is still on disk. O(1)."""
+        runs = self._snapshots.runs
+        missing = -(-self.n_rows // runs.rows_per_run) - int(self._txn.stat(self._env.dbs["runs"])["entries"])
+        return self.n_rows - missing * runs.rows_per_run  # (the last run, which may be part full, is never missing)
 
     @property
     def live(self) -> Bits:
@@ -241,6 +222,33 @@ class PointView:
         bits = np.unpackbits(self.live[first >> 3 : (stop + 7) >> 3], bitorder="little", count=stop - first)
         rows = np.flatnonzero(bits[start - first :]) + start
         return rows.astype(np.uint32)
+
+    def kept_runs(self) -> Rows:
+        """The numbers of the source runs that are on disk, ascending; reads every key."""
+        return self._numbers("runs", lambda key: run_of_key(key)[1])
+
+    def kept_pages(self) -> Rows:
+        """The numbers of the pages of row records that are on disk, ascending; reads every key."""
+        return self._numbers("meta", row_of_key)
+
+    def _numbers(self, name: str, number_of: Callable[[memoryview], int]) -> Rows:
+        cursor = self._txn.cursor(db=self._env.dbs[name])
+        try:
+            return np.fromiter((number_of(key) for key in cursor.iternext(values=False)), np.int64)
+        finally:
+            cursor.close()
+
+    def alive_each(self, numbers: Rows, rows_each: int) -> Rows:
+        """(n,) int64: how many rows are alive in each group of `rows_each` rows, by the groups' numbers (ascending)."""
+        counts = np.zeros(len(numbers), np.int64)
+        step = max(1, _BITS_AT_ONCE // rows_each)
+        for at in range(0, len(numbers), step):
+            some = numbers[at : at + step]
+            rows = (some[:, None] * rows_each + np.arange(rows_each)).ravel()
+            rows[rows >= self.n_rows] = self.n_rows  # where the bitmap has zeros
+            bits = self.live[rows >> 3] >> (rows & 7).astype(np.uint8) & 1
+            counts[at : at + step] = bits.reshape(-1, rows_each).sum(axis=1)
+        return counts
 
     def scan_ids(self, start_id: int | str | None = None, limit: int = 100) -> list[tuple[int | str, int]]:
         """Up to `limit` (id, row) in id order (integers, UUIDs, strings), from `start_id` on."""

@@ -1,7 +1,10 @@
 """One write transaction of an environment, which starts over in a larger map when the map is full."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 import lmdb
 
@@ -10,6 +13,60 @@ from pqdb.store.environment import Environment, Txn
 from pqdb.store.faults import mapping_errors
 
 T = TypeVar("T")
+
+
+class OvertakenError(StorageError):
+    """Another process wrote while the map grew, so what this batch has seen may not hold any more."""
+
+
+class WriteBatch:
+    """A context manager around one transaction: commits on a clean exit, forgets everything on an error.
+
+    Nothing is committed where nothing changed.
+    """
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._changed = False
+        self.committed = False
+        """Whether it is on disk."""
+
+    def __enter__(self) -> Self:
+        self._write = Write(self._env, self._start)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None or self._is_empty():
+            self._write.abort()
+            return
+        try:
+            self._write.run(self._finish)
+        except BaseException:
+            self._write.abort()
+            raise
+        try:
+            self._write.commit()
+        finally:
+            self.committed = self._write.committed
+
+    @property
+    def _dbs(self) -> dict[str, Any]:
+        return self._env.dbs  # (others after the environment was mapped anew)
+
+    def _is_empty(self) -> bool:
+        return not self._changed
+
+    def _start(self, txn: Txn) -> int:
+        """Take up the last commit; called again where the map had to grow. -> what tells that commit from others."""
+        return int(txn.id())
+
+    def _finish(self, txn: Txn) -> None:
+        """Write what is written last, once."""
+
+    def _run(self, operation: Callable[[Txn], T]) -> T:
+        return self._write.run(operation)
 
 
 class Write:
@@ -23,6 +80,7 @@ class Write:
         self._start = start
         self._done: list[Callable[[Txn], Any]] = []
         self._broken = False
+        self.committed = False
         self._txn = env.begin_write()
         try:
             with mapping_errors(env.path, writing=True):
@@ -50,7 +108,15 @@ class Write:
             self.abort()
 
     def _commit(self) -> None:
-        self._txn.commit()  # (looked up when called: starting over begins another one)
+        number = self._txn.id()  # (looked up when called: starting over begins another one)
+        try:
+            self._txn.commit()
+        except lmdb.Error:
+            raise
+        except BaseException:  # an interrupt, before or behind the commit
+            self.committed = self._env.last_commit() >= number
+            raise
+        self.committed = True
 
     def abort(self) -> None:
         """Forget everything; harmless after a commit."""
@@ -81,7 +147,7 @@ class Write:
         self._txn = self._env.begin_write_again()
         base = self._start(self._txn)
         if base != self._base and self._done:
-            raise StorageError(
+            raise OvertakenError(
                 f"{self._env.path}: another process wrote while the memory map grew; nothing of this batch "
                 "was kept, try it again"
             )

@@ -4,8 +4,8 @@ Memory is bounded whatever the collection's size: a sample for training, one lis
 lists at a time. No read transaction outlives a part, so a long build pins no pages.
 """
 
-import json
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,43 +14,36 @@ from pqdb.partition.assign import assign
 from pqdb.partition.router import Router
 from pqdb.partition.train import choose_n_lists
 from pqdb.quantization.codebook import Codebook
-from pqdb.quantization.source import decode_source
 from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.blocks import BlockStore
-from pqdb.store.points import PointStore
 from pqdb.upkeep.blocks import by_list, code_rows
 from pqdb.upkeep.calibrate import calibrate, measure_noise
+from pqdb.upkeep.fresh import catch_up
 from pqdb.upkeep.precision import measure_precision
+from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress, sample_size, train
+from pqdb.upkeep.watch import About, Watch, errors_of, reach_of
 
 PART_BYTES = 128 << 20  # float32 vectors held at a time while encoding
 ASSIGN_ROWS = 16_384
 NOWHERE = -1  # list of a row that is dead
 
 
-@dataclass(frozen=True)
-class Stores:
-    """A collection's two environments and its configuration: all that upkeep needs."""
-
-    config: CollectionConfig
-    points: PointStore
-    blocks: BlockStore
-
-    def vectors(self, rows: np.ndarray) -> np.ndarray:
-        """(n, dim) float32 prepared vectors of rows that still have their source."""
-        with self.points.read() as view:
-            return decode_source(view.source_of(rows), self.config.dim, self.config.kept_source)
+Proof = Callable[[Index, int], bool]  # of a generation built aside and its watermark: whether to swap it in
 
 
-def build_generation(stores: Stores, seed: int = 0, progress: Progress | None = None) -> int:
-    """Train on the live rows and index all of them; returns the number of the new, current generation.
+def build_generation(
+    stores: Stores, seed: int = 0, progress: Progress | None = None, proof: Proof | None = None
+) -> int | None:
+    """Train on the live rows and index all of them; returns the number of the new, current generation, or None where
+    `proof` did not want it.
 
     What `progress` raises ends the build and leaves the current generation as it was.
     """
     with stores.points.read() as view:
-        n_rows, live = view.n_rows, view.live_rows(view.forgotten_rows, view.n_rows)
+        n_rows, live = view.n_rows, view.live_rows(stores.known_from(view), view.n_rows)
     n_lists = choose_n_lists(len(live))
     rng = np.random.default_rng(seed)
     chosen = live[np.sort(rng.choice(len(live), sample_size(len(live), n_lists, stores.config.dim), replace=False))]
@@ -58,6 +51,7 @@ def build_generation(stores: Stores, seed: int = 0, progress: Progress | None = 
     router, codebook = train(sample, stores.config, n_lists, seed, progress)
     moved = router.to_index_space(sample[: 1 << 15])
     noise = measure_noise(router, codebook, moved, assign(moved, router.centroids), seed)
+    residuals = moved - router.centroids[assign(moved, router.centroids)]
     generation = _begin(stores.blocks, router.n_lists)
     list_of_row = _assign_rows(stores, router, live, n_rows, progress)
     _write_lists(stores, router, codebook, generation, list_of_row, progress)
@@ -65,7 +59,15 @@ def build_generation(stores: Stores, seed: int = 0, progress: Progress | None = 
     index = Index(generation, codebook, router, blank)
     shuffled = rng.permutation(len(chosen))
     calibration = _calibrate(stores, index, sample[shuffled], chosen[shuffled], list_of_row, seed)
-    _swap(stores.blocks, replace(index, calibration=calibration), n_rows, len(live))
+    index = replace(index, calibration=calibration)
+    watermark = catch_up(stores, index, n_rows)
+    if proof is not None and not proof(index, watermark):
+        with stores.blocks.write() as batch:
+            batch.drop_generation(generation)
+        return None
+    error, code_error = errors_of(codebook, residuals) or (None, None)
+    about = About(len(live), router.n_lists, error, code_error, reach_of(residuals))
+    _swap(stores.blocks, index, watermark, about)
     return generation
 
 
@@ -157,20 +159,26 @@ def _calibrate(
             stores.points.row_bytes,
             len(list_of_row),
         )
-        noise, spare = measure_precision(snapshot, sample, points.live)
+        noise, spare = index.calibration.noise, 1.0
+        if stores.decoded is None:
+            noise, spare = measure_precision(snapshot, sample, points.live)
         precise = replace(index, calibration=replace(index.calibration, noise=noise, spare=spare))
         return calibrate(replace(snapshot, index=precise), sample, sample_rows, list_of_row, points.live, seed)
 
 
-def _swap(blocks: BlockStore, index: Index, watermark: int, trained_rows: int) -> None:
+def _swap(blocks: BlockStore, index: Index, watermark: int, about: About) -> None:
     """One commit makes the new generation current; the one before is kept, older ones go."""
     assert isinstance(index.codebook, Codebook)
-    about = {"trained_rows": trained_rows, "n_lists": index.router.n_lists}
     with blocks.write() as batch:
+        if batch.generation:  # how far it has come, should we want it back
+            before = About.load(batch.get_object(batch.generation, "about") or b"")
+            before = replace(before, watermark=batch.watermark)
+            batch.put_object(batch.generation, "about", before.to_bytes())
         batch.put_object(index.generation, "codebook", index.codebook.to_bytes())
         batch.put_object(index.generation, "router", index.router.to_bytes())
         batch.put_object(index.generation, "calibration", index.calibration.to_bytes())
-        batch.put_object(index.generation, "about", json.dumps(about).encode())
+        batch.put_object(index.generation, "about", about.to_bytes())
+        batch.put_note(index.generation, "watch", Watch(recall_rows=about.trained_rows).to_bytes())
         batch.set_current(index.generation, watermark)
     old = [number for number in blocks.generations() if number < index.generation - 1]
     if old:

@@ -2,39 +2,91 @@
 
 import numpy as np
 
+from pqdb.config import FRESH_ROWS
 from pqdb.partition.assign import assign
 from pqdb.search.index import Index
+from pqdb.store.blockbatch import BlockBatch
 from pqdb.upkeep.blocks import ListRows, by_list, code_rows, unpacked
-from pqdb.upkeep.build import Stores
+from pqdb.upkeep.newcomers import FEWEST, add_lists, distances
+from pqdb.upkeep.stores import Stores
+from pqdb.upkeep.watch import Watch, about_of, errors_of
 
 BATCH_ROWS = 65_536
 
 
-def index_fresh(stores: Stores, index: Index) -> int:
-    """Index up to BATCH_ROWS rows behind the watermark; returns how many rows it moved past."""
-    with stores.blocks.read() as blocks, stores.points.read() as points:
-        watermark = blocks.watermark
-        stop = min(points.n_rows, watermark + BATCH_ROWS)
-        rows, live = points.live_rows(watermark, stop), points.live
+def index_fresh(stores: Stores, index: Index, reserved: np.ndarray | None = None) -> int:
+    """Index up to BATCH_ROWS rows behind the watermark; returns how many rows it moved past.
+
+    Rows that lie farther from all centroids than rows did at training get lists of their own first. `reserved` rows are
+    indexed like living ones: they are about to take the place of others (compact.py).
+    """
+    with stores.blocks.read() as blocks:
+        watermark, about, watch = blocks.watermark, about_of(blocks), Watch.load(blocks)
+    rows, live, stop = _rows_behind(stores, watermark, reserved)
     if stop == watermark:
         return 0
     vectors = index.router.to_index_space(stores.vectors(rows))
     lists = assign(vectors, index.router.centroids)
+    far = distances(index.router, vectors, lists) > (about.reach or np.inf)
+    if far.sum() >= FEWEST:
+        index = add_lists(stores, index, vectors[far])
+        lists = assign(vectors, index.router.centroids)
     fresh = code_rows(index.router, index.codebook, vectors, rows, lists)
-    keep_rerank = stores.config.rerank == "int8"
+    watch = watch.after(errors_of(index.codebook, fresh.residuals, fresh.codes), len(rows), about)
+    stores.blocks.free_last()
     with stores.blocks.write() as batch:
-        for number, positions in by_list(lists):
-            count, codes, rerank = batch.read_list(index.generation, number)
-            joined = fresh.take(positions)
-            if count and codes is not None:
-                held = unpacked(codes, rerank, count, index.codebook, index.router.l2)
-                joined = _alive(held, live).joined(joined)
-            packed, packed_rerank = joined.packed(index.codebook.nbits)
-            batch.put_list(index.generation, number, len(joined.rows), packed, packed_rerank if keep_rerank else None)
+        _join(batch, stores, index, fresh, lists, live)
+        batch.put_note(index.generation, "watch", watch.to_bytes())
         batch.set_current(index.generation, stop)
     return stop - watermark
 
 
-def _alive(held: ListRows, live: np.ndarray) -> ListRows:
+def catch_up(stores: Stores, index: Index, watermark: int) -> int:
+    """Join what was written since `watermark` to a generation that is not searched yet, until little is left; returns
+    how far it has come.
+    """
+    while True:
+        rows, live, stop = _rows_behind(stores, watermark, None)
+        if stop - watermark < FRESH_ROWS:
+            return watermark
+        vectors = index.router.to_index_space(stores.vectors(rows))
+        lists = assign(vectors, index.router.centroids)
+        with stores.blocks.write() as batch:
+            _join(batch, stores, index, code_rows(index.router, index.codebook, vectors, rows, lists), lists, live)
+        watermark = stop
+
+
+def _rows_behind(stores: Stores, watermark: int, reserved: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, int]:
+    """Living (and reserved) rows behind the watermark, the live bits they are so by, and where they end."""
+    with stores.points.read() as points:
+        stop, live = min(points.n_rows, watermark + BATCH_ROWS), points.live
+    if reserved is not None:
+        live = live.copy()
+        np.bitwise_or.at(live, reserved >> 3, np.uint8(1) << (reserved & 7).astype(np.uint8))
+    return watermark + np.flatnonzero(is_alive(np.arange(watermark, stop), live)), live, stop
+
+
+def _join(
+    batch: BlockBatch, stores: Stores, index: Index, fresh: ListRows, lists: np.ndarray, live: np.ndarray
+) -> None:
+    """Put coded rows behind those that their lists hold, without what has died there."""
+    keep_rerank = stores.config.rerank == "int8"
+    for number, positions in by_list(lists):
+        count, codes, rerank = batch.read_list(index.generation, number)
+        joined = fresh.take(positions)
+        if count and codes is not None:
+            held = unpacked(codes, rerank, count, index.codebook, index.router.l2)
+            joined = alive(held, live).joined(joined)
+        packed, packed_rerank = joined.packed(index.codebook.nbits)
+        batch.put_list(index.generation, number, len(joined.rows), packed, packed_rerank if keep_rerank else None)
+
+
+def alive(held: ListRows, live: np.ndarray) -> ListRows:
     """Without the rows that have died: a list that is rewritten anyway need not carry them on."""
-    return held.take(np.flatnonzero((live[held.rows >> 3] >> (held.rows & 7).astype(np.uint8)) & 1))
+    return held.take(np.flatnonzero(is_alive(held.rows, live)))
+
+
+def is_alive(rows: np.ndarray, live: np.ndarray) -> np.ndarray:
+    """(n,) uint8: 1 for those of rows (n,) whose bit is set."""
+    bits: np.ndarray = live[rows >> 3] >> (rows & 7).astype(np.uint8) & 1
+    return bits

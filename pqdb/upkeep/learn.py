@@ -16,8 +16,8 @@ from pqdb.search.index import Index
 from pqdb.search.pipeline import search
 from pqdb.search.plan import TARGETS, Calibration
 from pqdb.search.snapshot import Snapshot
-from pqdb.upkeep.build import Stores
 from pqdb.upkeep.calibrate import list_places
+from pqdb.upkeep.stores import Stores
 
 FEWEST = 100  # queries; with fewer the table of calibration is the better guess
 DEEPEST = 100  # the k up to which live queries are answered
@@ -56,10 +56,11 @@ def _truth(stores: Stores, queries: np.ndarray, pause: Callable[[], None]) -> tu
 def _ranks(stores: Stores, index: Index, place: np.ndarray, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
     """(n, DEEPEST) float32: when the list of each true neighbour is probed; −1 where there is none."""
     distinct, where = np.unique(rows, return_inverse=True)
-    vectors = index.router.to_index_space(stores.vectors(distinct))
-    lists = assign(vectors, index.router.centroids)[where].reshape(rows.shape)
-    ranks = np.take_along_axis(place, lists, axis=1).astype(np.float32)
-    ranks[~found] = -1
+    there, vectors = stores.vectors_alive(distinct)
+    lists = np.zeros(len(distinct), np.int32)
+    lists[there] = assign(index.router.to_index_space(vectors), index.router.centroids)
+    ranks = np.take_along_axis(place, lists[where].reshape(rows.shape), axis=1).astype(np.float32)
+    ranks[~found | ~there[where].reshape(rows.shape)] = -1
     return ranks
 
 

@@ -41,10 +41,11 @@ def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarra
         noise *= MARGIN_STEP
     if config.source is None:
         return noise, 1.0
-    for spare in SPARES:
+    spares = SPARES if config.rerank else tuple(2 * spare for spare in SPARES)  # estimates are coarser than int8
+    for spare in spares:
         if _is_right(scored, queries, truths, allowed, noise, spare):
             return noise, spare
-    return noise, SPARES[-1]
+    return noise, spares[-1]
 
 
 def _is_right(

@@ -7,6 +7,8 @@ from pqdb.quantization.pack import list_bytes, rerank_bytes
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.blocks import BlockStore
 from pqdb.store.points import PointStore
+from pqdb.upkeep.rollback import previous
+from pqdb.upkeep.watch import Watch, about_of, imbalance
 
 
 def report(snapshot: Snapshot, points: PointStore, blocks: BlockStore) -> dict[str, Any]:
@@ -21,12 +23,37 @@ def report(snapshot: Snapshot, points: PointStore, blocks: BlockStore) -> dict[s
         "sequence": view.seq,
         "status": _status(snapshot),
         "generation": snapshot.blocks.generation,
+        "previous": previous(blocks.generations(), snapshot.blocks.generation),
         "lists": index.router.n_lists if index else 0,
         "config": snapshot.config.to_dict(),
+        "drift": _drift(snapshot),
         "hot_bytes": sizes["codes"],
         "bytes": sizes,
         "disk": {"points": points.stats(), "index": blocks.stats()},
     }
+
+
+def _drift(snapshot: Snapshot) -> dict[str, Any] | None:
+    """How well the generation fits the points that came since it was trained. None before the first training.
+
+    error, code_error: of the codes of rows that came lately, in units of what it was at training (code_error: whatever
+    the length of what is coded); imbalance of the lists, 1 if all are alike; recall@10 as it was measured last.
+    """
+    if snapshot.index is None:
+        return None
+    about, watch = about_of(snapshot.blocks), Watch.load(snapshot.blocks)
+    return {
+        "inserted": watch.inserted,
+        "error": _ratio(watch.error, about.error),
+        "code_error": _ratio(watch.code_error, about.code_error),
+        "imbalance": round(imbalance(snapshot.blocks.counts), 3),
+        "asked": watch.asked,
+        "recall": watch.recall,
+    }
+
+
+def _ratio(now: float | None, then: float | None) -> float | None:
+    return None if now is None or not then else round(now / then, 3)
 
 
 def _tier_bytes(snapshot: Snapshot) -> dict[str, int]:

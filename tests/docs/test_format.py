@@ -4,6 +4,7 @@ import json
 import math
 import struct
 import uuid
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,34 @@ def test_calibration_and_about(case: Written) -> None:
     assert widths.shape == (len(calibration["ks"]), 10, len(calibration["knots"]))
     assert np.all((widths >= 1) & (widths <= len(case.counts)))
     assert json.loads(case.index.object("about")) == {"trained_rows": ROWS, "n_lists": len(case.counts)}
+
+
+def test_a_compacted_collection_is_where_its_pointers_say(tmp_path: Path) -> None:
+    with pqdb.open(tmp_path / "db", upkeep="manual") as db:
+        things = db.create_collection("things", DIM)
+        things.upsert(np.arange(ROWS), clustered(ROWS, DIM, seed=5))
+        things.delete(np.arange(0, ROWS, 2))
+        things.compact()
+        said = things.get([1, 5_001], with_vector=True)
+    home = collection_folder(tmp_path / "db", "things")
+    moved = {}
+    for part in ("points", "index"):
+        head = (home / part / "data.mdb").read_bytes()
+        pointer = LAYOUTS["pointer"].read(head)
+        assert (pointer["magic"], len(head)) == (b"pqdbmovd", LAYOUTS["pointer"].size)
+        assert pointer["checksum"] == zlib.crc32(head[:12])
+        moved[part] = dump(home / part / str(pointer["number"]))
+    points = Points(moved["points"])
+    runs = [LAYOUTS["run key"].read(key)["run"] for key in moved["points"]["runs"]]
+    per_run = points.manifest()["store"]["rows_per_run"]
+    live = {row for row in range(points.state()["rows"]) if points.is_live(row)}
+    assert len(live) == points.state()["live"] == ROWS // 2
+    assert {row // per_run for row in live} <= set(runs)
+    assert len(runs) <= 1.1 * ROWS / 2 / per_run + 1
+    rows = points.rows()
+    for point in said:
+        assert vector_of(points.source_row(rows[key_of(point.id)]), "float32") == pytest.approx(point.vector, rel=1e-6)
+        assert points.record(rows[key_of(point.id)])["version"] == point.version
 
 
 def test_every_named_database_has_its_place_on_the_page(case: Written) -> None:

@@ -1,11 +1,14 @@
 """The road of a query against the naive oracle, in every kind of collection."""
 
+import threading
+
 import numpy as np
 import pytest
 
 import pqdb
 from pqdb.config import Rerank, Source
 from pqdb.metric import METRICS, Metric
+from pqdb.store import view
 from tests import naive
 from tests.search.conftest import Make
 
@@ -143,3 +146,16 @@ def test_one_list_by_hand_gives_the_best_of_that_list(make: Make) -> None:
     assert explained.lists == 1
     assert explained.hits is not None
     assert len(explained.hits) == min(K, explained.codes)
+
+
+def test_threads_of_a_batch_leave_the_transaction_to_the_one_that_began_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads that looked addresses up in one LMDB transaction were a segmentation fault."""
+    made, here, looked_up = make("dot"), threading.get_ident(), []
+    for name in ("resolve_meta", "resolve_runs"):
+        real = getattr(view, name)
+        monkeypatch.setattr(view, name, lambda *args, real=real: looked_up.append(threading.get_ident()) or real(*args))
+    made.collection.upsert([10**6], made.raw[:1])  # addresses are looked up anew after a commit
+    made.collection.search(np.repeat(made.raw, 20, axis=0), K)
+    assert looked_up == [here, here]

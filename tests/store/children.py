@@ -1,4 +1,4 @@
-"""What other processes do in these tests: run as ``python -m tests.store.children VERB ARGS``."""
+"""What other processes do in these tests; see tests/processes.py. Also ``python -m tests.store.children VERB ARGS``."""
 
 import os
 import resource
@@ -9,16 +9,8 @@ import numpy as np
 
 from pqdb.errors import DiskFullError, ForkedError, PqdbError
 from pqdb.store import BlockStore, FileLock, PointStore
+from tests.processes import heard, say
 from tests.store.sources import ROW_BYTES, source_rows
-
-
-def say(word: object) -> None:
-    sys.stdout.write(f"{word}\n")
-    sys.stdout.flush()
-
-
-def heard() -> str:
-    return sys.stdin.readline().strip()
 
 
 def upsert(path: str, first: str, n: str) -> None:
@@ -45,6 +37,40 @@ def hold_view(path: str) -> None:
         say(view.n_live)
         heard()
         say(view.n_live)
+
+
+def read_and_write_when_told(path: str) -> None:
+    """A handle that stays open."""
+    with PointStore.open(path) as store:
+        with store.read() as view:
+            say(view.n_live)
+        number = 1_000_000
+        while word := heard():
+            if word == "write":
+                with store.write() as batch:
+                    batch.upsert([number], source_rows(1, number))
+                number += 1
+            with store.read() as view:
+                say(view.n_live)
+
+
+def compact(path: str) -> None:
+    with PointStore.open(path) as store:
+        store.compact()
+
+
+def compact_on_a_full_disk(path: str) -> None:
+    with PointStore.open(path) as store:
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        try:
+            store.compact()
+        except DiskFullError as error:
+            say(error)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        with store.read() as view:
+            say(view.n_live)
+        say(store.verify())
 
 
 def fill_disk(path: str, limit: str, store_kind: str) -> None:

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -292,3 +293,38 @@ def test_a_compact_copy_is_an_index(blocks: BlockStore, tmp_path: Path) -> None:
             with copy.read() as view:
                 assert_holds(view, [(1, b"first", None), (1, b"later", None)])
             assert copy.verify() == []
+
+
+@pytest.mark.parametrize(("was", "now"), [(3, 5), (5, 3), (508, 509), (509, 508), (2, 2_000), (2_000, 2), (508, 1_016)])
+def test_a_generation_is_given_more_lists_or_fewer(
+    blocks: BlockStore, rows: Callable[..., np.ndarray], was: int, now: int
+) -> None:
+    both = min(was, now)
+    with blocks.write() as batch:
+        batch.begin_generation(1, was)
+        for list_no in (0, both - 1):
+            batch.put_list(1, list_no, 30, rows(3, list_no), rows(6, list_no))
+        batch.set_current(1, 60)
+    with blocks.read() as view:
+        assert view.n_lists == was
+    with blocks.write() as batch:
+        batch.resize_generation(1, now)
+        if now > was:
+            batch.put_list(1, now - 1, 7, rows(2, 9))
+    with blocks.read() as view:
+        assert view.n_lists == len(view.counts) == now
+        assert view.counts[[0, both - 1]].tolist() == [30, 30]
+        assert bytes(view.data(both - 1)) == rows(3, both - 1).tobytes()
+        assert view.counts.sum() == (30 if both == 1 else 60) + 7 * (now > was)
+        assert (view.codes != 0).sum() == (view.counts != 0).sum()
+    assert blocks.verify() == []
+
+
+def test_a_list_that_is_not_empty_is_not_taken_away(blocks: BlockStore, rows: Callable[..., np.ndarray]) -> None:
+    with blocks.write() as batch:
+        batch.begin_generation(1, 5)
+        batch.put_list(1, 4, 30, rows(3))
+    with pytest.raises(InputError, match="list 4 of generation 1 is not empty: 30 rows"), blocks.write() as batch:
+        batch.resize_generation(1, 4)
+    with pytest.raises(InputError, match="the number of lists is 1"), blocks.write() as batch:
+        batch.resize_generation(1, 0)

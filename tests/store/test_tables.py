@@ -103,14 +103,19 @@ def test_any_batches_leave_what_the_payloads_say(
         assert store.verify() == []
 
 
+def write_and_fail(store: PointStore) -> None:
+    with store.write() as batch:
+        batch.upsert([1, 2], source_rows(2), [payload(["b"], [6]), payload(["a"], [5])])
+        batch.delete([-1])
+
+
 def test_a_batch_that_fails_leaves_the_tables_alone(tmp_path: Path) -> None:
     with made(tmp_path / "x") as store:
         with store.write() as batch:
             batch.upsert([1], source_rows(1), [payload(["a"], [5])])
         before = entries(store)
-        with pytest.raises(IdError), store.write() as batch:
-            batch.upsert([1, 2], source_rows(2), [payload(["b"], [6]), payload(["a"], [5])])
-            batch.delete([-1])
+        with pytest.raises(IdError):
+            write_and_fail(store)
         assert entries(store) == before == expected(store)
 
 

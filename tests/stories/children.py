@@ -1,30 +1,16 @@
-"""What other processes do in the stories: run as ``python -m tests.stories.children VERB ARGS``."""
+"""What other processes do in the stories; see tests/processes.py."""
 
 import os
 import resource
-import sys
 from pathlib import Path
 
 import numpy as np
 
 import pqdb
 from tests.data import clustered
+from tests.processes import heard, say
 
 DIM = 8
-
-
-def say(word: object) -> None:
-    sys.stdout.write(f"{word}\n")
-    sys.stdout.flush()
-
-
-def heard() -> str:
-    return sys.stdin.readline().strip()
-
-
-def vector_of(number: int) -> np.ndarray:
-    """A vector that names the batch it came with."""
-    return np.random.default_rng(number).standard_normal(DIM).astype(np.float32)
 
 
 def upsert(path: str, first: str, n: str) -> None:
@@ -76,38 +62,6 @@ def fork(path: str) -> None:
     say(os.waitpid(child, 0)[1])
     say(len(things) - before)
     database.close()
-
-
-def write_for_ever(path: str, seed: str, upkeep: str) -> None:
-    """Announce a batch, write it, acknowledge it; the parent kills us somewhere in between."""
-    rng = np.random.default_rng(int(seed))
-    with pqdb.open(path, upkeep=upkeep) as database:  # type: ignore[arg-type]
-        things = database["things"]
-        for number in range(int(seed) * 1_000_000, int(seed) * 1_000_000 + 1_000_000):
-            ids = rng.integers(0, 200, int(rng.integers(1, 60))).tolist()
-            verb = "delete" if rng.random() < 0.3 else "upsert"
-            say(f"begin {verb} {number} {' '.join(map(str, ids))}")
-            if verb == "delete":
-                things.delete(ids)
-            else:
-                things.upsert(ids, np.tile(vector_of(number), (len(ids), 1)), [{"batch": number}] * len(ids))
-            say("done")
-
-
-def train_for_ever(path: str) -> None:
-    """Say each stage as it begins."""
-    with pqdb.open(path, upkeep="manual") as database:
-        things, last = database["things"], [""]
-
-        def progress(stage: str, share: float) -> None:
-            if stage != last[0]:
-                say(stage)
-                last[0] = stage
-
-        while True:
-            things.train(progress)
-            say("trained")
-            last[0] = ""
 
 
 def train_on_a_full_disk(path: str, spare: str) -> None:
@@ -192,7 +146,3 @@ def read_only(path: str) -> None:
         say("opened")
     except pqdb.PqdbError as error:
         say(f"{type(error).__name__}: {error}")
-
-
-if __name__ == "__main__":
-    globals()[sys.argv[1]](*sys.argv[2:])

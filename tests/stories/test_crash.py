@@ -1,141 +1,126 @@
-"""Killed at any instant, through the front door: what was acknowledged is whole, nothing else is half there."""
+"""Killed at any instant, and at every named one: what was acknowledged is whole, nothing else is half there.
+
+A child writes, trains, indexes, makes and drops collections; SIGKILL ends it; the test opens what it left behind and
+compares it with a model of all that was acknowledged.
+"""
 
 import random
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import pytest
 
-import pqdb
-from tests.conftest import SEED
-from tests.data import clustered
-from tests.stories.children import DIM, vector_of
-from tests.stories.processes import hear, talk
+from tests.processes import Children
+from tests.stories import workload
+from tests.stories.kill_points import POINTS
+from tests.stories.workload import MODES, Model
 
-Model = dict[int, int]  # id → number of the batch that wrote it
-
-
-def after(model: Model, line: str) -> Model:
-    """The model after one announced batch."""
-    _, verb, number, *ids = line.split()
-    changed = dict(model)
-    for each in map(int, ids):
-        if verb == "delete":
-            changed.pop(each, None)
-        else:
-            changed[each] = int(number)
-    return changed
+Figure = Callable[[str, object], None]
+LONGEST_LIFE = 0.15  # seconds of a child that is killed at a random instant
+CYCLES_OF_ONE = 100  # database
+children = Children("tests.stories.workload")
 
 
-def found_in(things: pqdb.Collection) -> Model:
-    """id → batch; that vector and payload agree on it; that a search finds each of its points."""
-    points = things.scroll(10_000, with_vector=True).points
-    assert len(points) == len(things)
-    model: Model = {}
-    for point in points:
-        assert isinstance(point.id, int)
-        assert point.payload is not None
-        model[point.id] = point.payload["batch"]
-        assert point.vector is not None
-        assert np.array_equal(point.vector, vector_of(model[point.id]))
-    for batch in list(dict.fromkeys(model.values()))[:3]:
-        mine = {i for i, each in model.items() if each == batch}
-        assert set(things.search(vector_of(batch), len(mine), exact=True).ids) == mine
-        assert set(things.search(vector_of(batch), len(mine), nprobe=99, rerank=10_000).ids) == mine
-    return model
+class Crashes:
+    """One database, crashed again and again, and what came of it."""
 
+    def __init__(self, path: Path) -> None:
+        self._home = path
+        self.ends: Counter[str] = Counter()
+        self.acknowledged = 0
+        self.in_flight = 0
+        self.reopening: list[float] = []
+        self.start_anew()
 
-def kill_once(path: Path, round_: int, model: Model, upkeep: Literal["background", "manual"]) -> Model:
-    """Let a child write, kill it after a random while. -> what must be there now (or one batch more)."""
-    with talk("write_for_ever", path, round_, upkeep) as child:
-        assert child.stdout is not None
-        first = child.stdout.readline()
-        time.sleep(random.Random(round_).uniform(0, 0.15))
-        child.kill()
-        lines = [first, *child.stdout.readlines()]
-    pending = None
-    for line in (line for line in lines if line.endswith("\n")):
-        if line == "done\n":
-            assert pending is not None
-            model, pending = after(model, pending), None
-        else:
-            pending = line
-    with pqdb.open(path, upkeep="manual") as database:
-        things = database["things"]
-        found = found_in(things)
-        assert things.verify() == []
-        if round_ % 4 == 0:
-            things.train()
-            assert found_in(things) == found
-    assert found in ([model] if pending is None else [model, after(model, pending)])
-    return found
+    def start_anew(self) -> None:
+        """Go on with an empty database: verifying one that grows for ever would take ever longer."""
+        self.path = self._home.with_name(f"{self._home.name}-{sum(self.ends.values())}")
+        self.model = Model()
+        workload.prepare(self.path)
 
-
-def kill_often(path: Path, rounds: int) -> None:
-    with pqdb.open(path, upkeep="manual") as database:
-        database.create_collection("things", DIM, "l2")
-    model: Model = {}
-    for round_ in range(1, rounds + 1):
-        model = kill_once(path, round_, model, "background" if round_ % 2 else "manual")
-    assert model
-    with pqdb.open(path, upkeep="manual") as database:  # and it can still be written
-        database["things"].upsert([1_000], np.ones(DIM))
-        assert database["things"].search(np.ones(DIM), 1).ids == [1_000]
-
-
-def test_killed_ten_times(tmp_path: Path) -> None:
-    kill_often(tmp_path / "database", 10)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1_200)
-def test_killed_a_hundred_times(tmp_path: Path) -> None:
-    kill_often(tmp_path / "database", 100)
-
-
-def kill_training(path: Path, rounds: int) -> None:
-    """A child trains again and again and is killed in each of its stages; the last whole generation answers on."""
-    rows = clustered(3_000, DIM, seed=SEED)
-    with pqdb.open(path, upkeep="manual") as database:
-        things = database.create_collection("things", DIM, "l2")
-        things.upsert(np.arange(3_000), rows)
-        things.train()
-    stages = ("centroids", "codebook", "assign", "encode", "trained")
-    for round_ in range(rounds):
-        generation = last_generation(path)
-        with talk("train_for_ever", path) as child:
-            while (said := hear(child)) != stages[round_ % len(stages)]:
-                assert said, "the child ended by itself"
-            time.sleep(random.Random(round_).uniform(0, 0.03))
+    def at_random(self, seed: int, mode: str) -> None:
+        """Kill a child after a random while."""
+        with children.talk("write_until_killed", self.path, seed, mode) as child:
+            lines = [child.hear()]
+            time.sleep(random.Random(seed).uniform(0, LONGEST_LIFE))
             child.kill()
-        with pqdb.open(path, upkeep="manual") as database:
-            things = database["things"]
-            assert len(things) == 3_000
-            assert things.info()["generation"] >= generation
-            for row in (0, 1_234, 2_999):
-                assert things.search(rows[row], 1, nprobe=99, rerank=3_000).ids == [row]
-            assert things.verify() == []
-    with pqdb.open(path, upkeep="manual") as database:  # what the dead left half built is no trouble to the living
-        things = database["things"]
-        generation = things.info()["generation"]
-        things.train()
-        assert things.info()["generation"] == generation + 1
-        assert things.search(rows[77], 1, nprobe=99, rerank=3_000).ids == [77]
-        assert things.verify() == []
+            lines += child.hear_all()
+            assert child.was_killed(), child.complaint()
+        self.ends[f"at random, {mode}"] += 1
+        self._look(lines)
+
+    def at(self, point: str, seed: int) -> None:
+        """Let a child kill itself at a named point."""
+        nth = random.Random(seed).randint(1, POINTS[point].nth)
+        with children.talk("write_until_killed", self.path, seed, POINTS[point].mode, point, nth) as child:
+            lines = child.hear_all()
+            assert child.was_killed(), child.complaint()
+        assert f"at {point}" in lines
+        self.ends[point] += 1
+        self._look([line for line in lines if not line.startswith("at ")])
+
+    def _look(self, lines: list[str]) -> None:
+        self.acknowledged += sum(line.startswith("done") for line in lines)
+        model, pending = workload.told(self.model, lines)
+        self.in_flight += len(pending)
+        began = time.perf_counter()
+        with workload.reopened(self.path) as database:
+            len(database["things"])
+            self.reopening.append(time.perf_counter() - began)
+            self.model = workload.found_in(database)
+            assert workload.agrees(self.model, model, pending), (lines[-1], pending)
+            assert database["things"].verify() == []
 
 
-def last_generation(path: Path) -> int:
-    with pqdb.open(path, read_only=True) as database:
-        return int(database["things"].info()["generation"])
+def crash_often(path: Path, cycles: int, figure: Figure) -> None:
+    """Half of the cycles end at random instants, half at the named points in turn."""
+    crashes = Crashes(path)
+    names = list(POINTS)
+    for cycle in range(cycles):
+        if cycle and cycle % CYCLES_OF_ONE == 0:
+            crashes.start_anew()
+        if cycle % 2:
+            crashes.at(names[cycle // 2 % len(names)], cycle + 1)
+        else:
+            crashes.at_random(cycle + 1, MODES[cycle // 2 % len(MODES)])
+    assert all(crashes.ends[name] for name in names[: cycles // 2])
+    with workload.reopened(crashes.path) as database:  # and it can still be trained and written
+        database["things"].train()
+        assert workload.found_in(database) == crashes.model
+        database["things"].upsert([10**6], workload.vector_of(1))
+        assert database["things"].search(workload.vector_of(1), 1).ids == [10**6]
+    figure("cycles", cycles)
+    figure("named points hit", f"{sum(name in POINTS for name in crashes.ends)} of {len(POINTS)}")
+    figure("acknowledged operations", crashes.acknowledged)
+    figure("in flight at the kill", crashes.in_flight)
+    figure("lost, half applied, unsound", "0, 0, 0")
+    figure("longest reopening", f"{1e3 * max(crashes.reopening):.0f} ms")
 
 
-def test_killed_in_every_stage_of_training(tmp_path: Path) -> None:
-    kill_training(tmp_path / "database", 5)
+def test_what_is_lost_or_half_there_would_be_noticed() -> None:
+    lines = ["begin 0 1 upsert 1 2 3", "done 0", "begin 1 2 upsert 200 201", "begin 0 3 delete 1 2"]
+    model, pending = workload.told(Model(), lines)
+    whole = {1: {"batch": 1}, 2: {"batch": 1}, 3: {"batch": 1}}
+    other = {200: {"batch": 2}, 201: {"batch": 2}}
+    last = {3: {"batch": 1}}
+    assert all(workload.agrees(Model(found), model, pending) for found in (whole, last, whole | other, last | other))
+    lost = {1: {"batch": 1}, 2: {"batch": 1}}
+    half_applied = {2: {"batch": 1}, 3: {"batch": 1}}
+    half_written = {**whole, 200: {"batch": 2}}
+    made_up = {**whole, 4: {"batch": 1}}
+    for found in ({}, lost, half_applied, half_written, made_up, {**whole, 3: {"batch": 0}}):
+        assert not workload.agrees(Model(found), model, pending), found
+    assert not workload.agrees(Model(whole, second=True), model, pending)
+    assert workload.agrees(Model(whole, second=True), model, [*pending, workload.Operation(0, 4, "make", ())])
+
+
+def test_killed_fifty_times(tmp_path: Path, figure: Figure) -> None:
+    crash_often(tmp_path / "database", 2 * len(POINTS), figure)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1_200)
-def test_killed_in_training_fifty_times(tmp_path: Path) -> None:
-    kill_training(tmp_path / "database", 50)
+@pytest.mark.timeout(5_400)
+def test_killed_two_thousand_times(tmp_path: Path, figure: Figure) -> None:
+    crash_often(tmp_path / "database", 2_000, figure)

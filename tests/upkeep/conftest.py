@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pqdb
-from pqdb.upkeep.build import Stores
+from pqdb.upkeep.stores import Stores
 from tests.conftest import SEED
 from tests.data import clustered
 

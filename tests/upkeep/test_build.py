@@ -163,7 +163,7 @@ def test_usual_codes_need_no_more_margin_than_usual(keep: Keep) -> None:
 
     spares, noises = {}, {}
     for dim in (4, 96):
-        kept = keep(1_500, dim, name=f"d{dim}")
+        kept = keep(1_500, dim, name=f"d{dim}", quantization=pqdb.PQ(bits_per_dim=1))
         kept.collection.train()
         with kept.stores.blocks.read() as view:
             calibration = Index.load(view).calibration

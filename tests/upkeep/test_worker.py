@@ -10,7 +10,7 @@ import pytest
 
 import pqdb
 from pqdb.store.locks import FileLock
-from pqdb.upkeep import worker
+from pqdb.upkeep import steps, worker
 from tests.conftest import SEED
 from tests.data import clustered
 
@@ -18,8 +18,8 @@ from tests.data import clustered
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thresholds of upkeep a hundredth of what they are, and no waiting."""
-    monkeypatch.setattr(worker, "TRAIN_ROWS", 200)
-    monkeypatch.setattr(worker, "FRESH_ROWS", 50)
+    monkeypatch.setattr(steps, "TRAIN_ROWS", 200)
+    monkeypatch.setattr(steps, "FRESH_ROWS", 50)
     monkeypatch.setattr(worker, "IDLE_SECONDS", 0.02)
 
 
@@ -123,35 +123,41 @@ def test_a_failure_is_told_and_tried_again(
     small: None, db_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of a kind it knows or a mistake of our own: searches go on, and once the cause is gone so does upkeep."""
-    real = worker.build_generation
+    real = steps.build_generation
     for number, error in enumerate((pqdb.StorageError("the disk is away"), RuntimeError("a mistake of ours"))):
 
         def fails(*_: object, error: Exception = error, **__: object) -> int:
             raise error
 
-        monkeypatch.setattr(worker, "build_generation", fails)
+        monkeypatch.setattr(steps, "build_generation", fails)
         with pqdb.open(db_path) as database:
             things = database.create_collection(f"c{number}", 8)
             fill(things, 0, 300)
             said = f"{type(error).__name__}: {error}"
             assert until(lambda: things.info()["upkeep"]["error"] == said)  # noqa: B023
             assert things.search(clustered(300, 8, seed=0)[9], 1).ids == [9]
-            monkeypatch.setattr(worker, "build_generation", real)
+            monkeypatch.setattr(steps, "build_generation", real)
             assert until(lambda: things.info()["generation"] == 1)  # noqa: B023
             assert until(lambda: things.info()["upkeep"]["error"] is None)  # noqa: B023
     assert "will try again" in caplog.text
 
 
 def test_without_a_source_rows_that_are_codes_stay_found_as_it_grows(small: None, db: pqdb.Database) -> None:
-    """There is nothing to learn a second generation from: growing past four times the first must not lose the first."""
+    """A second generation could not be proved better: growing past four times the first must not lose the first."""
     things = db.create_collection("things", 8, "l2", source=None)
     for start in range(0, 2_000, 250):
         fill(things, start, start + 250)
         things.optimize()
     assert things.info()["generation"] == 1
     assert sorted(things.search(np.ones(8), 2_000, nprobe=99, rerank=2_000).ids) == list(range(2_000))
-    with pytest.raises(pqdb.InputError, match="no vectors to learn from"):
-        things.train()
+    things.train()  # asked for, one is made of what the rerank tier holds
+    assert things.info()["generation"] == 2
+    assert sorted(things.search(np.ones(8), 2_000, nprobe=99, rerank=2_000).ids) == list(range(2_000))
+    codes = db.create_collection("codes", 8, "l2", source=None, rerank=None)
+    fill(codes, 0, 500)
+    codes.optimize()
+    with pytest.raises(pqdb.InputError, match="and rerank=None nothing in their place: 381 rows"):
+        codes.train()
 
 
 def test_a_report_adds_up(db: pqdb.Database) -> None:

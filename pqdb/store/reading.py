@@ -1,0 +1,83 @@
+"""Reading an environment: a read transaction, and what the process keeps of its commit for the next one."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+import lmdb
+
+from pqdb.store.environment import Environment, Txn
+from pqdb.store.faults import raise_ours
+
+
+class Kept(Protocol):
+    """What is kept of one commit, in one mapping of the file."""
+
+    @property
+    def txn_id(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+
+
+K = TypeVar("K", bound=Kept)
+
+
+class Keeper(Generic[K]):
+    """The newest thing kept of one environment, from which the next is made."""
+
+    def __init__(self, env: Environment) -> None:
+        self.env = env
+        self.newest: K | None = None
+
+    def take(self, txn: Txn, txn_id: int, last: K | None) -> K:
+        """What is to be kept of a transaction's commit, made from the last."""
+        raise NotImplementedError
+
+    def refresh(self, txn: Txn, txn_id: int, last: K | None) -> K:
+        """Take, and keep it where it is the newest."""
+        taken = self.take(txn, txn_id, last)
+        if last is None or (taken.epoch, txn_id) >= (last.epoch, last.txn_id):
+            self.newest = taken
+        return taken
+
+
+class View(Generic[K]):
+    """A context manager: one snapshot. What it gave out stays valid only inside it."""
+
+    __slots__ = ("_env", "_snapshot", "_snapshots", "_txn", "txn_id")
+
+    txn_id: int
+    _txn: Txn
+    _snapshot: K
+
+    def __init__(self, snapshots: Keeper[K]) -> None:
+        self._snapshots = snapshots
+        self._env = snapshots.env
+
+    def __enter__(self) -> Self:
+        env, snapshots = self._env, self._snapshots
+        txn = env.enter(self)
+        try:
+            self._txn = txn
+            self.txn_id = txn_id = txn.id()
+            snapshot = snapshots.newest
+            if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
+                self._txn = txn = env.follow(self, txn)
+                self.txn_id = txn_id = txn.id()
+                snapshot = snapshots.refresh(txn, txn_id, snapshot)
+            self._snapshot = snapshot
+        except lmdb.Error as error:
+            env.leave(self, txn)
+            raise_ours(error, env.path)
+        except BaseException:
+            env.leave(self, txn)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._env.leave(self, self._txn)
+        if error is not None and isinstance(error, lmdb.Error):
+            raise_ours(error, self._env.path)

@@ -1,0 +1,179 @@
+"""Keep the lists even as the data move: large ones are cut, small ones merged, a few at a time, in one commit each.
+
+The rows of both are coded anew against the nearest of the centroids there are then; all other codes stay as they are,
+since a code knows no centroid but its own list's. A list that is merged away gives its number to a new one, or to the
+last list.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pqdb.partition.assign import assign
+from pqdb.partition.router import Router
+from pqdb.partition.split import cut, uneven
+from pqdb.quantization.pack import rows_of_list
+from pqdb.search.index import Index
+from pqdb.store.blockbatch import BlockBatch
+from pqdb.upkeep.blocks import ListRows, by_list, code_rows, unpacked
+from pqdb.upkeep.decoded import can_decode, decoded_list
+from pqdb.upkeep.fresh import alive, is_alive
+from pqdb.upkeep.newcomers import put_shape, stretched
+from pqdb.upkeep.stores import Stores
+from pqdb.upkeep.train import Progress
+from pqdb.upkeep.watch import about_of
+
+LISTS_AT_ONCE = 64
+PART_BYTES = 32 << 20  # of float32 vectors
+DUE_SHARE = 64  # one list in so many is uneven: worth a commit, after which every reader loads the centroids anew
+FAR_OUT = 2.0  # … and so is a single one that is so many times too large
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the lists are numbered anew."""
+
+    centroids: np.ndarray  # (n, d) float32, of the lists there will be
+    rebuilt: frozenset[int]  # lists whose rows are all coded anew
+    moved: dict[int, int]  # last lists, and the numbers they get
+    n_before: int
+
+
+def is_balanceable(stores: Stores) -> bool:
+    """Whether there are vectors to code anew."""
+    return stores.config.source is not None or can_decode(stores.config)
+
+
+def is_uneven(stores: Stores) -> bool:
+    """Whether enough lists are too large or too small."""
+    with stores.blocks.read() as blocks:
+        counts = blocks.counts.astype(np.int64)
+    if len(counts) < 2 or not counts.sum():
+        return False
+    large, small = uneven(counts)
+    extreme = len(large) > 0 and counts[large[0]] > FAR_OUT * 2 * counts.mean()
+    return bool(len(large) + len(small) >= max(1, len(counts) // DUE_SHARE) or extreme)
+
+
+def balance(stores: Stores, index: Index, progress: Progress, seed: int = 0) -> int:
+    """Split and merge some lists; returns how many. Readers see the lists before or after, never between."""
+    progress("balance", 0.0)
+    rng = np.random.default_rng(seed)
+    with stores.blocks.read() as blocks:
+        counts = blocks.counts.astype(np.int64)
+    large, small = uneven(counts)
+    small = np.concatenate([small[counts[small] == 0], _near_others(stores, index, small[counts[small] > 0])])
+    held, cuts = _cuts(stores, index, large[:LISTS_AT_ONCE], float(counts.mean()), rng)
+    small = small[:LISTS_AT_ONCE]
+    if not cuts and not len(small):
+        return 0
+    shape = _shape(index.router.centroids, cuts, small.tolist())
+    held += [_living(stores, index, number) for number in small.tolist()]
+    rows, vectors = (np.concatenate(each) for each in zip(*held, strict=True))
+    progress("balance", 0.5)
+    _commit(stores, index, shape, rows, vectors)
+    progress("balance", 1.0)
+    return len(cuts) + len(small)
+
+
+def _near_others(stores: Stores, index: Index, numbers: np.ndarray) -> np.ndarray:
+    """Those of these lists whose rows have another centroid within reach: merging the others would make outliers."""
+    with stores.blocks.read() as blocks:
+        reach = about_of(blocks).reach
+    if reach is None or not len(numbers):
+        return numbers
+    others = np.delete(index.router.centroids, numbers, axis=0)
+    nearest = others[assign(index.router.centroids[numbers], others)]
+    apart = index.router.centroids[numbers] - nearest
+    near: np.ndarray = numbers[np.sqrt(np.einsum("nd,nd->n", apart, apart)) <= reach]
+    return near
+
+
+def _cuts(
+    stores: Stores, index: Index, large: np.ndarray, mean: float, rng: np.random.Generator
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], dict[int, np.ndarray]]:
+    """Rows and vectors of the large lists that can be cut, and the centroids of their parts, by number."""
+    held, cuts, size = list[tuple[np.ndarray, np.ndarray]](), dict[int, np.ndarray](), 0
+    for number in large.tolist():
+        rows, points = _living(stores, index, number)
+        size += points.nbytes
+        if cuts and size > PART_BYTES:
+            break
+        parts = cut(points, mean, rng) if len(rows) > 1 else points
+        if len(parts) > 1:
+            held.append((rows, points))
+            cuts[number] = parts
+    return held, cuts
+
+
+def _living(stores: Stores, index: Index, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Living rows (n,) of a list, and their vectors (n, dim) in index space."""
+    with stores.blocks.read() as blocks, stores.points.read() as points:
+        if stores.config.source is None:
+            rows, vectors = decoded_list(blocks, index, number)
+            kept = is_alive(rows, points.live) == 1
+            return rows[kept], vectors[kept]
+        held = rows_of_list(blocks.data(number), int(blocks.counts[number]))
+        rows = held[is_alive(held, points.live) == 1]
+    return rows, index.router.to_index_space(stores.vectors(rows))
+
+
+def _shape(centroids: np.ndarray, cuts: dict[int, np.ndarray], freed: list[int]) -> Shape:
+    """Where the parts of cut lists go: the first keeps the number, others take freed ones, then new ones at the end; if
+    numbers stay free, the last lists take them.
+    """
+    n_before, extras = len(centroids), [part for parts in cuts.values() for part in parts[1:]]
+    n = n_before + len(extras) - len(freed)
+    grown = np.concatenate([centroids, np.zeros((max(0, n - n_before), centroids.shape[1]), np.float32)])
+    for number, parts in cuts.items():
+        grown[number] = parts[0]
+    free = sorted(freed)
+    numbers = [*free[: len(extras)], *range(n_before, n)]
+    for number, part in zip(numbers, extras, strict=True):
+        grown[number] = part
+    holes = free[len(extras) :]
+    last = [number for number in range(n, n_before) if number not in holes]
+    moved = dict(zip(last, [hole for hole in holes if hole < n], strict=True))
+    for source, target in moved.items():
+        grown[target] = grown[source]
+    rebuilt = frozenset([*cuts, *numbers, *holes]) - frozenset(moved.values())
+    return Shape(grown[:n], frozenset(moved.get(number, number) for number in rebuilt), moved, n_before)
+
+
+def _commit(stores: Stores, index: Index, shape: Shape, rows: np.ndarray, vectors: np.ndarray) -> None:
+    router = Router(index.router.l2, index.router.mean, index.router.unit, shape.centroids)
+    lists = assign(vectors, router.centroids) if len(vectors) else np.zeros(0, np.int32)
+    coded = code_rows(router, index.codebook, vectors, rows, lists)
+    with stores.points.read() as points:
+        live = points.live
+    with stores.blocks.write() as batch:
+        _renumber(batch, index, shape, stores.config.rerank == "int8")
+        tails = dict(by_list(lists))
+        for number in sorted({*tails, *[each for each in shape.rebuilt if each < router.n_lists]}):
+            joined = coded.take(tails.get(number, np.zeros(0, np.int64)))
+            if number not in shape.rebuilt:
+                joined = _with_held(batch, index, number, joined, live)
+            packed, packed_rerank = joined.packed(index.codebook.nbits)
+            rerank = packed_rerank if stores.config.rerank == "int8" else None
+            batch.put_list(index.generation, number, len(joined.rows), packed, rerank)
+        calibration = stretched(index.calibration, router.n_lists / shape.n_before, router.n_lists)
+        put_shape(batch, index.generation, router, calibration)
+
+
+def _renumber(batch: BlockBatch, index: Index, shape: Shape, has_rerank: bool) -> None:
+    """Let the last lists take numbers that are free, and make the table as long as there will be lists."""
+    number = index.generation
+    for source, target in shape.moved.items():
+        count, codes, rerank = batch.read_list(number, source)
+        batch.put_list(number, target, count, codes or b"", rerank if has_rerank else None)
+    for each in range(len(shape.centroids), shape.n_before):
+        batch.put_list(number, each, 0, b"")
+    batch.resize_generation(number, len(shape.centroids))
+
+
+def _with_held(batch: BlockBatch, index: Index, number: int, tail: ListRows, live: np.ndarray) -> ListRows:
+    """A list's living rows as they are coded, then the tail."""
+    count, codes, rerank = batch.read_list(index.generation, number)
+    if codes is None:
+        return tail
+    return alive(unpacked(codes, rerank, count, index.codebook, index.router.l2), live).joined(tail)

@@ -1,0 +1,194 @@
+"""Detect that a generation no longer fits its points, correct what can be corrected, and prove a new one.
+
+Three things are watched: the error of the codes of rows that come against its value at training (watch.py), how even
+the lists are (balance.py), and recall. What a recall takes is cheap to learn anew; a codebook is not, and whether a new
+one is better shows only when it is there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pqdb.partition.assign import assign
+from pqdb.quantization.pack import rows_of_list
+from pqdb.quantization.source import decode_source
+from pqdb.search.batch import search_batch
+from pqdb.search.index import Index
+from pqdb.search.pipeline import Trace, search
+from pqdb.search.plan import Calibration
+from pqdb.search.snapshot import Snapshot
+from pqdb.search.truth import recall_of
+from pqdb.store.blockview import BlockView
+from pqdb.store.view import PointView
+from pqdb.upkeep.calibrate import calibrate, measure_noise
+from pqdb.upkeep.precision import measure_precision
+from pqdb.upkeep.stores import Stores
+from pqdb.upkeep.train import CODEBOOK_SAMPLE, Progress
+from pqdb.upkeep.watch import About, Watch
+
+ASKED = 0.95  # the recall that is watched
+K = 10
+QUERIES = (16, 200)
+WORK = 1 << 34  # products of an exact answer: about a second
+BELOW, ABOVE = 0.01, 0.02  # of what was asked: by more, and what a recall takes is learned anew
+LOOK = 0.1  # of the points have come since recall was last measured: time to do it again
+NEWEST = 0.2  # half of the rows that recall is measured on are among the newest so many
+
+CODES_WORSE = 1.15  # times the error at training: the codebook has drifted from its rows
+ERRORS_WORSE = 1.5  # the same, of residuals as long as they are: lists and codebook together
+ENOUGH = 0.1  # of the rows trained on have come since: there is something to learn
+AGAIN = 0.25  # of the points have come since a new generation was no better: time for another try
+
+BROKEN = 0.01  # below what was asked: a generation that does not keep its promise
+RERANKED = 8.0  # what looking at a candidate costs, in codes scanned
+CHEAPER, NO_DEARER = 0.98, 1.2  # times the cost before: better, and as good but for chance
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What a generation is worth to its queries."""
+
+    recall: float
+    cost: float  # codes scanned, and candidates looked at in units of them, a query
+
+
+def recall_now(stores: Stores, index: Index, seed: int) -> tuple[float, int]:
+    """Recall@10 of ASKED on stored rows, half of them new, each without itself; and how many points there are."""
+    with stores.blocks.read() as blocks, stores.points.read() as points:
+        snapshot = _snapshot(stores, blocks, points, index)
+        rows, queries = _some_rows(stores, points, seed)
+        plan = index.plan(K + 1, ASKED, None, None)
+        found, truth = (
+            _without_itself(*search_batch(snapshot, queries, each, points.live, K + 1), rows) for each in (plan, None)
+        )
+        return float(recall_of(found, truth).mean()), points.n_live
+
+
+def is_recall_due(watch: Watch, n_live: int) -> bool:
+    """Whether enough has changed since recall was measured last."""
+    come = watch.inserted - watch.recall_inserted
+    return come >= LOOK * n_live or abs(n_live - watch.recall_rows) > LOOK * max(1, watch.recall_rows)
+
+
+def is_off(recall: float, settled: float) -> bool:
+    """Whether a recall is below what was asked, or far above what it was when it was `settled`, which costs speed."""
+    return recall < ASKED - BELOW or recall > max(ASKED, settled) + ABOVE
+
+
+def has_drifted(about: About, watch: Watch, n_live: int) -> bool:
+    """Whether a new codebook is worth a try."""
+    if watch.inserted < ENOUGH * about.trained_rows:
+        return False
+    if watch.refused_inserted is not None and watch.inserted - watch.refused_inserted < AGAIN * n_live:
+        return False
+    worse = [
+        (watch.error, about.error, ERRORS_WORSE),
+        (watch.code_error, about.code_error, CODES_WORSE),
+    ]
+    off = watch.recall is not None and watch.recall < ASKED - 2 * BELOW
+    return off or any(now is not None and then and now > factor * then for now, then, factor in worse)
+
+
+def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> Calibration:
+    """Learn anew what a recall takes, from the points there are now, and let every process know."""
+    progress("calibrate", 0.0)
+    with stores.blocks.read() as blocks, stores.points.read() as points:
+        list_of_row = _list_of_row(blocks, points.n_rows)
+        live = points.live_rows(0, blocks.watermark)
+        rows = np.random.default_rng(seed).permutation(live)[:CODEBOOK_SAMPLE]
+        sample = _vectors(stores, points, rows)
+        moved = index.router.to_index_space(sample[: 1 << 15])
+        noise = measure_noise(index.router, index.codebook, moved, assign(moved, index.router.centroids), seed)
+        blank = replace(index, calibration=replace(index.calibration, noise=noise), plans={}, frames={})
+        snapshot = replace(_snapshot(stores, blocks, points, blank), n_rows=blocks.watermark)
+        noise, spare = measure_precision(snapshot, sample, points.live)
+        progress("calibrate", 0.3)
+        precise = replace(blank, calibration=replace(blank.calibration, noise=noise, spare=spare))
+        found = calibrate(replace(snapshot, index=precise), sample, rows, list_of_row, points.live, seed)
+    with stores.blocks.write() as batch:
+        batch.put_object(index.generation, "calibration", found.to_bytes())
+    progress("calibrate", 1.0)
+    return found
+
+
+def proof_of(
+    stores: Stores, queries: np.ndarray, seed: int, strictly: bool
+) -> Callable[[Index, int], bool]:
+    """Whether a generation built aside is better than the current one (or, unless `strictly`, as good), on held-out
+    rows and the live `queries` (n, d) there are.
+    """
+
+    def proof(new: Index, watermark: int) -> bool:
+        with stores.blocks.read() as blocks:
+            old = Index.load(blocks)
+        before = _worth(stores, old, None, queries, seed)
+        after = _worth(stores, new, watermark, queries, seed)
+        return is_better(before, after, strictly)
+
+    return proof
+
+
+def is_better(before: Worth, after: Worth, strictly: bool) -> bool:
+    """Whether a generation is worth more than the one before: it keeps the promise where that one does not, or keeps it
+    at less cost.
+    """
+    kept_before, kept_after = (each.recall >= ASKED - BROKEN for each in (before, after))
+    if kept_before and kept_after:
+        return after.cost < CHEAPER * before.cost if strictly else after.cost <= NO_DEARER * before.cost
+    return kept_after or after.recall > before.recall + (BROKEN if kept_before or strictly else 0)
+
+
+def _worth(stores: Stores, index: Index, watermark: int | None, queries: np.ndarray, seed: int) -> Worth:
+    with stores.blocks.read() as blocks, stores.points.read() as points:
+        if watermark is not None:
+            blocks.look_at(index.generation, watermark)
+        snapshot = _snapshot(stores, blocks, points, index)
+        rows, stored = _some_rows(stores, points, seed)
+        asked = np.concatenate([stored, queries[: len(stored)]])
+        itself = np.concatenate([rows.astype(np.int64), np.full(len(asked) - len(stored), -1)])
+        plan, cost = index.plan(K + 1, ASKED, None, None), 0.0
+        found = []
+        for query in asked:
+            trace = Trace()
+            found.append(search(snapshot, query[None], plan, points.live, K + 1, trace))
+            cost += trace.codes + RERANKED * trace.reranked
+        values, hits = (np.concatenate(each) for each in zip(*found, strict=True))
+        truth = _without_itself(*search_batch(snapshot, asked, None, points.live, K + 1), itself)
+        return Worth(float(recall_of(_without_itself(values, hits, itself), truth).mean()), cost / len(asked))
+
+
+def _some_rows(stores: Stores, points: PointView, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Living rows, half of them among the newest, and their vectors: as many as an exact answer is worth."""
+    rng, live = np.random.default_rng(seed), points.live_rows(points.forgotten_rows)
+    n = int(np.clip(WORK // (max(1, points.n_live) * stores.config.dim), *QUERIES))
+    drawn = (live, live[int((1 - NEWEST) * len(live)) :])
+    chosen = np.unique(np.concatenate([rng.choice(each, min(n // 2, len(each)), replace=False) for each in drawn]))
+    return chosen, _vectors(stores, points, chosen)
+
+
+def _vectors(stores: Stores, points: PointView, rows: np.ndarray) -> np.ndarray:
+    return decode_source(points.source_of(rows), stores.config.dim, stores.config.kept_source)
+
+
+def _snapshot(stores: Stores, blocks: BlockView, points: PointView, index: Index) -> Snapshot:
+    rows_per_run, row_bytes = stores.points.rows_per_run, stores.points.row_bytes
+    return Snapshot(stores.config, points, blocks, index, rows_per_run, row_bytes, points.n_rows)
+
+
+def _list_of_row(blocks: BlockView, n_rows: int) -> np.ndarray:
+    """(n_rows,) int32 list of each row, 0 for those in none: they are not found by a search of the lists."""
+    found = np.zeros(n_rows, np.int32)
+    for number in np.flatnonzero(blocks.counts).tolist():
+        found[rows_of_list(blocks.data(number), int(blocks.counts[number]))] = number
+    return found
+
+
+def _without_itself(values: np.ndarray, rows: np.ndarray, itself: np.ndarray) -> np.ndarray:
+    """(q, K) values of the nearest other than the query's own row, nearest first."""
+    keep = (rows != itself[:, None]) | ~np.isfinite(values)  # (what was not found says row 0)
+    keep[keep.all(axis=1), -1] = False
+    others: np.ndarray = values[keep].reshape(len(values), -1)
+    return others
+
+

@@ -1,0 +1,47 @@
+"""What upkeep works on: the two environments of a collection."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pqdb.config import CollectionConfig
+from pqdb.quantization.source import decode_source
+from pqdb.store.blocks import BlockStore
+from pqdb.store.points import PointStore
+from pqdb.store.view import PointView
+from pqdb.upkeep.decoded import Decoded
+
+
+@dataclass(frozen=True)
+class Stores:
+    """A collection's two environments and its configuration: all that upkeep needs."""
+
+    config: CollectionConfig
+    points: PointStore
+    blocks: BlockStore
+    decoded: Decoded | None = None  # stands in for source vectors that are not kept
+
+    def vectors(self, rows: np.ndarray) -> np.ndarray:
+        """(n, dim) float32 prepared vectors of rows that still have their source, or are decoded."""
+        if self.decoded is None:
+            return self._from_source(rows)
+        held = self.decoded.holds(rows)
+        out = np.empty((len(rows), self.config.dim), np.float32)
+        out[held] = self.decoded.vectors(self.blocks, rows[held])
+        out[~held] = self._from_source(rows[~held])
+        return out
+
+    def vectors_alive(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) bool which of rows are alive now, and the vectors of those: others may have lost their source."""
+        with self.points.read() as view:
+            there = (view.live[rows >> 3] >> (rows & 7).astype(np.uint8) & 1).astype(bool)
+            source = view.source_of(rows[there])
+        return there, decode_source(source, self.config.dim, self.config.kept_source)
+
+    def known_from(self, view: PointView) -> int:
+        """The first row that there may be a vector of."""
+        return view.forgotten_rows if self.decoded is None else 0
+
+    def _from_source(self, rows: np.ndarray) -> np.ndarray:
+        with self.points.read() as view:
+            return decode_source(view.source_of(rows), self.config.dim, self.config.kept_source)

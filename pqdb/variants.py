@@ -1,0 +1,242 @@
+"""Searches in other ways than for the k nearest: in groups, unlike one another, by examples. Verbs of a collection."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from pqdb.config import MAX_K, CollectionConfig
+from pqdb.errors import DimensionError, InputError, PointNotFoundError
+from pqdb.hits import Group, Hits
+from pqdb.metric import Metric, prepare
+from pqdb.query.conditions import Filter, but_not
+from pqdb.query.parse import parse_filter
+from pqdb.query.path import parse_path
+from pqdb.query.selector import Selector
+from pqdb.search.diversity import choose
+from pqdb.search.groups import Grouping
+from pqdb.search.pipeline import Found, answered
+from pqdb.search.recommend import averaged, best_scored
+from pqdb.search.snapshot import Snapshot
+from pqdb.search.trim import trimmed
+from pqdb.store.blocks import BlockStore
+from pqdb.store.points import PointStore
+from pqdb.store.view import PointView
+
+Terms = tuple[int, float | None, int | None, int | None]  # k, recall, nprobe, rerank as they were asked for
+
+
+class Variants:
+    """What a Collection adds to itself; the attributes and methods it is made of are the collection's."""
+
+    name: str
+    config: CollectionConfig
+    _points: PointStore
+    _blocks: BlockStore
+    _selector: Selector
+    _guard: Callable[[], None]
+
+    def search_groups(
+        self,
+        query: object,
+        group_by: str,
+        limit: int = 10,
+        group_size: int = 3,
+        *,
+        recall: float | None = None,
+        filter: object = None,
+        exact: bool = False,
+        with_payload: bool = True,
+        with_vector: bool = False,
+        score_threshold: float | None = None,
+    ) -> list[Group]:
+        """The nearest groups of points that have the same string or integer at a key, each with its nearest points.
+
+        query: a vector or the id of a point, as for search. Up to `limit` groups, the one with the nearest point first;
+        each has `group_size` points unless there are fewer. Raises FilterError, InputError and kin.
+        """
+        check_k(limit)
+        check_k(group_size)
+        path, asked, vector = parse_path(group_by), None if filter is None else parse_filter(filter), query
+        self._guard()
+        with self._blocks.read() as blocks, self._points.read() as points:
+            snapshot = self._snapshot(points, blocks)
+            if isinstance(query, int | str) and not isinstance(query, bool):
+                asked, vector = but_not(asked, [query]), self._examples(snapshot, [query])[0]
+            queries = self._one_query(vector)
+
+            def find(k: int, also: Filter | None) -> Hits:
+                among = asked if also is None else Filter(must=(also,) if asked is None else (asked, also))
+                found = self._found(snapshot, queries, True, among, exact, 0, (k, recall, None, None))
+                if score_threshold is not None:
+                    found = trimmed(found, 0, score_threshold, self.config.metric)
+                return self._hits(points, found, 0, True, with_vector)
+
+            most = points.n_live if asked is None else len(self._selector.select(points, asked))
+            held = self._selector.definitions(points)
+            indexed = any(index.path == path and index.kind in ("keyword", "integer") for index in held)
+            groups = Grouping(path, limit, group_size, indexed).find(find, max(1, most))
+        return [
+            Group(name, hits if with_payload else [replace(hit, payload=None) for hit in hits]) for name, hits in groups
+        ]
+
+    def search_mmr(
+        self,
+        query: object,
+        k: int = 10,
+        *,
+        diversity: float = 0.5,
+        candidates: int = 100,
+        recall: float | None = None,
+        filter: object = None,
+        with_payload: bool = True,
+        with_vector: bool = False,
+        score_threshold: float | None = None,
+    ) -> Hits:
+        """k points near the query and unlike one another (maximal marginal relevance), in the order they were chosen.
+
+        diversity: 0 takes the nearest, 1 the most different, of so many nearest candidates. Scores are those of search.
+        """
+        share: object = diversity
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise InputError(f"diversity must lie between 0 and 1, not {diversity!r}")
+        asked, vector = None if filter is None else parse_filter(filter), query
+        self._guard()
+        with self._blocks.read() as blocks, self._points.read() as points:
+            snapshot = self._snapshot(points, blocks)
+            if isinstance(query, int | str) and not isinstance(query, bool):
+                asked, vector = but_not(asked, [query]), self._examples(snapshot, [query])[0]
+            terms = (max(check_k(k), check_k(candidates)), recall, None, None)
+            found = self._found(snapshot, self._one_query(vector), True, asked, False, 0, terms)
+            found = trimmed(found, 0, score_threshold, self.config.metric)
+            chosen = self._diverse(snapshot, found, k, float(share))
+            return self._hits(points, chosen, 0, with_payload, with_vector)
+
+    def recommend(
+        self,
+        positive: Sequence[object] | np.ndarray = (),
+        negative: Sequence[object] | np.ndarray = (),
+        k: int = 10,
+        *,
+        strategy: Literal["average_vector", "best_score"] = "average_vector",
+        recall: float | None = None,
+        filter: object = None,
+        exact: bool = False,
+        with_payload: bool = True,
+        with_vector: bool = False,
+        offset: int = 0,
+        score_threshold: float | None = None,
+    ) -> Hits:
+        """Points like the positive examples and unlike the negative ones; an example is an id or a vector.
+
+        average_vector: nearest to the mean of the positive ones, moved away from the mean of the negative; scores are
+        those of search. best_score: a point nearest to a positive example scores above 0, the more the nearer, one
+        nearest to a negative below 0. Examples given by id are not recommended. Raises PointNotFoundError, InputError.
+        """
+        if strategy not in ("average_vector", "best_score"):
+            raise InputError(f"strategy={strategy!r} is not one of average_vector, best_score")
+        if not len(positive) and (strategy == "average_vector" or not len(negative)):
+            raise InputError(f"recommend by {strategy} needs an example{' that is positive' if len(negative) else ''}")
+        self._guard()
+        ids = [each for each in (*positive, *negative) if isinstance(each, int | str)]
+        asked = but_not(None if filter is None else parse_filter(filter), ids)
+        check_k(k)
+        with self._blocks.read() as blocks, self._points.read() as points:
+            snapshot = self._snapshot(points, blocks)
+            examples = self._examples(snapshot, positive), self._examples(snapshot, negative)
+            terms = (check_k(k + check_offset(offset)), recall, None, None)
+            metric = self.config.metric
+            if strategy == "average_vector":
+                target = prepare(averaged(*examples), self.config.dim, metric)
+                found = self._found(snapshot, target, True, asked, exact, 0, terms)
+            else:
+                found, metric = self._best_scored(snapshot, examples, asked, exact, terms), "dot"
+            found = trimmed(found, offset, score_threshold, metric)
+            return self._hits(points, found, 0, with_payload, with_vector, metric)
+
+    # -- how
+
+    def _examples(self, snapshot: Snapshot, given: Sequence[object] | np.ndarray) -> np.ndarray:
+        """(n, dim) float32: vectors as they are prepared, and those of points for ids. Raises PointNotFoundError."""
+        found = [np.zeros((0, self.config.dim), np.float32)]
+        for example in given:
+            if not isinstance(example, int | str) or isinstance(example, bool):
+                found.append(prepare(self._one_query(example), self.config.dim, self.config.metric))
+                continue
+            row = snapshot.points.row_of(example)
+            if row is None:
+                raise PointNotFoundError(f"there is no point {example!r} in collection {self.name!r}")
+            found.append(self._vectors_of(snapshot.points, np.array([row], np.int64)))
+        return np.concatenate(found)
+
+    def _one_query(self, query: object) -> np.ndarray:
+        """(1, dim) float32. Raises DimensionError."""
+        queries, single = self._queries(query)
+        if not single:
+            raise DimensionError(f"expected one query of ({self.config.dim},), not {len(queries)} queries")
+        return queries
+
+    def _diverse(self, snapshot: Snapshot, found: Found, k: int, diversity: float) -> Found:
+        """k of the answers to one query, chosen by maximal marginal relevance."""
+        answers = found.answers[:, : int((found.answers["value"][0] > -np.inf).sum())]
+        vectors = self._vectors_of(snapshot.points, answers["row"][0])
+        chosen = choose(answers["value"][0], vectors, snapshot.l2, k, diversity)
+        return Found(np.ascontiguousarray(answers[:, chosen]), len(chosen), found.every)
+
+    def _best_scored(
+        self, snapshot: Snapshot, examples: tuple[np.ndarray, np.ndarray], asked: Filter, exact: bool, terms: Terms
+    ) -> Found:
+        """The points of the best scores by several examples; values are the scores."""
+        selection = self._selector.select(snapshot.points, asked)
+        if self.config.source is None and snapshot.points.forgotten_rows:
+            raise InputError("best_score compares source vectors, which source=None does not keep")
+
+        def find(query: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
+            answers = self._found(snapshot, query, True, asked, exact, 0, (depth, *terms[1:])).answers[0]
+            there = answers[answers["value"] > -np.inf]
+            return there["value"], there["row"]
+
+        values, rows = best_scored(snapshot, selection.array, *examples, terms[0], find)
+        if not len(rows):
+            values, rows = np.full(1, -np.inf, np.float32), np.zeros(1, np.uint32)
+        return answered(snapshot, values[None].astype(np.float32), rows[None].astype(np.uint32))
+
+    # -- the collection's
+
+    def _queries(self, query: object) -> tuple[np.ndarray, bool]:
+        raise NotImplementedError
+
+    def _snapshot(self, points: PointView, blocks: Any) -> Snapshot:
+        raise NotImplementedError
+
+    def _found(
+        self, snapshot: Snapshot, queries: np.ndarray, single: bool, asked: Filter | None, exact: bool, offset: int,
+        terms: Terms,
+    ) -> Found:  # fmt: skip
+        raise NotImplementedError
+
+    def _hits(
+        self, points: PointView, found: Found, i: int, with_payload: bool, with_vector: bool,
+        metric: Metric | None = None,
+    ) -> Hits:  # fmt: skip
+        raise NotImplementedError
+
+    def _vectors_of(self, points: PointView, rows: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+def check_k(k: object) -> int:
+    """A number of hits. Raises InputError."""
+    if type(k) is int and 1 <= k <= MAX_K:
+        return k
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_K:
+        raise InputError(f"k must be a whole number from 1 to {MAX_K:,}, not {k!r}")
+    return int(k)
+
+
+def check_offset(offset: object) -> int:
+    """A number of hits to leave out. Raises InputError."""
+    if isinstance(offset, bool) or not isinstance(offset, int | np.integer) or offset < 0:
+        raise InputError(f"offset must be a whole number of at least 0, not {offset!r}")
+    return int(offset)

@@ -1,0 +1,219 @@
+"""What the stories of crashes do to a database: random operations, announced and acknowledged, and a model of them.
+
+Every operation is a line, so that the test reads from the dead child's words what must be there. A point's vector and
+payload name the operation that wrote it. A line that was announced but not acknowledged may have happened or not, as
+a whole.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pqdb
+from pqdb.partition import split
+from pqdb.upkeep import build, compact, steps
+from tests.processes import say
+from tests.stories import kill_points
+
+DIM = 8
+IDS = 200  # of each thread
+THREADS = 4
+MODES = ("manual", "background", "threads")
+SMALL_MAP = 1 << 20  # bytes, and the least: one upsert into a new collection outgrows it
+SECOND = 400  # points of the second collection, with long payloads
+WEIGHTS = {
+    "upsert": 40, "delete": 12, "mark": 12, "optimize": 12, "train": 8, "compact": 6, "rollback": 4, "make": 8, "drop": 8
+}  # fmt: skip
+CONTENT = ("upsert", "delete", "mark")
+
+Payload = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation: its number names what it writes."""
+
+    thread: int
+    number: int
+    verb: str
+    ids: tuple[int, ...]
+
+    def line(self) -> str:
+        """As it is announced."""
+        return " ".join(map(str, ("begin", self.thread, self.number, self.verb, *self.ids)))
+
+    @classmethod
+    def from_line(cls, line: str) -> Operation:
+        """From its announcement."""
+        _, thread, number, verb, *ids = line.split()
+        return cls(int(thread), int(number), verb, tuple(map(int, ids)))
+
+
+@dataclass
+class Model:
+    """What must be there: the payload of every point, and whether the second collection exists."""
+
+    points: dict[int, Payload] = field(default_factory=dict)
+    second: bool = False
+
+    def after(self, operation: Operation) -> Model:
+        """The model after one operation."""
+        points, second = dict(self.points), self.second
+        for each in operation.ids:
+            if operation.verb == "upsert":
+                points[each] = {"batch": operation.number}
+            elif operation.verb == "delete":
+                points.pop(each, None)
+            elif each in points:
+                points[each] = {**points[each], "mark": operation.number}
+        if operation.verb in ("make", "drop"):
+            second = operation.verb == "make"
+        return Model(points, second)
+
+
+def vector_of(number: int) -> np.ndarray:
+    """A vector that names the operation it came with."""
+    return np.random.default_rng(number).standard_normal(DIM).astype(np.float32)
+
+
+def prepare(path: Path) -> None:
+    """The database all of it happens to."""
+    with reopened(path) as database:
+        database.create_collection("things", DIM, "l2")
+
+
+def reopened(path: Path) -> pqdb.Database:
+    """The database, with maps so small that they must grow."""
+    return pqdb.open(path, upkeep="manual", map_size=SMALL_MAP)
+
+
+# -- the child
+
+
+def write_until_killed(path: str, seed: str, mode: str, point: str = "", nth: str = "1") -> None:
+    """Operations without end; the test kills us, or we die at a named point."""
+    _shrink_upkeep()
+    if point:
+        kill_points.arm(point, int(nth))
+    if mode == "background":
+        _hurry_upkeep()
+    upkeep: Any = "background" if mode == "background" else "manual"
+    with pqdb.open(path, upkeep=upkeep, map_size=SMALL_MAP) as database:
+        say("open")
+        if mode != "threads":
+            _operate(database, int(seed), 0, WEIGHTS)
+        content = {verb: WEIGHTS[verb] for verb in CONTENT}
+        threads = [
+            threading.Thread(target=_operate, args=(database, int(seed), number, content)) for number in range(THREADS)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def _shrink_upkeep() -> None:
+    """What takes thousands of rows takes tens: generations of several lists and commits, moves, splits and merges."""
+    build.PART_BYTES = 40 * 4 * DIM
+    build.choose_n_lists = lambda n: max(1, n // 20)
+    split.FEWEST_ROWS = 8
+    compact.COMMIT_BYTES, compact.SETTLED_AT_ONCE = 40 * 4 * DIM, 32
+    steps.FEWEST_DEAD = 50
+
+
+def _hurry_upkeep() -> None:
+    """Train and index after every few rows, not every few thousand."""
+    steps.TRAIN_ROWS, steps.FRESH_ROWS, steps.RETRAIN_GROWTH = 30, 20, 1  # type: ignore[assignment]
+
+
+def _operate(database: pqdb.Database, seed: int, thread: int, weights: dict[str, int]) -> None:
+    rng = np.random.default_rng([seed, thread])
+    verbs, shares = list(weights), np.array(list(weights.values())) / sum(weights.values())
+    first = (seed * THREADS + thread) * 100_000
+    for number in range(first, first + 100_000):
+        verb = str(rng.choice(verbs, p=shares))
+        n = int(rng.integers(1, 60)) if verb in CONTENT else 0
+        ids = tuple((thread * IDS + rng.integers(0, IDS, n)).tolist())
+        operation = Operation(thread, number, verb, ids)
+        say(operation.line())
+        _perform(database, operation)
+        say(f"done {thread}")
+
+
+def _perform(database: pqdb.Database, operation: Operation) -> None:
+    things, ids, number = database["things"], list(operation.ids), operation.number
+    if operation.verb == "upsert":
+        things.upsert(ids, np.tile(vector_of(number), (len(ids), 1)), [{"batch": number}] * len(ids))
+    elif operation.verb == "delete":
+        things.delete(ids)
+    elif operation.verb == "mark":
+        things.set_payload({"mark": number}, ids)
+    elif operation.verb == "make":
+        if "second" not in database:
+            rows, payloads = np.ones((SECOND, DIM)), [{"text": "x" * 3_000}] * SECOND
+            database.create_collection("second", DIM).upsert(np.arange(SECOND), rows, payloads)
+    elif operation.verb == "drop":
+        database.drop_collection("second")
+    else:
+        with suppress(pqdb.InputError if operation.verb == "rollback" else ()):  # there may be no generation before
+            getattr(things, operation.verb)()
+
+
+# -- the test
+
+
+def told(model: Model, lines: list[str]) -> tuple[Model, list[Operation]]:
+    """The model after all that was acknowledged, and what was announced and not acknowledged: one a thread at most."""
+    pending: dict[int, Operation] = {}
+    for line in lines:
+        word, *rest = line.split()
+        if word == "begin":
+            operation = Operation.from_line(line)
+            pending[operation.thread] = operation
+        elif word == "done":
+            model = model.after(pending.pop(int(rest[0])))
+    return model, list(pending.values())
+
+
+def found_in(database: pqdb.Database) -> Model:
+    """What is there, after vector, payload and searches were found to agree on it."""
+    things = database["things"]
+    points = things.scroll(10_000, with_vector=True).points
+    assert len(points) == len(things)
+    found: dict[int, Payload] = {}
+    for point in points:
+        assert isinstance(point.id, int)
+        assert point.payload is not None
+        found[point.id] = point.payload
+        assert point.vector is not None
+        assert np.array_equal(point.vector, vector_of(point.payload["batch"]))
+    for batch in list(dict.fromkeys(payload["batch"] for payload in found.values()))[:3]:
+        mine = {each for each, payload in found.items() if payload["batch"] == batch}
+        assert set(things.search(vector_of(batch), len(mine), exact=True).ids) == mine
+        assert set(things.search(vector_of(batch), len(mine), nprobe=99, rerank=10_000).ids) == mine
+    if "second" in database:
+        assert len(database["second"]) in (0, SECOND)
+        assert database["second"].verify() == []
+    return Model(found, "second" in database)
+
+
+def agrees(found: Model, model: Model, pending: list[Operation]) -> bool:
+    """Whether what was found is the model, with each pending operation done as a whole or not at all.
+
+    (Threads have points of their own, so their operations do not meet.)
+    """
+    for operation in pending:
+        after = model.after(operation)
+        lo, hi = operation.thread * IDS, (operation.thread + 1) * IDS
+        mine = {each: payload for each, payload in found.points.items() if lo <= each < hi}
+        if mine == {each: payload for each, payload in after.points.items() if lo <= each < hi} and (
+            operation.verb in CONTENT or found.second == after.second
+        ):
+            model = after
+    return found == model
