@@ -8,6 +8,8 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+from pqdb.backup import restore
+from pqdb.checking import CheckReport, Findings, check
 from pqdb.collection import Collection
 from pqdb.config import PQ, CollectionConfig, Flat
 from pqdb.database import Database
@@ -38,6 +40,7 @@ from pqdb.errors import (
 )
 from pqdb.hits import BatchHits, Explanation, FilterExplanation, Group, Hit, Hits, Page, Point, RecallReport
 from pqdb.query.parse import parse_filter
+from pqdb.repairing import RepairReport, repair
 from pqdb.search.fusion import fuse_dbsf, fuse_rrf
 
 try:
@@ -48,6 +51,7 @@ except PackageNotFoundError:  # run from a checkout that was never installed
 __all__ = [
     "PQ",
     "BatchHits",
+    "CheckReport",
     "ClosedError",
     "Collection",
     "CollectionConfig",
@@ -61,6 +65,7 @@ __all__ = [
     "Explanation",
     "FilterError",
     "FilterExplanation",
+    "Findings",
     "Flat",
     "ForkedError",
     "FormatError",
@@ -81,9 +86,13 @@ __all__ = [
     "PqdbError",
     "ReadOnlyError",
     "RecallReport",
+    "RepairReport",
     "StorageError",
+    "check",
     "fuse_dbsf",
     "fuse_rrf",
     "open",
     "parse_filter",
+    "repair",
+    "restore",
 ]

@@ -40,6 +40,7 @@ from pqdb.store.blocks import BlockStore
 from pqdb.store.layout import KIND_SHIFT, PAYLOAD_FLAG
 from pqdb.store.points import PointStore
 from pqdb.store.view import PointView
+from pqdb.upkeep.agree import disagreements
 from pqdb.upkeep.report import report
 from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Learned, Upkeep
@@ -487,11 +488,17 @@ class Collection(Variants):
         }
 
     def verify(self) -> list[str]:
-        """Read every byte against its checksum and every reference against its target; problems, none if sound."""
+        """Read every byte against its checksum and every reference against its target; problems, none if sound.
+
+        A damaged page can end the process that maps it: `pqdb.check` does the same in one of its own.
+        """
         self._guard()
-        return [f"points: {problem}" for problem in self._points.verify()] + [
-            f"index: {problem}" for problem in self._blocks.verify()
-        ]
+        found = [f"points: {problem}" for problem in self._points.verify()]
+        found += [f"index: {problem}" for problem in self._blocks.verify()]
+        if not found:
+            with self._blocks.read() as blocks, self._points.read() as points:
+                found = [f"index: {problem}" for problem in disagreements(self._snapshot(points, blocks))]
+        return found
 
     # -- how
 

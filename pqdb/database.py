@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from pqdb.backup import back_up
 from pqdb.collection import Collection
 from pqdb.config import MAX_NAME, CollectionConfig, Quantization, Rerank, Source
 from pqdb.errors import (
@@ -20,6 +21,7 @@ from pqdb.errors import (
     CollectionNotFoundError,
     InputError,
     NotADatabaseError,
+    PqdbError,
     ReadOnlyError,
 )
 from pqdb.metric import check_metric
@@ -28,8 +30,10 @@ from pqdb.query.definitions import maker
 from pqdb.store.blocks import BlockStore
 from pqdb.store.catalog import Catalog, Names
 from pqdb.store.locks import FileLock
+from pqdb.store.places import refuse_network
 from pqdb.store.points import PointStore
 from pqdb.upkeep.stores import Stores
+from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Upkeep
 
 FORBIDDEN = frozenset('<>:"/\\|?*') | frozenset(map(chr, range(32)))
@@ -46,6 +50,7 @@ class Opening:
     map_size: int | None
     live_queries: bool
     upkeep_share: float
+    follow_drift: bool
     temporary: bool = False
 
 
@@ -99,8 +104,10 @@ class Database:
                 BlockStore.create(folder / "index", map_size=self._opening.map_size).close()
                 with self._catalog.write() as batch:
                     batch.add(name, {"uuid": key})
-            except BaseException:
+            except BaseException as problem:
                 shutil.rmtree(folder, ignore_errors=True)
+                if isinstance(problem, CollectionExistsError):  # another process was faster
+                    return self._same(name, config, exist_ok)
                 raise
             return self.get_collection(name)
 
@@ -117,7 +124,7 @@ class Database:
         with self._lock:
             held = self._open.get(key)
             if held is None:
-                held = self._open[key] = self._open_collection(name, key)
+                held = self._open[key] = self._open_named(name, key)
             return held[0]
 
     def drop_collection(self, name: str) -> bool:
@@ -133,6 +140,18 @@ class Database:
             self._release(str(record["uuid"]))
             shutil.rmtree(self.path / str(record["uuid"]), ignore_errors=True)
             return True
+
+    def rename_collection(self, old: str, new: str) -> None:
+        """Give a collection another name, in every process at its next call; handles and aliases stay good.
+
+        Raises CollectionNotFoundError, CollectionExistsError where the new name is taken, InputError, ReadOnlyError.
+        """
+        self._guard()
+        if self.read_only:
+            raise ReadOnlyError(f"{self.path} was opened read-only")
+        _check_name(new)
+        with self._catalog.write() as batch:
+            batch.rename(old, new)
 
     def set_metadata(self, name: str, metadata: dict[str, Any] | None) -> None:
         """Replace a collection's metadata, a JSON object. Raises CollectionNotFoundError, InputError, ReadOnlyError."""
@@ -201,6 +220,15 @@ class Database:
 
     # -- life
 
+    def backup(self, path: str | os.PathLike[str], *, progress: Progress | None = None) -> None:
+        """Copy the database into a new folder while reads and writes go on; the copy is a database.
+
+        Every collection is one snapshot, all of them of one moment. A process of its own copies; progress(collection,
+        share of the bytes done). Raises StorageError where there is something already, DiskFullError.
+        """
+        self._guard()
+        back_up(self.path, Path(path), progress)
+
     def close(self) -> None:
         """Stop upkeep at its next safe point and give all handles back; a temporary database goes away. Twice is no
         error.
@@ -243,6 +271,16 @@ class Database:
             )
         return held
 
+    def _open_named(self, name: str, key: str) -> tuple[Collection, PointStore, BlockStore, Upkeep | None]:
+        """Open a collection, which another process may have dropped since its name was read."""
+        try:
+            return self._open_collection(name, key)
+        except PqdbError:
+            record = self._catalog.names().find(name)
+            if record is None or record["uuid"] != key:
+                raise CollectionNotFoundError(f"there is no collection {name!r} in {self.path} any more") from None
+            raise
+
     def _open_collection(self, name: str, key: str) -> tuple[Collection, PointStore, BlockStore, Upkeep | None]:
         folder = self.path / key
         points = PointStore.open(folder / "points", self.read_only, map_size=self._opening.map_size, maker=maker)
@@ -257,7 +295,8 @@ class Database:
         if not self.read_only:
             lock = FileLock(folder / "upkeep.lock")
             opening = self._opening
-            upkeep = Upkeep(Stores(config, points, blocks), lock, opening.live_queries, opening.upkeep_share)
+            kept = Stores(config, points, blocks, opening.follow_drift)
+            upkeep = Upkeep(kept, lock, opening.live_queries, opening.upkeep_share)
             if self._opening.upkeep == "background":
                 upkeep.start()
         collection = Collection(
@@ -285,14 +324,15 @@ class Database:
         names = self._catalog.names()
         if self._sound.get(key) is names:  # looked up in these names before, and not closed since
             return
-        record = names.collections.get(name) or names.find(name)
-        if record is not None and record["uuid"] == key and key in self._open:
-            self._sound[key] = names
-            return
-        if not any(other["uuid"] == key for other in names.collections.values()):
+        held = self._open.get(key)
+        now = next((other for other, record in names.collections.items() if record["uuid"] == key), None)
+        if now is None:
             with self._lock:
                 self._release(key)
             raise ClosedError(f"collection {name!r} was dropped")
+        if held is not None:
+            held[0].name = now  # it may have been renamed, by anyone
+            self._sound[key] = names
 
     def _release(self, key: str) -> None:
         self._sound.pop(key, None)
@@ -313,12 +353,14 @@ def open_database(
     map_size: int | None = None,
     live_queries: bool = True,
     upkeep_share: float = UPKEEP_SHARE,
+    follow_drift: bool = True,
 ) -> Database:
     """Open a database folder, made if it is not there; without a path a temporary one that is gone on close.
 
     upkeep: "background" trains and indexes in a thread of its own; "manual" leaves it to optimize(). live_queries: keep
     a few hundred of the queries asked, in memory, to learn from them what a recall takes. upkeep_share: how much of one
-    core background upkeep may take, on average. Raises NotADatabaseError for
+    core background upkeep may take, on average. follow_drift: split and merge lists, learn anew what a recall takes,
+    and try new generations as the data move. Raises NotADatabaseError for
     a path that is something else, FormatError, CorruptError, StorageError and kin.
     """
     if upkeep not in ("background", "manual"):
@@ -327,13 +369,14 @@ def open_database(
         raise InputError(f"upkeep_share must be above 0 and at most 1, not {upkeep_share!r}")
     if path is None:
         made = Path(tempfile.mkdtemp(prefix="pqdb-"))
-        return _open(made, Opening(False, upkeep, map_size, live_queries, upkeep_share, temporary=True))
-    return _open(Path(path), Opening(read_only, upkeep, map_size, live_queries, upkeep_share))
+        return _open(made, Opening(False, upkeep, map_size, live_queries, upkeep_share, follow_drift, temporary=True))
+    return _open(Path(path), Opening(read_only, upkeep, map_size, live_queries, upkeep_share, follow_drift))
 
 
 def _open(path: Path, opening: Opening) -> Database:
     if path.exists() and not path.is_dir():
         raise NotADatabaseError(f"{path} is a file; a pqdb database is a folder")
+    refuse_network(path)
     home = path / "catalog"
     if home.is_dir():
         return Database(path, Catalog.open(home, opening.read_only, map_size=opening.map_size), opening)

@@ -11,6 +11,8 @@ from typing import Any
 import pqdb.kernels
 import tests.store.children
 import tests.stories.children
+import tests.stories.damage
+import tests.stories.mixed
 import tests.stories.workload  # noqa: F401
 
 

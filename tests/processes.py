@@ -57,6 +57,10 @@ class Child:
         assert self._process.pid is not None
         return self._process.pid
 
+    def fileno(self) -> int:
+        """For `select`: readable when it has said something."""
+        return self._in.fileno()
+
     def hear(self) -> str:
         """The next line it says; "" at its end."""
         return self._in.readline().decode().strip()

@@ -1,4 +1,4 @@
-"""`pqdb info` and `pqdb check`: what a database holds, and whether its bytes are what was written."""
+"""`pqdb info`, `check` and `repair`: what a database holds, whether its bytes are what was written, and if not."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 import pqdb
+from pqdb.bars import stages
 
 DATABASE = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -25,14 +26,41 @@ def info(path: Path, collection: str | None) -> None:
 @click.argument("path", type=DATABASE)
 def check(path: Path) -> None:
     """Read all of the database at PATH against its checksums; exit code 1 if anything is wrong."""
-    problems = 0
-    with pqdb.open(path, read_only=True, upkeep="manual") as db:
-        for name in db.collections():
-            found = db.get_collection(name).verify()
-            problems += len(found)
-            for problem in found:
-                click.echo(f"{name}: {problem}")
-            if not found:
-                click.echo(f"{name}: {len(db[name]):,} points, no problem found")
-    if problems:
+    report = pqdb.check(path)
+    for problem in report.catalog:
+        click.echo(f"catalog: {problem}")
+    for name, found in report.collections.items():
+        for problem in found.problems:
+            click.echo(f"{name}: {problem}")
+        if not found.problems:
+            click.echo(f"{name}: {found.points:,} points, no problem found")
+    for leftover in report.leftovers:
+        click.echo(f"{leftover}: left by a create or drop that was cut off; `pqdb repair` removes it")
+    if report.problems:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("path", type=DATABASE)
+@click.option(
+    "--save",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder for what can still be read of damaged points, one file of JSON lines a collection.",
+)
+def repair(path: Path, save: Path | None) -> None:
+    """Heal the database at PATH where it can be healed: indexes are built again from their points.
+
+    Damaged points are not touched; the exit code is 1 then. Nobody else may have the database open.
+    """
+    with stages() as progress:
+        report = pqdb.repair(path, save=save, progress=progress)
+    for problem in report.found.problems:
+        click.echo(f"found: {problem}")
+    for sentence in report.done:
+        click.echo(f"healed: {sentence}")
+    for sentence in report.refused:
+        click.echo(f"refused: {sentence}")
+    if not (report.done or report.refused):
+        click.echo("no problem found")
+    if report.refused:
         raise click.exceptions.Exit(1)

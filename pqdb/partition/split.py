@@ -7,18 +7,22 @@ from pqdb.partition.balance import LARGE, SMALL
 from pqdb.partition.lloyd import kmeans, means
 from pqdb.partition.nearest import nearest_centroids
 
+SHRUNK = 0.625  # of the rows a list had when it was trained: short lists waste pages, and cost as much to reach
 FEWEST_ROWS = 64  # a list of fewer is not split: two groups are scanned as fast as one
 _ROUNDS = 8
 
 
-def uneven(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def uneven(counts: NDArray[np.int64], usual: float = 0.0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The numbers of lists to split, largest first, and of those to merge, smallest first, from counts (k,) of rows.
 
-    A list is split over LARGE times the mean and merged under SMALL of it; the last one is not merged.
+    A list is split over LARGE times the mean and merged under SMALL of it; the last one is not merged. Where the mean
+    has fallen far below a `usual` number of rows, so many of the smallest are merged that it is that again.
     """
     mean = counts.sum() / len(counts)
     order = np.argsort(counts, kind="stable")
     small = order[counts[order] < SMALL * mean]
+    if mean < SHRUNK * usual:
+        small = order[: max(len(small), len(counts) - round(counts.sum() / usual))]
     large = order[(counts[order] > LARGE * mean) & (counts[order] >= FEWEST_ROWS)]
     return large[::-1], small[: len(counts) - 1]
 

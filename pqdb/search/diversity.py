@@ -22,7 +22,7 @@ def choose(relevance: np.ndarray, vectors: np.ndarray, l2: bool, k: int, diversi
 
 
 def nearness(vectors: np.ndarray, to: np.ndarray, l2: bool) -> np.ndarray:
-    """(n, m) of vectors (n, d) to others (m, d), larger is nearer: the inner product, or the squared distance negated."""
+    """(n, m) of vectors (n, d) to others (m, d), larger is nearer: inner products, or squared distances negated."""
     if l2:
         apart: np.ndarray = -((vectors[:, None, :] - to[None, :, :]) ** 2).sum(axis=2)
         return apart

@@ -3,6 +3,7 @@
 import mmap
 import os
 import struct
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,17 @@ from pqdb.errors import CorruptError, NotADatabaseError, StorageError
 
 NAME = "data.mdb"
 
-_META = struct.Struct("<8xHH4x" + "IIQQ" + "48x" * 2 + "QQ")  # page header, then MDB_meta of LMDB 0.9
+# Page header, then MDB_meta of LMDB 0.9: magic, version, address, map size, the records of two trees (of which only
+# the flags are looked at), last page, transaction id.
+_META = struct.Struct("<8xHH4x" + "IIQQ" + "4xH42x" * 2 + "QQ")
 _FIRST_DB = struct.Struct("<I")  # md_pad of the free list's record holds the page size
 _MAGIC = 0xBEEFC0DE
 _DATA_VERSION = 1
 _META_FLAG = 0x08
+_FREE_FLAGS, _MAIN_FLAGS = 0x08, 0  # integer keys in the free list, nothing unusual anywhere
+_TRIES = 5  # a writer may be at work while we read
 _MAX_PAGE = 65536
+_PAUSE = 0.002  # seconds
 
 
 @dataclass(frozen=True)
@@ -66,18 +72,39 @@ def inspect(folder: Path) -> DataFile:
     shorter than its newest meta page says (unless only free pages lie beyond its end).
     """
     path = folder / NAME
+    found = _look_often(path)
+    if found.file_bytes < found.expected_bytes and _reaches_beyond_end(path):
+        raise CorruptError(
+            f"{path} is truncated: it has {found.file_bytes:,} bytes, its newest commit needs "
+            f"{found.expected_bytes:,}"
+        )
+    return found
+
+
+def _look_often(path: Path) -> DataFile:
+    """What the meta pages say; they are read again where a writer may have been in between."""
+    for _ in range(_TRIES - 1):
+        with suppress(CorruptError):
+            return _look(path)
+        time.sleep(_PAUSE)
+    return _look(path)
+
+
+def _look(path: Path) -> DataFile:
     head, size = _head(path)
     page_bytes = _page_bytes(head, size, path)
     if len(head) < page_bytes + _META.size:
         raise CorruptError(f"{path} is truncated: it has {size:,} bytes, less than two pages")
     metas = [_meta(head[number * page_bytes :], number, path) for number in (0, 1)]
+    _check_turns(metas[0][2], metas[1][2], path)
     map_bytes, last_page, txn_id = max(metas, key=lambda meta: meta[2])
-    found = DataFile(page_bytes, map_bytes, last_page, txn_id, size)
-    if size < found.expected_bytes and _reaches_beyond_end(path):
-        raise CorruptError(
-            f"{path} is truncated: it has {size:,} bytes, its newest commit needs {found.expected_bytes:,}"
-        )
-    return found
+    return DataFile(page_bytes, map_bytes, last_page, txn_id, size)
+
+
+def _check_turns(even: int, odd: int, path: Path) -> None:
+    """Commits write the two meta pages in turn, so their numbers differ by one; else the newer one may be made up."""
+    if (even or odd) and (abs(even - odd) != 1 or even % 2):
+        raise CorruptError(f"{path} is overwritten: its meta pages are of commits {even:,} and {odd:,}, not in turn")
 
 
 def _head(path: Path) -> tuple[bytes, int]:
@@ -105,11 +132,15 @@ def _page_bytes(head: bytes, size: int, path: Path) -> int:
 
 def _meta(page: bytes, number: int, path: Path) -> tuple[int, int, int]:
     """(map size, last page, transaction id) of one meta page."""
-    _, flags, magic, version, _, map_bytes, last_page, txn_id = _META.unpack_from(page)
+    _, flags, magic, version, _, map_bytes, free_flags, main_flags, last_page, txn_id = _META.unpack_from(page)
     if not flags & _META_FLAG or magic != _MAGIC:
         raise CorruptError(f"{path} is overwritten: meta page {number} does not begin as LMDB's does")
     if version != _DATA_VERSION:
         raise CorruptError(f"{path} has LMDB data version {version}, not {_DATA_VERSION}")
+    if (free_flags, main_flags) != (_FREE_FLAGS, _MAIN_FLAGS):
+        raise CorruptError(
+            f"{path} is overwritten: meta page {number} has flags {free_flags:#x} and {main_flags:#x}, not ours"
+        )
     return map_bytes, last_page, txn_id
 
 
@@ -147,6 +178,12 @@ def extend_to(folder: Path, size: int) -> None:
             os.posix_fallocate(descriptor, size - 1, 1)
         finally:
             os.close(descriptor)
+
+
+def sync(file: Path) -> None:
+    """Make what was written to a file durable."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
 
 
 def sync_folder(folder: Path) -> None:

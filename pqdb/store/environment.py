@@ -8,6 +8,8 @@ kept from before are then worthless.
 import errno
 import os
 import shutil
+import struct
+import sys
 import threading
 import time
 import uuid
@@ -28,9 +30,14 @@ from pqdb.errors import (
     ReadOnlyError,
     StorageError,
 )
-from pqdb.store import datafile, moved
+from pqdb.store import datafile, moved, pages
 from pqdb.store.faults import mapping_errors, raise_ours, sentence
 
+if sys.platform != "win32":
+    import fcntl
+
+LOCK_NAME = "lock.mdb"
+_FLOCK = "hhqqi"  # struct flock: type, whence, start, length, process
 DEFAULT_MAP_BYTES = 64 << 30  # address space, not memory, not disk; growing it later is what costs
 _SMALL_MAP = 1 << 20
 MAX_READERS = 1024
@@ -285,7 +292,8 @@ class Environment:
         """A compacted copy, on disk. -> the transaction before which nothing is missing in it."""
         shutil.rmtree(target, ignore_errors=True)
         seen = int(self._env.info()["last_txnid"])
-        self.copy(target, compact=True)
+        with self.read() as txn:
+            self.copy(target, txn)
         moved.sync(target)
         return seen
 
@@ -535,14 +543,23 @@ class Environment:
 
     # -- the rest --------------------------------------------------------------------------------------
 
-    def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
-        """Copy one snapshot into an empty folder while others read and write."""
+    def copy(self, path: str | os.PathLike[str], txn: Txn) -> None:
+        """Copy what a read transaction sees into an empty folder, without free pages, synchronised to disk.
+
+        Others may write meanwhile; but of this process no other thread may, for LMDB lets an abort wait for a copy.
+        """
         target = Path(path)
-        target.mkdir(parents=True, exist_ok=True)
-        if (target / datafile.NAME).exists():
-            raise StorageError(errno.EEXIST, f"{target} holds a store already")
-        with self.read(), mapping_errors(target, writing=True):
-            self._env.copy(str(target), compact=compact)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            if (target / datafile.NAME).exists():
+                raise StorageError(errno.EEXIST, f"{target} holds a store already")
+            with mapping_errors(target, writing=True):
+                self._env.copy(str(target), compact=True, txn=txn)
+            datafile.sync(target / datafile.NAME)
+        except PqdbError:
+            raise
+        except OSError as error:
+            raise sentence(error.errno, error.strerror, target, writing=True) from error
 
     def stats(self) -> dict[str, Any]:
         """Bytes of the file, of its free pages, and of every named database."""
@@ -558,15 +575,11 @@ class Environment:
         }
 
     def structural_problems(self) -> list[str]:
-        """What a walk through the file finds wrong, with writers of all processes kept out meanwhile."""
-        if self.readonly:
-            return datafile.walk(self.home)
-        txn = self.begin_write()
-        try:
-            return datafile.walk(self.home)
-        finally:
-            txn.abort()
-            self.end_write()
+        """What a walk through the file finds wrong. Others may write meanwhile: no page of what is read is reused
+        while our transaction lives.
+        """
+        with self.read():
+            return pages.problems(self.home)
 
     def poison(self) -> None:
         """In a forked child: refuse everything, and unmap so that the child can open the folder itself."""
@@ -574,6 +587,27 @@ class Environment:
         if not self._active and self._writer is None:
             # With a transaction of the parent's alive, closing would free its slot in the shared table.
             self._env.close()
+
+
+def user_of(folder: Path) -> int | None:
+    """The id of a process, perhaps our own, that has an environment open; None where nobody has.
+
+    LMDB holds a shared lock on its lock file for as long as it is open. (Where we have it open ourselves, the file
+    must not be touched: closing it would drop LMDB's lock.)
+    """
+    with _registry.lock:
+        if _inode(folder) in _registry.handles:
+            return os.getpid()
+    try:
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None  # never opened for writing, or by nobody who may
+    try:
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
+        kind, _, _, _, holder = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+        return None if kind == fcntl.F_UNLCK else holder
+    finally:
+        os.close(descriptor)
 
 
 def put_anew(txn: Txn, db: Any, key: bytes, value: bytes | bytearray | memoryview) -> None:

@@ -58,9 +58,9 @@ def sentence(code: int | None, text: str | None, path: Path, writing: bool) -> P
     """The error of ours for an errno."""
     if code in (errno.EROFS, errno.EACCES, errno.EPERM):
         return ReadOnlyError(code, f"{path} cannot be written: {text}; open it with read_only=True")
-    if code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) or (
-        code in (errno.EIO, errno.EINVAL) and writing and _is_full(path)
-    ):
+    if code in (errno.EIO, errno.EINVAL) and writing and _is_full(path):
+        code, text = errno.ENOSPC, os.strerror(errno.ENOSPC)
+    if code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         return DiskFullError(code, f"no room to write {path}: {text}; nothing of this write was kept")
     return StorageError(code, f"{path}: {text}")
 

@@ -58,10 +58,6 @@ class Handle:
     ) -> None:
         self.close()
 
-    def copy(self, path: str | os.PathLike[str], compact: bool = False) -> None:
-        """Copy one snapshot into an empty folder while others read and write."""
-        self.env.copy(path, compact)
-
     def stats(self) -> dict[str, Any]:
         """Bytes: "file", "free" pages in it, "databases" name → bytes."""
         return self.env.stats()

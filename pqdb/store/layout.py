@@ -48,6 +48,7 @@ MAX_ROWS = (1 << 32) - 1
 
 _CRC = struct.Struct("<I")
 _ROW_KEY = struct.Struct(">I")
+ROW_BYTES = 4  # of a row, as key or value
 _RUN_KEY = struct.Struct(">HI")
 UNNAMED_SLOT = 0  # named vectors will count from 1
 

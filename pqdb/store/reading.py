@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -81,3 +83,12 @@ class View(Generic[K]):
         self._env.leave(self, self._txn)
         if error is not None and isinstance(error, lmdb.Error):
             raise_ours(error, self._env.path)
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds the data file."""
+        return self._env.home
+
+    def copy(self, path: str | os.PathLike[str]) -> None:
+        """Copy this snapshot into an empty folder; see `Environment.copy`. Raises DiskFullError, StorageError."""
+        self._env.copy(path, self._txn)

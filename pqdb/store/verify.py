@@ -146,7 +146,7 @@ def _ids(
     seen: Live = np.zeros(len(live), np.bool_)
     for key, value in txn.cursor(db=dbs["ids"]):
         row = int.from_bytes(value, "little")
-        if row >= len(live) or not live[row] or seen[row]:
+        if len(value) != layout.ROW_BYTES or row >= len(live) or not live[row] or seen[row]:
             yield f"id {bytes(key).hex()} leads to row {row}, which is dead, another's or not there"
             continue
         seen[row] = True
@@ -169,7 +169,7 @@ def _row_values(txn: Txn, db: Any, what: str, expected: Live, sealed: bool) -> I
     n = 0
     for key, value in txn.cursor(db=db):
         n += 1
-        row = layout.row_of_key(key)
+        row = layout.row_of_key(key) if len(key) == layout.ROW_BYTES else len(expected)
         if row >= len(expected) or not expected[row]:
             yield f"there is a {what} of row {row}, which should have none"
         elif sealed and not layout.trailer_holds(value):

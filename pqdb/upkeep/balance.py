@@ -46,11 +46,10 @@ def is_balanceable(stores: Stores) -> bool:
 
 def is_uneven(stores: Stores) -> bool:
     """Whether enough lists are too large or too small."""
-    with stores.blocks.read() as blocks:
-        counts = blocks.counts.astype(np.int64)
+    counts, usual = _counts(stores)
     if len(counts) < 2 or not counts.sum():
         return False
-    large, small = uneven(counts)
+    large, small = uneven(counts, usual)
     extreme = len(large) > 0 and counts[large[0]] > FAR_OUT * 2 * counts.mean()
     return bool(len(large) + len(small) >= max(1, len(counts) // DUE_SHARE) or extreme)
 
@@ -59,9 +58,8 @@ def balance(stores: Stores, index: Index, progress: Progress, seed: int = 0) -> 
     """Split and merge some lists; returns how many. Readers see the lists before or after, never between."""
     progress("balance", 0.0)
     rng = np.random.default_rng(seed)
-    with stores.blocks.read() as blocks:
-        counts = blocks.counts.astype(np.int64)
-    large, small = uneven(counts)
+    counts, usual = _counts(stores)
+    large, small = uneven(counts, usual)
     small = np.concatenate([small[counts[small] == 0], _near_others(stores, index, small[counts[small] > 0])])
     held, cuts = _cuts(stores, index, large[:LISTS_AT_ONCE], float(counts.mean()), rng)
     small = small[:LISTS_AT_ONCE]
@@ -74,6 +72,12 @@ def balance(stores: Stores, index: Index, progress: Progress, seed: int = 0) -> 
     _commit(stores, index, shape, rows, vectors)
     progress("balance", 1.0)
     return len(cuts) + len(small)
+
+
+def _counts(stores: Stores) -> tuple[np.ndarray, float]:
+    """(n_lists,) int64 rows of each list, and how many were usual when they were trained (0 if nobody knows)."""
+    with stores.blocks.read() as blocks:
+        return blocks.counts.astype(np.int64), about_of(blocks).list_rows or 0.0
 
 
 def _near_others(stores: Stores, index: Index, numbers: np.ndarray) -> np.ndarray:

@@ -66,7 +66,9 @@ def build_generation(
             batch.drop_generation(generation)
         return None
     error, code_error = errors_of(codebook, residuals) or (None, None)
-    about = About(len(live), router.n_lists, error, code_error, reach_of(residuals))
+    about = About(
+        len(live), router.n_lists, error, code_error, reach_of(residuals), round(len(live) / router.n_lists, 1)
+    )
     _swap(stores.blocks, index, watermark, about)
     return generation
 

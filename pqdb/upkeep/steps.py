@@ -72,7 +72,9 @@ class Steps:
         if self.catch_up(everything, progress):
             return True
         now, trainable = self.now(), is_trainable(self._stores.config)
-        due = [self._train, self._tidy, self._balance, self._follow] if trainable else [self._tidy]
+        due = [self._train, self._tidy] if trainable else [self._tidy]
+        if trainable and self._stores.follow_drift:
+            due += [self._balance, self._follow]
         return any(each(now, progress) for each in due)
 
     def catch_up(self, everything: bool, progress: Progress) -> bool:

@@ -19,6 +19,7 @@ class Stores:
     config: CollectionConfig
     points: PointStore
     blocks: BlockStore
+    follow_drift: bool = True  # whether lists and generations change when the data do
     decoded: Decoded | None = None  # stands in for source vectors that are not kept
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ class About:
     error: float | None = None  # mean squared error of the codes' residuals, in index space
     code_error: float | None = None  # the same for residuals of length 1: what the codebook alone is to blame for
     reach: float | None = None  # how far from its centroid a row may lie before it gets a list of its own
+    list_rows: float | None = None  # that a list had, on the mean
     watermark: int | None = None  # of a generation that is kept for a way back: how far it had come
 
     @classmethod

@@ -175,7 +175,10 @@ def test_calibration_and_about(case: Written) -> None:
     widths = np.array(calibration["widths"])
     assert widths.shape == (len(calibration["ks"]), 10, len(calibration["knots"]))
     assert np.all((widths >= 1) & (widths <= len(case.counts)))
-    assert json.loads(case.index.object("about")) == {"trained_rows": ROWS, "n_lists": len(case.counts)}
+    about = json.loads(case.index.object("about"))
+    assert (about["trained_rows"], about["n_lists"]) == (ROWS, len(case.counts))
+    assert about.keys() == {"trained_rows", "n_lists", "error", "code_error", "reach", "list_rows"}
+    assert "inserted" in json.loads(case.index.object("watch"))
 
 
 def test_a_compacted_collection_is_where_its_pointers_say(tmp_path: Path) -> None:

@@ -20,6 +20,12 @@ def test_even_or_short_lists_are_left_alone() -> None:
     assert len(large) == 0
 
 
+def test_lists_that_have_become_short_on_the_whole_are_merged() -> None:
+    counts = np.array([60, 70, 50, 64, 56, 60, 62, 58])
+    assert len(uneven(counts)[1]) == len(uneven(counts, 90)[1]) == 0
+    assert uneven(counts, 120)[1].tolist() == [2, 4, 7, 0]
+
+
 def test_one_list_always_stays() -> None:
     large, small = uneven(np.zeros(4, np.int64))
     assert len(small) == 0

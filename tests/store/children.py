@@ -10,7 +10,7 @@ import numpy as np
 from pqdb.errors import DiskFullError, ForkedError, PqdbError
 from pqdb.store import BlockStore, FileLock, PointStore
 from tests.processes import heard, say
-from tests.store.sources import ROW_BYTES, source_rows
+from tests.store.sources import source_rows
 
 
 def upsert(path: str, first: str, n: str) -> None:
@@ -117,25 +117,6 @@ def fill_blocks(store: BlockStore) -> None:
         say(view.watermark == written > 0)
         say(np.count_nonzero(view.codes) == written)
     say(store.verify())
-
-
-def upsert_and_delete_for_ever(path: str, seed: str) -> None:
-    """Say what is about to be done, do it, say that it is done; the parent kills us somewhere in between."""
-    rng = np.random.default_rng(int(seed))
-    with PointStore.open(path) as store:
-        for number in range(int(seed) * 1_000_000, int(seed) * 1_000_000 + 1_000_000):
-            ids = rng.integers(0, 60, int(rng.integers(1, 40))).tolist()
-            verb = "delete" if rng.random() < 0.3 else "upsert"
-            say(f"begin {verb} {number} {' '.join(map(str, ids))}")
-            with store.write() as batch:
-                if verb == "delete":
-                    batch.delete(ids)
-                else:
-                    payload = b"%d" % number
-                    source = np.frombuffer(number.to_bytes(4, "little"), np.uint8)
-                    rows = np.tile(source, (len(ids), ROW_BYTES // 4))
-                    batch.upsert(ids, np.ascontiguousarray(rows), [payload] * len(ids))
-            say("done")
 
 
 def fork(path: str) -> None:

@@ -503,17 +503,31 @@ def test_create_refuses_a_folder_with_something_in_it(points: PointStore, tmp_pa
     assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "points"]
 
 
+def upsert_elsewhere(points: PointStore, source: np.ndarray) -> None:
+    with points.write() as batch:
+        batch.upsert(range(50, 50 + len(source)), source)
+        batch.delete([3])
+
+
 def test_a_copy_is_a_store(points: PointStore, rows: Maker, tmp_path: Path) -> None:
     with points.write() as batch:
         batch.upsert(range(100), rows(100), [b"p"] * 100)
-    for compact in (False, True):
-        points.copy(tmp_path / f"copy {compact}", compact=compact)
-        with PointStore.open(tmp_path / f"copy {compact}") as copy, copy.read() as view:
-            assert view.ids_of(np.arange(100)) == list(range(100))
+    with points.read() as view:
+        thread = threading.Thread(target=upsert_elsewhere, args=(points, rows(50)))
+        thread.start()
+        thread.join()
+        view.copy(tmp_path / "copy")
+        with pytest.raises(StorageError, match="already"):
+            view.copy(tmp_path / "copy")
+    with PointStore.open(tmp_path / "copy") as copy:
+        with copy.read() as view:
+            assert view.ids_of(view.live_rows()) == list(range(100))  # as the view saw it
             assert copy.manifest == {"name": "test"}
             assert (view.source_of(np.arange(100)) == rows(100)).all()
-    with pytest.raises(StorageError, match="already"):
-        points.copy(tmp_path / "copy True")
+        assert copy.verify() == []
+        with copy.write() as batch:
+            batch.upsert([100], rows(1))
+        assert copy.verify() == []
 
 
 def test_stats_account_for_the_file(points: PointStore, rows: Maker) -> None:

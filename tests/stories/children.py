@@ -2,6 +2,7 @@
 
 import os
 import resource
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +147,65 @@ def read_only(path: str) -> None:
         say("opened")
     except pqdb.PqdbError as error:
         say(f"{type(error).__name__}: {error}")
+
+
+def backup_without_room(path: str, target: str) -> None:
+    """No file may have more than 20,000 bytes; then what is left of it, and whether there is room again."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with pqdb.open(path, read_only=True, upkeep="manual") as database:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+        try:
+            database.backup(target)
+            say("backed up")
+        except pqdb.DiskFullError as error:
+            say(f"DiskFullError: {error}")
+        say([each.name for each in Path(target).parent.iterdir()])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        database.backup(target)
+    say(pqdb.check(target).problems)
+
+
+def train_when_due(path: str) -> None:
+    """Be ready to train in the background, and wait in the middle of it for a word."""
+    from pqdb.upkeep import worker
+
+    through = worker.build_generation
+
+    def build(*arguments: object, **options: object) -> int:
+        say("training")
+        heard()
+        generation = through(*arguments, **options)  # type: ignore[arg-type]
+        say("trained")
+        return generation
+
+    worker.TRAIN_ROWS, worker.build_generation = 100, build
+    with pqdb.open(path) as database:
+        len(database["things"])
+        threading.Event().wait()  # until we are killed
+
+
+def rename(path: str, old: str, new: str) -> None:
+    with pqdb.open(path, upkeep="manual") as database:
+        database.rename_collection(old, new)
+
+
+def make_and_drop(path: str, seed: str, seconds: str) -> None:
+    """Make, write and drop collections of a few names, as another process does at the same time."""
+    import time
+
+    rng = np.random.default_rng(int(seed))
+    with pqdb.open(path, upkeep="manual") as database:
+        deadline = time.monotonic() + float(seconds)
+        while time.monotonic() < deadline:
+            name = f"name {rng.integers(0, 2)}"
+            try:
+                database.create_collection(name, 4)
+                say("made")
+            except pqdb.CollectionExistsError:
+                say("exists")
+            try:
+                database[name].upsert([1], np.ones(4))
+                say("written")
+            except (pqdb.CollectionNotFoundError, pqdb.ClosedError):
+                say("gone")
+            say("dropped" if database.drop_collection(name) else "gone")

@@ -1,0 +1,140 @@
+"""Copying a database while others read and write it: one snapshot of every collection, index and points in step.
+
+A process of its own does the copying. It begins all its read transactions before it copies the first page, so the
+collections are as they were at one moment (that of each beginning, microseconds apart), and it holds nobody up: LMDB
+lets a write that is given up wait for a copy that another thread of the same process makes.
+"""
+
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from pqdb import errors
+from pqdb.checking import CATALOG, INDEX, POINTS, check
+from pqdb.children import lines, say, start
+from pqdb.errors import CorruptError, NotADatabaseError, PqdbError, StorageError
+from pqdb.store import datafile
+from pqdb.store.blocks import BlockStore
+from pqdb.store.blockview import BlockView
+from pqdb.store.catalog import Catalog, Names
+from pqdb.store.points import PointStore
+from pqdb.store.view import PointView
+
+Progress = Callable[[str, float], None]
+
+
+def back_up(source: Path, target: Path, progress: Progress | None = None) -> None:
+    """Copy a database into a new folder. progress(collection, share of the bytes that is done).
+
+    The folder appears when it is whole and on disk. Raises StorageError where there is something already or the disk
+    refuses, DiskFullError, CorruptError.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise StorageError(f"{target} holds something already: a backup needs a new folder")
+    if source.resolve() in target.resolve().parents:
+        raise StorageError(f"{target} lies inside of {source}: a backup needs a place of its own")
+    aside = target.parent / f".{target.name}-{uuid.uuid4().hex}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _let_a_child_copy(source, aside, progress)
+        aside.rename(target)
+        datafile.sync_folder(target.parent)
+    except OSError as error:
+        if isinstance(error, PqdbError):
+            raise
+        raise StorageError(error.errno, f"{target} cannot be made: {error.strerror}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def restore(
+    backup: str | os.PathLike[str], path: str | os.PathLike[str], *, progress: Progress | None = None
+) -> None:
+    """Check a backup and copy it into a new folder, which is a database then. (So is the backup itself.)
+
+    Raises CorruptError naming what is damaged, StorageError where there is something already, NotADatabaseError.
+    """
+    problems = check(backup).problems
+    if problems:
+        more = f" (and {len(problems) - 1:,} problems more)" if len(problems) > 1 else ""
+        raise CorruptError(f"{backup} is damaged and not restored: {problems[0]}{more}")
+    back_up(Path(backup), Path(path), progress)
+
+
+def _let_a_child_copy(source: Path, aside: Path, progress: Progress | None) -> None:
+    with start("pqdb.backup", [str(source), str(aside)]) as process:
+        for word, *what in lines(process):
+            if word == "error":
+                name, code, text = what
+                kind: type[PqdbError] = getattr(errors, name)
+                raise kind(text) if code is None else kind(code, text)
+            if progress is not None:
+                progress(*what)
+    if process.returncode:
+        raise StorageError(f"the process that copied {source} ended with code {process.returncode}")
+
+
+# -- the child
+
+
+def child() -> None:
+    """Copy, and say how far it is or what went wrong."""
+    source, target = map(Path, sys.argv[1:])
+    try:
+        copy(source, target, lambda name, share: say("progress", name, share))
+    except PqdbError as error:
+        code = error.errno if isinstance(error, OSError) else None
+        text = str(error) if code is None else error.strerror if isinstance(error, OSError) else ""
+        say("error", type(error).__name__, code, text)
+
+
+def copy(source: Path, target: Path, progress: Progress) -> None:
+    """Copy what is there now into a folder that is not there yet."""
+    with ExitStack() as stack:
+        catalog = stack.enter_context(Catalog.open(source / CATALOG, readonly=True))
+        names = catalog.names()
+        views = {}
+        for name, record in names.collections.items():
+            found = _open(source / str(record["uuid"]), stack)
+            if found is None and name in catalog.names().collections:
+                raise NotADatabaseError(f"collection {name!r} of {source} has no files")
+            if found is not None:  # (else it was dropped since)
+                views[name] = found
+        sizes = {name: _bytes(index) + _bytes(points) for name, (index, points) in views.items()}
+        done, total = 0, max(1, sum(sizes.values()))
+        for name, (index, points) in views.items():
+            progress(name, done / total)
+            home = target / str(names.collections[name]["uuid"])
+            index.copy(home / INDEX)
+            points.copy(home / POINTS)
+            done += sizes[name]
+        _write_catalog(target / CATALOG, names, set(views))
+        progress("catalog", 1.0)
+
+
+def _open(folder: Path, stack: ExitStack) -> tuple[BlockView, PointView] | None:
+    """A snapshot of both stores of a collection, the index's first; None where its files are gone."""
+    try:
+        blocks = stack.enter_context(BlockStore.open(folder / INDEX, readonly=True))
+        points = stack.enter_context(PointStore.open(folder / POINTS, readonly=True))
+    except NotADatabaseError:
+        return None
+    return stack.enter_context(blocks.read()), stack.enter_context(points.read())
+
+
+def _bytes(view: BlockView | PointView) -> int:
+    return (view.home / datafile.NAME).stat().st_size
+
+
+def _write_catalog(folder: Path, names: Names, copied: set[str]) -> None:
+    """The names and aliases of what was copied."""
+    with Catalog.create(folder) as catalog, catalog.write() as batch:
+        for name in copied:
+            batch.add(name, names.collections[name])
+        for alias, name in names.aliases.items():
+            if name in copied:
+                batch.set_alias(alias, name)

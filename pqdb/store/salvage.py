@@ -1,0 +1,207 @@
+"""What can still be read of a damaged store, by plain reads: nothing is mapped, and nothing damaged is passed on.
+
+A point is found by its id, or by its row record and live bit, whichever is sound; its vector comes from a run whose
+checksum holds, its payload from a sealed value. What does not hold is counted, not guessed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pqdb.errors import CorruptError, FormatError, NotADatabaseError
+from pqdb.store import layout, manifest
+from pqdb.store.ids import INT, TEXT, UUID, id_from_key, uuid_text
+from pqdb.store.layout import (
+    KIND_INT,
+    KIND_SHIFT,
+    KIND_UUID,
+    META_BYTES,
+    META_PAGE,
+    META_ROWS,
+    PAYLOAD_FLAG,
+    PIECE_BYTES,
+    PIECE_ROWS,
+    Runs,
+)
+from pqdb.store.moved import home_of
+from pqdb.store.pages import PageFile, Value
+from pqdb.store.state import State
+
+Bytes = npt.NDArray[np.uint8]
+
+_KEY = re.compile(r"[0-9a-f]{32}")
+_RUN_KEY_BYTES = 6
+_KEY_BYTES = {INT: 9, UUID: 17}
+
+
+def is_key(name: str) -> bool:
+    """Whether a folder's name is that of a collection's."""
+    return _KEY.fullmatch(name) is not None
+
+
+def salvaged_names(catalog: Path) -> dict[str, str]:
+    """name → key of a collection's folder, as far as a damaged catalog still tells."""
+    found = {}
+    try:
+        with PageFile(home_of(catalog)) as file:
+            trees = file.trees()
+            for key, value in file.items(trees["collections"]) if "collections" in trees else ():
+                record = file.read(value)
+                if layout.trailer_holds(record):
+                    found[key.decode(errors="replace")] = str(json.loads(record[:-4])["uuid"])
+    except (CorruptError, OSError):
+        pass
+    return found
+
+
+@dataclass(frozen=True)
+class SalvagedPoint:
+    """A point whose id and vector hold; `source` None: its vector is not kept any more (source=None)."""
+
+    id: int | str
+    source: Bytes | None  # (row_bytes,) uint8
+    payload: bytes | None
+    payload_lost: bool  # it had one, which does not hold
+
+
+class PointSalvage:
+    """A context manager: the points of a damaged store, one after the other in the order of their rows.
+
+    Raises CorruptError where not even the manifest can be read: then nobody knows what the bytes mean.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = PageFile(home_of(folder))
+        try:
+            self._trees = self._file.trees()
+            records = {key: self._file.read(value) for key, value in self._items("main")}
+            self.manifest, geometry = manifest.from_bytes(records.get(b"manifest"), "points", str(folder))
+        except (NotADatabaseError, FormatError) as error:
+            self._file.close()
+            raise CorruptError(f"nothing of {folder} can be saved: {error}") from error
+        except BaseException:
+            self._file.close()
+            raise
+        self._runs = Runs.from_dict(geometry)
+        self._forgotten = 0
+        with suppress(CorruptError):
+            self._forgotten = State.from_bytes(records.get(b"state"), str(folder)).forgotten_runs
+        self.lost: list[int | str] = []
+        """Ids of points whose vector does not hold; complete once `points` is through."""
+        self.unknown = 0
+        """Points that there were, but whose id cannot be told."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def points(self) -> Iterator[SalvagedPoint]:
+        """Every point that holds; the others are counted."""
+        self._places = {name: self._by_row(name) for name in ("payloads", "texts")}
+        keys = {int.from_bytes(value, "little"): key for key, value in self._values("ids", layout.ROW_BYTES)}
+        alive = self._live_rows()
+        runs = {layout.run_of_key(key)[1]: place for key, place in self._items("runs") if len(key) == _RUN_KEY_BYTES}
+        for row in sorted(alive | {row for row in keys if row // PIECE_ROWS not in self._pieces}):
+            point_id, flagged = self._id_of(row, keys.get(row))
+            if point_id is None:
+                self.unknown += 1
+                continue
+            run = row // self._runs.rows_per_run
+            source = self._source(row, runs.get(run))
+            if source is None and run >= self._forgotten:
+                self.lost.append(point_id)
+                continue
+            payload, lost = self._payload(row, flagged)
+            yield SalvagedPoint(point_id, source, payload, lost)
+
+    # -- how -------------------------------------------------------------------------------------------
+
+    def _items(self, name: str) -> Iterator[tuple[bytes, Value]]:
+        tree = self._trees.get(name)
+        return iter(()) if tree is None else self._file.items(tree)
+
+    def _values(self, name: str, size: int) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values of a database whose values have so many bytes."""
+        for key, place in self._items(name):
+            if place.size == size:
+                yield key, self._file.read(place)
+
+    def _by_row(self, name: str) -> dict[int, Value]:
+        return {layout.row_of_key(key): place for key, place in self._items(name) if len(key) == layout.ROW_BYTES}
+
+    def _live_rows(self) -> set[int]:
+        """The rows that sound pieces of the live bits and sound pages of row records say are alive."""
+        self._pieces: set[int] = set()  # that hold
+        self._records: dict[int, Bytes] = {}  # sound pages: (META_ROWS, META_BYTES) uint8
+        alive: set[int] = set()
+        for key, value in self._values("live", layout.run_size(1)):
+            if len(key) == layout.ROW_BYTES and layout.trailer_holds(value):
+                piece = layout.row_of_key(key)
+                self._pieces.add(piece)
+                bits = np.unpackbits(np.frombuffer(value, np.uint8, count=PIECE_BYTES), bitorder="little")
+                alive.update((np.flatnonzero(bits) + piece * PIECE_ROWS).tolist())
+        sums = dict(self._values("sums", layout.ROW_BYTES))
+        for key, value in self._values("meta", META_PAGE):
+            if len(key) == layout.ROW_BYTES and sums.get(key) == layout.crc_bytes(value):
+                records = np.frombuffer(value, np.uint8).reshape(META_ROWS, META_BYTES)
+                self._records[layout.row_of_key(key)] = records
+        return alive
+
+    def _id_of(self, row: int, key: bytes | None) -> tuple[int | str | None, bool]:
+        """The id of a row, None where it cannot be told, and whether the row should have a payload."""
+        page = self._records.get(row // META_ROWS)
+        if page is None:
+            return self._id_from(key), row in self._places["payloads"]
+        record = page[row % META_ROWS].tobytes()
+        tail = int.from_bytes(record[16:], "little")
+        kind, flagged = tail >> KIND_SHIFT & 3, bool(tail & PAYLOAD_FLAG)
+        if kind == KIND_INT:
+            return int.from_bytes(record[:8], "little"), flagged
+        if kind == KIND_UUID:
+            return uuid_text(record[:16]), flagged
+        place = self._places["texts"].get(row)  # texts have no checksum: two places must agree
+        same = place is not None and key == TEXT + self._file.read(place)
+        return self._id_from(key) if same else None, flagged
+
+    def _id_from(self, key: bytes | None) -> int | str | None:
+        with suppress(UnicodeDecodeError):
+            if key is not None and len(key) == _KEY_BYTES.get(key[:1], len(key)):
+                return id_from_key(key)
+        return None
+
+    def _source(self, row: int, place: Value | None) -> Bytes | None:
+        """The source row, out of a run whose checksum holds; rows come in order, so the last run is kept."""
+        if place is None or place.size != self._runs.run_bytes:
+            return None
+        if self._held is None or self._held[0] != place:
+            value = self._file.read(place)
+            self._held = place, value if layout.trailer_holds(value) else None
+        run = self._held[1]
+        if run is None:
+            return None
+        at = row % self._runs.rows_per_run * self._runs.row_bytes
+        return np.frombuffer(run, np.uint8, self._runs.row_bytes, at)
+
+    _held: tuple[Value, bytes | None] | None = None
+
+    def _payload(self, row: int, flagged: bool) -> tuple[bytes | None, bool]:
+        """The payload, and whether it is lost."""
+        if not flagged:
+            return None, False
+        place = self._places["payloads"].get(row)
+        value = b"" if place is None else self._file.read(place)
+        return (value[:-4], False) if layout.trailer_holds(value) else (None, True)
