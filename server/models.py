@@ -731,3 +731,18 @@ class GroupsResult(BaseModel):
     """The groups, by their best point."""
 
     groups: list[Group]
+
+
+class RolledBack(BaseModel):
+    """The generation that is searched now."""
+
+    generation: int
+
+
+class Replace(UpsertPoints):
+    """Points that go, and points that come."""
+
+    filter: Filter
+    if_version: Annotated[int, Field(ge=0, lt=2**64)] | None = Field(
+        None, description="The newest version among those that go, 0 if there are none; else 409."
+    )
