@@ -11,8 +11,8 @@ import pqdb
 from . import embedding
 from .creation import MAX_DIM, METRICS
 from .quantization import METHODS
-from .queries import KINDS, MAX_K
 from .refused import ABSENT
+from .targets import KINDS, MAX_K
 
 
 def capabilities(app: FastAPI) -> dict[str, Any]:

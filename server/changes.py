@@ -6,9 +6,10 @@ from typing import Any
 
 import pqdb
 
-from .creation import DISTANCES, WIRE_KEY, check_metadata_keys
+from .creation import DISTANCES, check_metadata_keys
 from .errors import format_error, not_yet, refuse_unknown_vector
 from .fields import Fields
+from .names import WIRE_KEY
 from .quantization import parse_quantization
 from .tuning import HNSW, PARAMS, PLACEMENT, checked, checked_optimizers, checked_struct
 from .vectors import UNNAMED

@@ -9,13 +9,12 @@ import pqdb
 
 from .errors import format_error, not_offered, not_yet, refuse_unknown_vector
 from .fields import Fields
+from .names import WIRE_KEY
 from .points import check_depth
 from .quantization import parse_quantization
 from .tuning import HNSW, PARAMS, PLACEMENT, WAL, checked, checked_optimizers, checked_struct
 from .vectors import UNNAMED
 
-# The key of a collection's metadata under which the service keeps what was sent, for GET to echo.
-WIRE_KEY = "pqdb_server"
 OURS = "pqdb"  # the key of a client's metadata that holds options of ours
 METRICS = {"Cosine": "cosine", "Dot": "dot", "Euclid": "l2"}
 DISTANCES = {metric: distance for distance, metric in METRICS.items()}

@@ -6,8 +6,9 @@ from typing import Any
 
 import pqdb
 
-from .creation import DISTANCES, WIRE_KEY
+from .creation import DISTANCES
 from .indexes import SCHEMAS, described
+from .names import WIRE_KEY
 
 Description = dict[str, Any]
 

@@ -16,10 +16,14 @@ JSON = "application/json"
 class Raw:
     """JSON that is printed as it is, without being parsed."""
 
-    __slots__ = ("json",)
+    __slots__ = ("text",)
 
-    def __init__(self, json: bytes) -> None:
-        self.json = json
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+    def parsed(self) -> Any:
+        """What it says."""
+        return json.loads(self.text)
 
 
 def now() -> float:
@@ -50,14 +54,14 @@ def dumps(value: object) -> bytes:
 
 def _as_it_is(value: object) -> orjson.Fragment:
     if isinstance(value, Raw):
-        return orjson.Fragment(value.json)
+        return orjson.Fragment(value.text)
     raise TypeError(f"cannot print a {type(value).__name__} as JSON")
 
 
 def _plain(value: object) -> Any:
     """The JSON form of a numpy value for the standard library, float32 digits kept short."""
     if isinstance(value, Raw):
-        return json.loads(value.json)
+        return value.parsed()
     if isinstance(value, np.floating):
         return float(str(value))
     if isinstance(value, np.integer):

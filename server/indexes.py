@@ -6,9 +6,9 @@ from typing import Any
 
 import pqdb
 
-from .creation import WIRE_KEY
 from .errors import Refusal, format_error, not_yet, wrong_input
 from .fields import Fields, kind_of
+from .names import WIRE_KEY
 from .selectors import parse_path
 
 KINDS = ("keyword", "integer", "float", "geo", "text", "bool", "datetime", "uuid")
@@ -77,6 +77,8 @@ def described(info: dict[str, Any], schemas: dict[str, Schema]) -> dict[str, Any
     """`payload_schema` of a collection: key → kind, parameters as they were sent, number of points."""
     found = {}
     for held in info["payload_indexes"]:
+        if held["key"] == WIRE_KEY:  # our own: see bare.py
+            continue
         sent = schemas.get(held["key"], {})
         same = sent if sent.get("data_type") == held["kind"] else {"data_type": held["kind"]}
         found[held["key"]] = {**same, "points": info["points"]}

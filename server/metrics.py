@@ -91,6 +91,7 @@ class _Collections(Collector):
             "pqdb_upkeep_failing", "1 while upkeep's last step has failed and will be tried again.",
             ((info["name"], int(info["upkeep"]["error"] is not None)) for info in infos),
         )  # fmt: skip
+        yield self._drift(infos)
         yield from self._recall()
 
     @staticmethod
@@ -101,6 +102,18 @@ class _Collections(Collector):
         for info in infos:
             for component, size in info["bytes"].items():
                 family.add_metric((info["name"], component), size)
+        return family
+
+    @staticmethod
+    def _drift(infos: list[dict[str, Any]]) -> Metric:
+        family = GaugeMetricFamily(
+            "pqdb_collection_drift", "How far a generation has drifted from the points, by measure: docs/upkeep.md.",
+            labels=("collection", "measure"),
+        )  # fmt: skip
+        for info in infos:
+            for measure, value in (info["drift"] or {}).items():
+                if value is not None:
+                    family.add_metric((info["name"], measure), value)
         return family
 
     def _recall(self) -> Iterator[Metric]:

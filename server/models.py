@@ -16,6 +16,7 @@ T = TypeVar("T")
 Id = Annotated[int, Field(ge=0, lt=2**64)] | UUID
 Numbers = Annotated[list[float], Field(min_length=1)]
 Vector = Numbers | dict[Literal[""], Numbers]
+NoVector = Annotated[dict[str, Any], Field(max_length=0)]
 Payload = dict[str, Any]
 Limit = Annotated[int, Field(ge=1)]
 Offset = Annotated[int, Field(ge=0)]
@@ -191,7 +192,7 @@ class Point(Strict):
     """A point to write."""
 
     id: Id
-    vector: Vector
+    vector: Vector | NoVector
     payload: Payload | None = None
 
 
@@ -246,6 +247,12 @@ class UpdateVectors(Strict):
     points: list[PointVector]
 
 
+class DeleteVectors(DeletePoints):
+    """Points, and the names of the vectors to take from them."""
+
+    vector: list[Literal[""]]
+
+
 class UpdateOperation(Strict):
     """One change of points."""
 
@@ -256,6 +263,7 @@ class UpdateOperation(Strict):
     delete_payload: DeletePayload | None = None
     clear_payload: DeletePoints | None = None
     update_vectors: UpdateVectors | None = None
+    delete_vectors: DeleteVectors | None = None
 
 
 class UpdateBatch(Strict):
@@ -325,7 +333,7 @@ class Record(BaseModel):
 
     id: Id
     payload: Payload | None = None
-    vector: list[float] | None = None
+    vector: list[float] | NoVector | None = None
     order_value: float | int | str | None = None
 
 
@@ -359,10 +367,51 @@ class SearchParams(Strict):
     indexed_only: bool | None = None
 
 
+class MmrParams(Strict):
+    """Maximal marginal relevance."""
+
+    diversity: Annotated[float, Field(ge=0, le=1)] | None = Field(0.5, description="0: only near, 1: only unlike.")
+    candidates_limit: Annotated[int, Field(ge=0, le=10_000)] | None = None
+
+
 class Nearest(Strict):
     """The points nearest to a vector or to another point."""
 
     nearest: Vector | Id
+    mmr: MmrParams | None = None
+
+
+class Examples(Strict):
+    """Points or vectors to be near to, and to be far from."""
+
+    positive: Annotated[list[Vector | Id], Field(min_length=1)]
+    negative: list[Vector | Id] | None = None
+    strategy: Literal["average_vector"] | None = None
+
+
+class Recommended(Strict):
+    """Points like some and unlike others."""
+
+    recommend: Examples
+
+
+class Fused(Strict):
+    """The results of the prefetches made one."""
+
+    fusion: Literal["rrf", "dbsf"]
+
+
+class RrfParams(Strict):
+    """Reciprocal rank fusion."""
+
+    k: Annotated[int, Field(ge=1)] | None = 2
+    weights: list[float] | None = None
+
+
+class FusedByRank(Strict):
+    """The results of the prefetches made one, with weights."""
+
+    rrf: RrfParams
 
 
 class Ordered(Strict):
@@ -377,10 +426,26 @@ class Sampled(Strict):
     sample: Literal["random"]
 
 
+AnyQuery = Nearest | Recommended | Fused | FusedByRank | Ordered | Sampled | Vector | Id
+
+
+class Prefetch(Strict):
+    """A query whose results another one ranks."""
+
+    prefetch: list[Prefetch] | Prefetch | None = None
+    query: AnyQuery | None = None
+    using: Literal[""] | None = None
+    filter: Filter | None = None
+    params: SearchParams | None = None
+    score_threshold: float | None = None
+    limit: Limit | None = 10
+
+
 class QueryPoints(Strict):
     """One query; without `query`, points by id."""
 
-    query: Nearest | Ordered | Sampled | Vector | Id | None = None
+    prefetch: list[Prefetch] | Prefetch | None = None
+    query: AnyQuery | None = None
     filter: Filter | None = None
     using: Literal[""] | None = None
     limit: Limit | None = 10
@@ -637,3 +702,47 @@ class FacetResult(BaseModel):
     """Values, the most frequent first."""
 
     hits: list[FacetHit]
+
+
+class QueryGroups(Strict):
+    """A query whose hits are put in groups."""
+
+    group_by: str = Field(description="A payload key; its strings and integers are the groups.")
+    group_size: Annotated[int, Field(ge=1, le=1_000)] | None = 3
+    limit: Annotated[int, Field(ge=1, le=1_000)] | None = Field(10, description="How many groups.")
+    prefetch: list[Prefetch] | Prefetch | None = None
+    query: AnyQuery | None = None
+    using: Literal[""] | None = None
+    filter: Filter | None = None
+    score_threshold: float | None = None
+    params: SearchParams | None = None
+    with_payload: PayloadSelector | None = False
+    with_vector: VectorSelector | None = False
+
+
+class Group(BaseModel):
+    """A value of the key, and its best points."""
+
+    id: str | int
+    hits: list[ScoredPoint]
+
+
+class GroupsResult(BaseModel):
+    """The groups, by their best point."""
+
+    groups: list[Group]
+
+
+class RolledBack(BaseModel):
+    """The generation that is searched now."""
+
+    generation: int
+
+
+class Replace(UpsertPoints):
+    """Points that go, and points that come."""
+
+    filter: Filter
+    if_version: Annotated[int, Field(ge=0, lt=2**64)] | None = Field(
+        None, description="The newest version among those that go, 0 if there are none; else 409."
+    )

@@ -1,8 +1,12 @@
-"""Collection names, as Qdrant allows them."""
+"""Names: those Qdrant allows for collections, and the one the service keeps for itself."""
 
 from __future__ import annotations
 
 from .errors import Refusal, validation_error
+
+# The key under which the service keeps what is its own: in a collection's metadata what was sent, for GET to echo;
+# in payloads the mark of points without a vector.
+WIRE_KEY = "pqdb_server"
 
 _FORBIDDEN = frozenset('<>:"/\\|?*\0\x1f')
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 import pqdb
 
+from .effort import beam_of_recall
 from .errors import validation_error
 from .fields import Fields
 from .points import check_number
-from .queries import beam_of_recall
 from .vectors import matrix
 
 Floats = npt.NDArray[np.float32]

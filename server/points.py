@@ -7,6 +7,7 @@ from typing import Any
 
 import pqdb
 
+from . import bare
 from .errors import format_error, not_yet, validation_error, wrong_input
 from .fields import Fields, kind_of, unsigned
 from .ids import PointId, point_id, point_ids
@@ -28,8 +29,9 @@ class Batch:
     """Points to write."""
 
     ids: list[PointId]
-    vectors: Matrix  # (n, dim) float32
-    payloads: list[dict[str, Any] | None]
+    vectors: Matrix  # (n, dim) float32; zero where a point has none
+    payloads: list[dict[str, Any] | None]  # those of points without a vector are marked
+    has_bare: bool = False  # whether there are such points
 
     @classmethod
     def parse(cls, body: Fields, dim: int, most: int) -> Batch:
@@ -47,13 +49,16 @@ class Batch:
 
     @classmethod
     def _of_points(cls, points: list[Any], dim: int) -> Batch:
-        ids, vectors, payloads = [], [], []
+        ids, vectors, payloads, has_bare = [], [], [], False
         for i, point in enumerate(points):
             fields = Fields.of(point, f"points[{i}]").only(("id", "vector", "payload"))
             ids.append(point_id(fields.required("id")))
-            vectors.append(unnamed_vector(fields.required("vector"), fields.path("vector")))
-            payloads.append(_payload(fields.get("payload"), fields.path("payload")))
-        return cls(ids, matrix(vectors, dim, "points[{}].vector"), payloads)
+            vector, payload = fields.required("vector"), _payload(fields.get("payload"), fields.path("payload"))
+            if vector == {}:
+                vector, payload, has_bare = [0.0] * dim, bare.marked(payload), True
+            vectors.append(unnamed_vector(vector, fields.path("vector")))
+            payloads.append(payload)
+        return cls(ids, matrix(vectors, dim, "points[{}].vector"), payloads, has_bare)
 
     @classmethod
     def _of_columns(cls, form: Fields, dim: int) -> Batch:
@@ -84,6 +89,12 @@ class Which:
         if filter_ is not None and ids is None:
             return cls({"filter": pqdb.parse_filter(filter_.value)})
         raise format_error(f"{body.place or 'points'}: expected either `points` or `filter`")
+
+    @property
+    def filter(self) -> Any:
+        """The same as a filter."""
+        ids = self.arguments.get("ids")
+        return self.arguments["filter"] if ids is None else {"must": [{"has_id": ids}]}
 
     @property
     def are_none(self) -> bool:
@@ -192,6 +203,7 @@ def parse_page_size(body: Fields) -> tuple[int, int]:
 
 def _payload(value: object, place: str) -> dict[str, Any] | None:
     if value is None or isinstance(value, dict):
+        bare.refuse_mark(value, place)
         return value
     raise format_error(f"{place}: invalid type: {kind_of(value)}, expected an object")
 

@@ -9,6 +9,7 @@ import numpy as np
 
 import pqdb
 
+from . import bare
 from .ids import PointId
 from .selectors import PayloadSelector
 
@@ -61,8 +62,9 @@ def page(points: list[Printed], next_offset: PointId | None, order_values: list[
 
 
 def _parts(printed: Printed, point: pqdb.Hit | pqdb.Point, payload: PayloadSelector, with_vector: bool) -> Printed:
+    is_bare = bare.is_marked(point.payload)
     if payload.wanted:
-        printed["payload"] = payload.of(point.payload)
+        printed["payload"] = payload.of(bare.unmarked(point.payload))
     if with_vector and point.vector is not None:
-        printed["vector"] = np.asarray(point.vector, dtype=np.float32)
+        printed["vector"] = {} if is_bare else np.asarray(point.vector, dtype=np.float32)
     return printed

@@ -1,10 +1,9 @@
-"""One query: read from its body, answered by one search, printed as scored points."""
+"""One query: read from its body, answered by searches of the engine, printed as scored points."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -13,101 +12,29 @@ import numpy.typing as npt
 
 import pqdb
 
-from .errors import (
-    format_error,
-    not_found,
-    not_offered,
-    not_yet,
-    refuse_unknown_vector,
-    validation_error,
-)
-from .fields import Fields, kind_of
-from .ids import PointId, point_id
+from . import bare, ranking
+from .effort import Effort
+from .errors import format_error, not_found, not_yet, refuse_unknown_vector, wrong_input
+from .fields import Fields
+from .ids import PointId
 from .indexes import check_ordered
-from .points import parse_filter, parse_page_size, parse_vectors_wanted
+from .points import check_number, parse_filter, parse_page_size, parse_vectors_wanted
 from .printing import Printed, scored, scored_hits
 from .selectors import PayloadSelector
-from .vectors import UNNAMED, one_vector, unnamed_vector
+from .targets import MAX_K, Example, Target, parse_target
+from .vectors import UNNAMED, one_vector
 from .watch import Asked, Watch
 
 Floats = npt.NDArray[np.float32]
 
-MAX_K = 10_000  # the engine's own limit
+MOST_PREFETCHES = 64  # in one list
+DEEPEST_PREFETCH = 8
 _PAGE = 1_000  # points a page when a query without a vector skips its offset
-
-_KEYS = (
-    "query", "prefetch", "using", "filter", "params", "score_threshold", "limit", "offset", "with_vector",
-    "with_vectors", "with_payload", "lookup_from", "shard_key",
-)  # fmt: skip
-_LATER = {
-    "recommend": "recommendations",
-    "discover": "discovery",
-    "context": "context search",
-    "fusion": "fusion",
-    "rrf": "fusion",
-    "formula": "formulas",
-    "relevance_feedback": "relevance feedback",
-}
-KINDS = ("nearest", "id", "none", "order_by", "sample")
 _ZERO = np.float32(0)
-_ACORN: tuple[str, ...] = ("enable", "max_selectivity")
+_NO_PAYLOAD = PayloadSelector(wanted=False)
 
-# An HNSW beam of this width answers about as well as our default recall of 0.97.
-_USUAL_EF = 128
-_MISS_AT_USUAL_EF = 0.03
-_LEAST_RECALL, _MOST_RECALL = 0.5, 0.999
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How hard to search: arguments of `Collection.search`."""
-
-    recall: float | None = None
-    exact: bool = False
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """As keyword arguments."""
-        return {"recall": self.recall, "exact": self.exact}
-
-    @classmethod
-    def parse(cls, params: Fields | None, recall: float | None) -> Effort:
-        """Read `params`; a recall asked for by header goes before `hnsw_ef` and `oversampling`.
-
-        Raises Refusal 400 or 422.
-        """
-        if params is None:
-            return cls(recall)
-        params.only(("hnsw_ef", "exact", "quantization", "indexed_only", "acorn", "idf"))
-        params.refuse(idf="sparse vectors")
-        params.boolean("indexed_only")  # fresh rows are searched at no such cost as Qdrant's: always
-        if (acorn := params.fields("acorn")) is not None:
-            acorn.only(_ACORN)
-        codes = params.fields("quantization") or Fields({}, params.path("quantization"))
-        oversampling = _oversampling(codes.only(("ignore", "rescore", "oversampling")))
-        if recall is None and (params.get("hnsw_ef") is not None or oversampling is not None):
-            recall = recall_of_beam(params.unsigned("hnsw_ef", _USUAL_EF), oversampling or 1.0)
-        return cls(recall, exact=params.boolean("exact") or codes.boolean("ignore"))
-
-
-def _oversampling(codes: Fields) -> float | None:
-    """How many times more candidates to rescore than are asked for."""
-    if not codes.boolean("rescore", True):
-        raise not_yet(f"scores straight from the codes (`{codes.path('rescore')}`: leave it out, or say true)")
-    oversampling = codes.number("oversampling")
-    if oversampling is not None and oversampling < 1.0:
-        raise validation_error(codes.path("oversampling"), f"value {oversampling} invalid, must be 1.0 or larger")
-    return oversampling
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a query looks for: one of these, or (none of them) points in the order of their ids."""
-
-    vector: list[Any] | None = None  # what is near to it
-    near: PointId | None = None  # what is near to this point
-    order_by: Any = None  # points in the order of a payload key
-    sample: bool = False  # points drawn at random
+_PREFETCH_KEYS = ("query", "prefetch", "using", "filter", "params", "score_threshold", "limit", "lookup_from")
+_KEYS = (*_PREFETCH_KEYS, "offset", "with_vector", "with_vectors", "with_payload", "shard_key")
 
 
 @dataclass(frozen=True)
@@ -115,6 +42,7 @@ class Query:
     """A checked query."""
 
     target: Target
+    prefetch: tuple[Query, ...]
     effort: Effort
     filter: Any  # as the engine takes it; None: all points
     threshold: float | None
@@ -125,16 +53,18 @@ class Query:
     place: str
 
     @classmethod
-    def parse(cls, body: Fields, recall: float | None = None) -> Query:
-        """Raises Refusal 400, or 422 for numbers out of range."""
-        body.only(_KEYS).refuse(
-            prefetch="prefetching", lookup_from="vectors of other collections", shard_key="shard keys"
-        )
+    def parse(cls, body: Fields, recall: float | None = None, depth: int = 0) -> Query:
+        """Raises Refusal 400, or 422 for numbers out of range; FilterError."""
+        body.only(_PREFETCH_KEYS if depth else _KEYS)
+        body.refuse(lookup_from="vectors of other collections", shard_key="shard keys")
         if (name := body.text("using")) != UNNAMED:
             refuse_unknown_vector(name)
+        target, prefetch = parse_target(body), _prefetches(body, recall, depth)
+        _check_together(target, prefetch, body.path("query"))
         limit, offset = parse_page_size(body)
         return cls(
-            _target(body),
+            target,
+            prefetch,
             Effort.parse(body.fields("params"), recall),
             parse_filter(body),
             body.number("score_threshold"),
@@ -147,57 +77,96 @@ class Query:
 
     def explain(self, collection: pqdb.Collection) -> pqdb.Explanation:
         """What the search does. Raises Refusal 400 for a query without a vector, 404 for a point that is not there."""
-        vector = self._vector(collection)
-        if vector is None:
-            raise format_error(f"{self.place}: there is no search to explain without a vector or a point")
-        k = self._depth(collection)
-        return collection.explain(vector, max(k, 1), **self._effort())
+        if not self.target.has_vector or self.prefetch:
+            raise format_error(f"{self.place}: there is no search to explain without a vector or a point alone")
+        vector, without = self._vector(collection)
+        k = self._depth(collection, len(without))
+        return collection.explain(vector, max(k, 1), **self._effort(collection))
 
     def answer(self, collection: pqdb.Collection, watch: Watch) -> list[Printed]:
-        """The scored points. Raises Refusal 404 when the point to search by is not there."""
-        vector = self._vector(collection)
-        if vector is not None:
-            return self._nearest(collection, vector, watch)
+        """The scored points. Raises Refusal 404 when a point to search by is not there."""
+        if self.target.fusion is not None:
+            return self._fused(collection, watch)
+        if self.prefetch:
+            narrowed = _both(self.filter, self._candidates(collection, watch))
+            return replace(self, prefetch=(), filter=narrowed).answer(collection, watch)
+        if self.target.has_vector:
+            return self._nearest(collection, watch)
         if self.threshold is not None and not self.threshold < 0:
             return []  # no point without a vector query scores better than 0
         if self.target.sample:
             return self._sampled(collection)
         return self._ordered(collection) if self.target.order_by is not None else self._by_id(collection)
 
-    def _effort(self) -> dict[str, Any]:
+    def ranked(self, collection: pqdb.Collection, watch: Watch) -> ranking.Ranked:
+        """Ids and scores alone."""
+        bare_query = replace(self, payload=_NO_PAYLOAD, with_vector=False)
+        return [(hit["id"], float(hit["score"])) for hit in bare_query.answer(collection, watch)]
+
+    # -- searches
+
+    def _effort(self, collection: pqdb.Collection) -> dict[str, Any]:
         """How hard to search and among which points, as the engine takes it."""
-        return self.effort.arguments if self.filter is None else {**self.effort.arguments, "filter": self.filter}
+        filter_ = bare.without(self.filter) if bare.may_be_in(collection) else self.filter
+        return self.effort.arguments if filter_ is None else {**self.effort.arguments, "filter": filter_}
 
-    def _vector(self, collection: pqdb.Collection) -> Floats | None:
-        """The vector to search by, (dim,)."""
-        near, vector = self.target.near, self.target.vector
-        if near is not None:
-            found = collection.get([near], with_payload=False, with_vector=True)
+    def _vector(self, collection: pqdb.Collection) -> tuple[Floats, frozenset[PointId]]:
+        """The vector to search by, (dim,), and the points it was made of, which are not to be found."""
+        target = self.target
+        if target.recommend is not None:
+            positive = self._examples(collection, target.recommend.positive)
+            negative = self._examples(collection, target.recommend.negative) if target.recommend.negative else None
+            examples = (*target.recommend.positive, *target.recommend.negative)
+            points = frozenset(example for example in examples if not isinstance(example, list))
+            return ranking.averaged(positive, negative), points
+        if target.near is not None:
+            return self._examples(collection, (target.near,))[0], frozenset({target.near})
+        assert target.vector is not None
+        return one_vector(target.vector, collection.dim, self.place), frozenset()
+
+    def _examples(self, collection: pqdb.Collection, examples: tuple[Example, ...]) -> Floats:
+        """(n, dim) the vectors of examples."""
+        rows = []
+        for example in examples:
+            if isinstance(example, list):
+                rows.append(one_vector(example, collection.dim, self.place))
+                continue
+            found = collection.get([example], with_payload=True, with_vector=True)
             if not found:
-                raise not_found(f"No point with id {near} found")
-            return np.asarray(found[0].vector, np.float32)
-        return None if vector is None else one_vector(vector, collection.dim, self.place)
+                raise not_found(f"No point with id {example} found")
+            if bare.is_marked(found[0].payload):
+                raise wrong_input(f"point {example} has no vector to search by")
+            rows.append(np.asarray(found[0].vector, np.float32))
+        return np.stack(rows)
 
-    def _nearest(self, collection: pqdb.Collection, vector: Floats, watch: Watch) -> list[Printed]:
-        """Search, leave out the point searched by, cut at the threshold, and take the page asked for."""
-        k = self._depth(collection)
+    def _nearest(self, collection: pqdb.Collection, watch: Watch) -> list[Printed]:
+        """Search, leave out the points searched by, cut at the threshold, and take the page asked for."""
+        vector, without = self._vector(collection)
+        k, mmr = self._depth(collection, len(without)), self.target.mmr
         if k == 0:
             return []
-        started = perf_counter()
-        effort, without = self._effort(), self.target.near
+        if mmr is not None and mmr.candidates is not None:
+            k = min(mmr.candidates + len(without), MAX_K)
+        started, effort = perf_counter(), self._effort(collection)
         hits = collection.search(
-            vector, k, with_payload=self.payload.wanted, with_vector=self.with_vector, **effort
+            vector,
+            k,
+            with_payload=self.payload.wanted,
+            with_vector=self.with_vector or mmr is not None,
+            **effort,
         )
         watch.searched(Asked(collection, vector, k, effort), perf_counter() - started)
         scores = np.asarray(hits.scores, np.float32)
-        passing: Sequence[int] = _within(scores, self.threshold, collection.metric)
-        if without is not None:
-            passing = [i for i in passing if hits.ids[i] != without]
+        passing = _within(scores, self.threshold, collection.metric)
+        if without:
+            passing = [i for i in passing if hits.ids[i] not in without]
+        if mmr is not None:
+            passing = _diverse(hits, passing, mmr.diversity, self.offset + self.limit, collection.metric)
         return scored_hits(hits, passing[self.offset : self.offset + self.limit], self.payload, self.with_vector)
 
-    def _depth(self, collection: pqdb.Collection) -> int:
+    def _depth(self, collection: pqdb.Collection, left_out: int) -> int:
         """How many hits to ask for: never more than there are points, however large the limit."""
-        k = self.limit + self.offset + (self.target.near is not None)
+        k = self.limit + self.offset + left_out
         if k <= MAX_K:
             return k
         n_points = len(collection)
@@ -205,10 +174,57 @@ class Query:
             raise not_yet(f"queries deeper than {MAX_K} points (limit {self.limit} + offset {self.offset})")
         return min(k, n_points) if self.offset < n_points else 0
 
+    # -- several queries made one
+
+    def _fused(self, collection: pqdb.Collection, watch: Watch) -> list[Printed]:
+        """The results of the prefetches, each among the points that pass this query's filter too."""
+        fusion = self.target.fusion
+        assert fusion is not None
+        lists = [
+            replace(part, filter=_both(self.filter, part.filter)).ranked(collection, watch) for part in self.prefetch
+        ]
+        if fusion.kind == "dbsf":
+            fused = ranking.dbsf([
+                [(id_, -score) for id_, score in each] if part.is_distance(collection) else each
+                for part, each in zip(self.prefetch, lists, strict=True)
+            ])  # fmt: skip
+        else:
+            if fusion.weights is not None and len(fusion.weights) != len(lists):
+                raise wrong_input(f"{len(fusion.weights)} weights for {len(lists)} prefetches")
+            fused = ranking.rrf(lists, fusion.k, fusion.weights)
+        if self.threshold is not None:
+            fused = [(id_, score) for id_, score in fused if score > self.threshold]
+        return self._printed(collection, fused[self.offset : self.offset + self.limit])
+
+    def is_distance(self, collection: pqdb.Collection) -> bool:
+        """Whether smaller scores of this query are better."""
+        return collection.metric == "l2" and self.target.has_vector
+
+    def _candidates(self, collection: pqdb.Collection, watch: Watch) -> Any:
+        """A filter that passes what the prefetches find."""
+        parts = []
+        for part in self.prefetch:
+            if part.target.is_nothing and not part.prefetch and part.limit >= len(collection):
+                parts.append({} if part.filter is None else part.filter)  # no more than a filter
+            else:
+                parts.append({"must": [{"has_id": [id_ for id_, _ in part.ranked(collection, watch)]}]})
+        return {"should": parts}
+
+    def _printed(self, collection: pqdb.Collection, ranked: ranking.Ranked) -> list[Printed]:
+        points = collection.get(
+            [id_ for id_, _ in ranked],
+            self.payload.wanted or (self.with_vector and bare.may_be_in(collection)),
+            self.with_vector,
+        )
+        scores = dict(ranked)
+        return [scored(point, np.float32(scores[point.id]), self.payload, self.with_vector) for point in points]
+
+    # -- without a vector
+
     def _sampled(self, collection: pqdb.Collection) -> list[Printed]:
         """Points drawn at random, with a score of 0."""
         n = min(self.limit, max(len(collection), 1))
-        points = collection.sample(n, self.filter, with_payload=self.payload.wanted, with_vector=self.with_vector)
+        points = collection.sample(n, self.filter, with_payload=True, with_vector=self.with_vector)
         return [scored(point, _ZERO, self.payload, self.with_vector) for point in points]
 
     def _ordered(self, collection: pqdb.Collection) -> list[Printed]:
@@ -216,7 +232,6 @@ class Query:
         check_ordered(collection, self.target.order_by)
         page = collection.scroll(
             min(self.limit + self.offset, max(len(collection), 1)),
-            with_payload=self.payload.wanted,
             with_vector=self.with_vector,
             filter=self.filter,
             order_by=self.target.order_by,
@@ -238,83 +253,49 @@ class Query:
                 return []
             start, left = skipped.next_offset, left - len(skipped.points)
         page = collection.scroll(
-            min(self.limit, max(len(collection), 1)),
-            start,
-            with_payload=self.payload.wanted,
-            with_vector=self.with_vector,
-            filter=self.filter,
+            min(self.limit, max(len(collection), 1)), start, with_vector=self.with_vector, filter=self.filter
         )
         return [scored(point, _ZERO, self.payload, self.with_vector) for point in page.points]
 
 
-def parse_recall(header: str | None) -> float | None:
-    """The header `x-pqdb-recall`. Raises Refusal 400 for anything but a number between 0 and 1."""
-    if header is None:
-        return None
-    try:
-        recall = float(header)
-    except ValueError:
-        recall = math.nan
-    if not 0 < recall < 1:
-        raise format_error(f"x-pqdb-recall: {header[:64]!r}, expected a number between 0 and 1", "headers")
-    return recall
+def _prefetches(body: Fields, recall: float | None, depth: int) -> tuple[Query, ...]:
+    given = body.get("prefetch")
+    if given in (None, []):
+        return ()
+    if depth >= DEEPEST_PREFETCH:
+        raise format_error(f"{body.path('prefetch')}: prefetches go deeper than {DEEPEST_PREFETCH} levels")
+    many = given if isinstance(given, list) else [given]
+    check_number(body.path("prefetch"), len(many), MOST_PREFETCHES)
+    return tuple(
+        Query.parse(Fields.of(each, f"{body.path('prefetch')}[{i}]"), recall, depth + 1) for i, each in enumerate(many)
+    )
 
 
-def recall_of_beam(ef: int, oversampling: float = 1.0) -> float:
-    """The recall to ask for where Qdrant is given a beam of width `ef` and rescores so many times more.
-
-    Misses halve as either doubles: our search chooses its own effort for a recall, so knobs become one.
-    """
-    misses = _MISS_AT_USUAL_EF * _USUAL_EF / (max(ef, 1) * oversampling)
-    return min(max(1 - misses, _LEAST_RECALL), _MOST_RECALL)
-
-
-def beam_of_recall(recall: float) -> int:
-    """The width of Qdrant's beam that `recall_of_beam` reads as this recall."""
-    return round(_MISS_AT_USUAL_EF * _USUAL_EF / (1 - recall))
+def _check_together(target: Target, prefetch: tuple[Query, ...], place: str) -> None:
+    """Refuse a fusion of nothing, and prefetches that nothing is done with. Raises Refusal 400."""
+    if target.fusion is not None and not prefetch:
+        raise wrong_input(f"`{place}`: a fusion needs prefetches to fuse")
+    if prefetch and target.is_nothing:
+        raise wrong_input(f"`{place}`: prefetches need a query that ranks what they find")
 
 
-def _target(body: Fields) -> Target:
-    """What the `query` of a body looks for. Raises Refusal 400."""
-    query, place = body.get("query"), body.path("query")
-    if isinstance(query, dict):
-        for kind, read in _VARIANTS.items():
-            if kind in query:
-                return read(Fields(query, place))
-        for key, what in _LATER.items():
-            if key in query:
-                raise not_yet(f"{what} (`{place}.{key}`)")
-    return _near(query, place)
+def _both(one: Any, other: Any) -> Any:
+    """A filter that passes what both pass; None passes everything."""
+    if one is None or other is None:
+        return other if one is None else one
+    return {"must": [one, other]}
 
 
-def _nearest(query: Fields) -> Target:
-    query.only(("nearest", "mmr")).refuse(mmr="maximal marginal relevance")
-    return _near(query.required("nearest"), query.path("nearest"))
-
-
-def _order_by(query: Fields) -> Target:
-    return Target(order_by=query.only(("order_by",)).required("order_by"))
-
-
-def _sample(query: Fields) -> Target:
-    query.only(("sample",)).variant("sample", ("random",))
-    return Target(sample=True)
-
-
-_VARIANTS: dict[str, Callable[[Fields], Target]] = {"nearest": _nearest, "order_by": _order_by, "sample": _sample}
-
-
-def _near(query: object, place: str) -> Target:
-    """A vector or an id to be near to, or nothing."""
-    if query is None:
-        return Target()
-    if isinstance(query, (int, str)) and not isinstance(query, bool):
-        return Target(near=point_id(query))
-    if not isinstance(query, (list, dict)):
-        raise format_error(f"{place}: invalid type: {kind_of(query)}, expected a vector or a point id")
-    if isinstance(query, dict) and "text" in query and "model" not in query:
-        raise not_offered(f"embedding on the server (`{place}`); send the vector itself")
-    return Target(vector=unnamed_vector(query, place))
+def _diverse(hits: pqdb.Hits, passing: Sequence[int], diversity: float, n: int, metric: str) -> list[int]:
+    """Which of the passing hits to give, by maximal marginal relevance."""
+    if not passing or hits.vectors is None:
+        return []
+    rows = np.array(passing)
+    scores = np.asarray(hits.scores, np.float32)[rows]
+    chosen = ranking.diverse(
+        hits.vectors[rows], -scores * scores if metric == "l2" else scores, diversity, n, metric
+    )
+    return [int(rows[i]) for i in chosen]
 
 
 def _within(scores: Floats, threshold: float | None, metric: str) -> Sequence[int]:

@@ -15,8 +15,6 @@ ABSENT: tuple[tuple[str, str, str], ...] = (
     ("DELETE", f"{_C}/snapshots/{{snapshot_name}}", "snapshots"),
     ("GET", "/snapshots", "snapshots"),
     ("POST", "/snapshots", "snapshots"),
-    ("POST", f"{_P}/vectors/delete", "deleting vectors alone"),
-    ("POST", f"{_P}/query/groups", "groups"),
     ("POST", f"{_P}/search/groups", "groups"),
     ("POST", f"{_P}/search/matrix/pairs", "distance matrices"),
     ("POST", f"{_P}/search/matrix/offsets", "distance matrices"),

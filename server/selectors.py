@@ -95,6 +95,19 @@ def parse_path(text: str) -> Path:
     raise format_error(f"`{text[:80]}` is not a payload path")
 
 
+def values_at(value: Any, path: Path) -> list[Any]:
+    """What lies at a path of a payload; of an array at its end, every element."""
+    if not path:
+        return value if isinstance(value, list) else [value]
+    step, rest = path[0], path[1:]
+    if step.startswith("[") and isinstance(value, list):
+        chosen = value if step == "[]" else value[int(step[1:-1]) : int(step[1:-1]) + 1]
+        return [found for each in chosen for found in values_at(each, rest)]
+    if isinstance(value, dict) and step in value:
+        return values_at(value[step], rest)
+    return []
+
+
 def _paths(values: list[Any], place: str) -> tuple[Path, ...]:
     for value in values:
         if not isinstance(value, str):

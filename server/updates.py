@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 import pqdb
 
-from .errors import format_error
-from .fields import Fields
-from .ids import point_id
+from . import bare
+from .errors import format_error, refuse_unknown_vector
+from .fields import Fields, kind_of
+from .ids import PointId, point_id
 from .points import SHARDS, Batch, Which, check_depth, check_number
 from .selectors import parse_path
-from .vectors import matrix, unnamed_vector
+from .vectors import UNNAMED, matrix, unnamed_vector
 
 # Does a change, and returns the sequence of its commit where the engine tells one.
 Change = Callable[[pqdb.Collection], int | None]
@@ -23,13 +27,20 @@ Change = Callable[[pqdb.Collection], int | None]
 class Reader:
     """What a body is read against."""
 
+    database: pqdb.Database
     dim: int
     most: int  # points a request may write
 
     def upsert(self, body: Fields) -> Change:
         """`{"points": [...]}` or `{"batch": {...}}`."""
         batch = Batch.parse(body, self.dim, self.most)
-        return lambda collection: collection.upsert(batch.ids, batch.vectors, batch.payloads)
+
+        def change(collection: pqdb.Collection) -> int:
+            if batch.has_bare:
+                bare.prepare(self.database, collection)
+            return collection.upsert(batch.ids, batch.vectors, batch.payloads)
+
+        return change
 
     def delete(self, body: Fields) -> Change:
         """`{"points": [ids]}` or `{"filter": …}`."""
@@ -40,6 +51,8 @@ class Reader:
         """`{"payload", "points" | "filter", "key"}`: merged into the payloads, or into the objects at a key."""
         payload, which = self._payload(body, "key")
         key = body.text("key") or None
+        if key is not None:
+            _check_keys(body.path("key"), [key])
         return lambda collection: _silent(
             which.are_none or collection.set_payload(payload, **which.arguments, key=key)
         )
@@ -49,20 +62,19 @@ class Reader:
         if body.text("key"):
             return self.set_payload(body)
         payload, which = self._payload(body, "key")
-        return lambda collection: _silent(which.are_none or collection.overwrite_payload(payload, **which.arguments))
+        return partial(_overwrite, which, payload)
 
     def delete_payload(self, body: Fields) -> Change:
         """`{"keys", "points" | "filter"}`."""
         which = Which.parse(body.only(("keys", *_WHICH)).refuse(shard_key=SHARDS))
         keys = body.array("keys")
-        for key in keys:
-            parse_path(key if isinstance(key, str) else "")
+        _check_keys(body.path("keys"), keys)
         return lambda collection: _silent(which.are_none or collection.delete_payload(keys, **which.arguments))
 
     def clear_payload(self, body: Fields) -> Change:
         """`{"points": [ids]}` or `{"filter": …}`."""
         which = Which.parse(body.only(_WHICH).refuse(shard_key=SHARDS))
-        return lambda collection: _silent(which.are_none or collection.clear_payload(**which.arguments))
+        return partial(_overwrite, which, None)
 
     @staticmethod
     def _payload(body: Fields, *others: str) -> tuple[dict[str, Any], Which]:
@@ -70,6 +82,7 @@ class Reader:
         body.required("payload")
         fields = Fields.of(body.get("payload"), body.path("payload"))
         check_depth([fields.value])
+        bare.refuse_mark(fields.value, fields.place)
         return fields.value, Which.parse(body)
 
     def update_vectors(self, body: Fields) -> Change:
@@ -84,16 +97,32 @@ class Reader:
             ids.append(point_id(fields.required("id")))
             vectors.append(unnamed_vector(fields.required("vector"), fields.path("vector")))
         rows = matrix(vectors, self.dim, body.path("points") + "[{}].vector")
-        return lambda collection: collection.set_vectors(ids, rows) if ids else None
+
+        def change(collection: pqdb.Collection) -> int | None:
+            if not ids:
+                return None
+            sequence = collection.set_vectors(ids, rows)
+            if bare.may_be_in(collection):
+                collection.delete_payload([bare.MARK], ids)
+            return sequence
+
+        return change
+
+    def delete_vectors(self, body: Fields) -> Change:
+        """`{"points": [ids] | "filter": …, "vector": [""]}`: the points stay, without their vector."""
+        which = Which.parse(body.only(("vector", *_WHICH)).refuse(shard_key=SHARDS))
+        for name in body.array("vector"):
+            if name != UNNAMED:
+                refuse_unknown_vector(str(name))
+        return partial(_bare, self.database, which)
 
     def batch(self, body: Fields) -> list[Change]:
         """`{"operations": [{"upsert": …}, {"delete": …}, …]}`, all of them checked."""
         changes = []
         for i, value in enumerate(body.only(("operations",)).array("operations")):
-            operation = Fields.of(value, f"operations[{i}]").only((*_OPERATIONS, *_ABSENT))
+            operation = Fields.of(value, f"operations[{i}]").only(_OPERATIONS)
             if len(operation.value) != 1:
                 raise format_error(f"{operation.place}: expected one of {', '.join(f'`{key}`' for key in _OPERATIONS)}")
-            operation.refuse(**_ABSENT)
             [(name, inner)] = operation.value.items()
             changes.append(_OPERATIONS[name](self, Fields.of(inner, operation.path(name))))
         return changes
@@ -107,9 +136,51 @@ _OPERATIONS: dict[str, Callable[[Reader, Fields], Change]] = {
     "delete_payload": Reader.delete_payload,
     "clear_payload": Reader.clear_payload,
     "update_vectors": Reader.update_vectors,
+    "delete_vectors": Reader.delete_vectors,
 }
+_PAGE = 1_000
 _WHICH = ("points", "filter", "shard_key")
-_ABSENT = {"delete_vectors": "points without a vector"}
+
+
+def _overwrite(which: Which, payload: dict[str, Any] | None, collection: pqdb.Collection) -> None:
+    """Put a payload, or none, in the place of others; points without a vector keep their mark."""
+    if which.are_none:
+        return
+    parts = [(which.arguments, payload)]
+    if bare.may_be_in(collection):
+        filter_ = which.filter
+        parts = [({"filter": bare.without(filter_)}, payload), ({"filter": bare.only(filter_)}, bare.marked(payload))]
+    for arguments, each in parts:
+        if each is None:
+            collection.clear_payload(**arguments)
+        else:
+            collection.overwrite_payload(each, **arguments)
+
+
+def _bare(database: pqdb.Database, which: Which, collection: pqdb.Collection) -> None:
+    """Take the vectors of points away."""
+    if which.are_none:
+        return
+    bare.prepare(database, collection)
+    offset: PointId | None = None
+    while True:  # a page at a time: each is small, however many pass
+        page = collection.scroll(_PAGE, offset, with_payload=False, filter=which.filter)
+        if page.points:
+            ids = [point.id for point in page.points]
+            collection.set_payload(bare.marked(None), ids)
+            collection.set_vectors(ids, np.zeros((len(ids), collection.dim), np.float32))
+        if page.next_offset is None:
+            return
+        offset = page.next_offset
+
+
+def _check_keys(place: str, keys: list[Any]) -> None:
+    """Refuse what is no payload key, and the service's own. Raises Refusal 400."""
+    for key in keys:
+        if not isinstance(key, str):
+            raise format_error(f"{place}: invalid type: {kind_of(key)}, expected a payload key")
+        if parse_path(key)[0] == bare.MARK:
+            raise format_error(f"{place}: the key `{bare.MARK}` is kept for the service itself")
 
 
 def _silent(_: Any) -> None:

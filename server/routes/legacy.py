@@ -9,12 +9,13 @@ import pqdb
 from pqdb_server import models
 from pqdb_server.answering import answer, find
 from pqdb_server.body import parse_body, read_body
+from pqdb_server.effort import parse_recall
 from pqdb_server.fields import Fields
 from pqdb_server.openapi import documented
 from pqdb_server.parameters import Name, Read
 from pqdb_server.points import check_number
 from pqdb_server.printing import Printed
-from pqdb_server.queries import Query, parse_recall
+from pqdb_server.queries import Query
 
 from .query import Recall
 

@@ -17,6 +17,7 @@ from pqdb_server.arrays import NPY, NPZ, RAW, read_vectors, write_npz
 from pqdb_server.body import parse_body, read_body, read_bytes
 from pqdb_server.bulk import BinaryPoints, batch_of_lines, export_lines, line_chunks
 from pqdb_server.capabilities import capabilities
+from pqdb_server.effort import Effort, parse_recall
 from pqdb_server.embedding import embed
 from pqdb_server.envelope import now, success
 from pqdb_server.errors import Refusal, not_found
@@ -27,8 +28,8 @@ from pqdb_server.openapi import documented
 from pqdb_server.parameters import Name
 from pqdb_server.points import check_number
 from pqdb_server.printing import Printed, update_result
-from pqdb_server.queries import Effort, parse_recall
 from pqdb_server.queries import Query as Question
+from pqdb_server.replacement import Replacement
 
 from .query import Recall
 
@@ -119,6 +120,35 @@ async def optimize(request: Request, collection_name: Name) -> Response:
     return await _begin(
         request, collection_name, "optimize", lambda progress: find(database, collection_name).optimize(progress)
     )
+
+
+@router.post(f"{_C}/compact", **documented(models.JobStarted))
+async def compact(request: Request, collection_name: Name) -> Response:
+    """Give back to the disk what deleted and replaced points held, as a job; reads go on meanwhile."""
+    database = request.app.state.database
+    return await _begin(
+        request, collection_name, "compact", lambda progress: find(database, collection_name).compact(progress)
+    )
+
+
+@router.post(f"{_C}/rollback", **documented(models.RolledBack))
+async def rollback(request: Request, collection_name: Name) -> Response:
+    """Go back to the generation that was searched before the last training."""
+    return await answer(request, lambda database: {"generation": find(database, collection_name).rollback()})
+
+
+@router.post(f"{_C}/replace", **documented(models.UpdateResult, models.Replace))
+async def replace(request: Request, collection_name: Name) -> Response:
+    """Take out all points that pass a filter and write others, in one commit: no reader ever sees half a document."""
+    body = await read_body(request)
+    most = request.app.state.settings.batch_limit
+
+    def work(database: pqdb.Database) -> Printed:
+        collection = find(database, collection_name)
+        asked = Replacement.parse(parse_body(body), collection.dim, most)
+        return update_result(asked.done(database, collection), wait=True)
+
+    return await answer(request, work)
 
 
 @router.post(f"{_C}/verify", **documented(models.JobStarted))

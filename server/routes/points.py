@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 import pqdb
-from pqdb_server import models
+from pqdb_server import bare, models
 from pqdb_server.answering import answer, find
 from pqdb_server.body import parse_body, read_body
 from pqdb_server.errors import not_found
@@ -25,6 +25,11 @@ from pqdb_server.updates import Change, Reader
 router = APIRouter(prefix="/collections/{collection_name}/points", tags=["points"])
 
 
+def needs_payload(collection: pqdb.Collection, asked: Retrieval | Scrolling) -> bool:
+    """Whether payloads must be read: when they are asked for, or may say that there is no vector."""
+    return asked.payload.wanted or (asked.with_vector and bare.may_be_in(collection))
+
+
 async def _change(
     request: Request, name: str, params: WriteParams, read: Callable[[Reader, Fields], Change]
 ) -> Response:
@@ -34,7 +39,7 @@ async def _change(
 
     def work(database: pqdb.Database) -> Printed:
         collection = find(database, name)
-        change = read(Reader(collection.dim, most), parse_body(body))
+        change = read(Reader(database, collection.dim, most), parse_body(body))
         return update_result(change(collection), params.wait)
 
     return await answer(request, work, params.timeout, LATE)
@@ -82,6 +87,12 @@ async def update_vectors(request: Request, collection_name: Name, params: Write)
     return await _change(request, collection_name, params, Reader.update_vectors)
 
 
+@router.post("/vectors/delete", **documented(models.UpdateResult, models.DeleteVectors))
+async def delete_vectors(request: Request, collection_name: Name, params: Write) -> Response:
+    """Take the vectors of points away; the points stay, and no query by a vector finds them."""
+    return await _change(request, collection_name, params, Reader.delete_vectors)
+
+
 @router.post("/batch", **documented(list[models.UpdateResult], models.UpdateBatch))
 async def update_batch(request: Request, collection_name: Name, params: Write) -> Response:
     """Several changes, checked all together, then done in their order, each a commit of its own."""
@@ -90,7 +101,7 @@ async def update_batch(request: Request, collection_name: Name, params: Write) -
 
     def work(database: pqdb.Database) -> list[Printed]:
         collection = find(database, collection_name)
-        changes = Reader(collection.dim, most).batch(parse_body(body))
+        changes = Reader(database, collection.dim, most).batch(parse_body(body))
         return [update_result(change(collection), params.wait) for change in changes]
 
     return await answer(request, work, params.timeout, [LATE])
@@ -105,7 +116,7 @@ async def retrieve_points(request: Request, collection_name: Name, params: Read)
     def work(database: pqdb.Database) -> list[Printed]:
         collection = find(database, collection_name)
         asked = Retrieval.parse(parse_body(body), most)
-        points = collection.get(asked.ids, with_payload=asked.payload.wanted, with_vector=asked.with_vector)
+        points = collection.get(asked.ids, needs_payload(collection, asked), asked.with_vector)
         return [record(point, asked.payload, asked.with_vector) for point in points]
 
     return await answer(request, work, params.timeout)
@@ -140,7 +151,7 @@ async def scroll_points(request: Request, collection_name: Name, params: Read) -
         found = collection.scroll(
             limit,
             asked.offset,
-            with_payload=asked.payload.wanted,
+            with_payload=needs_payload(collection, asked),
             with_vector=asked.with_vector,
             filter=asked.filter,
             order_by=asked.order_by,

@@ -12,13 +12,15 @@ import pqdb
 from pqdb_server import models
 from pqdb_server.answering import answer, answer_at_once, find
 from pqdb_server.body import parse_body, read_body
+from pqdb_server.effort import parse_recall
 from pqdb_server.fields import Fields
+from pqdb_server.groups import Grouping
 from pqdb_server.openapi import documented
 from pqdb_server.pace import Pace
 from pqdb_server.parameters import Name, Read
 from pqdb_server.points import check_number
 from pqdb_server.printing import Printed
-from pqdb_server.queries import Query, parse_recall
+from pqdb_server.queries import Query
 
 router = APIRouter(prefix="/collections/{collection_name}/points/query", tags=["query"])
 
@@ -44,6 +46,19 @@ async def query_points(request: Request, collection_name: Name, params: Read, x_
 
     if params.timeout is None and pace.answers_at_once(collection_name, body):
         return answer_at_once(request, work)
+    return await answer(request, work, params.timeout)
+
+
+@router.post("/groups", **documented(models.GroupsResult, models.QueryGroups))
+async def query_groups(request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None) -> Response:
+    """The best points of each value of a payload key; each group is filled as far as there are points for it."""
+    body = await read_body(request)
+
+    def work(database: pqdb.Database) -> Printed:
+        collection = find(database, collection_name)
+        grouping = Grouping.parse(parse_body(body), parse_recall(x_pqdb_recall))
+        return {"groups": grouping.answer(collection, request.app.state.watch)}
+
     return await answer(request, work, params.timeout)
 
 

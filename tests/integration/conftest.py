@@ -55,6 +55,7 @@ def connect(request, tmp_path) -> Iterator[Callable[[], QdrantClient]]:
                 stack.callback(client.close)
             return client
 
+        make.url = url  # type: ignore[attr-defined]  # for integrations that make their client themselves
         yield make
 
 

@@ -1,22 +1,15 @@
 """LangChain's QdrantVectorStore, unmodified, storing and finding documents over a real socket."""
 
 import hashlib
-import threading
-import time
 import uuid
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import uvicorn
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from langchain_qdrant import QdrantVectorStore, RetrievalMode
+from langchain_qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
-
-import pqdb
-import pqdb_server
 
 pytestmark = pytest.mark.integration
 
@@ -46,19 +39,8 @@ class WordEmbeddings(Embeddings):
 
 
 @pytest.fixture
-def url(tmp_path) -> Iterator[str]:
-    """The service on a free port of the loopback address."""
-    with pqdb.open(tmp_path / "db") as database:
-        app = pqdb_server.create_app(database)
-        server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            time.sleep(0.005)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-        server.should_exit = True
-        thread.join(30)
+def url(served) -> str:
+    return served
 
 
 @pytest.fixture
@@ -167,11 +149,17 @@ def test_wrong_dimension_is_noticed_by_langchain_itself(store):
         QdrantVectorStore(store.client, "docs", embedding=Narrow())
 
 
-def test_what_is_not_there_yet_says_so(store, ids):
-    with pytest.raises(UnexpectedResponse, match="maximal marginal relevance"):
-        store.max_marginal_relevance_search("file", k=2)
-    with pytest.raises(UnexpectedResponse, match="filters"):
-        store.similarity_search(
-            "file", filter=models.Filter(must=[models.HasIdCondition(has_id=list(ids.values()))])
-        )
-    assert store.retrieval_mode == RetrievalMode.DENSE
+def test_filters_and_diversity(store, ids):
+    only = models.Filter(must=[models.HasIdCondition(has_id=[ids["json"], ids["csv"]])])
+    assert len(store.similarity_search("file", k=4, filter=only)) == 2
+    by_name = models.Filter(must=[models.FieldCondition(key="metadata.name", match=models.MatchValue(value="csv"))])
+    assert [d.metadata["name"] for d in store.similarity_search("file", k=4, filter=by_name)] == ["csv"]
+    found = store.max_marginal_relevance_search("sha256 digest of a file", k=3, fetch_k=4)
+    assert found[0].metadata["name"] == "hashing"
+    assert len({document.metadata["name"] for document in found}) == 3
+
+
+def test_sparse_vectors_say_that_they_are_not_there(url):
+    client = QdrantClient(url=url, timeout=60)
+    with pytest.raises(UnexpectedResponse, match="sparse vectors"):
+        client.create_collection("words", {}, sparse_vectors_config={"words": models.SparseVectorParams()})

@@ -9,6 +9,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 NAME = "docs"
 DIM = 8
+BEST_SCORE = models.RecommendQuery(recommend=models.RecommendInput(positive=[1], strategy="best_score"))
 
 
 @pytest.fixture
@@ -186,7 +187,7 @@ def test_upload_waits_or_not(client, vectors):
         (422, "limit: value 0 invalid", lambda c: c.query_points(NAME, query=[1.0] * DIM, limit=0)),
         (400, "No map index", lambda c: c.facet(NAME, "n")),
         (400, "fusion", lambda c: c.query_points(NAME, prefetch=[], query=models.FusionQuery(fusion="rrf"))),
-        (400, "groups", lambda c: c.query_points_groups(NAME, group_by="n", query=[1.0] * DIM)),
+        (400, "best_score", lambda c: c.query_points(NAME, query=BEST_SCORE)),
     ],
 )  # fmt: skip
 def test_errors_reach_the_client_with_their_words(filled, status, words, call):

@@ -16,7 +16,7 @@ ROUTES = [route for room in ROOMS for route in room.router.routes]
 OTHERWISE = {"upsert_binary", "query_binary", "import_lines", "export_points", "version"}
 OTHERWISE |= {"healthz", "livez", "readyz", "metrics"}
 COMMANDS = [(*request(command), json.loads(answer)) for command, answer in EXAMPLE.findall(PAGE)]
-DESCRIBED = [command for command in COMMANDS if command[1] != "/" and not command[1].endswith("/index")]
+DESCRIBED = [command for command in COMMANDS if command[1] != "/" and not command[1].endswith("/discover")]
 
 
 def route_of(method: str, path: str) -> APIRoute:

@@ -80,6 +80,25 @@ def test_verify_tells_problems(big, monkeypatch):
     assert finished(big, f"{BIG}/verify")["result"] == {"problems": []}
 
 
+def test_compact_gives_room_back_and_rollback_goes_back(big, database):
+    big.ok("POST", "/collections/big/points/delete", {"filter": {"must": [{"has_id": list(range(3_000))}]}})
+    assert finished(big, f"{BIG}/compact")["error"] is None
+    assert database["big"].info()["dead_rows"] == 0
+    finished(big, f"{BIG}/train")
+    assert big.ok("POST", f"{BIG}/rollback") == {"generation": 1}
+    assert big.error("POST", f"{DOCS}/rollback")[0] == 404
+
+
+def test_a_document_is_replaced_whole(docs):
+    english = {"must": [{"key": "lang", "match": {"value": "en"}}]}
+    body = {"filter": english, "points": [{"id": 7, "vector": [1, 1, 1, 1], "payload": {"lang": "en"}}]}
+    docs.ok("POST", f"{DOCS}/replace", {**body, "if_version": 1})
+    found = docs.ok("POST", "/collections/docs/points/scroll", {"filter": english})["points"]
+    assert [point["id"] for point in found] == [7]
+    status, text = docs.error("POST", f"{DOCS}/replace", {**body, "if_version": 1})
+    assert (status, text.startswith("Conflict: ")) == (409, True)
+
+
 def test_a_job_that_fails_says_why(docs, database, monkeypatch):
     def broken(*_, **__):
         raise pqdb_error

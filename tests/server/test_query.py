@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from pqdb_server.effort import Effort, recall_of_beam
 from pqdb_server.fields import Fields
-from pqdb_server.queries import Effort, recall_of_beam
 
 from .conftest import DIM, UUID
 

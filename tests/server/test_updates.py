@@ -43,7 +43,7 @@ def test_a_batch_is_done_in_its_order(docs):
     [
         ({"upsert": {"points": [{"id": 5, "vector": [1]}]}}, "expected dim: 4, got 1"),
         ({"delete": {"points": ["x"]}}, "is not a valid point ID"),
-        ({"delete_vectors": {"points": [1], "vector": [""]}}, "points without a vector"),
+        ({"delete_vectors": {"points": [1], "vector": ["title"]}}, "Not existing vector name error: title"),
         ({"insert": {}}, "operations[1]: unknown field `insert`"),
         ({}, "operations[1]: expected one of"),
         ({"delete": {"points": [1]}, "upsert": {"points": []}}, "operations[1]: expected one of"),

@@ -28,8 +28,8 @@ MODES = ("manual", "background", "threads")
 SMALL_MAP = 1 << 20  # bytes, and the least: one upsert into a new collection outgrows it
 SECOND = 400  # points of the second collection, with long payloads
 WEIGHTS = {
-    **{"upsert": 40, "delete": 12, "mark": 12, "make": 8, "drop": 8},
-    **{"optimize": 12, "train": 8, "compact": 6, "rollback": 4},
+    "upsert": 40, "delete": 12, "mark": 12, "make": 8, "drop": 8,
+    "optimize": 12, "train": 8, "compact": 6, "rollback": 4,
 }
 CONTENT = ("upsert", "delete", "mark")
 
