@@ -171,9 +171,9 @@ def backup_without_room(path: str, target: str) -> None:
 
 def train_when_due(path: str) -> None:
     """Be ready to train in the background, and wait in the middle of it for a word."""
-    from pqdb.upkeep import worker
+    from pqdb.upkeep import steps
 
-    through = worker.build_generation
+    through = steps.build_generation
 
     def build(*arguments: object, **options: object) -> int:
         say("training")
@@ -182,7 +182,7 @@ def train_when_due(path: str) -> None:
         say("trained")
         return generation
 
-    worker.TRAIN_ROWS, worker.build_generation = 100, build
+    steps.TRAIN_ROWS, steps.build_generation = 100, build
     with pqdb.open(path) as database:
         len(database["things"])
         threading.Event().wait()  # until we are killed
@@ -207,6 +207,8 @@ def make_and_drop(path: str, seed: str, seconds: str) -> None:
                 say("made")
             except pqdb.CollectionExistsError:
                 say("exists")
+            except pqdb.CollectionNotFoundError:  # dropped elsewhere between its making and its opening
+                say("gone")
             try:
                 database[name].upsert([1], np.ones(4))
                 say("written")

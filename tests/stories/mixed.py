@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import pqdb
-from pqdb.upkeep import worker
+from pqdb.upkeep import steps
 from tests.processes import say
 
 DIM = 16
@@ -149,7 +149,7 @@ def own(path: str, owner: str, seconds: str, seed: str) -> None:
 
 def keep(path: str, seconds: str, seed: str) -> None:
     """Train, index and compact in the background; check all."""
-    worker.TRAIN_ROWS, worker.FRESH_ROWS, worker.RETRAIN_GROWTH = 100, 100, 1.2
+    steps.TRAIN_ROWS, steps.FRESH_ROWS, steps.RETRAIN_GROWTH = 100, 100, 2  # type: ignore[assignment]
     with pqdb.open(path, upkeep="background", map_size=SMALL_MAP) as database:
         witness = Witness(Path(path), database["things"], int(seed))
         say("ready")

@@ -88,7 +88,7 @@ def test_what_is_restored_answers_the_same(whole: Path, tmp_path: Path) -> None:
     with pqdb.open(whole, upkeep="manual") as database:
         seen: list[tuple[str, float]] = []
         database.backup(tmp_path / "backup", progress=lambda *how: seen.append(how))
-    assert sorted(name for name, _ in seen) == ["catalog", "flat", "things"]
+    assert sorted(name for name, _ in seen) == ["catalog", "flat", "moved", "things"]
     assert [share for _, share in seen] == sorted(share for _, share in seen)
     assert seen[-1][1] == 1.0
     pqdb.restore(tmp_path / "backup", tmp_path / "deep" / "er" / "restored")

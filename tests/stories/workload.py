@@ -130,7 +130,7 @@ def _shrink_upkeep() -> None:
 
 def _hurry_upkeep() -> None:
     """Train and index after every few rows, not every few thousand."""
-    steps.TRAIN_ROWS, steps.FRESH_ROWS, steps.RETRAIN_GROWTH = 30, 20, 1  # type: ignore[assignment]
+    steps.TRAIN_ROWS, steps.FRESH_ROWS, steps.RETRAIN_GROWTH = 30, 20, 2  # type: ignore[assignment]
 
 
 def _operate(database: pqdb.Database, seed: int, thread: int, weights: dict[str, int]) -> None:
