@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from pqdb.config import PQ, TRAIN_ROWS
 from pqdb.quantization.pack import list_bytes, rerank_bytes
 from pqdb.search.snapshot import Snapshot
@@ -19,7 +21,7 @@ def report(snapshot: Snapshot, points: PointStore, blocks: BlockStore) -> dict[s
         "points": view.n_live,
         "indexed": view.n_live if index is None else len(view.live_rows(0, snapshot.fresh_from)),
         "fresh": snapshot.n_rows - snapshot.fresh_from,
-        "dead_rows": view.n_rows - view.n_live,
+        "dead_rows": (view.n_rows if snapshot.config.source is None else _held_rows(snapshot)) - view.n_live,
         "sequence": view.seq,
         "status": _status(snapshot),
         "generation": snapshot.blocks.generation,
@@ -61,7 +63,7 @@ def _tier_bytes(snapshot: Snapshot) -> dict[str, int]:
     int8.
     """
     index = snapshot.index
-    source = snapshot.points.n_rows * snapshot.row_bytes
+    source = _held_rows(snapshot) * snapshot.row_bytes
     if index is None:
         return {"codes": 0, "rerank": 0, "shared": 0, "source": source}
     book, router = index.codebook, index.router
@@ -72,6 +74,15 @@ def _tier_bytes(snapshot: Snapshot) -> dict[str, int]:
         "shared": router.centroids.nbytes + router.banks.nbytes + len(book.to_bytes()),
         "source": source,
     }
+
+
+def _held_rows(snapshot: Snapshot) -> int:
+    """Rows, alive or dead, of the source runs that are still there."""
+    runs, size = snapshot.points.runs, snapshot.rows_per_run
+    if len(runs) == 0:
+        return 0
+    unfilled = len(runs) * size - snapshot.points.n_rows if runs[-1] else 0
+    return int(np.count_nonzero(runs)) * size - unfilled
 
 
 def _status(snapshot: Snapshot) -> str:
