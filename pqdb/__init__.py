@@ -39,6 +39,8 @@ from pqdb.errors import (
     StorageError,
 )
 from pqdb.hits import BatchHits, Explanation, FilterExplanation, Group, Hit, Hits, Page, Point, RecallReport
+from pqdb.moving.exporting import export_points
+from pqdb.moving.importing import import_points
 from pqdb.query.parse import parse_filter
 from pqdb.repairing import RepairReport, repair
 from pqdb.search.fusion import fuse_dbsf, fuse_rrf
@@ -89,8 +91,10 @@ __all__ = [
     "RepairReport",
     "StorageError",
     "check",
+    "export_points",
     "fuse_dbsf",
     "fuse_rrf",
+    "import_points",
     "open",
     "parse_filter",
     "repair",

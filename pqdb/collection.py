@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,11 @@ class Collection(Variants):
     def metric(self) -> Metric:
         """cosine, dot or l2."""
         return self.config.metric
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self._points.path.parent
 
     @property
     def metadata(self) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ from pqdb.errors import (
     PqdbError,
     ReadOnlyError,
 )
+from pqdb.memory import Memory
 from pqdb.metric import check_metric
 from pqdb.quantization.source import row_bytes
 from pqdb.query.definitions import maker
@@ -51,6 +52,7 @@ class Opening:
     live_queries: bool
     upkeep_share: float
     follow_drift: bool
+    memory: Memory
     temporary: bool = False
 
 
@@ -91,6 +93,7 @@ class Database:
         _check_metadata(metadata)
         kind = {} if quantization is None else {"quantization": quantization}
         config = CollectionConfig(dim=dim, metric=check_metric(metric), rerank=rerank, source=source, **kind)
+        self._opening.memory.check(dim)
         with self._lock:
             if self._catalog.names().find(name) is not None:
                 return self._same(name, config, exist_ok)
@@ -285,17 +288,18 @@ class Database:
         folder = self.path / key
         points = PointStore.open(folder / "points", self.read_only, map_size=self._opening.map_size, maker=maker)
         try:
+            manifest = points.manifest
+            config = CollectionConfig.from_dict(manifest["config"])
+            self._opening.memory.check(config.dim)
             blocks = BlockStore.open(folder / "index", self.read_only, map_size=self._opening.map_size)
         except BaseException:
             points.close()
             raise
-        manifest = points.manifest
-        config = CollectionConfig.from_dict(manifest["config"])
         upkeep = None
         if not self.read_only:
             lock = FileLock(folder / "upkeep.lock")
             opening = self._opening
-            kept = Stores(config, points, blocks, opening.follow_drift)
+            kept = Stores(config, points, blocks, opening.follow_drift, memory=opening.memory)
             upkeep = Upkeep(kept, lock, opening.live_queries, opening.upkeep_share)
             if self._opening.upkeep == "background":
                 upkeep.start()
@@ -354,23 +358,27 @@ def open_database(
     live_queries: bool = True,
     upkeep_share: float = UPKEEP_SHARE,
     follow_drift: bool = True,
+    memory_limit: int | str | None = None,
 ) -> Database:
     """Open a database folder, made if it is not there; without a path a temporary one that is gone on close.
 
     upkeep: "background" trains and indexes in a thread of its own; "manual" leaves it to optimize(). live_queries: keep
     a few hundred of the queries asked, in memory, to learn from them what a recall takes. upkeep_share: how much of one
     core background upkeep may take, on average. follow_drift: split and merge lists, learn anew what a recall takes,
-    and try new generations as the data move. Raises NotADatabaseError for
-    a path that is something else, FormatError, CorruptError, StorageError and kin.
+    and try new generations as the data move. memory_limit: bytes, or text such as "512MB", that the process's anonymous
+    memory may grow by for training, indexing, compaction, calibration and searches. Raises InputError for a limit that
+    is too small, NotADatabaseError for a path that is something else, FormatError, CorruptError, StorageError and kin.
     """
     if upkeep not in ("background", "manual"):
         raise InputError(f'upkeep={upkeep!r} is not one of "background", "manual"')
     if not 0 < upkeep_share <= 1:
         raise InputError(f"upkeep_share must be above 0 and at most 1, not {upkeep_share!r}")
+    memory = Memory(memory_limit)
     if path is None:
         made = Path(tempfile.mkdtemp(prefix="pqdb-"))
-        return _open(made, Opening(False, upkeep, map_size, live_queries, upkeep_share, follow_drift, temporary=True))
-    return _open(Path(path), Opening(read_only, upkeep, map_size, live_queries, upkeep_share, follow_drift))
+        opening = Opening(False, upkeep, map_size, live_queries, upkeep_share, follow_drift, memory, temporary=True)
+        return _open(made, opening)
+    return _open(Path(path), Opening(read_only, upkeep, map_size, live_queries, upkeep_share, follow_drift, memory))
 
 
 def _open(path: Path, opening: Opening) -> Database:

@@ -68,7 +68,7 @@ def create_app(
             if isinstance(source, pqdb.Database):
                 state.database = source
             else:
-                state.database = await in_thread(None, lambda: pqdb.open(source, read_only=settings.read_only))
+                state.database = await in_thread(None, lambda: pqdb.open(source, **settings.opening))
             yield
         finally:
             database, state.database = getattr(state, "database", None), None

@@ -25,8 +25,8 @@ class EmbeddedTransport(httpx.BaseTransport):
     ) -> None:
         self._owned: pqdb.Database | None = None
         if not isinstance(path_or_database, pqdb.Database):
-            read_only = settings is not None and settings.read_only
-            path_or_database = self._owned = pqdb.open(path_or_database, read_only=read_only)
+            asked = {} if settings is None else settings.opening
+            path_or_database = self._owned = pqdb.open(path_or_database, **asked)
         app = create_app(path_or_database, settings, trusted=True)
         self._asgi = httpx.ASGITransport(app, raise_app_exceptions=False)
         self._closing = threading.Lock()

@@ -37,7 +37,7 @@ def serve(path: str | os.PathLike[str] | None = None, **given: Any) -> None:
     settings = load(**given)
     settings.refuse_open_doors()
     # Tried here first: what fails inside uvicorn's start comes out as a traceback and not as our sentence.
-    pqdb.open(settings.path, read_only=settings.read_only).close()
+    pqdb.open(settings.path, **settings.opening).close()
     _check_tls(settings)
     logs.set_up(settings)
     log.info("pqdb %s starts", pqdb.__version__, extra={"settings": settings.shown()})

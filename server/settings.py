@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     port: int = Field(6333, ge=0, le=65535, description="The port to listen on; 0 lets the system choose.")
     workers: Count = Field(1, description="How many processes serve the one database.")
     read_only: bool = Field(False, description="Open the database read-only: searches work, writes refuse.")
+    memory_limit: str | None = Field(None, description="How much memory upkeep and searches may take, such as 512MB.")
     compat_version: str = Field("1.19.0", description="The Qdrant version whose REST interface is spoken.")
 
     api_key: SecretStr | None = Field(None, description="The key that opens everything.")
@@ -91,6 +92,11 @@ class Settings(BaseSettings):
     def body_limit(self) -> int:
         """The largest request body in bytes."""
         return self.body_limit_mb * MEGABYTE
+
+    @property
+    def opening(self) -> dict[str, Any]:
+        """How to open the database."""
+        return {"read_only": self.read_only, "memory_limit": self.memory_limit}
 
     @property
     def has_keys(self) -> bool:

@@ -12,6 +12,7 @@ import click
 @click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on, 0 for any.  [default: 6333]")
 @click.option("--workers", type=click.IntRange(1), help="How many processes serve the database.  [default: 1]")
 @click.option("--read-only", is_flag=True, default=None, help="Searches work, writes are refused.")
+@click.option("--memory-limit", help="How much memory upkeep and searches may take, such as 512MB.")
 @click.option("--log-level", type=click.Choice(["critical", "error", "warning", "info", "debug", "trace"]))
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="A TOML file with settings.")
 @click.option("--set", "others", multiple=True, metavar="NAME=VALUE", help="Any other setting, such as grace=60.")

@@ -11,6 +11,7 @@ from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.encode import decode, encode
 
 NEIGHBOURS = 10
+AT_ONCE = 32  # queries: of each there are distances to all rows
 FRONT = 20  # estimates looked at: about what a search at the default recall reranks
 
 
@@ -34,10 +35,8 @@ class HeldOut:
     ) -> Self:
         """The check of queries (q, d) against vectors (n, d) whose residuals (n, d) will be coded."""
         l2 = metric == "l2"
-        far = -2.0 * (queries @ vectors.T)
-        if l2:
-            far += np.einsum("ij,ij->i", vectors, vectors)
-        return cls(queries, vectors - residuals, residuals, l2, _least(far, NEIGHBOURS))
+        known = np.einsum("ij,ij->i", vectors, vectors) if l2 else np.zeros(len(vectors), np.float32)
+        return cls(queries, vectors - residuals, residuals, l2, _nearest(queries, vectors, known, NEIGHBOURS))
 
     def share_found(self, codebook: Codebook, front: int = FRONT) -> float:
         """Share of the true nearest among the `front` nearest by estimate: 0 … 1.
@@ -52,13 +51,18 @@ class HeldOut:
             known += np.einsum("ij,ij->i", self.residuals, self.residuals)
             known += np.einsum("ij,ij->i", self.centroids, self.centroids + 2.0 * guesses)
         guesses += self.centroids
-        best = _least(known - 2.0 * (self.queries @ guesses.T), front)
+        best = _nearest(self.queries, guesses, known, front)
         found = [np.isin(true, estimated).sum() for true, estimated in zip(self.truth, best, strict=True)]
         return float(np.sum(found)) / self.truth.size
 
 
-def _least(distances: NDArray[np.floating], count: int) -> NDArray[np.int64]:
-    """Columns of the `count` least of each row, in any order."""
-    count = min(count, distances.shape[1])
-    chosen: NDArray[np.int64] = np.argpartition(distances, count - 1, axis=1)[:, :count]
-    return chosen
+def _nearest(
+    queries: NDArray[np.float32], rows: NDArray[np.float32], known: NDArray[np.float32], count: int
+) -> NDArray[np.int64]:
+    """(q, count) of queries (q, d): the rows (n, d) of the least known − 2⟨q, row⟩, in any order. known (n,)."""
+    count = min(count, len(rows))
+    best = np.empty((len(queries), count), np.int64)
+    for start in range(0, len(queries), AT_ONCE):
+        distances = known - 2.0 * (queries[start : start + AT_ONCE] @ rows.T)
+        best[start : start + AT_ONCE] = np.argpartition(distances, count - 1, axis=1)[:, :count]
+    return best

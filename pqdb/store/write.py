@@ -120,6 +120,7 @@ class Write:
 
     def abort(self) -> None:
         """Forget everything; harmless after a commit."""
+        self._done = []  # what was written hangs on these, and they on us: it would wait for the cycle collector
         try:
             self._env.abort(self._txn)
         finally:

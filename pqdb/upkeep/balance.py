@@ -25,6 +25,7 @@ from pqdb.upkeep.watch import about_of
 
 LISTS_AT_ONCE = 64
 PART_BYTES = 32 << 20  # of float32 vectors
+PART_COPIES = 8  # of them, with what becomes of them
 DUE_SHARE = 64  # one list in so many is uneven: worth a commit, after which every reader loads the centroids anew
 FAR_OUT = 2.0  # … and so is a single one that is so many times too large
 
@@ -98,10 +99,11 @@ def _cuts(
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], dict[int, np.ndarray]]:
     """Rows and vectors of the large lists that can be cut, and the centroids of their parts, by number."""
     held, cuts, size = list[tuple[np.ndarray, np.ndarray]](), dict[int, np.ndarray](), 0
+    most = stores.memory.bytes(PART_BYTES, PART_COPIES)
     for number in large.tolist():
         rows, points = _living(stores, index, number)
         size += points.nbytes
-        if cuts and size > PART_BYTES:
+        if cuts and size > most:
             break
         parts = cut(points, mean, rng) if len(rows) > 1 else points
         if len(parts) > 1:

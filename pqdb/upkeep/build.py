@@ -12,7 +12,7 @@ import numpy as np
 from pqdb.config import PQ, CollectionConfig
 from pqdb.partition.assign import assign
 from pqdb.partition.router import Router
-from pqdb.partition.train import choose_n_lists
+from pqdb.partition.train import FEWEST_POINTS, choose_n_lists
 from pqdb.quantization.codebook import Codebook
 from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
@@ -27,7 +27,9 @@ from pqdb.upkeep.train import Progress, sample_size, train
 from pqdb.upkeep.watch import About, Watch, errors_of, reach_of
 
 PART_BYTES = 128 << 20  # float32 vectors held at a time while encoding
+PART_COPIES = 7  # of them, with residuals, codes and what a commit holds of its pages [M]
 ASSIGN_ROWS = 16_384
+ASSIGN_COPIES = 5
 NOWHERE = -1  # list of a row that is dead
 
 
@@ -44,9 +46,11 @@ def build_generation(
     """
     with stores.points.read() as view:
         n_rows, live = view.n_rows, view.live_rows(stores.known_from(view), view.n_rows)
-    n_lists = choose_n_lists(len(live))
     rng = np.random.default_rng(seed)
-    chosen = live[np.sort(rng.choice(len(live), sample_size(len(live), n_lists, stores.config.dim), replace=False))]
+    n_lists = choose_n_lists(len(live))
+    size = sample_size(len(live), n_lists, stores.config.dim, stores.memory)
+    n_lists = min(n_lists, max(1, size // FEWEST_POINTS))
+    chosen = live[np.sort(rng.choice(len(live), size, replace=False))]
     sample = stores.vectors(chosen)
     router, codebook = train(sample, stores.config, n_lists, seed, progress)
     moved = router.to_index_space(sample[: 1 << 15])
@@ -90,11 +94,12 @@ def _assign_rows(
 ) -> np.ndarray:
     """(n_rows,) int32 list of each live row."""
     list_of_row = np.full(n_rows, NOWHERE, np.int32)
-    for start in range(0, len(live), ASSIGN_ROWS):
-        rows = live[start : start + ASSIGN_ROWS]
+    step = stores.memory.rows(ASSIGN_ROWS, ASSIGN_COPIES * stores.vector_bytes, n_rows)
+    for start in range(0, len(live), step):
+        rows = live[start : start + step]
         list_of_row[rows] = assign(router.to_index_space(stores.vectors(rows)), router.centroids)
         if progress:
-            progress("assign", min(1.0, (start + ASSIGN_ROWS) / len(live)))
+            progress("assign", min(1.0, (start + step) / len(live)))
     return list_of_row
 
 
@@ -109,7 +114,8 @@ def _write_lists(
     """Encode and pack list after list, a part of them a commit."""
     order = np.argsort(list_of_row, kind="stable")
     order = order[np.searchsorted(list_of_row[order], 0) :]
-    room = max(1, PART_BYTES // (4 * stores.config.dim))
+    usual = max(1, PART_BYTES // stores.vector_bytes)
+    room = stores.memory.rows(usual, PART_COPIES * stores.vector_bytes, len(list_of_row))
     start = 0
     while start < len(order):
         stop = min(start + room, len(order))

@@ -23,6 +23,7 @@ ROWS = 1_000  # queries that are rows
 MADE = 500  # of each made kind
 DEEP = 60  # queries for k above 100: their truth is long
 BINS = 6
+RANKED_AT_ONCE = 256  # queries
 CAUTION, CAUTION_POWER = 0.7, 0.3  # see aim
 KS = (1, 10, 100, 1_000, MAX_K)
 
@@ -144,15 +145,19 @@ def aim(target: float, metric: str) -> float:
 
 def list_places(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(q, n_lists) int32: when each list is probed; and (q,) float32 the best key. As kernels.route ranks them."""
-    if router.l2:
-        squares = np.einsum("nd,nd->n", router.centroids, router.centroids)
-        keys = 2 * moved @ router.centroids.T - squares - np.einsum("qd,qd->q", moved, moved)[:, None]
-    else:
-        keys = moved @ router.centroids.T * router.weights
-    order = np.argsort(-keys, axis=1)
-    place = np.empty(order.shape, np.int32)
-    np.put_along_axis(place, order, np.arange(order.shape[1], dtype=np.int32)[None, :], axis=1)
-    return place, keys.max(axis=1)
+    place, best = np.empty((len(moved), router.n_lists), np.int32), np.empty(len(moved), np.float32)
+    squares = np.einsum("nd,nd->n", router.centroids, router.centroids)
+    for start in range(0, len(moved), RANKED_AT_ONCE):
+        part = slice(start, start + RANKED_AT_ONCE)
+        if router.l2:
+            lengths = np.einsum("qd,qd->q", moved[part], moved[part])[:, None]
+            keys = 2 * moved[part] @ router.centroids.T - squares - lengths
+        else:
+            keys = moved[part] @ router.centroids.T * router.weights
+        order = np.argsort(-keys, axis=1)
+        np.put_along_axis(place[part], order, np.arange(router.n_lists, dtype=np.int32)[None, :], axis=1)
+        best[part] = keys.max(axis=1)
+    return place, best
 
 
 def _ranks(

@@ -25,7 +25,9 @@ from pqdb.upkeep.train import Progress
 DEAD = 0.25  # of a list, or of a run: more, and it is rewritten
 SLIGHTLY_DEAD = 1 / 16  # the same where compact() was asked for
 COMMIT_BYTES = 16 << 20  # of blocks or source rows in one commit
+COMMIT_COPIES = 8  # of them, unpacked and packed, with its pages
 MOVE_BYTES = 64 << 20  # of source rows moved in one round, …
+MOVE_COPIES = 2
 MOVE_SHARE = 8  # … and at most an eighth of what is kept: until the old rows have gone, both are on disk
 SETTLED_AT_ONCE = 4_096  # rows, in a commit that writers wait for
 DROPPED_AT_ONCE = 16_384
@@ -49,7 +51,7 @@ def tidy_lists(stores: Stores, index: Index, most: float, progress: Progress) ->
     due = np.flatnonzero(dead > most)
     row_bytes = index.record_bytes / 32 + index.router.dpad + 12
     done = 0
-    for part in _parts(due, counts[due] * row_bytes, COMMIT_BYTES):
+    for part in _parts(due, counts[due] * row_bytes, stores.memory.bytes(COMMIT_BYTES, COMMIT_COPIES)):
         _rewrite(stores, index, part, live)
         done += len(part)
         progress("tidy lists", done / len(due))
@@ -96,7 +98,8 @@ def _rows_to_move(stores: Stores, most: float) -> np.ndarray:
         runs = runs[(runs + 1) * per_run <= view.n_rows]
         counts = view.alive_each(runs, per_run)
         sparse = runs[(counts > 0) & (counts < (1 - most) * per_run)]
-        most_rows = min(MOVE_BYTES // stores.points.row_bytes, view.kept_rows // MOVE_SHARE)
+        most_bytes = stores.memory.bytes(MOVE_BYTES, MOVE_COPIES)
+        most_rows = min(most_bytes // stores.points.row_bytes, view.kept_rows // MOVE_SHARE)
         sparse = sparse[: max(1, most_rows // per_run)]
         rows = (sparse[:, None] * per_run + np.arange(per_run)).ravel()
         living: np.ndarray = rows[is_alive(rows, view.live) == 1].astype(np.uint32)
@@ -105,7 +108,7 @@ def _rows_to_move(stores: Stores, most: float) -> np.ndarray:
 
 def _move(stores: Stores, index: Index | None, rows: np.ndarray, progress: Progress) -> int:
     progress("move rows", 0.0)
-    step = max(1, COMMIT_BYTES // stores.points.row_bytes)
+    step = max(1, stores.memory.bytes(COMMIT_BYTES, COMMIT_COPIES) // stores.points.row_bytes)
     reserved = []
     for start in range(0, len(rows), step):
         with stores.points.write() as batch:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pqdb.memory import COPIES
 from pqdb.partition.assign import assign
 from pqdb.quantization.pack import rows_of_list
 from pqdb.quantization.source import decode_source
@@ -96,7 +97,8 @@ def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> 
     with stores.blocks.read() as blocks, stores.points.read() as points:
         list_of_row = _list_of_row(blocks, points.n_rows)
         live = points.live_rows(0, blocks.watermark)
-        rows = np.random.default_rng(seed).permutation(live)[:CODEBOOK_SAMPLE]
+        most = stores.memory.rows(CODEBOOK_SAMPLE, COPIES * stores.vector_bytes, points.n_rows)
+        rows = np.random.default_rng(seed).permutation(live)[:most]
         sample = _vectors(stores, points, rows)
         moved = index.router.to_index_space(sample[: 1 << 15])
         noise = measure_noise(index.router, index.codebook, moved, assign(moved, index.router.centroids), seed)

@@ -5,6 +5,7 @@ import numpy as np
 from pqdb.config import FRESH_ROWS
 from pqdb.partition.assign import assign
 from pqdb.search.index import Index
+from pqdb.search.lists import GROUP
 from pqdb.store.blockbatch import BlockBatch
 from pqdb.upkeep.blocks import ListRows, by_list, code_rows, unpacked
 from pqdb.upkeep.newcomers import FEWEST, add_lists, distances
@@ -12,6 +13,9 @@ from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.watch import Watch, about_of, errors_of
 
 BATCH_ROWS = 65_536
+COPIES = 7  # of a vector, with its residual and code
+LIST_COPIES = 3  # of a list: as it was, as it will be, and its pages in the commit
+ROW_FACTORS = 12  # bytes of a row in a list beside code and residual
 
 
 def index_fresh(stores: Stores, index: Index, reserved: np.ndarray | None = None) -> int:
@@ -22,7 +26,7 @@ def index_fresh(stores: Stores, index: Index, reserved: np.ndarray | None = None
     """
     with stores.blocks.read() as blocks:
         watermark, about, watch = blocks.watermark, about_of(blocks), Watch.load(blocks)
-    rows, live, stop = _rows_behind(stores, watermark, reserved)
+    rows, live, stop = _rows_behind(stores, watermark, reserved, _at_once(stores, index))
     if stop == watermark:
         return 0
     vectors = index.router.to_index_space(stores.vectors(rows))
@@ -46,7 +50,7 @@ def catch_up(stores: Stores, index: Index, watermark: int) -> int:
     how far it has come.
     """
     while True:
-        rows, live, stop = _rows_behind(stores, watermark, None)
+        rows, live, stop = _rows_behind(stores, watermark, None, _at_once(stores, index))
         if stop - watermark < FRESH_ROWS:
             return watermark
         vectors = index.router.to_index_space(stores.vectors(rows))
@@ -56,14 +60,27 @@ def catch_up(stores: Stores, index: Index, watermark: int) -> int:
         watermark = stop
 
 
-def _rows_behind(stores: Stores, watermark: int, reserved: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, int]:
+def _rows_behind(
+    stores: Stores, watermark: int, reserved: np.ndarray | None, most: int
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Living (and reserved) rows behind the watermark, the live bits they are so by, and where they end."""
     with stores.points.read() as points:
-        stop, live = min(points.n_rows, watermark + BATCH_ROWS), points.live
+        stop, live = min(points.n_rows, watermark + most), points.live
     if reserved is not None:
         live = live.copy()
         np.bitwise_or.at(live, reserved >> 3, np.uint8(1) << (reserved & 7).astype(np.uint8))
     return watermark + np.flatnonzero(is_alive(np.arange(watermark, stop), live)), live, stop
+
+
+def _at_once(stores: Stores, index: Index) -> int:
+    """Rows to join to lists in one commit: as many as memory has room for, and for the pages of the lists they go to."""
+    memory = stores.memory
+    rows = memory.rows(BATCH_ROWS, COPIES * stores.vector_bytes, share=0.5)
+    with stores.points.read() as points:
+        in_list = points.n_live / index.router.n_lists
+    list_bytes = LIST_COPIES * in_list * (index.record_bytes / GROUP + index.router.dpad + ROW_FACTORS)
+    lists = memory.rows(BATCH_ROWS, list_bytes, share=0.5)
+    return rows if lists >= index.router.n_lists else min(rows, lists)
 
 
 def _join(

@@ -16,6 +16,7 @@ from pqdb.search.index import Index
 from pqdb.search.pipeline import search
 from pqdb.search.plan import TARGETS, Calibration
 from pqdb.search.snapshot import Snapshot
+from pqdb.upkeep.build import ASSIGN_COPIES, ASSIGN_ROWS
 from pqdb.upkeep.calibrate import list_places
 from pqdb.upkeep.stores import Stores
 
@@ -56,9 +57,12 @@ def _truth(stores: Stores, queries: np.ndarray, pause: Callable[[], None]) -> tu
 def _ranks(stores: Stores, index: Index, place: np.ndarray, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
     """(n, DEEPEST) float32: when the list of each true neighbour is probed; −1 where there is none."""
     distinct, where = np.unique(rows, return_inverse=True)
-    there, vectors = stores.vectors_alive(distinct)
-    lists = np.zeros(len(distinct), np.int32)
-    lists[there] = assign(index.router.to_index_space(vectors), index.router.centroids)
+    there, lists = np.zeros(len(distinct), np.bool_), np.zeros(len(distinct), np.int32)
+    step = stores.memory.rows(ASSIGN_ROWS, ASSIGN_COPIES * stores.vector_bytes)
+    for start in range(0, len(distinct), step):
+        part = slice(start, start + step)
+        there[part], vectors = stores.vectors_alive(distinct[part])
+        lists[part][there[part]] = assign(index.router.to_index_space(vectors), index.router.centroids)
     ranks = np.take_along_axis(place, lists[where].reshape(rows.shape), axis=1).astype(np.float32)
     ranks[~found | ~there[where].reshape(rows.shape)] = -1
     return ranks

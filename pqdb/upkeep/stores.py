@@ -1,10 +1,11 @@
 """What upkeep works on: the two environments of a collection."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from pqdb.config import CollectionConfig
+from pqdb.memory import Memory
 from pqdb.quantization.source import decode_source
 from pqdb.store.blocks import BlockStore
 from pqdb.store.points import PointStore
@@ -21,6 +22,12 @@ class Stores:
     blocks: BlockStore
     follow_drift: bool = True  # whether lists and generations change when the data do
     decoded: Decoded | None = None  # stands in for source vectors that are not kept
+    memory: Memory = field(default_factory=Memory)  # that work on it may take
+
+    @property
+    def vector_bytes(self) -> int:
+        """Bytes of a vector as work holds it, float32."""
+        return 4 * self.config.dim
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         """(n, dim) float32 prepared vectors of rows that still have their source, or are decoded."""

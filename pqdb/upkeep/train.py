@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pqdb.config import PQ, CollectionConfig
+from pqdb.memory import COPIES, Memory
 from pqdb.partition.assign import assign
 from pqdb.partition.router import Router
 from pqdb.partition.train import points_needed, train_centroids
@@ -16,9 +17,10 @@ CODEBOOK_SAMPLE = 65_536
 USUAL_LENGTH = 256.0  # of residuals, and its inverse: a float16 factor has all its digits far beyond
 
 
-def sample_size(n_rows: int, n_lists: int, dim: int) -> int:
-    """How many rows training looks at, whatever the collection's size."""
-    return min(n_rows, max(CODEBOOK_SAMPLE, points_needed(n_lists, dim)))
+def sample_size(n_rows: int, n_lists: int, dim: int, memory: Memory) -> int:
+    """How many rows training looks at, whatever the collection's size. Raises InputError where memory is too small."""
+    wanted = min(n_rows, max(CODEBOOK_SAMPLE, points_needed(n_lists, dim)))
+    return memory.rows(wanted, COPIES * 4 * dim, n_rows)
 
 
 def train(
@@ -36,10 +38,12 @@ def train(
     residuals = moved - centroids[assign(moved, centroids)]
     unit = _unit_of(residuals, always=l2)
     if unit != 1:
-        residuals, centroids = residuals / np.float32(unit), centroids / np.float32(unit)
+        residuals /= np.float32(unit)
+        centroids = centroids / np.float32(unit)
     drawn = np.random.default_rng(seed).permutation(len(residuals))[:CODEBOOK_SAMPLE]
+    residuals = residuals[drawn]
     codebook = train_codebook(
-        residuals[drawn],
+        residuals,
         config.quantization.sub_quantizers(config.dim),
         config.quantization.nbits,
         vectors=(moved[drawn] / np.float32(unit)).astype(np.float32, copy=False),

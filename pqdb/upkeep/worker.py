@@ -107,7 +107,7 @@ class Upkeep:
             if not self._lock.acquire():
                 self._stopping.wait(0.01)
                 return
-            with suppress(Stopped), self._released():
+            with suppress(Stopped), self._released(), self._turn():
                 self._steps.catch_up(False, self._check(None))
         finally:
             self._busy.release()
@@ -164,7 +164,8 @@ class Upkeep:
             self._lock.acquire(blocking=True)
             with self._released():
                 try:
-                    yield
+                    with self._turn():
+                        yield
                 except Stopped:
                     raise ClosedError(f"{self._stores.points.path.parent} was closed during upkeep") from None
 
@@ -176,6 +177,14 @@ class Upkeep:
         finally:
             self.stage = None
             self._lock.release()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Alone with the memory that a limit leaves, among the collections of this database."""
+        with self._stores.memory.turn(self._stopping.is_set) as ours:
+            if not ours:
+                raise Stopped
+            yield
 
     def _tidy_all(self, check: Progress) -> None:
         index = self._steps.now().index
@@ -218,7 +227,7 @@ class Upkeep:
                 try:
                     while not self._stopping.is_set() and self._background_step():
                         pass
-                    with self._busy:
+                    with self._busy, self._turn():
                         self.pace.begin()
                         self._learn(self._rest)
                     self.error = None
@@ -240,7 +249,7 @@ class Upkeep:
         with self._busy:
             if not self._lock.acquire():
                 return False
-            with self._released():
+            with self._released(), self._turn():
                 self.pace.begin()
                 done = self._steps.step(False, self._check(None, self._rest))
         if done:

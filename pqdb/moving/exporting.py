@@ -1,0 +1,94 @@
+"""A collection's points into a file that is there when it is whole, going on where an export that was cut off had come to.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from pqdb.collection import Collection
+from pqdb.errors import InputError, PqdbError, StorageError
+from pqdb.hits import Page
+from pqdb.moving import npy
+from pqdb.moving.batch import Batch, Columns
+from pqdb.moving.formats import form_of, writer
+from pqdb.moving.staging import Staging
+
+BATCH = 1_000
+Progress = Callable[[int, int | None], None]  # points done, of how many
+
+
+def export_points(
+    collection: Collection,
+    path: str | os.PathLike[str],
+    *,
+    id_column: str = "id",
+    vector_column: str = "vector",
+    payload_column: str = "payload",
+    batch: int = BATCH,
+    limit: int | None = None,
+    resume: bool = True,
+    progress: Progress | None = None,
+) -> int:
+    """Write a collection's points, in the order of their ids, into a file; returns how many.
+
+    The end of the file's name says what it becomes: .parquet, .npy (ids and payloads beside it as .jsonl), .npz, .hdf5,
+    .jsonl, .jsonl.gz. Vectors come as they are kept: of unit length in a cosine collection. Pages of `batch` points are
+    first put into a folder beside the file, named like it with .parts; where an export was cut off it goes on from
+    there, unless resume=False. The file appears when it is whole. Points that are written meanwhile may be in it or not:
+    a backup is of one moment, and so is its export. limit: only the first so many points. Raises InputError where the
+    collection keeps no vectors, and StorageError.
+    """
+    if batch < 1 or (limit is not None and limit < 1):
+        raise InputError(f"batch and limit must be at least 1, not {batch} and {limit}")
+    file = Path(path)
+    write, columns = writer(file), Columns(id_column, vector_column, payload_column)
+    total = len(collection) if limit is None else min(limit, len(collection))
+    about = {"collection": collection.folder.name, "dim": collection.dim, "limit": limit}
+    staging = Staging(file, collection.dim, collection.metric, about)
+    staging.begin(resume)
+    try:
+        _gather(collection, staging, batch, limit, lambda done: progress(done, total) if progress else None)
+        whole = staging.folder / f"whole{''.join(file.suffixes[-2:])}"
+        write(whole, staging, columns)
+        _put(whole, file)
+    except OSError as error:
+        if isinstance(error, PqdbError):
+            raise
+        raise StorageError(error.errno, f"{file} cannot be written: {error.strerror or error}") from error
+    staging.remove()
+    return staging.kinds.points
+
+
+def _gather(
+    collection: Collection, staging: Staging, size: int, limit: int | None, report: Callable[[int], None]
+) -> None:
+    """Page after page of the collection, until there is none or the limit is reached."""
+    report(staging.kinds.points)
+    while not staging.mark.whole:
+        left = size if limit is None else min(size, limit - staging.kinds.points)
+        page = collection.scroll(left, staging.mark.following, with_vector=True)
+        reached = limit is not None and staging.kinds.points + len(page.points) >= limit
+        staging.add(_batch(page, collection.dim), None if reached else page.next_offset)
+        report(staging.kinds.points)
+
+
+def _batch(page: Page, dim: int) -> Batch:
+    vectors = np.zeros((len(page.points), dim), np.float32)
+    for row, point in zip(vectors, page.points, strict=True):
+        if point.vector is None:
+            raise InputError(f"point {point.id!r} has no vector to write")
+        row[:] = point.vector
+    return Batch([point.id for point in page.points], vectors, [point.payload for point in page.points])
+
+
+def _put(whole: Path, file: Path) -> None:
+    """Give a written file its name, once it is on disk; a .npy file's lines before the rows, which a reader asks for."""
+    pairs = [(whole, file)]
+    if form_of(file) == "npy":
+        pairs.insert(0, (npy.beside(whole), npy.beside(file)))
+    for source, target in pairs:
+        with source.open("rb") as made:
+            os.fsync(made.fileno())
+        os.replace(source, target)

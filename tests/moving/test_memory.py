@@ -1,0 +1,66 @@
+"""Files are moved in bounded memory: what a move holds does not grow with the file."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.moving.test_round_trip import NAMES
+
+ROWS, DIM = 60_000, 256  # 61 MB of vectors
+BOUND = 40 << 20  # bytes; pyarrow alone takes ten or twenty of them
+
+MOVE = """
+import re, sys, threading, time
+import numpy as np
+import pqdb
+from pqdb.moving.batch import Batch
+from pqdb.moving.formats import form_of, reader, writer
+from pqdb.moving.batch import Columns, Kinds
+from pathlib import Path
+
+verb, file, rows, dim = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+
+def anonymous():
+    return 1024 * int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1])
+
+class Made:
+    kinds = Kinds(rows, dim, integers=True, payloads=True)
+    metric = "l2"
+    def batches(self):
+        for start in range(0, rows, 2_000):
+            n = min(2_000, rows - start)
+            vectors = np.random.default_rng(start).standard_normal((n, dim), np.float32)
+            yield Batch(list(range(start, start + n)), vectors, [{"row": i} for i in range(start, start + n)])
+
+if form_of(file) in ("parquet", "hdf5"):
+    import h5py, pyarrow.parquet
+peak, done = 0, threading.Event()
+def watch():
+    global peak
+    while not done.wait(0.002):
+        peak = max(peak, anonymous())
+before = anonymous()
+watching = threading.Thread(target=watch)
+watching.start()
+if verb == "write":
+    writer(file)(file, Made(), Columns())
+else:
+    beside = file.with_suffix(".jsonl") if file.suffix == ".npy" else None
+    seen = sum(len(batch) for batch in reader(file, Columns(), beside).batches(2_000, 10_000))
+    assert seen == rows - 10_000, seen
+done.set()
+watching.join()
+print(peak - before)
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_larger_than_the_bound_is_written_and_read_within_it(tmp_path: Path, name: str) -> None:
+    for verb in ("write", "read"):
+        words = [sys.executable, "-c", MOVE, verb, str(tmp_path / name), str(ROWS), str(DIM)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        print(name, verb, int(done.stdout) >> 20)
+        assert int(done.stdout) < BOUND, (verb, int(done.stdout))
