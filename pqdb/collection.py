@@ -11,6 +11,7 @@ import numpy as np
 from pqdb.config import DEFAULT_RECALL, MAX_PAYLOAD_BYTES, CollectionConfig
 from pqdb.errors import DimensionError, InputError, PayloadError, PointNotFoundError, ReadOnlyError
 from pqdb.hits import BatchHits, Explanation, Hits, Id, Page, Payload, Point, RecallReport
+from pqdb.memory import Memory
 from pqdb.metric import Metric, prepare
 from pqdb.partition.assign import assign
 from pqdb.quantization.source import decode_source, encode_source
@@ -42,7 +43,7 @@ from pqdb.store.layout import KIND_SHIFT, PAYLOAD_FLAG
 from pqdb.store.points import PointStore
 from pqdb.store.view import PointView
 from pqdb.upkeep.agree import disagreements
-from pqdb.upkeep.report import report
+from pqdb.upkeep.report import memory, report
 from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Learned, Upkeep
 from pqdb.variants import Terms, Variants, check_k, check_offset
@@ -67,6 +68,7 @@ class Collection(Variants):
         stores: tuple[PointStore, BlockStore],
         upkeep: Upkeep | None,
         guard: Guard,
+        memory: Memory,
     ) -> None:
         self.name = name
         self.config = config
@@ -74,11 +76,12 @@ class Collection(Variants):
         self._points, self._blocks = stores
         self._upkeep = upkeep  # None: opened read-only
         self._live = upkeep.queries if upkeep is not None else None  # queries to learn from
+        self._memory = memory
         self._guard = guard  # raises if this collection is closed, or was dropped by anyone
         self._learned: Learned | None = None
         self._frames: dict[Terms, Frame] = {}  # of terms asked for before
         self._index: tuple[int, int, Index | None] = (0, 0, None)  # swapped whole: other threads read it meanwhile
-        self._selector = Selector()
+        self._selector = Selector(memory)
         self._listed = ListedRowsKept()
 
     @property
@@ -478,7 +481,15 @@ class Collection(Variants):
         """Counts, configuration, state and bytes."""
         self._guard()
         with self._blocks.read() as blocks, self._points.read() as points:
-            facts = report(self._snapshot(points, blocks), self._points, self._blocks)
+            snapshot = self._snapshot(points, blocks)
+            facts = report(snapshot, self._points, self._blocks)
+            holders: dict[str, list[Any]] = {
+                "rows": [points.state, blocks.state],
+                "index": [snapshot.index],
+                "filters": [self._selector, self._listed],
+                "upkeep": [self._upkeep],
+            }
+            facts["memory"] = memory(self._points, self._blocks, holders)
             indexes = [{"key": index.path.text, "kind": index.kind} for index in self._selector.definitions(points)]
         upkeep = self._upkeep
         working = {"stage": upkeep.stage if upkeep else None, "error": upkeep.error if upkeep else None}
@@ -519,6 +530,7 @@ class Collection(Variants):
     ) -> tuple[list[Any], np.ndarray, list[bytes | None] | None]:
         """Points to be written, checked: ids, source rows (n, row_bytes) uint8, payloads."""
         names = _as_list(ids)
+        self._memory.check_upsert(len(names), self.dim, self._points.row_bytes)
         prepared = prepare(vectors, self.dim, self.metric) if names else np.zeros((0, self.dim), np.float32)
         if len(names) != len(prepared):
             raise InputError(f"{len(names)} ids for {len(prepared)} vectors")

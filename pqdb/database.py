@@ -310,6 +310,7 @@ class Database:
             (points, blocks),
             upkeep,
             lambda: self._guard_collection(name, key),
+            self._opening.memory,
         )
         return collection, points, blocks, upkeep
 

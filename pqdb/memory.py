@@ -17,6 +17,7 @@ from pqdb.errors import InputError
 BASE = 96 << 20  # kernels, LMDB's and numpy's own, thread stacks, what the allocator keeps back [M]
 LEAST_ROWS = 2_048  # fewer vectors teach nothing
 COPIES = 9  # of a sample, at the height of training [M]
+UPSERT_COPIES, UPSERT_ROW = 2, 400  # of a point to be written, and bytes beside: its id, key and record [M]
 ROW = 32  # bytes a row of the collection takes while a generation is built: its list, its place in their order
 
 _UNITS = {"": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
@@ -47,6 +48,16 @@ class Memory:
             raise InputError(
                 f"memory_limit={self.limit:,} bytes is too small for {dim:,} dimensions: training looks at "
                 f"{LEAST_ROWS:,} vectors at least, which takes {needed:,}"
+            )
+
+    def check_upsert(self, count: int, dim: int, row_bytes: int) -> None:
+        """Raise InputError where so many points in one commit would not fit: what is prepared of them, their source
+        rows and their pages, beside the vectors given.
+        """
+        most = self.rows(count, UPSERT_COPIES * (4 * dim + row_bytes) + UPSERT_ROW)
+        if count > most:
+            raise InputError(
+                f"memory_limit={self.limit or 0:,} bytes leaves room for at most {most:,} points at once, not {count:,}"
             )
 
     def rows(self, usual: int, row_bytes: float, collection: int = 0, share: float = 1.0) -> int:

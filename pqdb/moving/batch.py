@@ -96,8 +96,11 @@ class Kinds:
 class Points(Protocol):
     """Points that are to be written, which can be gone through more than once."""
 
-    kinds: Kinds
     metric: Metric
+
+    @property
+    def kinds(self) -> Kinds:
+        """What occurs among them."""
 
     def batches(self) -> Iterator[Batch]:
         """All of them, in the order of their ids; vectors are float32."""

@@ -1,5 +1,4 @@
-"""A collection's points into a file that is there when it is whole, going on where an export that was cut off had come to.
-"""
+"""A collection's points into a file that is there when it is whole; an export that was cut off is gone on with."""
 
 import os
 from collections.abc import Callable
@@ -36,9 +35,9 @@ def export_points(
     The end of the file's name says what it becomes: .parquet, .npy (ids and payloads beside it as .jsonl), .npz, .hdf5,
     .jsonl, .jsonl.gz. Vectors come as they are kept: of unit length in a cosine collection. Pages of `batch` points are
     first put into a folder beside the file, named like it with .parts; where an export was cut off it goes on from
-    there, unless resume=False. The file appears when it is whole. Points that are written meanwhile may be in it or not:
-    a backup is of one moment, and so is its export. limit: only the first so many points. Raises InputError where the
-    collection keeps no vectors, and StorageError.
+    there, unless resume=False. The file appears when it is whole. Points that are written meanwhile may be in it or
+    not: a backup is of one moment, and so is its export. limit: only the first so many points. Raises InputError where
+    the collection keeps no vectors, and StorageError.
     """
     if batch < 1 or (limit is not None and limit < 1):
         raise InputError(f"batch and limit must be at least 1, not {batch} and {limit}")
@@ -84,11 +83,11 @@ def _batch(page: Page, dim: int) -> Batch:
 
 
 def _put(whole: Path, file: Path) -> None:
-    """Give a written file its name, once it is on disk; a .npy file's lines before the rows, which a reader asks for."""
+    """Give a written file its name, once it is on disk; a .npy file's lines before the rows, which readers look for."""
     pairs = [(whole, file)]
     if form_of(file) == "npy":
         pairs.insert(0, (npy.beside(whole), npy.beside(file)))
     for source, target in pairs:
         with source.open("rb") as made:
             os.fsync(made.fileno())
-        os.replace(source, target)
+        source.replace(target)

@@ -89,7 +89,7 @@ def _read(file: Any, name: str, start: int, stop: int) -> np.ndarray | None:
     return rows
 
 
-def write(path: Path, points: Points, columns: Columns) -> None:
+def write(path: Path, points: Points, _columns: Columns) -> None:
     """The data sets, filled side by side."""
     h5py, kinds = needed("h5py"), points.kinds
     with h5py.File(path, "w") as file:

@@ -43,9 +43,9 @@ def import_points(
     one commit. Where an import of the same, unchanged file was cut off, it goes on behind its last commit, unless
     resume=False. points: JSON lines with ids and payloads of a .npy file. metric, quantization: of a new collection
     (metric: what the file says, else cosine). id_column=None: ids count from 0. fields: columns of Parquet and keys of
-    JSON lines that become fields of the payload, all there are if nothing is said. limit: only the first so many points.
-    Raises InputError and kin for a file, or points, that cannot be taken; the sentence says how many points before them
-    are in the collection. A new collection of which nothing could be taken is not made.
+    JSON lines that become fields of the payload, all there are if nothing is said. limit: only the first so many
+    points. Raises InputError and kin for a file, or points, that cannot be taken; the sentence says how many points
+    before them are in the collection. A collection that would be new, and of which nothing could be taken, is not made.
     """
     if batch < 1 or (limit is not None and limit < 1):
         raise InputError(f"batch and limit must be at least 1, not {batch} and {limit}")
@@ -95,7 +95,7 @@ class _Target:
 
     @property
     def collection(self) -> Collection | None:
-        return self.database[self.name] if self.name in self.database else None
+        return self.database.get_collection(self.name) if self.name in self.database else None
 
     def taken(self, parts: Iterator[Batch], done: int) -> Batch | None:
         """The next batch, None at the end. Raises InputError, saying what is in the collection."""

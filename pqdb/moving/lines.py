@@ -19,7 +19,7 @@ GZIP_LEVEL = 3  # 9 is five times slower for a twentieth of the bytes
 class LinesReader:
     """Points of JSON lines; without vectors where they lie in another file."""
 
-    metric = None
+    metric: str | None = None
 
     def __init__(self, path: Path, columns: Columns, with_vectors: bool = True) -> None:
         self._path, self._columns, self._with_vectors = path, columns, with_vectors
@@ -30,7 +30,7 @@ class LinesReader:
 
     def batches(self, size: int, skip: int) -> Iterator[Batch]:
         """As Reader."""
-        ids, vectors, payloads = [], [], []
+        ids, vectors, payloads = list[Any](), list[np.ndarray](), list[Any]()
         for number, line in self._lines(skip):
             id_, vector, payload = self._point(number, line, skip + len(ids))
             ids.append(id_)

@@ -1,5 +1,4 @@
-"""Vectors alone as .npy, one a row; ids and payloads, where there are any, are JSON lines of another file, in its order.
-"""
+"""Vectors alone as .npy, one a row; ids and payloads, where there are any, are JSON lines of another file."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pqdb.moving.lines import LinesReader
 class RowsReader:
     """The rows of a .npy file, and the lines beside it, if there are any."""
 
-    metric = None
+    metric: str | None = None
 
     def __init__(self, path: Path, columns: Columns, points: Path | None) -> None:
         self._path = path

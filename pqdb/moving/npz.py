@@ -1,8 +1,8 @@
 """A .npz of arrays `vectors` (n, dim), `ids` (n,) and `payloads`: the bytes of a JSON array of objects and nulls.
 
 Ids are unsigned integers or text; where a collection has both kinds, text stands in `id_texts` (n,), and `ids` has a 0
-there. `ids` and `payloads` may be missing: ids count from 0 then. No array is ever held whole: a .npz is a zip file, and
-its members are read as streams. `pqdb serve` takes the same form as a body.
+there. `ids` and `payloads` may be missing: ids count from 0 then. No array is ever held whole: a .npz is a zip file,
+and its members are read as streams. `pqdb serve` takes the same form as a body.
 """
 
 import codecs
@@ -33,7 +33,7 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 class ArraysReader:
     """The arrays of a .npz, row by row."""
 
-    metric = None
+    metric: str | None = None
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -45,8 +45,8 @@ class ArraysReader:
                 raise InputError(f"{path.name} has no array 'vectors'; it has {there}")
             if len(vectors.shape) != 2 or vectors.dtype.kind not in "fiu":
                 raise InputError(
-                    f"{path.name}: 'vectors' has shape {vectors.shape} and type {vectors.dtype}; expected one vector of "
-                    "numbers a row, (n, dim)"
+                    f"{path.name}: 'vectors' has shape {vectors.shape} and type {vectors.dtype}; expected one vector "
+                    "of numbers a row, (n, dim)"
                 )
             for name in ("ids", "id_texts"):
                 other = self._array(stack, name)
@@ -179,7 +179,7 @@ def _more(pieces: Iterator[str], name: str, count: int, held: int) -> str:
     return piece
 
 
-def write(path: Path, points: Points, columns: Columns) -> None:
+def write(path: Path, points: Points, _columns: Columns) -> None:
     """The arrays, one after the other."""
     kinds = points.kinds
     with zipfile.ZipFile(path, "w", allowZip64=True) as file:

@@ -1,10 +1,10 @@
 """Parquet: a column of ids, one of vectors, one of payloads as JSON; other columns are fields of the payload.
 
-Vectors may be lists or fixed-size lists of float32, float64, float16 or integers. A row group is never held whole: pages
-are read and decoded a batch at a time.
+Vectors may be lists or fixed-size lists of float32, float64, float16 or integers. A row group is never held whole: its
+pages are read and decoded a batch at a time.
 """
 
-import datetime
+import datetime as dt
 import decimal
 import json
 import uuid
@@ -26,7 +26,7 @@ ID_TEXTS = "id_text"  # the column of text ids where there are integers too
 class ParquetReader:
     """The rows of a Parquet file."""
 
-    metric = None
+    metric: str | None = None
 
     def __init__(self, path: Path, columns: Columns) -> None:
         self._path, self._columns = path, columns
@@ -64,7 +64,7 @@ class ParquetReader:
 
     def _opened(self) -> Any:
         try:
-            return self._parquet.ParquetFile(self._path, buffer_size=READ_AHEAD)
+            return self._parquet.ParquetFile(self._path, buffer_size=READ_AHEAD, pre_buffer=False)
         except (self._arrow.ArrowException, OSError) as error:
             raise InputError(f"{self._path.name} is not a Parquet file, or was cut off: {error}") from None
 
@@ -112,9 +112,9 @@ class ParquetReader:
         values = column.flatten()
         if values.null_count:
             raise InputError(f"{where} holds lists with {values.null_count:,} empty places from point {start:,} on")
-        flat = values.to_numpy(zero_copy_only=False)
+        flat: np.ndarray = values.to_numpy(zero_copy_only=False)
         if self._arrow.types.is_fixed_size_list(column.type):
-            return flat.reshape(len(column), column.type.list_size)
+            return flat.reshape(len(column), int(column.type.list_size))
         lengths = column.value_lengths().to_numpy(zero_copy_only=False)
         odd = np.flatnonzero(lengths != lengths[0])
         if len(odd):
@@ -145,7 +145,7 @@ def plain(value: Any, where: str) -> Any:
         return {str(key): plain(each, where) for key, each in value.items()}
     if isinstance(value, list):
         return [plain(each, where) for each in value]
-    if isinstance(value, (datetime.date, datetime.time)):
+    if isinstance(value, (dt.date, dt.time)):
         return value.isoformat()
     if isinstance(value, decimal.Decimal):
         return int(value) if value == value.to_integral_value() else float(value)

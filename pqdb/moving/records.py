@@ -1,7 +1,6 @@
 """Small records of how far a move has come: JSON, replaced whole, so that a kill at any instant leaves one or none."""
 
 import json
-import os
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +21,7 @@ def save(path: Path, record: dict[str, Any]) -> None:
     aside = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
         aside.write_text(json.dumps(record))
-        os.replace(aside, path)
+        aside.replace(path)
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """A collection's points on their way into a file: vectors in one plain file, ids and payloads as lines in another.
 
-Most of an export's time goes into reading the collection, and no form of file but the plainest can be gone on with after
-a kill. So pages are put here first, and a record says up to where they are whole; the file itself is written from here
-in one go, which needs no more than reading these.
+Most of an export's time goes into reading the collection, and no form of file but the plainest can be gone on with
+after a kill. So pages are put here first, and a record says up to where they are whole; the file itself is written from
+here in one go.
 """
 
 import json

@@ -16,7 +16,7 @@ def ids_parted(ids: Sequence[Id]) -> tuple[np.ndarray, list[str]]:
 
 
 def ids_joined(ids: np.ndarray | None, texts: np.ndarray | None, first: int, n: int) -> list[Any]:
-    """n ids from arrays (n,) of integers or text, and of text that goes before; without any, they count from `first`."""
+    """n ids from an array (n,) of integers or text, and one of text that goes before; without, counted from `first`."""
     found = list(range(first, first + n)) if ids is None else _listed(ids)
     if texts is None:
         return found

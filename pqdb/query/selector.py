@@ -7,6 +7,7 @@ from typing import Any
 
 from pyroaring import BitMap
 
+from pqdb.memory import Memory
 from pqdb.query.bitmaps import bitmap_of_bits
 from pqdb.query.conditions import Filter
 from pqdb.query.definitions import Definition, definitions
@@ -14,13 +15,15 @@ from pqdb.query.select import Selecting, Selection
 from pqdb.store.view import PointView
 
 KEPT_BYTES = 64 << 20  # of bits, of all selections kept; one is kept in any case
+KEPT_SHARE = 16  # under a limit on memory they may take one part in so many
 MOST_KEPT = 256
 
 
 class Selector:
     """Selections, made when first asked for. Threads may share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Memory) -> None:
+        self._bytes = memory.bytes(KEPT_BYTES, KEPT_SHARE)
         self._lock = threading.Lock()
         self._seq = -1
         self._live: BitMap | None = None
@@ -40,7 +43,7 @@ class Selector:
         with self._lock:
             if view.seq == self._seq:
                 self._kept[filter] = found
-                while len(self._kept) > max(1, min(MOST_KEPT, KEPT_BYTES * 8 // max(1, view.n_rows))):
+                while len(self._kept) > max(1, min(MOST_KEPT, self._bytes * 8 // max(1, view.n_rows))):
                     self._kept.popitem(last=False)
         return found
 

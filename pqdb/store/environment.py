@@ -582,7 +582,7 @@ class Environment:
             raise sentence(error.errno, error.strerror, target, writing=True) from error
 
     def stats(self) -> dict[str, Any]:
-        """Bytes of the file, of its free pages, and of every named database."""
+        """Bytes of the file: of its free pages, of every named database, and of what LMDB itself needs (meta)."""
         with self.read() as txn:
             page = int(txn.stat(self.dbs[self._names[0]])["psize"])
             used = {name: _stat_bytes(txn.stat(db), page) for name, db in self.dbs.items()}
@@ -591,6 +591,7 @@ class Environment:
         return {
             "file": (self.home / datafile.NAME).stat().st_size,
             "free": max(0, end - 2 * page - main - sum(used.values())),
+            "meta": 2 * page + main,
             "databases": used,
         }
 

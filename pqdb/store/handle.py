@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from pqdb.errors import ClosedError, ReadOnlyError
-from pqdb.store import manifest
+from pqdb.store import datafile, manifest
 from pqdb.store.environment import Environment
+from pqdb.store.resident import resident_bytes
 
 
 class Handle:
@@ -59,8 +60,17 @@ class Handle:
         self.close()
 
     def stats(self) -> dict[str, Any]:
-        """Bytes: "file", "free" pages in it, "databases" name → bytes."""
+        """Bytes: "file", "free" pages in it, "databases" name → bytes, "meta" for the rest."""
         return self.env.stats()
+
+    @property
+    def data_file(self) -> Path:
+        """The file that is mapped."""
+        return self.env.home / datafile.NAME
+
+    def resident(self) -> int | None:
+        """Bytes of the file that are mapped here and in memory; None where nobody knows."""
+        return resident_bytes(self.data_file)
 
     def _forget(self) -> None:
         """Let go of what was kept of the file."""

@@ -158,6 +158,11 @@ def run_of_key(key: bytes | memoryview) -> tuple[int, int]:
     return slot, run
 
 
+def value_pages(data_bytes: int) -> int:
+    """Bytes of the pages that a value of a size class takes in the file."""
+    return size_class(data_bytes) + PAGE_HEADER
+
+
 def size_class(data_bytes: int) -> int:
     """Bytes of the value that holds `data_bytes`, rounded up to a few classes of whole pages.
 

@@ -73,7 +73,7 @@ def _rows_behind(
 
 
 def _at_once(stores: Stores, index: Index) -> int:
-    """Rows to join to lists in one commit: as many as memory has room for, and for the pages of the lists they go to."""
+    """Rows to join to lists in one commit: as many as memory has room for, with the pages of the lists they go to."""
     memory = stores.memory
     rows = memory.rows(BATCH_ROWS, COPIES * stores.vector_bytes, share=0.5)
     with stores.points.read() as points:

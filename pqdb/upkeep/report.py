@@ -1,5 +1,6 @@
 """What a collection is and holds, in numbers."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,12 @@ import numpy as np
 from pqdb.config import PQ, TRAIN_ROWS
 from pqdb.quantization.pack import list_bytes, rerank_bytes
 from pqdb.search.snapshot import Snapshot
+from pqdb.store.blocklayout import HEADER_BYTES
 from pqdb.store.blocks import BlockStore
+from pqdb.store.layout import value_pages
 from pqdb.store.points import PointStore
+from pqdb.store.resident import allocated_bytes, anonymous_bytes
+from pqdb.upkeep.held import held_bytes
 from pqdb.upkeep.rollback import previous
 from pqdb.upkeep.watch import Watch, about_of, imbalance
 
@@ -31,8 +36,50 @@ def report(snapshot: Snapshot, points: PointStore, blocks: BlockStore) -> dict[s
         "drift": _drift(snapshot),
         "hot_bytes": sizes["codes"],
         "bytes": sizes,
-        "disk": {"points": points.stats(), "index": blocks.stats()},
+        "folder": points.path.parent.name,
+        "disk": _disk(snapshot, points, blocks),
     }
+
+
+def memory(points: PointStore, blocks: BlockStore, holders: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """Bytes in memory. mapped: of both files, those that are there now, which the kernel takes back when it needs to;
+    held: of the arrays that objects lead to; process: all anonymous memory, of this collection or not. None: unknown.
+    """
+    return {
+        "mapped": {"points": points.resident(), "index": blocks.resident()},
+        "held": held_bytes(holders),
+        "process": anonymous_bytes(),
+    }
+
+
+def _disk(snapshot: Snapshot, points: PointStore, blocks: BlockStore) -> dict[str, Any]:
+    """Of both files, the bytes of every table, of free pages, and LMDB's own; and what lies beside them: locks, what a
+    compaction or an import is at.
+    """
+    truth, index = points.stats(), blocks.stats()
+    codes, rerank = _block_bytes(snapshot)
+    kinds = {"codes": codes, "rerank": rerank, "others": index["databases"]["blocks"] - codes - rerank}
+    own = {points.data_file, blocks.data_file}
+    return {
+        "points": truth,
+        "index": {**index, "blocks": kinds},
+        "beside": {"file": allocated_bytes(points.path.parent, own), "free": 0, "databases": {}, "meta": 0},
+    }
+
+
+def _block_bytes(snapshot: Snapshot) -> tuple[int, int]:
+    """Whole pages of the current generation's blocks: codes and rerank rows. What else there is belongs to the
+    generation before, or to the tree of keys.
+    """
+    index = snapshot.index
+    if index is None:
+        return 0, 0
+    book, l2 = index.codebook, index.router.l2
+    counts = [count for count in snapshot.blocks.counts.tolist() if count]
+    codes = sum(value_pages(HEADER_BYTES + list_bytes(count, book.m, book.nbits, l2)) for count in counts)
+    if snapshot.config.rerank != "int8":
+        return codes, 0
+    return codes, sum(value_pages(HEADER_BYTES + rerank_bytes(count, book.dim)) for count in counts)
 
 
 def _drift(snapshot: Snapshot) -> dict[str, Any] | None:

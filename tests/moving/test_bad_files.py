@@ -114,7 +114,8 @@ def test_an_empty_file_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["in.parquet", "in.npy", "in.npz", "in.hdf5"])
 def test_a_file_without_points_is_refused(tmp_path: Path, name: str) -> None:
     if name == "in.parquet":
-        pq.write_table(pa.table({"id": pa.array([], pa.int64()), "vector": pa.array([], pa.list_(pa.float32()))}), tmp_path / name)
+        vectors = pa.array([], pa.list_(pa.float32()))
+        pq.write_table(pa.table({"id": pa.array([], pa.int64()), "vector": vectors}), tmp_path / name)
     else:
         WRITERS[name](tmp_path / name, ROWS[:0])
     assert refused(tmp_path / name) == (f"{name} holds no points", 0)

@@ -1,6 +1,6 @@
 """Parquet as other tools write it: kinds of vectors, names of columns, columns that become fields."""
 
-import datetime
+import datetime as dt
 import decimal
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def test_every_kind_of_list_is_a_vector(tmp_path: Path, kind: str) -> None:
 
 
 def test_other_columns_become_fields(tmp_path: Path) -> None:
-    when = datetime.datetime(2024, 5, 1, 12, tzinfo=datetime.UTC)
+    when = dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC)
     columns = {
         "id": ["a", "b", "c", "d", "e", "f"],
         "vector": column(LISTS["list of float"]),
