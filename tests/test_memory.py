@@ -135,8 +135,8 @@ def peak(folder: Path, n: int, dim: int, limit: str) -> tuple[int, float]:
 
 
 def test_a_small_limit_is_kept(tmp_path: Path) -> None:
-    most, recall = peak(tmp_path / "db", 20_000, 128, "144MB")
-    assert most <= 144 << 20
+    most, recall = peak(tmp_path / "db", 20_000, 128, "112MB")
+    assert most <= 112 << 20
     assert recall > 0.9
 
 
