@@ -110,7 +110,7 @@ def test_check_finds_flipped_bytes(command: Command, db_path: Path, things: np.n
     assert "nothing: 0 points, no problem found" in result.output
 
 
-@pytest.mark.parametrize("name", ["out.jsonl", "out.npy"])
+@pytest.mark.parametrize("name", ["out.jsonl", "out.npy", "out.parquet", "out.hdf5", "out.npz", "out.jsonl.gz"])
 def test_what_was_exported_imports_as_the_same(
     command: Command, db_path: Path, tmp_path: Path, things: np.ndarray, name: str
 ) -> None:
@@ -183,6 +183,22 @@ def test_rows_and_lines_of_different_number_are_refused(
 def test_an_array_that_is_not_rows_is_refused(command: Command, db_path: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", np.zeros(7))
     assert "shape (7,)" in refused(command("import", db_path, "rows", tmp_path / "rows.npy"))
+
+
+def test_columns_have_other_names_where_it_is_said(command: Command, db_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"key": "a", "emb": [1, 2], "meta": {"x": 1}, "y": 2, "z": 3}\n' * 3)
+    named = ["--vector-column", "emb", "--payload", "meta", "--fields", "y", "--limit", 2]
+    said = command("import", db_path, "named", tmp_path / "in.jsonl", "--id-column", "key", *named).output
+    assert "2 points from in.jsonl" in said
+    command("import", db_path, "counted", tmp_path / "in.jsonl", "--id-column", "", *named, "--memory-limit", "1GB")
+    with pqdb.open(db_path, read_only=True) as db:
+        assert db["named"].get(["a"])[0].payload == {"x": 1, "y": 2}
+        assert [point.id for point in db["counted"].scroll().points] == [0, 1]
+    out = tmp_path / "out.jsonl"
+    names = ["--id-column", "key", "--vector-column", "emb", "--payload", "meta"]
+    command("export", db_path, "counted", out, "--limit", 1, "--batch", 1, "--restart", *names)
+    (line,) = out.read_text().splitlines()
+    assert set(json.loads(line)) == {"key", "emb", "meta"}
 
 
 def test_serving_without_the_service_says_what_to_install(

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+import pqdb
 from pqdb_server import Settings
 from pqdb_server.arrays import NPY, NPZ, RAW
 
@@ -102,8 +103,6 @@ def test_a_document_is_replaced_whole(docs):
 def test_a_job_that_fails_says_why(docs, database, monkeypatch):
     def broken(*_, **__):
         raise pqdb_error
-
-    import pqdb
 
     pqdb_error = pqdb.StorageError("the disk refused")
     monkeypatch.setattr(pqdb.Collection, "train", broken)
@@ -280,3 +279,28 @@ def test_a_line_without_an_end_is_refused(docs, monkeypatch):
     pieces = (b"x" * 100 for _ in range(100))
     answer = docs.client.post(f"{DOCS}/import", content=pieces, headers={"content-type": LINES})
     assert failed(answer.status_code, answer.json()) == (400, "Payload error: a line is longer than 1000 bytes")
+
+
+def test_lines_over_http_and_those_of_the_engine_are_the_same(docs, database, tmp_path):
+    (tmp_path / "served.jsonl").write_bytes(docs.client.get(f"{DOCS}/export").content)
+    assert pqdb.import_points(database, "copy", tmp_path / "served.jsonl") == 3
+    before, after = (database[name].scroll(with_vector=True).points for name in ("docs", "copy"))
+    told = [[(point.id, point.payload or {}) for point in points] for points in (before, after)]
+    assert told[0] == told[1]  # (over HTTP a point without a payload has an empty one)
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_allclose(one.vector, other.vector, atol=1e-6)
+    pqdb.export_points(database["docs"], tmp_path / "written.jsonl")
+    database["copy"].delete([point.id for point in after])
+    lines = (tmp_path / "written.jsonl").read_bytes()
+    assert sent(docs, "POST", f"{V1}/collections/copy/import", lines, LINES)[0] == 200
+    assert len(database["copy"]) == 3
+
+
+def test_an_npz_that_the_engine_writes_is_a_body(docs, database, tmp_path):
+    things = database.create_collection("arrays", dim=2, metric="l2")
+    things.upsert([1, 2], [[1, 2], [3, 4]], [{"a": 1}, None])
+    pqdb.export_points(things, tmp_path / "out.npz")
+    things.delete([1, 2])
+    status, _ = sent(docs, "PUT", f"{V1}/collections/arrays/points", (tmp_path / "out.npz").read_bytes(), NPZ)
+    assert status == 200
+    assert [(point.id, point.payload) for point in things.scroll().points] == [(1, {"a": 1}), (2, None)]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 import pqdb
+from pqdb_server import serve
 from pqdb_server.settings import Settings, load
 
 
@@ -85,3 +86,11 @@ def test_strangers_need_a_key_unless_it_is_said_that_they_do_not(host):
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_this_machine_needs_none(host):
     Settings(host=host).refuse_open_doors()
+
+
+def test_a_memory_limit_is_how_the_database_is_opened(tmp_path, monkeypatch):
+    monkeypatch.setenv("PQDB_MEMORY_LIMIT", "512MB")
+    assert load(path=tmp_path).opening == {"read_only": False, "memory_limit": "512MB"}
+    monkeypatch.setenv("PQDB_MEMORY_LIMIT", "some")
+    with pytest.raises(pqdb.InputError, match="memory_limit='some' is neither"):
+        serve(tmp_path)
