@@ -16,17 +16,17 @@ import numpy as np
 
 from pqdb.errors import InputError
 from pqdb.hits import Payload
+from pqdb.metric import METRICS
 from pqdb.moving.batch import Batch, Columns, Points
 from pqdb.moving.extras import needed
 
 READ_AHEAD = 1 << 20  # bytes of a column's pages
+METRIC = b"pqdb_metric"  # what an export notes beside the columns
 ID_TEXTS = "id_text"  # the column of text ids where there are integers too
 
 
 class ParquetReader:
     """The rows of a Parquet file."""
-
-    metric: str | None = None
 
     def __init__(self, path: Path, columns: Columns) -> None:
         self._path, self._columns = path, columns
@@ -38,6 +38,8 @@ class ParquetReader:
         for name in (columns.vector, columns.id, *(columns.fields or ())):
             if name is not None and name not in schema.names:
                 raise InputError(f"{path.name} has no column {name!r}; it has {', '.join(schema.names) or 'none'}")
+        metric = (schema.metadata or {}).get(METRIC, b"").decode(errors="replace")
+        self.metric = metric if metric in METRICS else None
         self._others = self._payload_columns(schema.names)
         self._id_texts = ID_TEXTS if columns.id is not None and ID_TEXTS in schema.names else None
         self._check_vectors(schema.field(columns.vector).type)
@@ -167,7 +169,7 @@ def write(path: Path, points: Points, columns: Columns) -> None:
     fields.append((columns.vector, arrow.list_(arrow.float32(), kinds.dim)))
     if kinds.payloads:
         fields.append((columns.payload, arrow.string()))
-    schema = arrow.schema(fields, metadata={"metric": points.metric})
+    schema = arrow.schema(fields, metadata={METRIC: points.metric})
     # Floats of embeddings hardly repeat: dictionaries and statistics of them cost time and bytes and help nobody.
     plain_columns = [name for name, _ in fields if name != columns.vector]
     with parquet.ParquetWriter(path, schema, compression="zstd", use_dictionary=plain_columns) as file:

@@ -46,7 +46,7 @@ def round_trip(folder: Path, name: str, points: list[Any], batch: int = 5) -> No
         things.upsert(list(ids), np.array(rows, np.float32), list(payloads))
         assert pqdb.export_points(things, folder / name, batch=batch) == len(points)
         beside = folder / "points.jsonl" if name.endswith(".npy") else None
-        metric = None if name.endswith("hdf5") else "l2"
+        metric = None if name.endswith(("hdf5", "parquet")) else "l2"
         done = pqdb.import_points(other, "things", folder / name, points=beside, metric=metric, batch=batch)
         assert done == len(points)
         assert other["things"].metric == "l2"

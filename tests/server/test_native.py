@@ -283,7 +283,7 @@ def test_a_line_without_an_end_is_refused(docs, monkeypatch):
 
 def test_lines_over_http_and_those_of_the_engine_are_the_same(docs, database, tmp_path):
     (tmp_path / "served.jsonl").write_bytes(docs.client.get(f"{DOCS}/export").content)
-    assert pqdb.import_points(database, "copy", tmp_path / "served.jsonl") == 3
+    assert pqdb.import_points(database, "copy", tmp_path / "served.jsonl", metric=database["docs"].metric) == 3
     before, after = (database[name].scroll(with_vector=True).points for name in ("docs", "copy"))
     told = [[(point.id, point.payload or {}) for point in points] for points in (before, after)]
     assert told[0] == told[1]  # (over HTTP a point without a payload has an empty one)
