@@ -73,6 +73,22 @@ def test_one_piece_of_work_at_a_time_has_the_memory() -> None:
         assert (first, second) == (True, True)
 
 
+def test_writers_and_closing_wait_for_no_turn(tmp_path: Path) -> None:
+    import numpy as np
+
+    with pqdb.open(tmp_path / "db", memory_limit="256MB") as db:
+        things = db.create_collection("things", 8)
+        upkeep = things._upkeep
+        assert upkeep is not None
+        with upkeep._stores.memory.turn(lambda: False) as ours:  # another collection trains
+            assert ours
+            for start in range(0, 12_000, 2_000):
+                things.upsert(np.arange(start, start + 2_000), np.random.default_rng(start).random((2_000, 8)))
+            assert len(things) == 12_000
+            assert things.info()["generation"] == 0
+            db.close()
+
+
 STORY = """
 import re, sys, threading
 import numpy as np

@@ -107,7 +107,7 @@ class Upkeep:
             if not self._lock.acquire():
                 self._stopping.wait(0.01)
                 return
-            with suppress(Stopped), self._released(), self._turn():
+            with suppress(Stopped), self._released(), self._turn(lambda: True):  # a writer does not wait for it
                 self._steps.catch_up(False, self._check(None))
         finally:
             self._busy.release()
@@ -179,9 +179,11 @@ class Upkeep:
             self._lock.release()
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Alone with the memory that a limit leaves, among the collections of this database."""
-        with self._stores.memory.turn(self._stopping.is_set) as ours:
+    def _turn(self, give_up: Callable[[], bool] | None = None) -> Iterator[None]:
+        """Alone with the memory that a limit leaves, among the collections of this database. Raises Stopped where it
+        was given up, as it is when upkeep stops.
+        """
+        with self._stores.memory.turn(give_up or self._stopping.is_set) as ours:
             if not ours:
                 raise Stopped
             yield
