@@ -88,6 +88,8 @@ def _title(doc: Document, axes: Axes, mode: str) -> None:
     data, card = doc["data"], doc["machine"]
     axes.set_title(f"{data['name']} ({data['n']:,} × {data['dim']}, {data['metric']}): {mode}", fontsize=11, loc="left")
     wide = "AVX-512" if any(flag.startswith("avx512") for flag in card["flags"]) else "AVX2 or less"
+    if card["kernel forced"]:
+        wide += f", held to {card['kernel forced']}"
     axes.text(
         1.0,
         -0.16,
