@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pqdb.errors import InputError
 from pqdb.store import manifest as manifest_record
-from pqdb.store.addresses import BYTES, WORDS, copy_bytes, words_at
+from pqdb.store.addresses import BYTES, WORDS, rows_at, words_at
 from pqdb.store.deriving import MissingTablesError
 from pqdb.store.ids import id_from_key, id_key, uuid_text
 from pqdb.store.layout import (
@@ -196,21 +196,16 @@ class PointView(View[Snapshot]):
     def source_of(self, rows: Rows) -> npt.NDArray[np.uint8]:
         """(n, row_bytes) uint8: the source rows, copied. Raises InputError where one is forgotten."""
         runs = self._snapshots.runs
-        row_bytes, rows_per_run, starts, n_rows = runs.row_bytes, runs.rows_per_run, self.runs, self.n_rows
-        out = np.empty((len(rows), row_bytes), np.uint8)
-        to = out.ctypes.data
-        for row in rows.tolist():
-            if not 0 <= row < n_rows:
-                raise InputError(f"rows are 0 to {n_rows - 1:,}, not {row:,}")
-            run, at = divmod(row, rows_per_run)
-            start = int(starts[run])
-            if not start:
-                raise InputError(
-                    f"row {row:,} has no source any more: rows below {self.forgotten_rows:,} are forgotten"
-                )
-            copy_bytes(to, start + at * row_bytes, row_bytes)
-            to += row_bytes
-        return out
+        rows = np.asarray(rows, np.int64)
+        if len(rows) and (rows.min() < 0 or rows.max() >= self.n_rows):
+            raise InputError(f"rows are 0 to {self.n_rows - 1:,}, not {rows.min():,} to {rows.max():,}")
+        run, at = np.divmod(rows, runs.rows_per_run)
+        starts = self.runs[run]
+        if not starts.all():
+            raise InputError(
+                f"row {rows[starts == 0][0]:,} has no source any more: rows below {self.forgotten_rows:,} are forgotten"
+            )
+        return rows_at(starts + (at * runs.row_bytes).astype(np.uint64), runs.row_bytes)
 
     def live_rows(self, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint32]:
         """The live rows in [start, stop), ascending, (n,) uint32."""
