@@ -1,8 +1,7 @@
-"""What all verbs of a collection stand on: its stores, what it keeps between calls, and points as they are shown."""
+"""What all verbs of a collection stand on: its points, what guards them, and points as they are shown."""
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,54 +14,47 @@ from pqdb.quantization.source import decode_source
 from pqdb.query.parse import parse_filter
 from pqdb.query.select import Selection
 from pqdb.query.selector import Selector
-from pqdb.search.frame import Frame
-from pqdb.search.index import Index
-from pqdb.search.lists import ListedRowsKept
-from pqdb.search.snapshot import Snapshot
-from pqdb.store.blocks import BlockStore
 from pqdb.store.points import PointStore
 from pqdb.store.view import PointView
-from pqdb.upkeep.worker import Learned, Upkeep
-from pqdb.verbs.given import Terms
+from pqdb.upkeep.worker import Upkeep
+from pqdb.verbs.given import Wanted
 
 Guard = Callable[[], None]
 Metadata = Callable[[], dict[str, Any] | None]
+UNNAMED = ""
 
 
 class Verbs:
     """A collection without its verbs."""
 
+    config: CollectionConfig
+
     def __init__(
-        self,
-        name: str,
-        config: CollectionConfig,
-        metadata: Metadata,
-        stores: tuple[PointStore, BlockStore],
-        upkeep: Upkeep | None,
-        guard: Guard,
-    ) -> None:
+        self, name: str, metadata: Metadata, points: PointStore, upkeep: Upkeep | None, guard: Guard,
+        slots: Mapping[str, int],
+    ) -> None:  # fmt: skip
         self.name = name
-        self.config = config
         self._metadata = metadata  # as it is now, whoever changed it
-        self._points, self._blocks = stores
+        self._points = points
         self._upkeep = upkeep  # None: opened read-only
-        self._live = upkeep.queries if upkeep is not None else None  # queries to learn from
         self._guard = guard  # raises if this collection is closed, or was dropped by anyone
-        self._learned: Learned | None = None
-        self._frames: dict[Terms, Frame] = {}  # of terms asked for before
-        self._index: tuple[int, int, Index | None] = (0, 0, None)  # swapped whole: other threads read it meanwhile
-        self._selector = Selector()
-        self._listed = ListedRowsKept()
+        self._slots = slots  # of the vectors, by their names
+        self._selector = Selector(slots)
 
     @property
     def dim(self) -> int:
-        """Dimensions of every vector."""
+        """Dimensions of every vector. Raises InputError where vectors have names: `vectors` has each."""
         return self.config.dim
 
     @property
     def metric(self) -> Metric:
-        """cosine, dot or l2."""
+        """cosine, dot or l2. Raises InputError where vectors have names."""
         return self.config.metric
+
+    @property
+    def vectors(self) -> Mapping[str, CollectionConfig]:
+        """What each vector is made with, by its name; "" is the one without a name."""
+        return {UNNAMED: self.config}
 
     @property
     def metadata(self) -> dict[str, Any] | None:
@@ -70,6 +62,10 @@ class Verbs:
         return self._metadata()
 
     # -- how
+
+    def rename(self, name: str) -> None:
+        """Take note of another name; `Database.rename_collection` gives it."""
+        self.name = name
 
     def _writer(self) -> Upkeep:
         self._guard()
@@ -80,24 +76,9 @@ class Verbs:
     def _selection(self, points: PointView, filter: object) -> Selection:
         return self._selector.select(points, parse_filter(filter))
 
-    def _snapshot(self, points: PointView, blocks: Any) -> Snapshot:
-        generation, version, index = self._index
-        learned = self._upkeep.learned if self._upkeep else None
-        if generation != blocks.generation or version != blocks.objects_version or learned is not self._learned:
-            index = Index.load(blocks) if blocks.generation else None
-            if index and learned and learned.fits(blocks.generation, index.calibration):
-                calibration = learned.on(index.calibration, index.router.n_lists)
-                index = replace(index, calibration=calibration, plans={}, frames={})
-            self._learned = learned
-            self._index = (blocks.generation, blocks.objects_version, index)
-        return Snapshot(
-            self.config, points, blocks, index, self._points.rows_per_run, self._points.row_bytes, points.n_rows
-        )
-
-    def _points_of(self, snapshot: Snapshot, rows: np.ndarray, with_payload: bool, with_vector: bool) -> list[Point]:
-        points = snapshot.points
+    def _points_of(self, points: PointView, rows: np.ndarray, with_payload: bool, with_vector: Wanted) -> list[Point]:
         payloads = points.payloads_of(rows) if with_payload else [None] * len(rows)
-        vectors: Iterable[np.ndarray | None] = self._vectors_of(points, rows) if with_vector else [None] * len(rows)
+        vectors = self._shown(points, rows, with_vector) if with_vector else [None] * len(rows)
         return [
             Point(name, None if raw is None else json.loads(raw), vector, int(version))
             for name, raw, vector, version in zip(
@@ -105,8 +86,34 @@ class Verbs:
             )
         ]
 
+    def _shown(self, points: PointView, rows: np.ndarray, wanted: Wanted) -> Sequence[Any]:
+        """The vectors of rows (n,) as points show them: (n, dim) float32. Raises InputError for other names."""
+        self._names(wanted)
+        found: Sequence[Any] = self._vectors_of(points, rows)  # type: ignore[assignment]  # an array is one, too
+        return found
+
+    def _names(self, wanted: Wanted) -> list[str]:
+        """The names of the vectors to be shown. Raises InputError for one that is not there."""
+        if isinstance(wanted, bool):
+            return list(self._slots) if wanted else []
+        names = [wanted] if isinstance(wanted, str) else list(wanted)
+        for name in names:
+            Verbs._refuse_name(self, name)  # (each by its own name, whoever asks)
+        return names
+
     def _vectors_of(self, points: PointView, rows: np.ndarray) -> np.ndarray:
         """(n, dim) float32 from the source, or, where it is not kept, nothing better than refusing."""
         if self.config.source is None and len(rows) and int(rows.min()) < points.forgotten_rows:
             raise InputError("with_vector=True needs source vectors, which source=None does not keep")
-        return decode_source(points.source_of(rows), self.dim, self.config.kept_source)
+        return decode_source(points.source_of(rows), self.config.dim, self.config.kept_source)
+
+    def _refuse_name(self, name: str | None) -> None:
+        """Raise InputError for the name of a vector that is not there."""
+        if name not in self._slots:
+            held = "one vector, which has no name" if UNNAMED in self._slots else f"the vectors {listed(self._slots)}"
+            raise InputError(f"collection {self.name!r} has {held}; there is none named {name!r}")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as a sentence has them."""
+    return ", ".join(map(repr, names))

@@ -11,10 +11,12 @@ from pqdb.errors import InputError, PayloadError
 from pqdb.hits import Id, Payload
 
 Ids = Sequence[Id] | np.ndarray | Id
+Wanted = bool | Sequence[str]  # whether vectors are shown; of vectors with names, which
 Terms = tuple[int, float | None, int | None, int | None]  # k, recall, nprobe, rerank as they were asked for
 
 
 def as_list(ids: Sequence[Id] | np.ndarray | Id) -> list[Any]:
+    """Ids, one or several. Raises InputError for what is neither."""
     if isinstance(ids, np.ndarray):
         return list(np.atleast_1d(ids).tolist())
     if isinstance(ids, str | int | np.integer):
@@ -71,6 +73,7 @@ def check_offset(offset: object) -> int:
 
 
 def check_at_least_one(name: str, number: object) -> None:
+    """A whole number of at least 1. Raises InputError."""
     if isinstance(number, bool) or not isinstance(number, int | np.integer):
         raise InputError(f"{name} must be a whole number, not {number!r}")
     if number < 1:
@@ -78,6 +81,7 @@ def check_at_least_one(name: str, number: object) -> None:
 
 
 def check_effort(k: int, recall: object, nprobe: object, rerank: object) -> None:
+    """What a search is asked to spend. Raises InputError."""
     if recall is not None:
         check_recall(recall)
     for name, number in (("nprobe", nprobe), ("rerank", rerank)):
@@ -90,5 +94,6 @@ def check_effort(k: int, recall: object, nprobe: object, rerank: object) -> None
 
 
 def check_recall(recall: object) -> None:
+    """A recall. Raises InputError."""
     if not (isinstance(recall, int | float | np.floating) and 0 < recall < 1):
         raise InputError(f"recall must lie between 0 and 1, not {recall!r}; exact=True gives the exact answer")

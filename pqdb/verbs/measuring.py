@@ -10,6 +10,7 @@ from pqdb.partition.assign import assign
 from pqdb.query.parse import parse_filter
 from pqdb.search.measure import measure_queries, measure_rows
 from pqdb.search.pipeline import Trace, answered, search
+from pqdb.verbs.base import UNNAMED
 from pqdb.verbs.given import check_at_least_one, check_k
 from pqdb.verbs.searching import Searching
 
@@ -27,9 +28,11 @@ class Measuring(Searching):
         exact: bool = False,
         nprobe: int | None = None,
         rerank: int | None = None,
+        using: str | None = None,
     ) -> Explanation:
         """Search, and say what the search did."""
         self._guard()
+        self._refuse_name(using or UNNAMED)
         queries, single = self._queries(query)
         if not single:
             raise DimensionError(f"explain takes one query of ({self.dim},), not {len(queries)} queries")
@@ -72,11 +75,13 @@ class Measuring(Searching):
         rerank: int | None = None,
         sample: int = 200,
         seed: int = 0,
+        using: str | None = None,
     ) -> RecallReport:
         """Recall@k now, with its 95 % interval: of `sample` stored rows (each without itself), or of the queries
         given.
         """
         self._guard()
+        self._refuse_name(using or UNNAMED)
         check_k(k)
         check_at_least_one("sample", sample)
         with self._blocks.read() as blocks, self._points.read() as points:
@@ -91,9 +96,10 @@ class Measuring(Searching):
             plan = self._plan(snapshot, k, recall, False, nprobe, rerank)
             return measure_queries(snapshot, plan, k, prepare(queries, self.dim, self.metric))
 
-    def lists_of(self, vectors: object) -> np.ndarray | None:
+    def lists_of(self, vectors: object, *, using: str | None = None) -> np.ndarray | None:
         """(n,) int64: the list of the centroid nearest to each of the vectors (n, dim); None before there are lists."""
         self._guard()
+        self._refuse_name(using or UNNAMED)
         prepared = prepare(vectors, self.dim, self.metric)
         with self._blocks.read() as blocks, self._points.read() as points:
             index = self._snapshot(points, blocks).index

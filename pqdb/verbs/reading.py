@@ -14,7 +14,7 @@ from pqdb.query.paging import page
 from pqdb.query.path import parse_path
 from pqdb.store.view import PointView
 from pqdb.verbs.base import Verbs
-from pqdb.verbs.given import as_list, check_at_least_one
+from pqdb.verbs.given import Wanted, as_list, check_at_least_one
 
 
 class Reading(Verbs):
@@ -50,32 +50,32 @@ class Reading(Verbs):
         n: int = 10,
         filter: object = None,
         with_payload: bool = True,
-        with_vector: bool = False,
+        with_vector: Wanted = False,
         seed: int | None = None,
     ) -> list[Point]:
         """Up to n different points drawn at random, of all or of those that pass a filter."""
         self._guard()
         check_at_least_one("n", n)
-        with self._blocks.read() as blocks, self._points.read() as points:
+        with self._points.read() as points:
             rows = self._selection(points, {} if filter is None else filter).array
             drawn = np.random.default_rng(seed).choice(rows, min(n, len(rows)), replace=False).astype(np.int64)
-            return self._points_of(self._snapshot(points, blocks), drawn, with_payload, with_vector)
+            return self._points_of(points, drawn, with_payload, with_vector)
 
     def get(
-        self, ids: Sequence[Id] | np.ndarray | Id, with_payload: bool = True, with_vector: bool = False
+        self, ids: Sequence[Id] | np.ndarray | Id, with_payload: bool = True, with_vector: Wanted = False
     ) -> list[Point]:
         """The points of these ids, in their order; absent ones are left out."""
         self._guard()
-        with self._blocks.read() as blocks, self._points.read() as points:
+        with self._points.read() as points:
             rows = [row for row in map(points.row_of, as_list(ids)) if row is not None]
-            return self._points_of(self._snapshot(points, blocks), np.array(rows, np.int64), with_payload, with_vector)
+            return self._points_of(points, np.array(rows, np.int64), with_payload, with_vector)
 
     def scroll(
         self,
         limit: int = 100,
         offset: Id | None = None,
         with_payload: bool = True,
-        with_vector: bool = False,
+        with_vector: Wanted = False,
         filter: object = None,
         order_by: object = None,
     ) -> Page:
@@ -86,9 +86,9 @@ class Reading(Verbs):
         """
         self._guard()
         check_at_least_one("limit", limit)
-        with self._blocks.read() as blocks, self._points.read() as points:
+        with self._points.read() as points:
             rows, following, values = self._page(points, limit, offset, filter, order_by)
-            shown = self._points_of(self._snapshot(points, blocks), np.array(rows, np.int64), with_payload, with_vector)
+            shown = self._points_of(points, np.array(rows, np.int64), with_payload, with_vector)
             return Page(shown, following, values)
 
     # -- how

@@ -1,26 +1,34 @@
 """The search for the k nearest: what a query takes, and its hits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from pqdb.config import CollectionConfig
 from pqdb.errors import DimensionError, InputError, PointNotFoundError
-from pqdb.hits import BatchHits, Hits
+from pqdb.hits import BatchHits, Hits, Id
 from pqdb.metric import Metric, prepare
 from pqdb.query.conditions import Filter, but_not
 from pqdb.query.parse import parse_filter
 from pqdb.search.batch import search_batch
-from pqdb.search.frame import frame_of
+from pqdb.search.frame import Frame, frame_of
+from pqdb.search.index import Index
+from pqdb.search.lists import ListedRowsKept
 from pqdb.search.pipeline import Found, Trace, answered, search_framed, search_query
 from pqdb.search.plan import Plan
 from pqdb.search.selected import Effort, Selected
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trim import trimmed
+from pqdb.store.blocks import BlockStore
 from pqdb.store.layout import KIND_SHIFT, PAYLOAD_FLAG
+from pqdb.store.points import PointStore
 from pqdb.store.view import PointView
-from pqdb.verbs.base import Verbs
-from pqdb.verbs.given import Terms, check_effort, check_k, check_offset, ragged
+from pqdb.upkeep.tended import Learned, Tended
+from pqdb.upkeep.worker import Upkeep
+from pqdb.verbs.base import Guard, Metadata, Verbs
+from pqdb.verbs.given import Terms, Wanted, check_effort, check_k, check_offset, ragged
 
 MOST_FRAMES = 256
 KIND_MASK = 3  # of a row record's last word: an id that is no integer
@@ -28,6 +36,26 @@ KIND_MASK = 3  # of a row record's last word: an id that is no integer
 
 class Searching(Verbs):
     """Points near a query."""
+
+    def __init__(
+        self,
+        name: str,
+        config: CollectionConfig,
+        metadata: Metadata,
+        stores: tuple[PointStore, BlockStore],
+        upkeep: tuple[Upkeep, Tended] | None,
+        guard: Guard,
+        slots: Mapping[str, int],
+    ) -> None:
+        super().__init__(name, metadata, stores[0], None if upkeep is None else upkeep[0], guard, slots)
+        self.config = config
+        self._blocks = stores[1]
+        self._tended = None if upkeep is None else upkeep[1]
+        self._live = None if self._tended is None else self._tended.queries  # queries to learn from
+        self._learned: Learned | None = None
+        self._frames: dict[Terms, Frame] = {}  # of terms asked for before
+        self._index: tuple[int, int, Index | None] = (0, 0, None)  # swapped whole: other threads read it meanwhile
+        self._listed = ListedRowsKept()
 
     def search(
         self,
@@ -40,19 +68,23 @@ class Searching(Verbs):
         nprobe: int | None = None,
         rerank: int | None = None,
         with_payload: bool = True,
-        with_vector: bool = False,
+        with_vector: Wanted = False,
         offset: int = 0,
         score_threshold: float | None = None,
+        using: str | None = None,
     ) -> Any:
         """The k nearest points: Hits for a query (dim,), BatchHits for queries (q, dim).
 
         query: a vector, several, or the id of a point, which is then not among its own hits. recall: the share of the
         true k nearest to be found, 0.97 if nothing is said. filter: only points that pass are found; min(k, points that
         pass) always are. exact: compare every source vector. nprobe, rerank: lists to scan and candidates to rerank, by
-        hand. offset: leave out so many of the nearest. score_threshold: only what scores better. k + offset at most
-        10,000; fewer points give fewer hits. Raises DimensionError, FilterError, InputError, PointNotFoundError.
+        hand. offset: leave out so many of the nearest. score_threshold: only what scores better. using: the name of the
+        vector, where vectors have names. k + offset at most 10,000; fewer points give fewer hits. Raises
+        DimensionError, FilterError, InputError, PointNotFoundError.
         """
         self._guard()
+        if using:
+            self._refuse_name(using)
         asked = None if filter is None else parse_filter(filter)
         if isinstance(query, int | str) and not isinstance(query, bool):
             asked = but_not(asked, [query])
@@ -84,7 +116,7 @@ class Searching(Verbs):
             return None
         if frame is None or frame.points is not points.state or frame.blocks is not blocks.state:
             return None
-        if self._upkeep is not None and self._upkeep.learned is not self._learned:
+        if self._tended is not None and self._tended.learned is not self._learned:
             return None
         return search_framed(frame, query, points.live)
 
@@ -146,11 +178,15 @@ class Searching(Verbs):
             if not isinstance(example, int | str) or isinstance(example, bool):
                 found.append(prepare(self._one_query(example), self.config.dim, self.config.metric))
                 continue
-            row = snapshot.points.row_of(example)
-            if row is None:
-                raise PointNotFoundError(f"there is no point {example!r} in collection {self.name!r}")
+            row = self._row_of_example(snapshot.points, example)
             found.append(self._vectors_of(snapshot.points, np.array([row], np.int64)))
         return np.concatenate(found)
+
+    def _row_of_example(self, points: PointView, example: Id) -> int:
+        row = points.row_of(example)
+        if row is None:
+            raise PointNotFoundError(f"there is no point {example!r} in collection {self.name!r}")
+        return row
 
     def _one_query(self, query: object) -> np.ndarray:
         """(1, dim) float32. Raises DimensionError."""
@@ -158,6 +194,20 @@ class Searching(Verbs):
         if not single:
             raise DimensionError(f"expected one query of ({self.config.dim},), not {len(queries)} queries")
         return queries
+
+    def _snapshot(self, points: PointView, blocks: Any) -> Snapshot:
+        generation, version, index = self._index
+        learned = self._tended.learned if self._tended else None
+        if generation != blocks.generation or version != blocks.objects_version or learned is not self._learned:
+            index = Index.load(blocks) if blocks.generation else None
+            if index and learned and learned.fits(blocks.generation, index.calibration):
+                calibration = learned.on(index.calibration, index.router.n_lists)
+                index = replace(index, calibration=calibration, plans={}, frames={})
+            self._learned = learned
+            self._index = (blocks.generation, blocks.objects_version, index)
+        return Snapshot(
+            self.config, points, blocks, index, self._points.rows_per_run, self._points.row_bytes, points.n_rows
+        )
 
     def _plan(
         self, snapshot: Snapshot, k: int, recall: float | None, exact: bool, nprobe: int | None, rerank: int | None
@@ -177,7 +227,7 @@ class Searching(Verbs):
         return snapshot.index.plan(k, recall, nprobe, rerank)
 
     def _hits(
-        self, points: PointView, found: Found, i: int, with_payload: bool, with_vector: bool,
+        self, points: PointView, found: Found, i: int, with_payload: bool, with_vector: Wanted,
         metric: Metric | None = None,
     ) -> Hits:  # fmt: skip
         """The answer to query i."""
@@ -192,5 +242,5 @@ class Searching(Verbs):
             there = zip(answers["row"][i, :n].tolist(), answers["tail"][i, :n].tolist(), strict=True)
             payloads = [points.payload_of(row) if tail & PAYLOAD_FLAG else None for row, tail in there]
         if with_vector:
-            vectors = self._vectors_of(points, answers["row"][i, :n])
+            vectors = self._shown(points, answers["row"][i, :n], with_vector)
         return Hits(answers, i, n, metric or self.config.metric, ids, payloads, vectors)

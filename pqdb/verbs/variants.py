@@ -18,7 +18,8 @@ from pqdb.search.pipeline import Found, answered
 from pqdb.search.recommend import averaged, best_scored
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trim import trimmed
-from pqdb.verbs.given import Terms, check_k, check_offset
+from pqdb.verbs.base import UNNAMED
+from pqdb.verbs.given import Terms, Wanted, check_k, check_offset
 from pqdb.verbs.searching import Searching
 
 
@@ -36,8 +37,9 @@ class Variants(Searching):
         filter: object = None,
         exact: bool = False,
         with_payload: bool = True,
-        with_vector: bool = False,
+        with_vector: Wanted = False,
         score_threshold: float | None = None,
+        using: str | None = None,
     ) -> list[Group]:
         """The nearest groups of points that have the same string or integer at a key, each with its nearest points.
 
@@ -48,6 +50,7 @@ class Variants(Searching):
         check_k(group_size)
         path, asked, vector = parse_path(group_by), None if filter is None else parse_filter(filter), query
         self._guard()
+        self._refuse_name(using or UNNAMED)
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot = self._snapshot(points, blocks)
             if isinstance(query, int | str) and not isinstance(query, bool):
@@ -79,8 +82,9 @@ class Variants(Searching):
         recall: float | None = None,
         filter: object = None,
         with_payload: bool = True,
-        with_vector: bool = False,
+        with_vector: Wanted = False,
         score_threshold: float | None = None,
+        using: str | None = None,
     ) -> Hits:
         """k points near the query and unlike one another (maximal marginal relevance), in the order they were chosen.
 
@@ -91,6 +95,7 @@ class Variants(Searching):
             raise InputError(f"diversity must lie between 0 and 1, not {diversity!r}")
         asked, vector = None if filter is None else parse_filter(filter), query
         self._guard()
+        self._refuse_name(using or UNNAMED)
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot = self._snapshot(points, blocks)
             if isinstance(query, int | str) and not isinstance(query, bool):
@@ -112,9 +117,10 @@ class Variants(Searching):
         filter: object = None,
         exact: bool = False,
         with_payload: bool = True,
-        with_vector: bool = False,
+        with_vector: Wanted = False,
         offset: int = 0,
         score_threshold: float | None = None,
+        using: str | None = None,
     ) -> Hits:
         """Points like the positive examples and unlike the negative ones; an example is an id or a vector.
 
@@ -127,6 +133,7 @@ class Variants(Searching):
         if not len(positive) and (strategy == "average_vector" or not len(negative)):
             raise InputError(f"recommend by {strategy} needs an example{' that is positive' if len(negative) else ''}")
         self._guard()
+        self._refuse_name(using or UNNAMED)
         ids = [each for each in (*positive, *negative) if isinstance(each, int | str)]
         asked = but_not(None if filter is None else parse_filter(filter), ids)
         check_k(k)

@@ -1,7 +1,7 @@
 """Points written, changed and deleted, and the indexes on their payloads: each verb one commit."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from pqdb.query.path import parse_path
 from pqdb.query.payloads import merged, without
 from pqdb.query.writing import change_where, delete_where, filter_of, replace_where
 from pqdb.store.batch import PointBatch
+from pqdb.store.slots import Sources
 from pqdb.verbs.base import Verbs
 from pqdb.verbs.given import Ids, as_list, ids_or_filter, payload_bytes
 
@@ -28,8 +29,10 @@ class Writing(Verbs):
     ) -> int:
         """Write points, replacing those of the same id; returns the sequence of the commit, once it is on disk.
 
-        vectors (n, dim) array-like; of equal ids in one call the last wins. Raises InputError and kin (DimensionError,
-        IdError, PayloadError) before anything is written, ReadOnlyError, StorageError.
+        vectors (n, dim) array-like. Where vectors have names, a mapping of such by name, with None in place of a vector
+        that a point lacks; a name that is left out all of them lack. Of equal ids in one call the last wins. Raises
+        InputError and kin (DimensionError, IdError, PayloadError) before anything is written, ReadOnlyError,
+        StorageError.
         """
         upkeep = self._writer()
         names, rows, raw = self._new_points(ids, vectors, payloads)
@@ -47,22 +50,35 @@ class Writing(Verbs):
     def set_vectors(self, ids: Sequence[Id] | np.ndarray | Id, vectors: object) -> int:
         """Give points other vectors; their payloads stay. Returns the sequence of the commit.
 
-        vectors (n, dim) array-like. Raises PointNotFoundError for an id that is not there, DimensionError and kin;
-        then nothing is changed.
+        vectors as for upsert; those of a name that a point is given none of stay. Raises PointNotFoundError for an id
+        that is not there, DimensionError and kin; then nothing is changed.
         """
         upkeep = self._writer()
         names = as_list(ids)
-        prepared = prepare(vectors, self.dim, self.metric)
-        if not names or len(names) != len(prepared):
-            raise InputError(f"{len(names)} ids for {len(prepared)} vectors")
+        if not names:
+            raise InputError("there are no ids to set vectors of")
+        given = self._sources(len(names), vectors)
         with self._points.write() as batch:
             for name in names:
                 if not batch.has(name):
                     raise PointNotFoundError(f"there is no point {name!r}")
             raw = [batch.payload_of(name) for name in names]
-            batch.upsert(names, encode_source(prepared, self.config.kept_source), raw)
+            batch.upsert(names, self._in_place(batch, names, given), raw)
         upkeep.poke()
         return batch.seq
+
+    def delete_vectors(
+        self,
+        names: str | Sequence[str],  # noqa: ARG002 - where vectors have names it is another verb (named.py)
+        ids: Ids | None = None,  # noqa: ARG002
+        *,
+        filter: object = None,  # noqa: ARG002
+    ) -> int:
+        """Take the vectors of some names away from points, which stay; returns how many points there were.
+
+        Raises InputError for a name that is not there, and where the vector has no name: every point has that one.
+        """
+        raise InputError(f"the vector of collection {self.name!r} has no name, and every point has it: delete points")
 
     def delete(self, ids: Ids | None = None, *, filter: object = None) -> int:
         """Delete points by id, or all that pass a filter; returns how many there were. Absent ids are no error."""
@@ -135,16 +151,31 @@ class Writing(Verbs):
 
     def _new_points(
         self, ids: Ids, vectors: object, payloads: Sequence[Payload | None] | None
-    ) -> tuple[list[Any], np.ndarray, list[bytes | None] | None]:
-        """Points to be written, checked: ids, source rows (n, row_bytes) uint8, payloads."""
+    ) -> tuple[list[Any], np.ndarray | Sources, list[bytes | None] | None]:
+        """Points to be written, checked: ids, source rows, payloads."""
         names = as_list(ids)
-        prepared = prepare(vectors, self.dim, self.metric) if names else np.zeros((0, self.dim), np.float32)
-        if len(names) != len(prepared):
-            raise InputError(f"{len(names)} ids for {len(prepared)} vectors")
+        rows = self._sources(len(names), vectors)
         if payloads is not None and len(payloads) != len(names):
             raise InputError(f"{len(payloads)} payloads for {len(names)} points")
-        raw = None if payloads is None else [payload_bytes(payload) for payload in payloads]
-        return names, encode_source(prepared, self.config.kept_source), raw
+        return names, rows, None if payloads is None else [payload_bytes(payload) for payload in payloads]
+
+    def _sources(self, n: int, vectors: object) -> np.ndarray | Sources:
+        """Source rows (n, row_bytes) uint8 of the vectors of n points, or those of every slot."""
+        if isinstance(vectors, Mapping):
+            raise InputError(f"the vector of collection {self.name!r} has no name: give an array, not a mapping")
+        prepared = prepare(vectors, self.dim, self.metric) if n else np.zeros((0, self.dim), np.float32)
+        if n != len(prepared):
+            raise InputError(f"{n} ids for {len(prepared)} vectors")
+        return encode_source(prepared, self.config.kept_source)
+
+    def _in_place(
+        self,
+        batch: PointBatch,  # noqa: ARG002 - who has several vectors looks for the others there
+        names: list[Any],  # noqa: ARG002
+        given: np.ndarray | Sources,
+    ) -> np.ndarray | Sources:
+        """What points have once they are given other vectors."""
+        return given
 
     def _change_payloads(
         self, verb: str, ids: Ids | None, filter: object, change: Callable[[Payload | None], Payload | None]
