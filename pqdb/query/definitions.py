@@ -25,7 +25,11 @@ class Definition:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON for the manifest."""
-        return {"key": self.path.text, "kind": self.kind, "table": self.table}
+        return {**self.described(), "table": self.table}
+
+    def described(self) -> dict[str, Any]:
+        """As `info()` tells it."""
+        return {"key": self.path.text, "kind": self.kind}
 
 
 def check_kind(kind: object) -> Kind:

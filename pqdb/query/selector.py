@@ -13,14 +13,16 @@ from pqdb.query.definitions import Definition, definitions
 from pqdb.query.select import Selecting, Selection
 from pqdb.store.view import PointView
 
+UNNAMED: Mapping[str, int] = {"": 0}
 KEPT_BYTES = 64 << 20  # of bits, of all selections kept; one is kept in any case
 MOST_KEPT = 256
 
 
 class Selector:
-    """Selections, made when first asked for. Threads may share it."""
+    """Selections, made when first asked for, among the rows of one slot. Threads may share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, slots: Mapping[str, int] = UNNAMED) -> None:
+        self._slots = slots  # of the vectors, by their names
         self._lock = threading.Lock()
         self._seq = -1
         self._live: BitMap | None = None
@@ -36,7 +38,7 @@ class Selector:
         live = self._live_of(view)
         if filter.asks_nothing:
             return Selection(live, view.n_rows)
-        found = Selecting(view, self.definitions(view), live).select(filter)
+        found = Selecting(view, self.definitions(view), live, self._slots).select(filter)
         with self._lock:
             if view.seq == self._seq:
                 self._kept[filter] = found
