@@ -64,6 +64,28 @@ class Fields:
         return {"luck": float(self.luck[row]), "cluster": f"c{self.cluster[row]}", **passes}
 
 
+@dataclass(frozen=True)
+class Truth:
+    """How near every point is to a query, how many of those that pass there are to find, and how near the last is."""
+
+    near: Floats  # (n,)
+    wanted: int
+    last: float
+
+    @classmethod
+    def of(cls, near: Floats, mask: Mask) -> "Truth":
+        passing = near[mask]
+        wanted = min(K, len(passing))
+        at = len(passing) - wanted
+        return cls(near, wanted, float(np.partition(passing, at)[at]) if wanted else 0.0)
+
+    def share(self, found: npt.NDArray[np.int64]) -> float:
+        """Of the true nearest that were found, by value; rounding is forgiven."""
+        if not self.wanted:
+            return 1.0
+        return float((self.near[found] >= self.last - 1e-5).sum()) / self.wanted
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure every data set given, print a table each, keep the numbers."""
     options = _parser().parse_args(arguments)
@@ -90,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
 def measure(data: Dataset, folder: Path | None = None, with_peers: bool = False) -> dict[str, Any]:
     """The unfiltered rate, and a row for each kind and selectivity."""
     others = list(filtered_peers.peers(data)) if with_peers else []
+    near = _nearness(data, data.test, data.train)
     fields = Fields.made(data)
     with tempfile.TemporaryDirectory(prefix="bench-filters-") as spare:
         home = folder or Path(spare)
@@ -101,8 +124,9 @@ def measure(data: Dataset, folder: Path | None = None, with_peers: bool = False)
             rows = []
             for kind, share in itertools.product(KINDS, SELECTIVITIES):
                 filters, masks = zip(*(_asked(data, fields, kind, share, query) for query in data.test), strict=True)
-                row = _row(collection, data, filters, masks, plain)
-                row |= {"filter": kind, "passes": share, "peers": _peers(others, data, masks, row)}
+                truths = [Truth.of(*each) for each in zip(near, masks, strict=True)]
+                row = _row(collection, data, filters, masks, truths, plain)
+                row |= {"filter": kind, "passes": share, "peers": _peers(others, data.test, masks, truths, row)}
                 rows.append(row)
             return {"unfiltered us": round(plain, 1), "rows": rows, "keyword bitmap us": _bitmap(collection)}
 
@@ -125,6 +149,7 @@ def _row(
     data: Dataset,
     filters: Sequence[dict[str, Any]],
     masks: Sequence[Mask],
+    truths: Sequence[Truth],
     plain: float,
 ) -> dict[str, Any]:
     def ask(exact: bool = False) -> list[pqdb.Hits]:
@@ -132,7 +157,10 @@ def _row(
         return [collection.search(query, K, filter=each, exact=exact) for query, each in asked]
 
     found = ask()
-    recalls = [_recall(data, *each) for each in zip(data.test, masks, found, strict=True)]
+    for hits, truth in zip(found, truths, strict=True):
+        if len(hits) != truth.wanted:
+            raise AssertionError(f"{len(hits)} hits where {truth.wanted} points are to be found")
+    recalls = [truth.share(np.array(hits.ids, np.int64)) for truth, hits in zip(truths, found, strict=True)]
     explained = [collection.explain(data.test[i], K, filter=filters[i]) for i in range(0, len(filters), 10)]
     micros = _microseconds(ask, len(data.test))
     ways = [each.filter.way for each in explained if each.filter is not None]
@@ -149,15 +177,19 @@ def _row(
 
 
 def _peers(
-    others: Sequence[filtered_peers.Peer], data: Dataset, masks: Sequence[Mask], row: dict[str, Any]
+    others: Sequence[filtered_peers.Peer],
+    queries: Floats,
+    masks: Sequence[Mask],
+    truths: Sequence[Truth],
+    row: dict[str, Any],
 ) -> dict[str, dict[str, Any]]:
     """Of each peer the setting, its recall and its microseconds."""
 
     def recall_of(i: int, rows: npt.NDArray[np.int64]) -> float:
-        return _share_found(data, data.test[i], masks[i], rows)
+        return truths[i].share(rows)
 
     return {
-        peer.name: asdict(filtered_peers.best(peer, data.test, K, masks, recall_of, row["recall"] - AS_NEAR))
+        peer.name: asdict(filtered_peers.best(peer, queries, K, masks, recall_of, row["recall"] - AS_NEAR))
         for peer in others
     }
 
@@ -179,24 +211,6 @@ def _asked(data: Dataset, fields: Fields, kind: str, share: float, query: Floats
     if luck > 0.9:
         return {"must": conditions[:1]}, within
     return {"must": conditions}, within & (fields.luck < luck)
-
-
-def _recall(data: Dataset, query: Floats, mask: Mask, hits: pqdb.Hits) -> float:
-    """The share of the true nearest that were found; too few hits are an error."""
-    wanted = min(K, int(mask.sum()))
-    if len(hits) != wanted:
-        raise AssertionError(f"{len(hits)} hits where {mask.sum()} points pass")
-    return _share_found(data, query, mask, hits.ids)
-
-
-def _share_found(data: Dataset, query: Floats, mask: Mask, found: npt.NDArray[np.int64]) -> float:
-    """By value; rounding is forgiven."""
-    near = np.sort(_nearness(data, query[None], data.train[np.flatnonzero(mask)])[0])[::-1]
-    wanted = min(K, len(near))
-    if not wanted:
-        return 1.0
-    reached = _nearness(data, query[None], data.train[found])[0]
-    return float((reached >= near[wanted - 1] - 1e-5).sum()) / wanted
 
 
 def _nearness(data: Dataset, queries: Floats, rows: Floats) -> Any:
