@@ -41,9 +41,11 @@ class Peer(Protocol):
     def search(self, query: Floats, k: int, passes: Any, setting: dict[str, int]) -> Found: ...
 
 
-def peers(data: Dataset) -> Iterator[Peer]:
-    """Those that are installed, built on the data."""
+def peers(data: Dataset, names: Sequence[str]) -> Iterator[Peer]:
+    """Those of the names given, or all, that are installed, built on the data."""
     for kind in (FilteredFaiss, FilteredHnswlib):
+        if names and kind.name not in names:
+            continue
         try:
             yield kind(data)
         except SkippedError as error:

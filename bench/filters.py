@@ -3,7 +3,8 @@
 Every point has fields that let through 0.01 % to 99 % of all at random, and the number of its cluster. Filters of three
 kinds are asked: at random; only the clusters nearest to the query; only those farthest from it. The first kind is the
 same filter for every query, the other two are another one for each, so that nothing found for the last one helps. With
---peers FAISS and hnswlib are asked the same; of each the fastest setting counts that finds as much as pqdb.
+--peers FAISS and hnswlib are asked the same; of each the fastest setting counts that finds as much as pqdb. Rows are
+found, not payloads: the others have none.
 """
 
 import argparse
@@ -104,14 +105,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data", nargs="*", type=Path, help="ann-benchmarks HDF5 files; none: a set made here")
     parser.add_argument("--queries", type=int, default=300, help="only so many of the file's queries")
     parser.add_argument("--database", type=Path, help="a folder to keep the database in, or to find it in again")
-    parser.add_argument("--peers", action="store_true", help="ask FAISS and hnswlib too, where installed")
+    parser.add_argument("--peers", nargs="*", help="ask others too, where installed; all of them, or FAISS, hnswlib")
     parser.add_argument("--out", type=Path, default=notes.RESULTS)
     return parser
 
 
-def measure(data: Dataset, folder: Path | None = None, with_peers: bool = False) -> dict[str, Any]:
-    """The unfiltered rate, and a row for each kind and selectivity."""
-    others = list(filtered_peers.peers(data)) if with_peers else []
+def measure(data: Dataset, folder: Path | None = None, peers: Sequence[str] | None = None) -> dict[str, Any]:
+    """The unfiltered rate, and a row for each kind and selectivity. peers: None for none, empty for all, or names."""
+    others = [] if peers is None else list(filtered_peers.peers(data, peers))
     near = _nearness(data, data.test, data.train)
     fields = Fields.made(data)
     with tempfile.TemporaryDirectory(prefix="bench-filters-") as spare:
@@ -120,7 +121,7 @@ def measure(data: Dataset, folder: Path | None = None, with_peers: bool = False)
             _build(home, data, fields)
         with pqdb.open(home, read_only=True) as database:
             collection = database["bench"]
-            plain = _microseconds(lambda: [collection.search(query, K) for query in data.test], len(data.test))
+            plain = _microseconds(lambda: [collection.search(query, K, with_payload=False) for query in data.test], len(data.test))
             rows = []
             for kind, share in itertools.product(KINDS, SELECTIVITIES):
                 filters, masks = zip(*(_asked(data, fields, kind, share, query) for query in data.test), strict=True)
@@ -154,7 +155,7 @@ def _row(
 ) -> dict[str, Any]:
     def ask(exact: bool = False) -> list[pqdb.Hits]:
         asked = zip(data.test, filters, strict=True)
-        return [collection.search(query, K, filter=each, exact=exact) for query, each in asked]
+        return [collection.search(query, K, filter=each, exact=exact, with_payload=False) for query, each in asked]
 
     found = ask()
     for hits, truth in zip(found, truths, strict=True):

@@ -38,8 +38,8 @@ def test_of_a_peer_counts_the_fastest_setting_that_comes_as_near(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = load(synthetic(tmp_path, n=2_000, dim=16, queries=4))
-    monkeypatch.setattr(filtered_peers, "peers", lambda data: [Exact(data)])
-    found = filters.measure(data, with_peers=True)
+    monkeypatch.setattr(filtered_peers, "peers", lambda data, names: [Exact(data)])
+    found = filters.measure(data, peers=[])
     rates = [row["peers"]["hnswlib"] for row in found["rows"]]
     assert {rate["setting"] for rate in rates} <= {"all=0", "all=1"}
     assert all(rate["recall"] == 1 for rate, row in zip(rates, found["rows"], strict=True) if row["recall"] > 0.1)
