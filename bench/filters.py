@@ -121,7 +121,8 @@ def measure(data: Dataset, folder: Path | None = None, peers: Sequence[str] | No
             _build(home, data, fields)
         with pqdb.open(home, read_only=True) as database:
             collection = database["bench"]
-            plain = _microseconds(lambda: [collection.search(query, K, with_payload=False) for query in data.test], len(data.test))
+            n = len(data.test)
+            plain = _microseconds(lambda: [collection.search(each, K, with_payload=False) for each in data.test], n)
             rows = []
             for kind, share in itertools.product(KINDS, SELECTIVITIES):
                 filters, masks = zip(*(_asked(data, fields, kind, share, query) for query in data.test), strict=True)
