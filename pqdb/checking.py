@@ -81,15 +81,17 @@ def check(path: str | os.PathLike[str]) -> CheckReport:
 
 def _let_a_child_check(folder: Path, checked: list[str], report: CheckReport) -> tuple[int, Store | None]:
     """What one child finds goes into the report. -> its exit code, and the store it was reading last."""
-    store = None
+    store = refusal = None
     with start_child("pqdb.checking", [str(folder), *checked]) as process:
         for word, key, name, what in lines(process):
             if word == "store":
                 store = (key, name, what)
             elif word == "refused":
-                raise FormatError(what)
+                refusal = FormatError(what)
             else:
                 _note(report, word, key, name, what)
+    if refusal is not None:
+        raise refusal
     return process.returncode, store
 
 
@@ -183,8 +185,11 @@ def _look_at(folder: Path, key: str, name: str, checked: frozenset[str]) -> Iter
             yield "problem", key, name, f"{part}: {problem}"
     if sound:
         yield "store", key, INDEX, name
-        for problem in _disagreements(folder / key):
-            yield "problem", key, name, f"{INDEX}: {problem}"
+        try:
+            for problem in _disagreements(folder / key):
+                yield "problem", key, name, f"{INDEX}: {problem}"
+        except FormatError as error:
+            yield "refused", "", "", f"collection {name!r}: {error}"
 
 
 def _open(folder: Path, part: str) -> PointStore | BlockStore:
@@ -194,7 +199,7 @@ def _open(folder: Path, part: str) -> PointStore | BlockStore:
 
 
 def _disagreements(folder: Path) -> list[str]:
-    """What index and points of a collection do not agree on."""
+    """What index and points of a collection do not agree on. Raises FormatError where one of them is of a newer pqdb."""
     try:
         with (
             PointStore.open(folder / POINTS, readonly=True, maker=maker) as points,
@@ -206,5 +211,7 @@ def _disagreements(folder: Path) -> list[str]:
             index = Index.load(index_view) if index_view.generation else None
             snapshot = Snapshot(config, view, index_view, index, points.rows_per_run, points.row_bytes, view.n_rows)
             return list(disagreements(snapshot))
+    except FormatError:
+        raise
     except Exception as error:  # noqa: BLE001 - as above
         return [str(error) if isinstance(error, PqdbError) else f"{type(error).__name__}: {error}"]

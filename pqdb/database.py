@@ -7,6 +7,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -124,6 +125,7 @@ class Database:
         with self._lock:
             held = self._open.get(key)
             if held is None:
+                name = self._catalog.names().aliases.get(name, name)
                 held = self._open[key] = self._open_named(name, key)
             return held[0]
 
@@ -283,22 +285,21 @@ class Database:
 
     def _open_collection(self, name: str, key: str) -> tuple[Collection, PointStore, BlockStore, Upkeep | None]:
         folder = self.path / key
-        points = PointStore.open(folder / "points", self.read_only, map_size=self._opening.map_size, maker=maker)
-        try:
-            blocks = BlockStore.open(folder / "index", self.read_only, map_size=self._opening.map_size)
-        except BaseException:
-            points.close()
-            raise
-        manifest = points.manifest
-        config = CollectionConfig.from_dict(manifest["config"])
-        upkeep = None
-        if not self.read_only:
-            lock = FileLock(folder / "upkeep.lock")
-            opening = self._opening
-            kept = Stores(config, points, blocks, opening.follow_drift)
-            upkeep = Upkeep(kept, lock, opening.live_queries, opening.upkeep_share)
-            if self._opening.upkeep == "background":
-                upkeep.start()
+        opening, upkeep = self._opening, None
+        with ExitStack() as refused:  # what is open already when something is refused is closed again
+            points = refused.enter_context(
+                PointStore.open(folder / "points", self.read_only, map_size=opening.map_size, maker=maker)
+            )
+            blocks = refused.enter_context(BlockStore.open(folder / "index", self.read_only, map_size=opening.map_size))
+            manifest = points.manifest
+            config = CollectionConfig.from_dict(manifest["config"])
+            if not self.read_only:
+                lock = FileLock(folder / "upkeep.lock")
+                kept = Stores(config, points, blocks, opening.follow_drift)
+                upkeep = Upkeep(kept, lock, opening.live_queries, opening.upkeep_share)
+                if opening.upkeep == "background":
+                    upkeep.start()
+            refused.pop_all()
         collection = Collection(
             name,
             config,
