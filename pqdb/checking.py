@@ -199,7 +199,7 @@ def _open(folder: Path, part: str) -> PointStore | BlockStore:
 
 
 def _disagreements(folder: Path) -> list[str]:
-    """What index and points of a collection do not agree on. Raises FormatError where one of them is of a newer pqdb."""
+    """What index and points of a collection do not agree on. Raises FormatError where a newer pqdb wrote one."""
     try:
         with (
             PointStore.open(folder / POINTS, readonly=True, maker=maker) as points,

@@ -37,7 +37,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             if not isinstance(value, list):
                 terminalreporter.write_line(f"{test}: {what}: {value}")
         if config.getoption("figures"):
-            keep_figures(config.getoption("figures"), {report.nodeid for report in terminalreporter.getreports("failed")})
+            failed = {report.nodeid for report in terminalreporter.getreports("failed")}
+            keep_figures(config.getoption("figures"), failed)
 
 
 def keep_figures(path: Path, failed: set[str]) -> None:

@@ -18,7 +18,8 @@ K = 10
 FILTERS: list[dict[str, Any]] = [
     {"must": [{"key": "word", "match": {"value": "red"}}]},
     {"must": [{"key": "word", "match": {"any": ["blue", "new"]}}, {"key": "n", "range": {"lt": 60}}]},
-    {"must": [{"key": "part", "range": {"gte": 2.5, "lt": 7}}], "must_not": [{"key": "even", "match": {"value": True}}]},
+    {"must": [{"key": "part", "range": {"gte": 2.5, "lt": 7}}]},
+    {"must_not": [{"key": "even", "match": {"value": True}}]},
     {"must": [{"key": "when", "range": {"gte": "2026-01-20T00:00:00Z"}}]},
     {"must": [{"key": "id", "match": {"value": "00000003-58cc-4372-a567-0e02b2c3d479"}}]},
     {"must": [{"key": "place", "geo_radius": {"center": {"lon": 10, "lat": 10}, "radius": 1_200_000}}]},

@@ -1,4 +1,4 @@
-"""What was ever written can be read: golden databases open, answer as they did, and can be written; newer ones cannot."""
+"""What was ever written can be read: golden databases answer as they did, and can be written; newer ones are told."""
 
 import json
 import shutil
@@ -64,7 +64,7 @@ def homes(path: Path, part: str) -> list[Path]:
 
 
 def test_there_is_one_of_each_version_that_is_read(tmp_path: Path) -> None:
-    """Whoever gives the format a new version leaves a database of it here; and none is removed as long as it is read."""
+    """Whoever gives the format a new version leaves a database of it here; none is removed as long as it is read."""
     seen: dict[str, set[int]] = {part: set() for part in PARTS}
     for archive in ARCHIVES:
         path, _ = golden.unpack(archive, tmp_path / name_of(archive))
@@ -85,7 +85,7 @@ def test_it_answers_as_it_did(opened: Golden) -> None:
 
 
 def compare(found: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Equal, but for the last bits of scores, which differ from processor to processor, and settings that came later."""
+    """Equal, but for the last bits of scores, which differ between processors, and for settings that came later."""
     for key, answer in expected.items():
         if key.endswith("scores"):
             assert np.allclose(found[key], answer, rtol=1e-4, atol=1e-5, equal_nan=True), key
@@ -108,7 +108,8 @@ def test_it_is_sound(opened: Golden) -> None:
 def test_it_can_be_written(opened: Golden, tmp_path: Path) -> None:
     """All verbs on a copy; it is sound after each, and another process's opening finds all of it."""
     path = Path(shutil.copytree(opened[0], tmp_path / "copy"))
-    with pqdb.open(path, upkeep="manual") as database, mock.patch.object(build, "choose_n_lists", lambda n: 1 + n // 20):
+    few = mock.patch.object(build, "choose_n_lists", lambda n: 1 + n // 20)
+    with few, pqdb.open(path, upkeep="manual") as database:
         for name in database.collections():
             write_everything(database[name])
         database.create_collection("new", DIM).upsert([1], np.ones(DIM))
@@ -233,7 +234,7 @@ def test_a_newer_format_is_refused_by_every_verb_and_left_alone(tmp_path: Path, 
         save,
     ]
     for verb in verbs:
-        with pytest.raises(pqdb.FormatError, match=rf"has format version {newest + 1}; this pqdb reads version .*{newest}"):
+        with pytest.raises(pqdb.FormatError, match=rf"version {newest + 1}; this pqdb reads version .*{newest}"):
             verb()
     assert files(path) == before
     assert not (path.parent / "restored").exists()

@@ -119,6 +119,17 @@ def write_until_killed(path: str, seed: str, mode: str, point: str = "", nth: st
             thread.join()
 
 
+def write_some(path: str, seed: str, n: str) -> None:
+    """So many operations and then the end; a backup in the middle of them."""
+    _shrink_upkeep()
+    with pqdb.open(path, upkeep="manual", map_size=SMALL_MAP) as database:
+        say("open")
+        _operate(database, int(seed), 0, WEIGHTS, int(n) // 2)
+        database.backup(Path(path).with_name("backup"))
+        say("backed up")
+        _operate(database, int(seed) + 1, 0, WEIGHTS, int(n) // 2)
+
+
 def _shrink_upkeep() -> None:
     """What takes thousands of rows takes tens: generations of several lists and commits, moves, splits and merges."""
     build.PART_BYTES = 40 * 4 * DIM
@@ -133,11 +144,13 @@ def _hurry_upkeep() -> None:
     steps.TRAIN_ROWS, steps.FRESH_ROWS, steps.RETRAIN_GROWTH = 30, 20, 2  # type: ignore[assignment]
 
 
-def _operate(database: pqdb.Database, seed: int, thread: int, weights: dict[str, int]) -> None:
+def _operate(
+    database: pqdb.Database, seed: int, thread: int, weights: dict[str, int], operations: int = 100_000
+) -> None:
     rng = np.random.default_rng([seed, thread])
     verbs, shares = list(weights), np.array(list(weights.values())) / sum(weights.values())
     first = (seed * THREADS + thread) * 100_000
-    for number in range(first, first + 100_000):
+    for number in range(first, first + operations):
         verb = str(rng.choice(verbs, p=shares))
         n = int(rng.integers(1, 60)) if verb in CONTENT else 0
         ids = tuple((thread * IDS + rng.integers(0, IDS, n)).tolist())
