@@ -29,7 +29,7 @@ SMALL_MAP = 1 << 20  # bytes, and the least: one upsert into a new collection ou
 SECOND = 400  # points of the second collection, with long payloads
 WEIGHTS = {
     "upsert": 40, "delete": 12, "mark": 12, "make": 8, "drop": 8,
-    "optimize": 12, "train": 8, "compact": 6, "rollback": 4,
+    "optimize": 12, "train": 8, "compact": 6, "rollback": 4, "index": 5,
 }
 CONTENT = ("upsert", "delete", "mark")
 
@@ -174,6 +174,9 @@ def _perform(database: pqdb.Database, operation: Operation) -> None:
             database.create_collection("second", DIM).upsert(np.arange(SECOND), rows, payloads)
     elif operation.verb == "drop":
         database.drop_collection("second")
+    elif operation.verb == "index":
+        if not things.create_payload_index("batch", "integer"):
+            things.drop_payload_index("batch")
     else:
         with suppress(pqdb.InputError if operation.verb == "rollback" else ()):  # there may be no generation before
             getattr(things, operation.verb)()
@@ -211,6 +214,8 @@ def found_in(database: pqdb.Database) -> Model:
         mine = {each for each, payload in found.items() if payload["batch"] == batch}
         assert set(things.search(vector_of(batch), len(mine), exact=True).ids) == mine
         assert set(things.search(vector_of(batch), len(mine), nprobe=99, rerank=10_000).ids) == mine
+        of_batch = {"must": [{"key": "batch", "match": {"value": batch}}]}
+        assert {point.id for point in things.scroll(10_000, filter=of_batch).points} == mine
     if "second" in database:
         assert len(database["second"]) in (0, SECOND)
         assert database["second"].verify() == []
