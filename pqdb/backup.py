@@ -40,7 +40,7 @@ def back_up(source: Path, target: Path, progress: Progress | None = None) -> Non
         raise StorageError(f"{target} lies inside of {source}: a backup needs a place of its own")
     aside = target.parent / f".{target.name}-{uuid.uuid4().hex}"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        datafile.make_folder(target.parent)
         _let_a_child_copy(source, aside, progress)
         aside.rename(target)
         datafile.sync_folder(target.parent)

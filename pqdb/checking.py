@@ -84,15 +84,17 @@ def check(path: str | os.PathLike[str]) -> CheckReport:
 
 def _let_a_child_check(folder: Path, checked: list[str], report: CheckReport) -> tuple[int, Store | None]:
     """What one child finds goes into the report. -> its exit code, and the store it was reading last."""
-    store = None
+    store = refusal = None
     with start_child("pqdb.checking", [str(folder), *checked]) as process:
         for word, key, name, what in lines(process):
             if word == "store":
                 store = (key, name, what)
             elif word == "refused":
-                raise FormatError(what)
+                refusal = FormatError(what)
             else:
                 _note(report, word, key, name, what)
+    if refusal is not None:
+        raise refusal
     return process.returncode, store
 
 
@@ -190,8 +192,11 @@ def _look_at(folder: Path, key: str, name: str, checked: frozenset[str]) -> Iter
     for slot in slots if sound else ():
         part = index_folder(slot)
         yield "store", key, part, name
-        for problem in _disagreements(folder / key, slot):
-            yield "problem", key, name, f"{part}: {problem}"
+        try:
+            for problem in _disagreements(folder / key, slot):
+                yield "problem", key, name, f"{part}: {problem}"
+        except FormatError as error:
+            yield "refused", "", "", f"collection {name!r}: {error}"
 
 
 def _index_folders(folder: Path) -> list[str]:
@@ -206,7 +211,7 @@ def _open(folder: Path, part: str) -> PointStore | BlockStore:
 
 
 def _disagreements(folder: Path, slot: int) -> list[str]:
-    """What index and points of a vector do not agree on."""
+    """What index and points of a vector do not agree on. Raises FormatError where a newer pqdb wrote one."""
     try:
         with (
             PointStore.open(folder / POINTS, readonly=True, maker=maker) as whole,
@@ -221,5 +226,7 @@ def _disagreements(folder: Path, slot: int) -> list[str]:
             index = Index.load(index_view) if index_view.generation else None
             snapshot = Snapshot(config, view, index_view, index, points.rows_per_run, points.row_bytes, view.n_rows)
             return list(disagreements(snapshot))
+    except FormatError:
+        raise
     except Exception as error:  # noqa: BLE001 - as above
         return [str(error) if isinstance(error, PqdbError) else f"{type(error).__name__}: {error}"]

@@ -1,7 +1,7 @@
 """The values a collection is made with, checked at birth and frozen; every limit has its name here."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
 from pqdb.errors import FormatError, InputError
@@ -113,13 +113,22 @@ class CollectionConfig:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """From the manifest's JSON. Raises FormatError for a quantization this version does not know."""
-        fields = dict(data)
-        quantization = dict(fields.pop("quantization"))
+        """From the manifest's JSON. Raises FormatError for a quantization or setting this version does not know."""
+        settings = dict(data)
+        quantization = dict(settings.pop("quantization"))
         kind = quantization.pop("kind")
-        if kind not in ("pq", "flat"):
+        made = {"pq": PQ, "flat": Flat}.get(kind)
+        if made is None:
             raise FormatError(f"this version of pqdb does not know the quantization {kind!r}")
-        return cls(quantization=PQ(**quantization) if kind == "pq" else Flat(), **fields)
+        _refuse_unknown(made, quantization)
+        _refuse_unknown(cls, settings)
+        return cls(quantization=made(**quantization), **settings)
+
+
+def _refuse_unknown(kind: type[PQ | Flat | CollectionConfig], settings: dict[str, Any]) -> None:
+    unknown = settings.keys() - {each.name for each in fields(kind)}
+    if unknown:
+        raise FormatError(f"this version of pqdb does not know the setting {min(unknown)!r} of {kind.__name__}")
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,7 @@ class Database:
         with self._lock:
             held = self._open.get(key)
             if held is None:
+                name = self._catalog.names().aliases.get(name, name)
                 held = self._open[key] = self._open_named(name, key)
             return held.collection
 

@@ -29,7 +29,7 @@ SMALL_MAP = 1 << 20  # bytes, and the least: one upsert into a new collection ou
 SECOND = 400  # points of the second collection, with long payloads
 WEIGHTS = {
     "upsert": 40, "delete": 12, "mark": 12, "make": 8, "drop": 8,
-    "optimize": 12, "train": 8, "compact": 6, "rollback": 4,
+    "optimize": 12, "train": 8, "compact": 6, "rollback": 4, "index": 5,
 }
 CONTENT = ("upsert", "delete", "mark")
 
@@ -119,6 +119,17 @@ def write_until_killed(path: str, seed: str, mode: str, point: str = "", nth: st
             thread.join()
 
 
+def write_some(path: str, seed: str, n: str) -> None:
+    """So many operations and then the end; a backup in the middle of them."""
+    _shrink_upkeep()
+    with pqdb.open(path, upkeep="manual", map_size=SMALL_MAP) as database:
+        say("open")
+        _operate(database, int(seed), 0, WEIGHTS, int(n) // 2)
+        database.backup(Path(path).with_name("backup"))
+        say("backed up")
+        _operate(database, int(seed) + 1, 0, WEIGHTS, int(n) // 2)
+
+
 def _shrink_upkeep() -> None:
     """What takes thousands of rows takes tens: generations of several lists and commits, moves, splits and merges."""
     build.PART_BYTES = 40 * 4 * DIM
@@ -133,11 +144,13 @@ def _hurry_upkeep() -> None:
     steps.TRAIN_ROWS, steps.FRESH_ROWS, steps.RETRAIN_GROWTH = 30, 20, 2  # type: ignore[assignment]
 
 
-def _operate(database: pqdb.Database, seed: int, thread: int, weights: dict[str, int]) -> None:
+def _operate(
+    database: pqdb.Database, seed: int, thread: int, weights: dict[str, int], operations: int = 100_000
+) -> None:
     rng = np.random.default_rng([seed, thread])
     verbs, shares = list(weights), np.array(list(weights.values())) / sum(weights.values())
     first = (seed * THREADS + thread) * 100_000
-    for number in range(first, first + 100_000):
+    for number in range(first, first + operations):
         verb = str(rng.choice(verbs, p=shares))
         n = int(rng.integers(1, 60)) if verb in CONTENT else 0
         ids = tuple((thread * IDS + rng.integers(0, IDS, n)).tolist())
@@ -161,6 +174,9 @@ def _perform(database: pqdb.Database, operation: Operation) -> None:
             database.create_collection("second", DIM).upsert(np.arange(SECOND), rows, payloads)
     elif operation.verb == "drop":
         database.drop_collection("second")
+    elif operation.verb == "index":
+        if not things.create_payload_index("batch", "integer"):
+            things.drop_payload_index("batch")
     else:
         with suppress(pqdb.InputError if operation.verb == "rollback" else ()):  # there may be no generation before
             getattr(things, operation.verb)()
@@ -198,6 +214,8 @@ def found_in(database: pqdb.Database) -> Model:
         mine = {each for each, payload in found.items() if payload["batch"] == batch}
         assert set(things.search(vector_of(batch), len(mine), exact=True).ids) == mine
         assert set(things.search(vector_of(batch), len(mine), nprobe=99, rerank=10_000).ids) == mine
+        of_batch = {"must": [{"key": "batch", "match": {"value": batch}}]}
+        assert {point.id for point in things.scroll(10_000, filter=of_batch).points} == mine
     if "second" in database:
         assert len(database["second"]) in (0, SECOND)
         assert database["second"].verify() == []
