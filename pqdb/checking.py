@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -189,7 +189,13 @@ def _look_at(folder: Path, key: str, name: str, checked: frozenset[str]) -> Iter
         sound = sound and not problems
         for problem in problems:
             yield "problem", key, name, f"{part}: {problem}"
-    for slot in slots if sound else ():
+    if sound:
+        yield from _compare(folder, key, name, slots)
+
+
+def _compare(folder: Path, key: str, name: str, slots: Sequence[int]) -> Iterator[Line]:
+    """Points and the index of every vector, against each other."""
+    for slot in slots:
         part = index_folder(slot)
         yield "store", key, part, name
         try:

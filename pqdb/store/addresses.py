@@ -33,7 +33,8 @@ def rows_at(addresses: npt.NDArray[np.uint64], n_bytes: int) -> npt.NDArray[np.u
     """The `n_bytes` at each address (n,), copied: (n, n_bytes) uint8."""
     items = np.dtype((np.void, n_bytes))  # one at every byte, so that taking an item is one memcpy
     window = np.ndarray((_ADDRESS_SPACE - 8 - n_bytes,), items, _WORDS_FROM_8, strides=(1,))
-    return window[addresses - np.uint64(8)].view(np.uint8).reshape(len(addresses), n_bytes)
+    rows: npt.NDArray[np.uint8] = window[addresses - np.uint64(8)].view(np.uint8).reshape(len(addresses), n_bytes)
+    return rows
 
 
 def words_at(addresses: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -37,7 +37,8 @@ def train(
     residuals = drawn - centroids[assign(drawn, centroids)]
     unit = _unit_of(residuals, always=l2)
     if unit != 1:
-        residuals, drawn, centroids = (part / np.float32(unit) for part in (residuals, drawn, centroids))
+        residuals, centroids = residuals / np.float32(unit), centroids / np.float32(unit)
+        drawn = (drawn / np.float32(unit)).astype(np.float32, copy=False)
     codebook = train_codebook(
         residuals,
         config.quantization.sub_quantizers(config.dim),
