@@ -382,7 +382,7 @@ class Database:
                 self._release(key)
             raise ClosedError(f"collection {name!r} was dropped")
         if held is not None:
-            held.collection.rename(now)  # it may have been renamed, by anyone
+            held.collection.name = now  # it may have been renamed, by anyone
             self._sound[key] = names
 
     def _release(self, key: str) -> None:

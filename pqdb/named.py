@@ -69,6 +69,18 @@ class OneVector(Collection):
         self._all = vectors
         self.slot = vectors.slots[vector]
 
+    def facts(self) -> dict[str, Any]:
+        """What `info()` tells of the vector."""
+        return self._facts()
+
+    def index_problems(self) -> list[str]:
+        """What in its index is not what was written."""
+        return self._index_problems()
+
+    def disagreements(self) -> list[str]:
+        """What index and points do not agree on."""
+        return self._disagreements()
+
     def _shown(self, points: PointView, rows: np.ndarray, wanted: Wanted) -> Sequence[Any]:
         return self._all.shown(points, rows.astype(np.int64), self._names(wanted))
 
@@ -98,13 +110,24 @@ class NamedCollection(Collection):
         guard: Guard,
     ) -> None:
         self._all = Vectors.of(config)
+        self._by_name: dict[str, OneVector] = {}
         Verbs.__init__(self, name, metadata, points, upkeep, guard, self._all.slots)
         self.config = config
-        self._by_name: dict[str, OneVector] = {}
         for number, vector in enumerate(config.vectors):
             stores = points.slot(number + 1), blocks[number]
             tended = None if upkeep is None else (upkeep, upkeep.tended[number])
             self._by_name[vector] = OneVector(vector, self._all, name, metadata, stores, tended, guard)
+
+    @property
+    def name(self) -> str:
+        """The name it has now."""
+        return self._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = name
+        for one in self._by_name.values():
+            one.name = name
 
     @property
     def dim(self) -> int:
@@ -213,18 +236,13 @@ class NamedCollection(Collection):
             "upkeep": self._working(self._upkeep.tended if self._upkeep else ()),
         }
 
-    def index_problems(self) -> list[str]:
-        return [problem for one in self._by_name.values() for problem in one.index_problems()]
-
-    def disagreements(self) -> list[str]:
-        return [problem for one in self._by_name.values() for problem in one.disagreements()]
-
     # -- how
 
-    def rename(self, name: str) -> None:
-        super().rename(name)
-        for one in self._by_name.values():
-            one.rename(name)
+    def _index_problems(self) -> list[str]:
+        return [problem for one in self._by_name.values() for problem in one.index_problems()]
+
+    def _disagreements(self) -> list[str]:
+        return [problem for one in self._by_name.values() for problem in one.disagreements()]
 
     def _of(self, using: str | None) -> OneVector:
         """The vector of a name. Raises InputError."""

@@ -61,8 +61,9 @@ class Selecting:
 
     view: PointView
     held: Sequence[Definition]
-    live: BitMap
+    live: BitMap  # the rows there are, as far as they can pass
     slots: Mapping[str, int]  # of the vectors, by their names
+    given: Field | None = None  # a condition that all of them satisfy
     asked: dict[str, None] = field(default_factory=dict)
 
     def select(self, filter: Filter) -> Selection:
@@ -107,6 +108,9 @@ class Selecting:
         """What the indexes on the path say together."""
         found = Found(BitMap(), self.live)
         for index in self.held:
+            if index.path == condition.path and condition == self.given:
+                self.asked[f"{index.path} ({index.kind})"] = None
+                return surely(self.live)
             if index.path == condition.path:
                 self.asked[f"{index.path} ({index.kind})"] = None
                 found = _both_say(found, find(Index(self.view.tables, index, self.live), condition.predicate))

@@ -21,6 +21,7 @@ from pqdb.store.layout import (
     META_BYTES,
     META_ROWS,
     PAYLOAD_FLAG,
+    UNNAMED_SLOT,
     VERSION_MASK,
     row_key,
     row_of_key,
@@ -101,6 +102,11 @@ class PointView(View[Snapshot]):
             newest = snapshots.refresh(self._txn, self.txn_id, newest)
         view._snapshot = newest
         return view
+
+    @property
+    def sees_every_point(self) -> bool:
+        """Whether every point has the vector of this slot."""
+        return self._snapshots.slot == UNNAMED_SLOT
 
     @property
     def live(self) -> Bits:

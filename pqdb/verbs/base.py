@@ -63,10 +63,6 @@ class Verbs:
 
     # -- how
 
-    def rename(self, name: str) -> None:
-        """Take note of another name; `Database.rename_collection` gives it."""
-        self.name = name
-
     def _writer(self) -> Upkeep:
         self._guard()
         if self._upkeep is None:

@@ -49,7 +49,7 @@ class Care(Searching):
     def info(self) -> dict[str, Any]:
         """Counts, configuration, state and bytes."""
         self._guard()
-        facts = self.facts()
+        facts = self._facts()
         with self._points.read() as points:
             indexes = [index.described() for index in self._selector.definitions(points)]
         return {
@@ -66,28 +66,26 @@ class Care(Searching):
         A damaged page can end the process that maps it: `pqdb.check` does the same in one of its own.
         """
         self._guard()
-        found = [f"points: {problem}" for problem in self._points.verify()] + self.index_problems()
-        return found or self.disagreements()
+        found = [f"points: {problem}" for problem in self._points.verify()] + self._index_problems()
+        return found or self._disagreements()
 
-    # -- of the one vector, for whoever has several
+    # -- how
 
-    def facts(self) -> dict[str, Any]:
+    def _facts(self) -> dict[str, Any]:
         """What `info()` tells of the vector, its index and its stores."""
         with self._blocks.read() as blocks, self._points.read() as points:
             return report(self._snapshot(points, blocks), self._points, self._blocks)
 
-    def index_problems(self) -> list[str]:
+    def _index_problems(self) -> list[str]:
         """What in the index is not what was written."""
         folder = self._blocks.path.name
         return [f"{folder}: {problem}" for problem in self._blocks.verify()]
 
-    def disagreements(self) -> list[str]:
+    def _disagreements(self) -> list[str]:
         """What index and points do not agree on."""
         folder = self._blocks.path.name
         with self._blocks.read() as blocks, self._points.read() as points:
             return [f"{folder}: {problem}" for problem in disagreements(self._snapshot(points, blocks))]
-
-    # -- how
 
     def _working(self, tended: Sequence[Tended]) -> dict[str, Any]:
         """What upkeep does, and what it has learned from."""

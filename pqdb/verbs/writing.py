@@ -133,14 +133,15 @@ class Writing(Verbs):
         """Take the payloads of points away; returns how many points there were."""
         return self._change_payloads("clear_payload", ids, filter, lambda _: None)
 
-    def create_payload_index(self, key: str, kind: str) -> bool:
+    def create_payload_index(self, key: str, kind: str, *, is_tenant: bool = False) -> bool:
         """Index what lies at a key of every payload, now and from now on; returns whether it was not indexed so before.
 
         kind: keyword, integer, float, bool, datetime, uuid, geo or text. What a filter lets through stays the same; it
-        is found sooner. Raises FilterError for a malformed key, InputError for an unknown kind.
+        is found sooner. is_tenant: the value says whose a point is, and most searches name one. Raises FilterError for
+        a malformed key, InputError for an unknown kind.
         """
         self._writer()
-        return create_index(self._points, key, kind)
+        return create_index(self._points, key, kind, is_tenant)
 
     def drop_payload_index(self, key: str) -> bool:
         """Drop the indexes on a key; returns whether there was one."""
