@@ -53,7 +53,7 @@ def keep_figures(path: Path, failed: set[str]) -> None:
     card = machine.card()
     for test, figures in found.items():
         kept[test] = {"machine": card, "figures": figures}
-    path.write_text(json.dumps(kept, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    path.write_text(json.dumps(dict(sorted(kept.items())), indent=1, ensure_ascii=False) + "\n")
 
 
 @pytest.fixture
