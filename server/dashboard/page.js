@@ -51,13 +51,18 @@ function choose(name) {
   at("did").textContent = "Nothing yet.";
 }
 
+function vectors(config) {
+  if (!config.vectors) return [["Dimensions", config.dim], ["Metric", config.metric]];
+  return config.vectors.map(({ name, dim, metric }) => [`Vector ${name}`, `${dim} dimensions, ${metric}`]);
+}
+
 async function showCollection() {
   if (chosen === null) return;
   const told = await ask("GET", native(chosen, "stats"));
   const { config, bytes: sizes } = told;
   facts(at("facts"), [
     ["Points", number(told.points)], ["Indexed", number(told.indexed)], ["Fresh rows", number(told.fresh)],
-    ["Dead rows", number(told.dead_rows)], ["Dimensions", config.dim], ["Metric", config.metric],
+    ["Dead rows", number(told.dead_rows)], ...vectors(config),
     ["Codes", told.points ? `${bytes(told.hot_bytes / told.points)} a point` : "none"],
   ]);
   const disk = Object.entries(told.disk).map(([what, { file }]) => [`${what} file`, file]);
