@@ -81,9 +81,9 @@ async def stats(request: Request, collection_name: Name) -> Response:
 
 
 @router.get(f"{_C}/map", **documented(models.PointMap))
-async def point_map(request: Request, collection_name: Name, sample: Sample = 500) -> Response:
+async def point_map(request: Request, collection_name: Name, sample: Sample = 500, using: Using = None) -> Response:
     """Points on a plane, by the first two principal components, each with its list."""
-    return await answer(request, lambda database: {"points": drawn(find(database, collection_name), sample)})
+    return await answer(request, lambda database: {"points": drawn(find(database, collection_name), sample, using)})
 
 
 @router.post("/embed", **documented(models.Embedded, models.Text))
