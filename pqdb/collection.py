@@ -397,6 +397,8 @@ class Collection(Variants):
                 reranked=trace.reranked,
                 fresh=snapshot.n_rows - (snapshot.fresh_from if by_codes else 0),
                 recall=None if not by_codes or nprobe is not None else recall or DEFAULT_RECALL,
+                groups=trace.groups,
+                expected=trace.expected if asked is None else None,
                 microseconds=trace.microseconds,
                 hits=hits,
                 filter=filtered,
@@ -413,8 +415,10 @@ class Collection(Variants):
         sample: int = 200,
         seed: int = 0,
     ) -> RecallReport:
-        """Recall@k now, with its 95 % interval: of `sample` stored rows (each without itself), or of the queries
-        given.
+        """Recall@k now, with its 95 % interval and what lost the rest: of `sample` stored rows (each without itself),
+        of the queries given, or of queries="logged", those asked lately of this process (a few hundred are kept).
+
+        The report names which. Raises InputError where there is nothing to measure on or against.
         """
         self._guard()
         check_k(k)
@@ -429,7 +433,9 @@ class Collection(Variants):
                 plan = self._plan(snapshot, k + 1, recall, False, nprobe, rerank)
                 return measure_rows(snapshot, plan, k, sample, seed)
             plan = self._plan(snapshot, k, recall, False, nprobe, rerank)
-            return measure_queries(snapshot, plan, k, prepare(queries, self.dim, self.metric))
+            logged = isinstance(queries, str)
+            prepared = prepare(self._logged(queries) if logged else queries, self.dim, self.metric)
+            return measure_queries(snapshot, plan, k, prepared, "logged queries" if logged else "given queries")
 
     def lists_of(self, vectors: object) -> np.ndarray | None:
         """(n,) int64: the list of the centroid nearest to each of the vectors (n, dim); None before there are lists."""
@@ -501,6 +507,14 @@ class Collection(Variants):
         return found
 
     # -- how
+
+    def _logged(self, which: object) -> np.ndarray:
+        """(n, dim) float32 queries asked lately."""
+        if which != "logged":
+            raise InputError(f'queries are vectors or "logged", not {which!r}')
+        if self._live is None or not len(self._live):
+            raise InputError(f"no query of {self.name!r} has been kept: there is nothing to measure recall on")
+        return self._live.queries()
 
     def _writer(self) -> Upkeep:
         self._guard()

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.encode import decode, encode, normalise
+from pqdb.quantization.values import Code
 from pqdb.store.blockview import BlockView
 
 REACH = 1.5  # times the 99th percentile of residuals at training: a row farther from its centroid is in no list's land
@@ -80,7 +80,7 @@ class Watch:
         return replace(grown, error=error, code_error=code_error)
 
 
-def errors_of(codebook: Codebook, residuals: np.ndarray, codes: np.ndarray | None = None) -> tuple[float, float] | None:
+def errors_of(codebook: Code, residuals: np.ndarray, codes: np.ndarray | None = None) -> tuple[float, float] | None:
     """(error, code error) of residuals (n, d): see About. None where there is nothing to measure."""
     step = max(1, len(residuals) // ERROR_ROWS)
     residuals = residuals[::step]
