@@ -11,7 +11,7 @@ from .errors import format_error, not_offered, not_yet, refuse_unknown_vector
 from .fields import Fields
 from .names import WIRE_KEY
 from .points import check_depth
-from .quantization import parse_quantization
+from .quantization import Codes, parse_quantization
 from .tuning import HNSW, PARAMS, PLACEMENT, WAL, checked, checked_optimizers, checked_struct
 from .vectors import UNNAMED
 
@@ -29,7 +29,9 @@ _VECTOR_KEYS = (
     "size", "distance", "hnsw_config", "quantization_config", "on_disk", "memory", "datatype",
     "multivector_config",
 )  # fmt: skip
-_RERANKS = ("int8", "source", "none")
+_RERANKS = ("int8", "float16", "source", "none")
+_SCALARS = ("int8", "float16", "int4", "1bit")
+_OBJECTIVES = ("error", "score")
 _SOURCES = ("float32", "float16", "int8", "none")
 
 
@@ -82,7 +84,7 @@ def _only_vector(body: Fields) -> Fields:
     return Fields.of(vectors.value[UNNAMED], 'vectors[""]')
 
 
-def _vector_params(vector: Fields, dim: int) -> tuple[pqdb.PQ | None, dict[str, Any]]:
+def _vector_params(vector: Fields, dim: int) -> tuple[Codes | None, dict[str, Any]]:
     """A vector's own quantization, and its parameters as they were sent."""
     vector.only(_VECTOR_KEYS)
     vector.required("distance")
@@ -145,7 +147,9 @@ def check_metadata_keys(fields: Fields) -> None:
 
 
 def _options(ours: Fields) -> dict[str, Any]:
-    """`{"quantization": {"pq": {"m", "nbits"}} | "flat", "rerank", "source"}` → arguments of the engine."""
+    """`{"quantization": {"pq": {"m", "nbits", "objective"}} | {"sq": "int8" …} | "flat", "rerank", "source"}` →
+    arguments of the engine.
+    """
     ours.only(("quantization", "rerank", "source"))
     options: dict[str, Any] = {}
     for key, words in (("rerank", _RERANKS), ("source", _SOURCES)):
@@ -154,7 +158,16 @@ def _options(ours: Fields) -> dict[str, Any]:
     if ours.get("quantization") == "flat":
         options["quantization"] = pqdb.Flat()
     elif (given := ours.fields("quantization")) is not None:
-        pq = Fields.of(given.only(("pq",)).required("pq"), given.path("pq")).only(("m", "nbits"))
-        pq.required("m")
-        options["quantization"] = pqdb.PQ(m=pq.unsigned("m", 0, least=1), nbits=pq.unsigned("nbits", 8))
+        options["quantization"] = _codes(given.only(("pq", "sq")))
     return options
+
+
+def _codes(given: Fields) -> Codes:
+    """One of the codes, by its own name."""
+    if (form := given.variant("sq", _SCALARS)) is not None:
+        given.only(("sq",))
+        return pqdb.SQ(form)
+    pq = Fields.of(given.required("pq"), given.path("pq")).only(("m", "nbits", "objective"))
+    pq.required("m")
+    objective = pq.variant("objective", _OBJECTIVES) or "error"
+    return pqdb.PQ(m=pq.unsigned("m", 0, least=1), nbits=pq.unsigned("nbits", 8), objective=objective)

@@ -9,6 +9,8 @@ whole cache lines: whoever looks at a row finds all of it in one place. A rerank
 block of scalar codes that are scanned as they are (SQ int8, float16) is count such rows, then row numbers as above.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -125,7 +127,7 @@ def value_rows(residuals: NDArray[np.float32], bias: NDArray[np.float32], form: 
 
 def values_of(
     rows: NDArray[np.uint8], dim: int, form: Values
-) -> tuple[NDArray[np.int8] | NDArray[np.float16], NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]:
     """(values (n, dim), scale (n,), bias (n,)) of rows of values (n, row_bytes): residual ≈ scale · values."""
     factors = rows[:, :RERANK_FACTORS].copy().view(np.float32)
     kept = rows[:, RERANK_FACTORS : RERANK_FACTORS + dim * VALUE_BYTES[form]].copy()
@@ -151,7 +153,7 @@ def pack_rerank(
 
 def unpack_rerank(
     buffer: NDArray[np.uint8] | bytes | memoryview, count: int, dim: int, form: Values = "int8"
-) -> tuple[NDArray[np.int8] | NDArray[np.float16], NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]:
     """(values (count, dim), scale (count,), bias (count,)) of a rerank block: residual ≈ scale · values."""
     return values_of(rows_of_values(buffer, count, dim, form), dim, form)
 

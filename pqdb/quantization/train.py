@@ -51,9 +51,9 @@ def train_codebook(
     shares of the residuals' principal axes by energy. "auto" trains both where it can and keeps the rotated
     one if it finds rotation_gain more of the neighbours of held-out rows. They are ranked as a search with
     this metric would rank vectors (n, dim), the rows the residuals belong to, or the residuals themselves
-    where no vectors are given. objective "score" then fits it to scores (score_aware.py), held against the same rows;
-    with fewer than FEWEST_CHECKED of them it stays as it is. The same arguments give the same codebook to the bit on one machine.
-    progress is told the share done, and what it raises ends the training. Raises InputError,
+    where no vectors are given. objective "score" then fits it to scores (score_aware.py) by the same held-out rows;
+    with fewer than FEWEST_CHECKED rows it stays as it is. The same arguments give the same codebook to the bit on one
+    machine. progress is told the share done, and what it raises ends the training. Raises InputError,
     DimensionError.
     """
     _check(residuals, vectors, m, nbits, layout)

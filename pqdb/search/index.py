@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from pqdb.config import DEFAULT_RECALL
+from pqdb.kernels.pack import GROUP
 from pqdb.partition.router import Router, banked, int8_rows
 from pqdb.quantization.codebook import Codebook
-from pqdb.quantization.pack import GROUP, group_bytes
+from pqdb.quantization.pack import group_bytes
 from pqdb.quantization.values import Code, ValueCode, code_from_bytes
 from pqdb.search.plan import Calibration, Plan, plan_by_hand, plan_recall
 from pqdb.store.blockview import BlockView

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pqdb.quantization.pack import GROUP
+from pqdb.kernels.pack import GROUP
 from pqdb.search.index import Index
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot

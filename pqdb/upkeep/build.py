@@ -65,7 +65,7 @@ def build_generation(
         with stores.blocks.write() as batch:
             batch.drop_generation(generation)
         return None
-    error, code_error = errors_of(codebook, residuals) or (None, None)
+    error, code_error = errors_of(codebook, residuals, along=None if router.l2 else moved) or (None, None)
     about = About(
         len(live), router.n_lists, error, code_error, reach_of(residuals), round(len(live) / router.n_lists, 1)
     )

@@ -42,6 +42,7 @@ SCALARS = [
     (pqdb.SQ("int8"), "auto"), (pqdb.SQ("int8"), "float16"), (pqdb.SQ("int8"), "source"), (pqdb.SQ("float16"), "auto"),
     (pqdb.SQ("int4"), "auto"), (pqdb.SQ("int4"), "float16"), (pqdb.SQ("int4"), None), (pqdb.SQ("1bit"), "auto"),
     (pqdb.SQ("1bit"), "float16"), (pqdb.SQ("1bit"), "source"), (pqdb.PQ(), "float16"),
+    (pqdb.PQ(objective="score"), "auto"),
 ]  # fmt: skip
 
 
