@@ -30,7 +30,7 @@ _VECTOR_KEYS = (
     "multivector_config",
 )  # fmt: skip
 _RERANKS = ("int8", "float16", "source", "none")
-_SCALARS = ("int8", "float16", "int4", "1bit")
+_SCALARS = {each.form: each for each in (pqdb.SQ("int8"), pqdb.SQ("float16"), pqdb.SQ("int4"), pqdb.SQ("1bit"))}
 _OBJECTIVES = ("error", "score")
 _SOURCES = ("float32", "float16", "int8", "none")
 
@@ -166,8 +166,9 @@ def _codes(given: Fields) -> Codes:
     """One of the codes, by its own name."""
     if (form := given.variant("sq", _SCALARS)) is not None:
         given.only(("sq",))
-        return pqdb.SQ(form)
+        return next(code for name, code in _SCALARS.items() if name == form)
     pq = Fields.of(given.required("pq"), given.path("pq")).only(("m", "nbits", "objective"))
     pq.required("m")
-    objective = pq.variant("objective", _OBJECTIVES) or "error"
-    return pqdb.PQ(m=pq.unsigned("m", 0, least=1), nbits=pq.unsigned("nbits", 8), objective=objective)
+    scored = pq.variant("objective", _OBJECTIVES) == "score"
+    m, nbits = pq.unsigned("m", 0, least=1), pq.unsigned("nbits", 8)
+    return pqdb.PQ(m=m, nbits=nbits, objective="score" if scored else "error")

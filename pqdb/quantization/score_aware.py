@@ -17,13 +17,9 @@ from pqdb.quantization.heldout import HeldOut
 
 ROUNDS = 8
 PATIENCE = 2  # rounds without a better codebook
-FEW_DIMS, MANY_DIMS = (100, 4.0), (512, 2.0)  # dimensions, and how much more an error along x counts there
-
-
-def parallel_weight(dim: int) -> float:
-    """Weight of the error along a vector of so many dimensions, beside 1 for all of it."""
-    (few, high), (many, low) = FEW_DIMS, MANY_DIMS
-    return float(np.interp(np.log(dim), [np.log(few), np.log(many)], [high, low])) - 1
+# Of the error along x, beside 1 for all of it: measured (docs/decisions/041). The rescale factor has taken out what a
+# larger one is for.
+WEIGHT = 0.5
 
 
 def train_score_aware(
@@ -34,7 +30,7 @@ def train_score_aware(
     progress: Callable[[float], None],
 ) -> Codebook:
     """The best of the codebooks that come of fitting this one, by the neighbours it finds of held-out rows."""
-    current = replace(codebook, weight=parallel_weight(codebook.dim))
+    current = replace(codebook, weight=WEIGHT)
     best, most, waited = current, check.share_found(current), 0
     units = normalise(residuals)[0]
     rows, directions = current.rotate(units), current.rotate(normalise(along)[0])

@@ -6,7 +6,7 @@ import pytest
 from pqdb.errors import CorruptError, InputError
 from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.encode import decode, encode, normalise
-from pqdb.quantization.score_aware import parallel_weight, refit
+from pqdb.quantization.score_aware import WEIGHT, refit
 from pqdb.quantization.train import train_codebook
 from tests.data import clustered
 
@@ -80,19 +80,13 @@ def test_training_for_scores_gives_a_weighted_codebook_again_and_again(data: Dat
         train_codebook(residuals, M, vectors=vectors, metric=metric, objective="score", seed=3)  # type: ignore[arg-type]
         for _ in range(2)
     )
-    assert one.weight == pytest.approx(parallel_weight(DIM))
+    assert one.weight == WEIGHT
     assert one.to_bytes() == same.to_bytes()
     read = Codebook.from_bytes(one.to_bytes())
     assert read.weight == pytest.approx(one.weight)
     assert np.array_equal(read.codewords, one.codewords)
     assert one.to_bytes()[4] == 2
     assert train_codebook(residuals, M).to_bytes()[4] == 1
-
-
-def test_the_weight_falls_with_the_dimensions() -> None:
-    assert parallel_weight(64) == parallel_weight(100) == pytest.approx(3)
-    assert parallel_weight(512) == parallel_weight(1_536) == pytest.approx(1)
-    assert 1 < parallel_weight(256) < 3
 
 
 def test_a_weight_that_is_none_is_refused() -> None:
