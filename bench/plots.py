@@ -135,3 +135,36 @@ def _draw_bytes(doc: Document, found: Sequence[Point], path: Path) -> Path:
     figure.savefig(path, dpi=150)
     plt.close(figure)
     return path
+
+
+def draw_codes(doc: Document, path: Path) -> Path:
+    """Recall of each kind of code over the bytes that are scanned: a line by the candidates it may name, all lists
+    probed; a diamond for what it reaches as it is asked, with all its tiers, over the bytes held beside the source.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure, axes = plt.subplots(figsize=(9, 5.6), layout="constrained")
+    colours = plt.get_cmap("tab20")
+    for number, record in enumerate(doc["kinds"]):
+        colour, scanned = colours(number % 20), record["bytes scanned"]
+        heights = [_stretch(recall) for recall in record["recall by rerank"].values()]
+        axes.plot([scanned] * len(heights), heights, color=colour, marker="o", markersize=4, linewidth=1)
+        axes.plot(
+            [scanned + record["bytes reranked"]], [_stretch(record["recall"])], color=colour, marker="D", markersize=7,
+            linestyle="none", label=record["kind"] + (f": {record['qps']:,.0f}/s" if record["qps"] else ""),
+        )  # fmt: skip
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axes.set_xlabel("bytes a vector, log (dots: scanned; diamonds: scanned and reranked)")
+    axes.set_ylim(_stretch(0.5), _stretch(1.0) + 0.03)
+    ticks = (0.50, 0.80, 0.90, 0.95, 0.98, 0.99, 0.995, 0.999)
+    axes.yaxis.set_major_locator(FixedLocator([_stretch(tick) for tick in ticks]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{1 - 10**-y:.3f}".rstrip("0")))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylabel(f"recall@{doc['k']} (scale stretched towards 1)")
+    axes.grid(which="both", color="#dddddd", linewidth=0.6)
+    fronts = ", ".join(str(front) for front in doc["kinds"][0]["recall by rerank"])
+    _title(doc, axes, f"best {fronts} of the codes; diamonds: asked for {doc['asked']}")
+    axes.legend(frameon=False, fontsize=7, loc="lower right")
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+    return path

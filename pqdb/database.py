@@ -100,7 +100,7 @@ class Database:
         *,
         vectors: Mapping[str, VectorConfig] | None = None,
         quantization: Quantization | None = None,
-        rerank: Rerank | None = "int8",
+        rerank: Rerank | None = "auto",
         source: Source | None = "float32",
         metadata: dict[str, Any] | None = None,
         exist_ok: bool = False,

@@ -11,7 +11,7 @@ from .errors import format_error, not_offered, not_yet
 from .fields import Fields
 from .names import WIRE_KEY
 from .points import check_depth
-from .quantization import parse_quantization
+from .quantization import Codes, parse_quantization
 from .tuning import HNSW, PARAMS, PLACEMENT, WAL, checked, checked_optimizers, checked_struct
 from .vectors import UNNAMED
 
@@ -30,7 +30,9 @@ _VECTOR_KEYS = (
     "multivector_config",
 )  # fmt: skip
 _OPTIONS = ("dim", "metric", "quantization", "rerank", "source")
-_RERANKS = ("int8", "source", "none")
+_RERANKS = ("int8", "float16", "source", "none")
+_SCALARS = {each.form: each for each in (pqdb.SQ("int8"), pqdb.SQ("float16"), pqdb.SQ("int4"), pqdb.SQ("1bit"))}
+_OBJECTIVES = ("error", "score")
 _SOURCES = ("float32", "float16", "int8", "none")
 
 
@@ -101,7 +103,7 @@ def _vector(vector: Fields, body: Fields, options: dict[str, Any]) -> tuple[pqdb
     return pqdb.CollectionConfig(dim, metric, **{**options, "quantization": quantization}), sent
 
 
-def _vector_params(vector: Fields, dim: int) -> tuple[pqdb.PQ | None, dict[str, Any]]:
+def _vector_params(vector: Fields, dim: int) -> tuple[Codes | None, dict[str, Any]]:
     """A vector's own quantization, and its parameters as they were sent."""
     vector.only(_VECTOR_KEYS)
     vector.required("distance")
@@ -164,7 +166,9 @@ def check_metadata_keys(fields: Fields) -> None:
 
 
 def _options(ours: Fields) -> dict[str, Any]:
-    """`{"quantization": {"pq": {"m", "nbits"}} | "flat", "rerank", "source"}` → arguments of the engine."""
+    """`{"quantization": {"pq": {"m", "nbits", "objective"}} | {"sq": "int8" …} | "flat", "rerank", "source"}` →
+    arguments of the engine.
+    """
     ours.only(("quantization", "rerank", "source"))
     options: dict[str, Any] = {}
     for key, words in (("rerank", _RERANKS), ("source", _SOURCES)):
@@ -173,7 +177,17 @@ def _options(ours: Fields) -> dict[str, Any]:
     if ours.get("quantization") == "flat":
         options["quantization"] = pqdb.Flat()
     elif (given := ours.fields("quantization")) is not None:
-        pq = Fields.of(given.only(("pq",)).required("pq"), given.path("pq")).only(("m", "nbits"))
-        pq.required("m")
-        options["quantization"] = pqdb.PQ(m=pq.unsigned("m", 0, least=1), nbits=pq.unsigned("nbits", 8))
+        options["quantization"] = _codes(given.only(("pq", "sq")))
     return options
+
+
+def _codes(given: Fields) -> Codes:
+    """One of the codes, by its own name."""
+    if (form := given.variant("sq", _SCALARS)) is not None:
+        given.only(("sq",))
+        return next(code for name, code in _SCALARS.items() if name == form)
+    pq = Fields.of(given.required("pq"), given.path("pq")).only(("m", "nbits", "objective"))
+    pq.required("m")
+    scored = pq.variant("objective", _OBJECTIVES) == "score"
+    m, nbits = pq.unsigned("m", 0, least=1), pq.unsigned("nbits", 8)
+    return pqdb.PQ(m=m, nbits=nbits, objective="score" if scored else "error")

@@ -571,15 +571,25 @@ class MeasureRecall(Strict):
     """What to measure recall on: queries, or a sample of the stored points."""
 
     k: Annotated[int, Field(ge=1, le=10_000)] | None = 10
-    queries: Annotated[list[Numbers], Field(min_length=1)] | None = None
+    queries: Annotated[list[Numbers], Field(min_length=1)] | Literal["logged"] | None = Field(
+        None, description='Vectors, or "logged": what was asked lately; a sample of the points if nothing is said.'
+    )
     sample: Annotated[int, Field(ge=1)] | None = 200
     recall: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="The recall to ask for.")
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = 0
     using: str | None = Field(None, description="The name of the vector, where vectors have names.")
 
 
+class Lost(BaseModel):
+    """Shares of the true neighbours that were not found, by what lost them."""
+
+    partition: float = Field(description="Their list was not probed.")
+    codes: float = Field(description="The scan of their list passed them over.")
+    rerank: float = Field(description="Others were put before them.")
+
+
 class RecallMeasured(BaseModel):
-    """Recall and its 95 % interval."""
+    """Recall, its 95 % interval, and what lost the rest."""
 
     recall: float
     low: float
@@ -587,6 +597,7 @@ class RecallMeasured(BaseModel):
     k: int
     queries: int
     population: str
+    lost: Lost
 
 
 class Tune(MeasureRecall):
@@ -619,11 +630,13 @@ class Explained(BaseModel):
     kind: Literal["exact", "codes"]
     lists: int
     n_lists: int
+    groups: int
     codes: int
     candidates: int
     reranked: int
     fresh: int
     recall: float | None
+    expected: float | None
     microseconds: dict[str, float]
     hits: list[dict[str, Any]]
 

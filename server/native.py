@@ -19,6 +19,7 @@ from .vectors import matrix
 
 Floats = npt.NDArray[np.float32]
 
+LOGGED = "logged"  # in place of queries: those asked lately
 DEFAULT_K = 10
 DEFAULT_SAMPLE = 200
 _TRIED = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
@@ -29,7 +30,7 @@ class Measuring:
     """What recall is to be measured on."""
 
     k: int
-    queries: Floats | None  # (n, dim); None: stored points
+    queries: Floats | str | None  # (n, dim); "logged"; None: stored points
     sample: int
     recall: float | None
     seed: int
@@ -40,8 +41,10 @@ class Measuring:
         """`{"k", "queries" | "sample", "recall", "seed", "using"}`. Raises Refusal 400 or 422."""
         body.only(("k", "queries", "sample", "recall", "seed", "using", *others))
         dim = shape.dim(body.text("using"))
-        queries = None
-        if body.get("queries") is not None:
+        queries: Floats | str | None = None
+        if body.get("queries") == LOGGED:
+            queries = LOGGED
+        elif body.get("queries") is not None:
             rows = body.array("queries")
             check_number("queries", len(rows), most)
             if not rows:
@@ -85,6 +88,11 @@ def printed(report: pqdb.RecallReport) -> dict[str, Any]:
         "k": report.k,
         "queries": report.n,
         "population": report.population,
+        "lost": {
+            "partition": report.lost_partition,
+            "codes": report.lost_codes,
+            "rerank": report.lost_rerank,
+        },
     }
 
 

@@ -131,9 +131,7 @@ class Selected:
         best, reranked = rerank_candidates(snapshot, index, moved, routed, candidates, plan)
         if trace:
             trace.mark("scan")
-            trace.lists, trace.reranked = int(kept.sum()), int(reranked.sum())
-            trace.codes = int(snapshot.blocks.counts[routed.lists[0]].sum())
-            trace.candidates = int(candidates.starts[-1])
+            trace.scanned(snapshot, index, routed, candidates, reranked, plan)
         return finish(snapshot, index, query, best, allowed, k)
 
     def _filled(self, planner: Planner, queries: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Values:

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from pqdb.config import PQ, CollectionConfig
+from pqdb.config import CollectionConfig, Flat
 from pqdb.partition.assign import Assigner, assigner
 from pqdb.partition.router import Router
 from pqdb.partition.train import choose_n_lists
-from pqdb.quantization.codebook import Codebook
+from pqdb.quantization.values import Code
 from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
 from pqdb.search.snapshot import Snapshot
@@ -67,7 +67,7 @@ def build_generation(
         with stores.blocks.write() as batch:
             batch.drop_generation(generation)
         return None
-    error, code_error = errors_of(codebook, residuals) or (None, None)
+    error, code_error = errors_of(codebook, residuals, along=None if router.l2 else moved) or (None, None)
     about = About(
         len(live), router.n_lists, error, code_error, reach_of(residuals), round(len(live) / router.n_lists, 1)
     )
@@ -103,7 +103,7 @@ def _assign_rows(
 def _write_lists(
     stores: Stores,
     router: Router,
-    codebook: Codebook,
+    codebook: Code,
     generation: int,
     list_of_row: np.ndarray,
     progress: Progress | None,
@@ -129,19 +129,17 @@ def _write_lists(
 def _write_part(
     stores: Stores,
     router: Router,
-    codebook: Codebook,
+    codebook: Code,
     generation: int,
     rows: np.ndarray,
     list_of_row: np.ndarray,
 ) -> None:
     lists = list_of_row[rows]
+    tier = stores.config.reranked_values
     coded = code_rows(router, codebook, router.to_index_space(stores.vectors(rows)), rows, lists)
     with stores.blocks.write() as batch:
         for number, positions in by_list(lists):
-            codes, rerank = coded.take(positions).packed(codebook.nbits)
-            batch.put_list(
-                generation, number, len(positions), codes, rerank if stores.config.rerank == "int8" else None
-            )
+            batch.put_list(generation, number, len(positions), *coded.take(positions).packed(codebook, tier))
 
 
 def _calibrate(
@@ -172,7 +170,6 @@ def _calibrate(
 
 def _swap(blocks: BlockStore, index: Index, watermark: int, about: About) -> None:
     """One commit makes the new generation current; the one before is kept, older ones go."""
-    assert isinstance(index.codebook, Codebook)
     with blocks.write() as batch:
         if batch.generation:  # how far it has come, should we want it back
             before = About.load(batch.get_object(batch.generation, "about") or b"")
@@ -193,4 +190,4 @@ def _swap(blocks: BlockStore, index: Index, watermark: int, about: About) -> Non
 
 def is_trainable(config: CollectionConfig) -> bool:
     """Whether a collection has codes at all."""
-    return isinstance(config.quantization, PQ)
+    return not isinstance(config.quantization, Flat)

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from pqdb.config import PQ, TRAIN_ROWS
-from pqdb.quantization.pack import list_bytes, rerank_bytes
+from pqdb.config import TRAIN_ROWS, Flat
+from pqdb.quantization.pack import list_bytes, rerank_bytes, value_list_bytes
+from pqdb.quantization.values import Code, ValueCode
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.blocks import BlockStore
 from pqdb.store.points import PointStore
@@ -85,13 +86,19 @@ def _tier_bytes(snapshot: Snapshot) -> dict[str, int]:
     if index is None:
         return {"codes": 0, "rerank": 0, "shared": 0, "source": source}
     book, router = index.codebook, index.router
-    counts = snapshot.blocks.counts.tolist()
+    counts, tier = snapshot.blocks.counts.tolist(), snapshot.config.reranked_values
     return {
-        "codes": sum(list_bytes(count, book.m, book.nbits, router.l2) for count in counts),
-        "rerank": sum(rerank_bytes(count, book.dim) for count in counts) if snapshot.config.rerank == "int8" else 0,
+        "codes": sum(_code_bytes(book, count, router.l2) for count in counts),
+        "rerank": 0 if tier is None else sum(rerank_bytes(count, book.dim, tier) for count in counts),
         "shared": router.centroids.nbytes + router.banks.nbytes + len(book.to_bytes()),
         "source": source,
     }
+
+
+def _code_bytes(code: Code, count: int, l2: bool) -> int:
+    if isinstance(code, ValueCode):
+        return value_list_bytes(count, code.dim, code.form)
+    return list_bytes(count, code.m, code.nbits, l2)
 
 
 def _held_rows(snapshot: Snapshot) -> int:
@@ -105,6 +112,6 @@ def _held_rows(snapshot: Snapshot) -> int:
 
 def _status(snapshot: Snapshot) -> str:
     """ready: nothing is due; training: codes are to be learned."""
-    if snapshot.index is None and isinstance(snapshot.config.quantization, PQ):
+    if snapshot.index is None and not isinstance(snapshot.config.quantization, Flat):
         return "training" if snapshot.points.n_live >= TRAIN_ROWS else "ready"
     return "ready"

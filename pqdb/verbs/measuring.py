@@ -60,6 +60,8 @@ class Measuring(Searching):
                 reranked=trace.reranked,
                 fresh=snapshot.n_rows - (snapshot.fresh_from if by_codes else 0),
                 recall=None if not by_codes or nprobe is not None else recall or DEFAULT_RECALL,
+                groups=trace.groups,
+                expected=trace.expected if asked is None else None,
                 microseconds=trace.microseconds,
                 hits=hits,
                 filter=filtered,
@@ -77,8 +79,10 @@ class Measuring(Searching):
         seed: int = 0,
         using: str | None = None,
     ) -> RecallReport:
-        """Recall@k now, with its 95 % interval: of `sample` stored rows (each without itself), or of the queries
-        given.
+        """Recall@k now, with its 95 % interval and what lost the rest: of `sample` stored rows (each without itself),
+        of the queries given, or of queries="logged", those asked lately of this process (a few hundred are kept).
+
+        The report names which. Raises InputError where there is nothing to measure on or against.
         """
         self._guard()
         self._refuse_name(using or UNNAMED)
@@ -94,7 +98,9 @@ class Measuring(Searching):
                 plan = self._plan(snapshot, k + 1, recall, False, nprobe, rerank)
                 return measure_rows(snapshot, plan, k, sample, seed)
             plan = self._plan(snapshot, k, recall, False, nprobe, rerank)
-            return measure_queries(snapshot, plan, k, prepare(queries, self.dim, self.metric))
+            logged = isinstance(queries, str)
+            prepared = prepare(self._logged(queries) if logged else queries, self.dim, self.metric)
+            return measure_queries(snapshot, plan, k, prepared, "logged queries" if logged else "given queries")
 
     def lists_of(self, vectors: object, *, using: str | None = None) -> np.ndarray | None:
         """(n,) int64: the list of the centroid nearest to each of the vectors (n, dim); None before there are lists."""
@@ -106,3 +112,11 @@ class Measuring(Searching):
             if index is None:
                 return None
             return assign(index.router.to_index_space(prepared), index.router.centroids).astype(np.int64)
+
+    def _logged(self, which: object) -> np.ndarray:
+        """(n, dim) float32 queries asked lately."""
+        if which != "logged":
+            raise InputError(f'queries are vectors or "logged", not {which!r}')
+        if self._live is None or not len(self._live):
+            raise InputError(f"no query of {self.name!r} has been kept: there is nothing to measure recall on")
+        return self._live.queries()
