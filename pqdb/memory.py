@@ -17,7 +17,7 @@ from pqdb.errors import InputError
 BASE = 96 << 20  # kernels, LMDB's and numpy's own, thread stacks, what the allocator keeps back [M]
 LEAST_ROWS = 2_048  # fewer vectors teach nothing
 COPIES = 9  # of a sample, at the height of training [M]
-UPSERT_COPIES, UPSERT_ROW = 2, 400  # of a point to be written, and bytes beside: its id, key and record [M]
+UPSERT_COPIES, UPSERT_ROW = 4, 400  # of a point to be written, and bytes beside: its id, key and record [M]
 ROW = 32  # bytes a row of the collection takes while a generation is built: its list, its place in their order
 
 _UNITS = {"": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
@@ -50,11 +50,11 @@ class Memory:
                 f"{LEAST_ROWS:,} vectors at least, which takes {needed:,}"
             )
 
-    def check_upsert(self, count: int, dim: int, row_bytes: int) -> None:
+    def check_upsert(self, count: int, dim: int) -> None:
         """Raise InputError where so many points in one commit would not fit: what is prepared of them, their source
         rows and their pages, beside the vectors given.
         """
-        most = self.rows(count, UPSERT_COPIES * (4 * dim + row_bytes) + UPSERT_ROW)
+        most = self.rows(count, UPSERT_COPIES * 4 * dim + UPSERT_ROW)
         if count > most:
             raise InputError(
                 f"memory_limit={self.limit or 0:,} bytes leaves room for at most {most:,} points at once, not {count:,}"

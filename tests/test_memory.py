@@ -80,7 +80,7 @@ def test_writers_and_closing_wait_for_no_turn(tmp_path: Path) -> None:
         things = db.create_collection("things", 8)
         upkeep = things._upkeep
         assert upkeep is not None
-        with upkeep._stores.memory.turn(lambda: False) as ours:  # another collection trains
+        with upkeep.memory.turn(lambda: False) as ours:  # another collection trains
             assert ours
             for start in range(0, 12_000, 2_000):
                 things.upsert(np.arange(start, start + 2_000), np.random.default_rng(start).random((2_000, 8)))

@@ -16,7 +16,7 @@ class Batch:
     """Some points. The three run alongside each other."""
 
     ids: list[Id]
-    vectors: np.ndarray  # (n, dim) of any numbers
+    vectors: Any  # (n, dim) of any numbers, or n mappings of names to vectors, as far as a point has any
     payloads: list[Payload | None]
 
     def __len__(self) -> int:
@@ -57,6 +57,11 @@ class Columns:
         return payload
 
 
+def dim_of(batch: Batch) -> int:
+    """Dimensions of the vectors; 0 where they have names."""
+    return int(batch.vectors.shape[1]) if isinstance(batch.vectors, np.ndarray) else 0
+
+
 class Reader(Protocol):
     """Reads one file of points, in an order that is always the same."""
 
@@ -74,7 +79,7 @@ class Kinds:
     """What occurs among points that are to be written."""
 
     points: int = 0
-    dim: int = 0
+    dim: int = 0  # 0 where vectors have names
     integers: bool = False  # some ids are
     texts: bool = False
     longest: int = 0  # characters of a text
@@ -85,7 +90,7 @@ class Kinds:
         texts = [id_ for id_ in batch.ids if isinstance(id_, str)]
         return Kinds(
             self.points + len(batch),
-            batch.vectors.shape[1],
+            dim_of(batch),
             self.integers or len(texts) < len(batch),
             self.texts or bool(texts),
             max(self.longest, *map(len, texts)) if texts else self.longest,

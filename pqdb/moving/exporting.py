@@ -9,12 +9,14 @@ import numpy as np
 from pqdb.collection import Collection
 from pqdb.errors import InputError, PqdbError, StorageError
 from pqdb.hits import Page
+from pqdb.metric import METRICS
 from pqdb.moving import npy
 from pqdb.moving.batch import Batch, Columns
 from pqdb.moving.formats import form_of, writer
 from pqdb.moving.staging import Staging
 
 BATCH = 1_000
+UNNAMED = ""
 Progress = Callable[[int, int | None], None]  # points done, of how many
 
 
@@ -44,8 +46,11 @@ def export_points(
     file = Path(path)
     write, columns = writer(file), Columns(id_column, vector_column, payload_column)
     total = len(collection) if limit is None else min(limit, len(collection))
-    about = {"collection": collection.folder.name, "dim": collection.dim, "limit": limit}
-    staging = Staging(file, collection.dim, collection.metric, about)
+    named = UNNAMED not in collection.vectors
+    if named and form_of(file) != "lines":
+        raise InputError(f"the vectors of {collection.name!r} have names: only JSON lines have a place for those")
+    dim, metric = (0, METRICS[0]) if named else (collection.dim, collection.metric)
+    staging = Staging(file, dim, metric, {"collection": collection.folder.name, "dim": dim, "limit": limit})
     staging.begin(resume)
     try:
         _gather(collection, staging, batch, limit, lambda done: progress(done, total) if progress else None)
@@ -69,17 +74,21 @@ def _gather(
         left = size if limit is None else min(size, limit - staging.kinds.points)
         page = collection.scroll(left, staging.mark.following, with_vector=True)
         reached = limit is not None and staging.kinds.points + len(page.points) >= limit
-        staging.add(_batch(page, collection.dim), None if reached else page.next_offset)
+        staging.add(_batch(page, staging.dim), None if reached else page.next_offset)
         report(staging.kinds.points)
 
 
 def _batch(page: Page, dim: int) -> Batch:
+    ids, payloads = [point.id for point in page.points], [point.payload for point in page.points]
+    if not dim:
+        named = [{name: each.tolist() for name, each in (point.vector or {}).items()} for point in page.points]
+        return Batch(ids, named, payloads)
     vectors = np.zeros((len(page.points), dim), np.float32)
     for row, point in zip(vectors, page.points, strict=True):
         if point.vector is None:
             raise InputError(f"point {point.id!r} has no vector to write")
         row[:] = point.vector
-    return Batch([point.id for point in page.points], vectors, [point.payload for point in page.points])
+    return Batch(ids, vectors, payloads)
 
 
 def _put(whole: Path, file: Path) -> None:

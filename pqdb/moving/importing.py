@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pqdb.collection import Collection
-from pqdb.config import Quantization
+from pqdb.config import PQ, Quantization, VectorConfig
 from pqdb.database import Database
 from pqdb.errors import InputError
+from pqdb.metric import check_metric
 from pqdb.moving import records
 from pqdb.moving.batch import Batch, Columns, Reader
 from pqdb.moving.formats import reader
@@ -108,19 +111,36 @@ class _Target:
         """One commit. Raises InputError and kin, saying where in the file it was and what is in the collection."""
         collection = self.collection
         if collection is None:
-            dim = part.vectors.shape[1]
-            collection = self.database.create_collection(self.name, dim, self.metric, quantization=self.quantization)
+            collection = self._create(part)
             self.made = True
         try:
-            collection.upsert(part.ids, part.vectors, part.payloads)
+            collection.upsert(part.ids, _given(part.vectors), part.payloads)
         except InputError as error:
             if self.made and not done:
                 self.database.drop_collection(self.name)
             where = f"{file}, points {done:,} to {done + len(part) - 1:,}"
             raise type(error)(f"{where}: {error}{self._kept(done)}") from None
 
+    def _create(self, part: Batch) -> Collection:
+        """A collection for what the first batch of a file holds."""
+        if isinstance(part.vectors, np.ndarray):
+            dim = part.vectors.shape[1]
+            return self.database.create_collection(self.name, dim, self.metric, quantization=self.quantization)
+        metric, kind = check_metric(self.metric), self.quantization or PQ()
+        dims = {name: len(vector) for each in part.vectors for name, vector in each.items()}
+        vectors = {name: VectorConfig(dim, metric, quantization=kind) for name, dim in dims.items()}
+        return self.database.create_collection(self.name, vectors=vectors)
+
     def _kept(self, done: int) -> str:
         return f"; the {done:,} points before are in {self.name!r}" if done else ""
+
+
+def _given(vectors: Any) -> Any:
+    """Vectors as `upsert` takes them: with names, a vector or None of every point by name."""
+    if isinstance(vectors, np.ndarray):
+        return vectors
+    names = dict.fromkeys(name for each in vectors for name in each)
+    return {name: [each.get(name) for each in vectors] for name in names}
 
 
 class _Mark:

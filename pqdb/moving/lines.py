@@ -1,4 +1,7 @@
-"""JSON lines, plain or gzipped: {"id": 7, "vector": [0.1, 0.2], "payload": {"year": 2024}}, one point a line."""
+"""JSON lines, plain or gzipped: {"id": 7, "vector": [0.1, 0.2], "payload": {"year": 2024}}, one point a line.
+
+Where vectors have names the line has {"title": [0.1, 0.2], "body": [0.3]} of them, as far as the point has any.
+"""
 
 import gzip
 import json
@@ -30,22 +33,26 @@ class LinesReader:
 
     def batches(self, size: int, skip: int) -> Iterator[Batch]:
         """As Reader."""
-        ids, vectors, payloads = list[Any](), list[np.ndarray](), list[Any]()
+        ids, vectors, payloads = list[Any](), list[Any](), list[Any]()
         for number, line in self._lines(skip):
             id_, vector, payload = self._point(number, line, skip + len(ids))
             ids.append(id_)
             vectors.append(vector)
             payloads.append(payload)
-            if len(vector) != len(vectors[0]):
-                raise InputError(
-                    f"{self._path.name}, line {number}: expected {len(vectors[0])} dimensions, not {len(vector)}"
-                )
+            self._refuse_other(vector, vectors[0], number)
             if len(ids) == size:
-                yield Batch(ids, np.array(vectors), payloads)
+                yield Batch(ids, _together(vectors), payloads)
                 skip += size
                 ids, vectors, payloads = [], [], []
         if ids:
-            yield Batch(ids, np.array(vectors), payloads)
+            yield Batch(ids, _together(vectors), payloads)
+
+    def _refuse_other(self, vector: Any, first: Any, number: int) -> None:
+        where = f"{self._path.name}, line {number}"
+        if isinstance(vector, dict) != isinstance(first, dict):
+            raise InputError(f"{where}: some vectors before have names, and some have none")
+        if isinstance(vector, np.ndarray) and len(vector) != len(first):
+            raise InputError(f"{where}: expected {len(first)} dimensions, not {len(vector)}")
 
     def _lines(self, skip: int) -> Iterator[tuple[int, bytes]]:
         """Numbered lines that are not blank, without the first `skip` of them."""
@@ -65,7 +72,7 @@ class LinesReader:
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise InputError(f"{self._path.name} cannot be unpacked after line {number}: {error}") from None
 
-    def _point(self, number: int, line: bytes, count: int) -> tuple[Any, np.ndarray, Any]:
+    def _point(self, number: int, line: bytes, count: int) -> tuple[Any, Any, Any]:
         where, columns = f"{self._path.name}, line {number}", self._columns
         try:
             record = json.loads(line)
@@ -74,7 +81,7 @@ class LinesReader:
         wanted = [name for name in (columns.id, columns.vector if self._with_vectors else None) if name is not None]
         if not isinstance(record, dict) or any(name not in record for name in wanted):
             raise InputError(f"{where}, must be an object with {' and '.join(wanted)}")
-        vector = _row(record[columns.vector], where) if self._with_vectors else np.zeros(0)
+        vector = _vector(record[columns.vector], where) if self._with_vectors else np.zeros(0)
         return count if columns.id is None else record[columns.id], vector, columns.payload_of(record, where)
 
 
@@ -83,7 +90,8 @@ def write(path: Path, points: Points, columns: Columns) -> None:
     name = columns.id or "id"
     with _writing(path) as file:
         for batch in points.batches():
-            for id_, vector, payload in zip(batch.ids, batch.vectors.tolist(), batch.payloads, strict=True):
+            vectors = batch.vectors.tolist() if isinstance(batch.vectors, np.ndarray) else batch.vectors
+            for id_, vector, payload in zip(batch.ids, vectors, batch.payloads, strict=True):
                 record = {name: id_, columns.vector: vector, columns.payload: payload}
                 file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
 
@@ -95,6 +103,16 @@ def _writing(path: Path) -> Any:
 def is_gzip(path: Path) -> bool:
     """Whether a file is gzipped, by its name."""
     return path.suffix == ".gz"
+
+
+def _together(vectors: list[Any]) -> Any:
+    return np.array(vectors) if isinstance(vectors[0], np.ndarray) else vectors
+
+
+def _vector(given: object, where: str) -> np.ndarray | dict[str, np.ndarray]:
+    if isinstance(given, dict):
+        return {name: _row(each, where) for name, each in given.items() if each is not None}
+    return _row(given, where)
 
 
 def _row(vector: object, where: str) -> np.ndarray:

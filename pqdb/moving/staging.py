@@ -23,6 +23,7 @@ from pqdb.moving.batch import Batch, Kinds
 
 PART_BYTES = 8 << 20  # of vectors, in a batch that is written
 MOST_ROWS = 16_384
+NAMED_ROWS = 1_000
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Staging:
 
     def __init__(self, target: Path, dim: int, metric: Metric, about: dict[str, Any]) -> None:
         self.folder = target.parent / f"{target.name}.parts"
-        self.dim, self.metric = dim, metric
+        self.dim, self.metric = dim, metric  # dim 0: vectors have names
         self._about = about  # what must be the same for an export to go on
         self._vectors, self._lines = self.folder / "vectors.f32", self.folder / "lines.jsonl"
         self.mark = Mark()
@@ -77,9 +78,11 @@ class Staging:
 
     def add(self, batch: Batch, following: Id | None) -> None:
         """Put a page behind what is here; following: the id that the next begins with, None at the end."""
-        pairs = zip(batch.ids, batch.payloads, strict=True)
-        lines = b"".join(json.dumps(pair, ensure_ascii=False).encode() + b"\n" for pair in pairs)
-        _append(self._vectors, np.ascontiguousarray(batch.vectors, "<f4").tobytes())
+        named = batch.vectors if not self.dim else [None] * len(batch)
+        points = zip(batch.ids, batch.payloads, named, strict=True)
+        lines = b"".join(json.dumps(point, ensure_ascii=False).encode() + b"\n" for point in points)
+        if self.dim:
+            _append(self._vectors, np.ascontiguousarray(batch.vectors, "<f4").tobytes())
         _append(self._lines, lines)
         kinds = self.mark.kinds.joined(batch) if len(batch) else self.mark.kinds
         self.mark = Mark(kinds, self.mark.lines + len(lines), following, following is None)
@@ -87,14 +90,15 @@ class Staging:
 
     def batches(self) -> Iterator[Batch]:
         """All that is here."""
-        rows = int(np.clip(PART_BYTES // (4 * self.dim), 1, MOST_ROWS))
+        rows = int(np.clip(PART_BYTES // (4 * self.dim), 1, MOST_ROWS)) if self.dim else NAMED_ROWS
         left = self.mark.kinds.points
         with self._vectors.open("rb") as vectors, self._lines.open("rb") as lines:
             while left:
                 n = min(rows, left)
-                pairs = [json.loads(lines.readline()) for _ in range(n)]
-                array = np.frombuffer(vectors.read(self._bytes_of(n)), "<f4").reshape(n, self.dim)
-                yield Batch([id_ for id_, _ in pairs], array, [payload for _, payload in pairs])
+                ids, payloads, named = zip(*(json.loads(lines.readline()) for _ in range(n)), strict=True)
+                rest = vectors.read(self._bytes_of(n))
+                array = np.frombuffer(rest, "<f4").reshape(n, self.dim) if self.dim else list(named)
+                yield Batch(list(ids), array, list(payloads))
                 left -= n
 
     def remove(self) -> None:

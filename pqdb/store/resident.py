@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,10 +35,10 @@ def anonymous_bytes() -> int | None:
     return None if match is None else 1024 * int(match[1])
 
 
-def allocated_bytes(folder: Path, without: Collection[Path] = ()) -> int:
-    """Bytes that the files of a folder take on the disk, in whole blocks as `du` counts them, but for some files."""
+def allocated_bytes(folder: Path, but: str = "") -> int:
+    """Bytes that a folder's files take on the disk, in whole blocks as `du` counts them, but for those of one name."""
     total = 0
     for file in folder.rglob("*"):
         with suppress(OSError):  # gone since
-            total += 512 * file.lstat().st_blocks if file not in without and not file.is_dir() else 0
+            total += 512 * file.lstat().st_blocks if file.name != but and not file.is_dir() else 0
     return total

@@ -3,9 +3,10 @@
 import numpy as np
 
 from pqdb.config import FRESH_ROWS
+from pqdb.kernels.pack import GROUP
 from pqdb.partition.assign import assign
+from pqdb.quantization.pack import rerank_bytes
 from pqdb.search.index import Index
-from pqdb.search.lists import GROUP
 from pqdb.store.blockbatch import BlockBatch
 from pqdb.upkeep.blocks import ListRows, by_list, code_rows, unpacked
 from pqdb.upkeep.newcomers import FEWEST, add_lists, distances
@@ -15,7 +16,6 @@ from pqdb.upkeep.watch import Watch, about_of, errors_of
 BATCH_ROWS = 65_536
 COPIES = 7  # of a vector, with its residual and code
 LIST_COPIES = 3  # of a list: as it was, as it will be, and its pages in the commit
-ROW_FACTORS = 12  # bytes of a row in a list beside code and residual
 
 
 def index_fresh(stores: Stores, index: Index, reserved: np.ndarray | None = None) -> int:
@@ -78,7 +78,9 @@ def _at_once(stores: Stores, index: Index) -> int:
     rows = memory.rows(BATCH_ROWS, COPIES * stores.vector_bytes, share=0.5)
     with stores.points.read() as points:
         in_list = points.n_live / index.router.n_lists
-    list_bytes = LIST_COPIES * in_list * (index.record_bytes / GROUP + index.router.dpad + ROW_FACTORS)
+    tier, dim = stores.config.reranked_values, stores.config.dim
+    row_bytes = index.record_bytes / GROUP + (0 if tier is None else rerank_bytes(1, dim, tier))
+    list_bytes = LIST_COPIES * in_list * row_bytes
     lists = memory.rows(BATCH_ROWS, list_bytes, share=0.5)
     return rows if lists >= index.router.n_lists else min(rows, lists)
 
@@ -87,15 +89,14 @@ def _join(
     batch: BlockBatch, stores: Stores, index: Index, fresh: ListRows, lists: np.ndarray, live: np.ndarray
 ) -> None:
     """Put coded rows behind those that their lists hold, without what has died there."""
-    keep_rerank = stores.config.rerank == "int8"
+    tier = stores.config.reranked_values
     for number, positions in by_list(lists):
         count, codes, rerank = batch.read_list(index.generation, number)
         joined = fresh.take(positions)
         if count and codes is not None:
-            held = unpacked(codes, rerank, count, index.codebook, index.router.l2)
+            held = unpacked(codes, rerank, count, index.codebook, index.router.l2, tier)
             joined = alive(held, live).joined(joined)
-        packed, packed_rerank = joined.packed(index.codebook.nbits)
-        batch.put_list(index.generation, number, len(joined.rows), packed, packed_rerank if keep_rerank else None)
+        batch.put_list(index.generation, number, len(joined.rows), *joined.packed(index.codebook, tier))
 
 
 def alive(held: ListRows, live: np.ndarray) -> ListRows:

@@ -29,6 +29,11 @@ class Stores:
         """Bytes of a vector as work holds it, float32."""
         return 4 * self.config.dim
 
+    @property
+    def shared(self) -> bool:
+        """Whether the rows are those of other vectors too."""
+        return len(self.points.geometry) > 1
+
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         """(n, dim) float32 prepared vectors of rows that still have their source, or are decoded."""
         if self.decoded is None:

@@ -141,3 +141,24 @@ def test_a_benchmarks_file_gives_its_rows_numbers_and_its_metric(
         assert [point.id for point in db["sift"].scroll().points] == list(range(9))
         if metric != "cosine":
             np.testing.assert_array_equal(db["sift"].get([7], with_vector=True)[0].vector, rows[7])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["points.jsonl", "points.jsonl.gz"])
+def test_vectors_with_names_come_back_as_lines(tmp_path: Path, name: str) -> None:
+    vectors = {"title": pqdb.VectorConfig(2, "l2"), "body": pqdb.VectorConfig(3, "l2")}
+    given = {"title": [[1, 2], None, [3, 4]], "body": [[1, 2, 3], [4, 5, 6], None]}
+    with pqdb.open(tmp_path / "db", upkeep="manual") as db:
+        things = db.create_collection("things", vectors=vectors)
+        things.upsert([1, 2, "c"], given, [{"a": 1}, None, None])
+        assert pqdb.export_points(things, tmp_path / name, batch=2) == 3
+        assert pqdb.import_points(db, "copy", tmp_path / name, metric="l2") == 3
+        before, after = (db[each].scroll(with_vector=True).points for each in ("things", "copy"))
+        assert [(point.id, point.payload) for point in before] == [(point.id, point.payload) for point in after]
+        for one, other in zip(before, after, strict=True):
+            assert {key: each.tolist() for key, each in one.vector.items()} == {  # type: ignore[union-attr]
+                key: each.tolist() for key, each in other.vector.items()  # type: ignore[union-attr]
+            }
+        with pytest.raises(pqdb.InputError, match="'things' have names: only JSON lines have a place for those"):
+            pqdb.export_points(things, tmp_path / "out.parquet")
+        told = things.info()
+        assert sum(part["file"] for part in told["disk"].values()) > 0
