@@ -152,11 +152,16 @@ def test_indexes_of_every_kind_are_made_told_and_dropped(client, kind):
     assert client.get_collection(DOCS).payload_schema == {}
 
 
-def test_parameters_of_indexes_come_back_as_sent(client):
+def test_parameters_of_indexes_come_back_as_sent(client, database):
     params = models.KeywordIndexParams(type="keyword", is_tenant=True, on_disk=False)
     client.create_payload_index(DOCS, "lang", params)
     held = client.get_collection(DOCS).payload_schema["lang"]
     assert (held.data_type, held.params) == ("keyword", params)
+    assert database[DOCS].info()["payload_indexes"] == [{"key": "lang", "kind": "keyword", "is_tenant": True}]
+    with pytest.raises(UnexpectedResponse, match="is_tenant is for an index of kind keyword or integer or uuid"):
+        client._client.http.indexes_api.create_field_index(
+            DOCS, True, create_field_index={"field_name": "page", "field_schema": {"type": "float", "is_tenant": True}}
+        )
     client.create_payload_index(DOCS, "lang", models.TextIndexParams(type="text", tokenizer="word", lowercase=True))
     assert client.get_collection(DOCS).payload_schema["lang"].data_type == "text"
 
