@@ -107,7 +107,7 @@ class Query:
 
     def _wanted(self, collection: pqdb.Collection) -> Wanted:
         """Which vectors to give back, as the engine takes it. Raises Refusal 400 for names that are not there."""
-        return Shape.of(collection).wanted(self.with_vector)
+        return self.with_vector if isinstance(self.with_vector, bool) else Shape.of(collection).wanted(self.with_vector)
 
     # -- searches
 
