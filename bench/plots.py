@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -16,7 +17,7 @@ from bench.frontier import Point, frontier
 from bench.results import Document, best_recalls, points
 
 # Okabe and Ito's colours, told apart by every kind of colour vision; markers and dashes say it a second time.
-_LOOKS = {
+LOOKS = {
     "pqdb": ("#0072B2", "o", "-"),
     "pqdb by hand": ("#56B4E9", "o", ":"),
     "FAISS": ("#D55E00", "s", "-"),
@@ -42,14 +43,14 @@ def draw(doc: Document, folder: Path, stem: str) -> list[Path]:
 
 def _families(found: Sequence[Point]) -> list[str]:
     present = {point.family for point in found}
-    return [family for family in _LOOKS if family in present] + sorted(present - set(_LOOKS))
+    return [family for family in LOOKS if family in present] + sorted(present - set(LOOKS))
 
 
 def _draw_rates(doc: Document, found: Sequence[Point], path: Path, mode: str) -> Path:
     figure, axes = plt.subplots(figsize=(8, 5.2), layout="constrained")
     for family in _families(found):
         line = [p for p in frontier(p for p in found if p.family == family) if p.recall >= _LOW]
-        colour, marker, dash = _LOOKS.get(family, _OTHER)
+        colour, marker, dash = LOOKS.get(family, _OTHER)
         axes.plot(
             [_stretch(p.recall) for p in line],
             [p.qps for p in line],
@@ -85,18 +86,25 @@ def _recall_axis(doc: Document, axes: Axes) -> None:
 
 
 def _title(doc: Document, axes: Axes, mode: str) -> None:
-    data, card = doc["data"], doc["machine"]
+    data = doc["data"]
     axes.set_title(f"{data['name']} ({data['n']:,} × {data['dim']}, {data['metric']}): {mode}", fontsize=11, loc="left")
-    wide = "AVX-512" if any(flag.startswith("avx512") for flag in card["flags"]) else "AVX2 or less"
     axes.text(
         1.0,
         -0.16,
-        f"{card['cpu']}, {wide}; {card['date']}",
+        machine_line(doc["machine"]),
         transform=axes.transAxes,
         ha="right",
         fontsize=7,
         color="#555555",
     )
+
+
+def machine_line(card: dict[str, Any]) -> str:
+    """What a picture says of the machine it was measured on."""
+    wide = "AVX-512" if any(flag.startswith("avx512") for flag in card["flags"]) else "AVX2 or less"
+    if card["kernel forced"]:
+        wide += f", held to {card['kernel forced']}"
+    return f"{card['cpu']}, {wide}; {card['date']}"
 
 
 def _draw_bytes(doc: Document, found: Sequence[Point], path: Path) -> Path:
@@ -106,7 +114,7 @@ def _draw_bytes(doc: Document, found: Sequence[Point], path: Path) -> Path:
     for family in _families(found):
         # One point an index; which of its settings stands for it does not matter, its bytes are the same.
         tops = list({p.label: p for p in found if p.family == family}.values())
-        colour, marker, _ = _LOOKS.get(family, _OTHER)
+        colour, marker, _ = LOOKS.get(family, _OTHER)
         heights = [_stretch(reached[p.label]) for p in tops]
         axes.scatter([p.bytes_held for p in tops], heights, color=colour, marker=marker, s=45, label=f"{family}: held")
         axes.scatter([p.bytes_scan for p in tops], heights, facecolors="none", edgecolors=colour, marker=marker, s=45)

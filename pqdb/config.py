@@ -1,7 +1,8 @@
 """The values a collection is made with, checked at birth and frozen; every limit has its name here."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, cast, get_args
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self, cast, get_args
 
 from pqdb.errors import FormatError, InputError
 from pqdb.metric import Metric, check_metric
@@ -11,6 +12,7 @@ MAX_K = 10_000
 USUAL_NIBBLES = 512  # of a 4-bit code that nobody sized: so many the scan sums in 16 bits, more in steps
 MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 MAX_NAME = 255
+MAX_VECTORS = 64  # of a collection, each with a name: an index of its own for each
 DEFAULT_RECALL = 0.97
 TRAIN_ROWS = 5_000  # below this a collection is searched exactly
 FRESH_ROWS = 2_000  # this many rows outside the lists and upkeep indexes them
@@ -165,15 +167,63 @@ class CollectionConfig:
         return {**asdict(self), "quantization": quantization}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "CollectionConfig":
-        """From the manifest's JSON. Raises FormatError for a quantization this version does not know."""
-        fields = dict(data)
-        quantization = dict(fields.pop("quantization"))
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """From the manifest's JSON. Raises FormatError for a quantization or setting this version does not know."""
+        settings = dict(data)
+        quantization = dict(settings.pop("quantization"))
         kind = quantization.pop("kind")
-        for made, name in KINDS.items():
-            if name == kind:
-                return cls(quantization=made(**quantization), **fields)
-        raise FormatError(f"this version of pqdb does not know the quantization {kind!r}")
+        made = next((made for made, name in KINDS.items() if name == kind), None)
+        if made is None:
+            raise FormatError(f"this version of pqdb does not know the quantization {kind!r}")
+        _refuse_unknown(made, quantization)
+        _refuse_unknown(cls, settings)
+        return cls(quantization=made(**quantization), **settings)
+
+
+def _refuse_unknown(kind: type[Any], settings: dict[str, Any]) -> None:
+    unknown = settings.keys() - {each.name for each in fields(kind)}
+    if unknown:
+        raise FormatError(f"this version of pqdb does not know the setting {min(unknown)!r} of {kind.__name__}")
+
+
+@dataclass(frozen=True)
+class VectorConfig(CollectionConfig):
+    """All that one of several vectors is made with, each of which has a name. Source vectors are always kept: where one
+    vector of a point changes, the others are copied from there.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.source is None:
+            raise InputError("source=None is not offered for vectors with names: float32, float16 or int8")
+
+
+@dataclass(frozen=True)
+class NamedConfig:
+    """What a collection is made with whose vectors have names, in the order of their slots."""
+
+    vectors: Mapping[str, VectorConfig]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.vectors) <= MAX_VECTORS:
+            raise InputError(f"a collection has 1 to {MAX_VECTORS} vectors with names, not {len(self.vectors)}")
+        for name, config in self.vectors.items():
+            if len(name) > MAX_NAME or any("\ud800" <= character <= "\udfff" for character in name):
+                raise InputError(f"a vector's name has at most {MAX_NAME} characters, all valid Unicode, not {name!r}")
+            if not isinstance(config, VectorConfig):
+                raise InputError(f"vectors[{name!r}] must be a VectorConfig(dim=…), not {config!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON for the manifest: a list, since the slots count by it."""
+        return {"vectors": [{"name": name, **config.to_dict()} for name, config in self.vectors.items()]}
+
+
+def config_from_dict(data: dict[str, Any]) -> CollectionConfig | NamedConfig:
+    """From the manifest's JSON. Raises FormatError for a quantization this version does not know."""
+    if "vectors" not in data:
+        return CollectionConfig.from_dict(data)
+    given = [dict(each) for each in data["vectors"]]
+    return NamedConfig({each.pop("name"): VectorConfig.from_dict(each) for each in given})
 
 
 def _as_values(form: str | None) -> Values | None:

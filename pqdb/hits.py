@@ -24,7 +24,7 @@ class Point:
 
     id: Id
     payload: Payload | None
-    vector: np.ndarray | None  # (dim,) float32
+    vector: Any  # (dim,) float32; {name: (dim,) float32} of those it has, where vectors have names
     version: int
 
 
@@ -44,7 +44,7 @@ class Hit:
     id: Id
     score: float
     payload: Payload | None
-    vector: np.ndarray | None  # (dim,) float32
+    vector: Any  # as a Point's
     version: int
 
 
@@ -61,7 +61,7 @@ class Hits(Sequence[Hit]):
         metric: Metric,
         ids: list[Id] | None = None,
         payloads: Sequence[bytes | None] | None = None,
-        vectors: np.ndarray | None = None,
+        vectors: Any = None,
     ) -> None:
         self._answers = answers  # (q, k) kernels.frame.ANSWER, of which these are [i, :n]
         self._i = i
@@ -70,7 +70,7 @@ class Hits(Sequence[Hit]):
         self._ids = ids  # where some are no integers
         self._scores: np.ndarray | None = None
         self._payloads = payloads  # JSON as stored
-        self._vectors = vectors  # (n, dim) float32
+        self._vectors = vectors  # (n, dim) float32, or n mappings of names to vectors
 
     @property
     def ids(self) -> list[Id]:
@@ -98,8 +98,8 @@ class Hits(Sequence[Hit]):
         return self._payloads
 
     @property
-    def vectors(self) -> np.ndarray | None:
-        """(n, dim) float32, where they were asked for."""
+    def vectors(self) -> Any:
+        """(n, dim) float32, where they were asked for; n mappings of names to vectors where those have names."""
         return self._vectors
 
     @property

@@ -14,6 +14,7 @@ from .effort import beam_of_recall
 from .errors import validation_error
 from .fields import Fields
 from .points import check_number
+from .shape import Shape
 from .vectors import matrix
 
 Floats = npt.NDArray[np.float32]
@@ -33,11 +34,13 @@ class Measuring:
     sample: int
     recall: float | None
     seed: int
+    using: str  # the name of the vector
 
     @classmethod
-    def parse(cls, body: Fields, dim: int, most: int, *others: str) -> Measuring:
-        """`{"k", "queries" | "sample", "recall", "seed"}`. Raises Refusal 400 or 422."""
-        body.only(("k", "queries", "sample", "recall", "seed", *others))
+    def parse(cls, body: Fields, shape: Shape, most: int, *others: str) -> Measuring:
+        """`{"k", "queries" | "sample", "recall", "seed", "using"}`. Raises Refusal 400 or 422."""
+        body.only(("k", "queries", "sample", "recall", "seed", "using", *others))
+        dim = shape.dim(body.text("using"))
         queries: Floats | str | None = None
         if body.get("queries") == LOGGED:
             queries = LOGGED
@@ -53,12 +56,13 @@ class Measuring:
             body.unsigned("sample", DEFAULT_SAMPLE, least=1, most=most),
             share_of(body, "recall"),
             body.unsigned("seed", 0, most=2**32 - 1),
+            body.text("using"),
         )
 
     def measure(self, collection: pqdb.Collection, recall: float | None) -> pqdb.RecallReport:
         """Recall at what is asked for now."""
         report: pqdb.RecallReport = collection.measure_recall(
-            self.k, self.queries, recall=recall, sample=self.sample, seed=self.seed
+            self.k, self.queries, recall=recall, sample=self.sample, seed=self.seed, using=self.using
         )
         return report
 

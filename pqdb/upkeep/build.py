@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from pqdb.config import CollectionConfig, Flat
-from pqdb.partition.assign import assign
+from pqdb.partition.assign import Assigner, assigner
 from pqdb.partition.router import Router
 from pqdb.partition.train import choose_n_lists
 from pqdb.quantization.values import Code
@@ -50,10 +50,12 @@ def build_generation(
     sample = stores.vectors(chosen)
     router, codebook = train(sample, stores.config, n_lists, seed, progress)
     moved = router.to_index_space(sample[: 1 << 15])
-    noise = measure_noise(router, codebook, moved, assign(moved, router.centroids), seed)
-    residuals = moved - router.centroids[assign(moved, router.centroids)]
+    lists_of = assigner(router.centroids, moved, len(live))
+    lists = lists_of(moved)
+    noise = measure_noise(router, codebook, moved, lists, seed)
+    residuals = moved - router.centroids[lists]
     generation = _begin(stores.blocks, router.n_lists)
-    list_of_row = _assign_rows(stores, router, live, n_rows, progress)
+    list_of_row = _assign_rows(stores, router, lists_of, live, n_rows, progress)
     _write_lists(stores, router, codebook, generation, list_of_row, progress)
     blank = Calibration(noise, (1,), np.zeros(1, np.float32), np.ones((1, 1, 1), np.float32))
     index = Index(generation, codebook, router, blank)
@@ -86,13 +88,13 @@ def _begin(blocks: BlockStore, n_lists: int) -> int:
 
 
 def _assign_rows(
-    stores: Stores, router: Router, live: np.ndarray, n_rows: int, progress: Progress | None
+    stores: Stores, router: Router, lists_of: Assigner, live: np.ndarray, n_rows: int, progress: Progress | None
 ) -> np.ndarray:
     """(n_rows,) int32 list of each live row."""
     list_of_row = np.full(n_rows, NOWHERE, np.int32)
     for start in range(0, len(live), ASSIGN_ROWS):
         rows = live[start : start + ASSIGN_ROWS]
-        list_of_row[rows] = assign(router.to_index_space(stores.vectors(rows)), router.centroids)
+        list_of_row[rows] = lists_of(router.to_index_space(stores.vectors(rows)))
         if progress:
             progress("assign", min(1.0, (start + ASSIGN_ROWS) / len(live)))
     return list_of_row

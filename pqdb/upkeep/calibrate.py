@@ -21,6 +21,7 @@ from pqdb.search.snapshot import Snapshot
 
 ROWS = 1_000  # queries that are rows
 MADE = 500  # of each made kind
+COVARIANCE_ROWS = 65_536  # that the data's covariance is taken from
 DEEP = 60  # queries for k above 100: their truth is long
 BINS = 6
 CAUTION, CAUTION_POWER = 0.7, 0.3  # see aim
@@ -75,7 +76,7 @@ def calibration_queries(sample: np.ndarray, metric: str, seed: int) -> tuple[np.
         hidden = rng.random(made.shape) < share
         made[hidden] = np.broadcast_to(mean, made.shape)[hidden]
         kinds.append(made)
-    noise = _noise_like(sample - mean, rng)
+    noise = _noise_like(sample[:COVARIANCE_ROWS] - mean, rng)
     kinds.append((sample[rng.integers(0, len(sample), MADE)] + rng.uniform(0, 4, (MADE, 1)) * noise).astype(np.float32))
     queries = np.concatenate(kinds)
     if metric == "cosine":

@@ -69,7 +69,11 @@ def _rewrite(stores: Stores, index: Index, numbers: np.ndarray, live: np.ndarray
 
 
 def dead_in_runs(stores: Stores) -> tuple[int, int]:
-    """How many rows whose source is on disk are dead, and how many there are on disk."""
+    """How many rows whose source is on disk are dead, and how many there are on disk. None of its own has a vector
+    that shares them with others (shared.py).
+    """
+    if stores.shared:
+        return 0, 0
     with stores.points.read() as view:
         living = view.n_live if stores.config.source is not None else len(view.live_rows(view.forgotten_rows))
         return view.kept_rows - living, view.kept_rows
@@ -80,6 +84,8 @@ def tidy_rows(stores: Stores, index: Index | None, most: float, progress: Progre
     runs and row records that nobody needs any more; returns how many were moved or deleted.
     """
     moved = 0
+    if stores.shared:
+        return 0
     if stores.config.source is not None:
         rows = _rows_to_move(stores, most)
         if len(rows):

@@ -1,5 +1,6 @@
 """What a collection is and holds, in numbers."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,23 @@ def report(snapshot: Snapshot, points: PointStore, blocks: BlockStore) -> dict[s
         "hot_bytes": sizes["codes"],
         "bytes": sizes,
         "disk": {"points": points.stats(), "index": blocks.stats()},
+    }
+
+
+def together(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Of a collection's vectors, what there is to say of all: sums, and what is worst."""
+    parts = list(facts.values())
+    tiers = {tier for part in parts for tier in part["bytes"]}
+    return {
+        "indexed": sum(part["indexed"] for part in parts),
+        "fresh": max(part["fresh"] for part in parts),
+        "status": "ready" if all(part["status"] == "ready" for part in parts) else "training",
+        "generation": max(part["generation"] for part in parts),
+        "previous": None,
+        "lists": sum(part["lists"] for part in parts),
+        "drift": None,
+        "hot_bytes": sum(part["hot_bytes"] for part in parts),
+        "bytes": {tier: sum(part["bytes"][tier] for part in parts) for tier in sorted(tiers)},
     }
 
 

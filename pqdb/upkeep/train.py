@@ -33,15 +33,13 @@ def train(
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32) if l2 else np.zeros(config.dim, np.float32)
     moved = sample - mean if l2 else sample
     centroids = train_centroids(moved, n_lists, seed=seed, progress=_stage(progress, "centroids"))
-    residuals = moved - centroids[assign(moved, centroids)]
+    drawn = moved[np.random.default_rng(seed).permutation(len(moved))[:CODEBOOK_SAMPLE]]
+    residuals = drawn - centroids[assign(drawn, centroids)]
     unit = _unit_of(residuals, always=l2)
     if unit != 1:
         residuals, centroids = residuals / np.float32(unit), centroids / np.float32(unit)
-    drawn = np.random.default_rng(seed).permutation(len(residuals))[:CODEBOOK_SAMPLE]
-    report = _stage(progress, "codebook")
-    code = train_code(
-        residuals[drawn], (moved[drawn] / np.float32(unit)).astype(np.float32, copy=False), config, seed, report
-    )
+        drawn = (drawn / np.float32(unit)).astype(np.float32, copy=False)
+    code = train_code(residuals, drawn, config, seed, _stage(progress, "codebook"))
     return Router(l2, mean, unit, centroids), code
 
 
