@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     port: int = Field(6333, ge=0, le=65535, description="The port to listen on; 0 lets the system choose.")
     workers: Count = Field(1, description="How many processes serve the one database.")
     read_only: bool = Field(False, description="Open the database read-only: searches work, writes refuse.")
+    backups: Path | None = Field(None, description="The folder that backups are made in; without it there are none.")
     compat_version: str = Field("1.19.0", description="The Qdrant version whose REST interface is spoken.")
 
     api_key: SecretStr | None = Field(None, description="The key that opens everything.")
