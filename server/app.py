@@ -28,7 +28,20 @@ from .lane import FastLane, lanes
 from .metrics import Metrics
 from .pace import Pace
 from .proof import Proof
-from .routes import absent, aliases, backups, cluster, collections, dashboard, indexes, legacy, native, points, query, service
+from .routes import (
+    absent,
+    aliases,
+    backups,
+    cluster,
+    collections,
+    dashboard,
+    indexes,
+    legacy,
+    native,
+    points,
+    query,
+    service,
+)
 from .settings import Settings
 from .watch import Watch
 

@@ -64,7 +64,8 @@ class Jobs:
         with self._lock:
             for other in self._jobs.values():
                 if (other.kind, other.collection, other.status) == (kind, collection, "running"):
-                    raise pqdb.InputError(f"job {other.id} does that already: {kind} of `{collection or 'the database'}`")
+                    what = f"`{collection}`" if collection else "the database"
+                    raise pqdb.InputError(f"job {other.id} does that already: {kind} of {what}")
             job = Job(uuid.uuid4().hex, kind, collection, "running", time())
             self._forget_oldest()
             thread = threading.Thread(target=self._run, args=(job, work), name=f"pqdb {kind}", daemon=True)
