@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,18 +18,42 @@ SEED = 20_251
 FIGURES: list[tuple[str, str, object]] = []
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where to keep what the stories measure."""
+    parser.addoption("--figures", type=Path, metavar="FILE", help="add the figures of the stories to this JSON file")
+
+
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
-    """figure(what, value): something a story measured, printed at the end of the run."""
+    """figure(what, value): something a story measured, as JSON; printed at the end of the run, and kept if asked."""
     return lambda what, value: FIGURES.append((request.node.name, what, value))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The figures of the stories."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The figures of the stories, but for long lists of numbers."""
     if FIGURES:
         terminalreporter.section("figures")
         for test, what, value in FIGURES:
-            terminalreporter.write_line(f"{test}: {what}: {value}")
+            if not isinstance(value, list):
+                terminalreporter.write_line(f"{test}: {what}: {value}")
+        if config.getoption("figures"):
+            failed = {report.nodeid for report in terminalreporter.getreports("failed")}
+            keep_figures(config.getoption("figures"), failed)
+
+
+def keep_figures(path: Path, failed: set[str]) -> None:
+    """Put the figures of the tests that passed into a file, in place of older ones of the same tests."""
+    from bench import machine
+
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    found: dict[str, dict[str, object]] = {}
+    for test, what, value in FIGURES:
+        if not any(each.endswith(f"::{test}") for each in failed):
+            found.setdefault(test, {})[what] = value
+    card = machine.card()
+    for test, figures in found.items():
+        kept[test] = {"machine": card, "figures": figures}
+    path.write_text(json.dumps(dict(sorted(kept.items())), indent=1, ensure_ascii=False) + "\n")
 
 
 @pytest.fixture

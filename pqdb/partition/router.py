@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pqdb.errors import CorruptError
+from pqdb.errors import CorruptError, FormatError
 
 _HEAD = struct.Struct("<4sIII f")
 _MAGIC = b"PQRT"
@@ -131,9 +131,11 @@ class Router:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Router":
-        """Raises CorruptError if the bytes are not a router's."""
+        """Raises CorruptError if the bytes are not a router's, FormatError if a newer pqdb wrote them."""
         magic, version, n, d, unit = _HEAD.unpack_from(data)
-        if magic != _MAGIC or version & 0xFFFF != _VERSION or len(data) != _HEAD.size + 4 * d * (n + 1):
+        if magic == _MAGIC and version & 0xFFFF > _VERSION:
+            raise FormatError(f"centroids of version {version & 0xFFFF}; this pqdb reads up to version {_VERSION}")
+        if magic != _MAGIC or len(data) != _HEAD.size + 4 * d * (n + 1):
             raise CorruptError(f"the centroids are damaged: {len(data)} bytes that begin with {magic!r}")
         numbers = np.frombuffer(data, "<f4", offset=_HEAD.size)
         return cls(bool(version >> 16), numbers[:d].copy(), unit, numbers[d:].reshape(n, d).copy())

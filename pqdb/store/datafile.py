@@ -186,6 +186,14 @@ def sync(file: Path) -> None:
         os.fsync(opened.fileno())
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, with names that outlast a power cut."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync_folder(each.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make a new name in a folder durable, where the system lets folders be synchronised."""
     with suppress(OSError):

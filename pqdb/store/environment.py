@@ -122,10 +122,12 @@ class Environment:
         folder = Path(path)
         aside = folder.parent / f".{folder.name}-{uuid.uuid4().hex}"
         try:
-            aside.mkdir(parents=True)
+            datafile.make_folder(folder.parent)
+            aside.mkdir()
             try:
                 with mapping_errors(folder, writing=True):
                     _write_first(aside, names, records)
+                datafile.sync_folder(aside)
                 aside.rename(folder)  # onto nothing, or an empty folder
             except BaseException:
                 shutil.rmtree(aside, ignore_errors=True)
@@ -298,7 +300,6 @@ class Environment:
         seen = int(self._env.info()["last_txnid"])
         with self.read() as txn:
             self.copy(target, txn)
-        moved.sync(target)
         return seen
 
     def follow(self, reader: object, txn: Txn) -> Txn:
@@ -570,12 +571,13 @@ class Environment:
         """
         target = Path(path)
         try:
-            target.mkdir(parents=True, exist_ok=True)
+            datafile.make_folder(target)
             if (target / datafile.NAME).exists():
                 raise StorageError(errno.EEXIST, f"{target} holds a store already")
             with mapping_errors(target, writing=True):
                 self._env.copy(str(target), compact=True, txn=txn)
             datafile.sync(target / datafile.NAME)
+            datafile.sync_folder(target)
         except PqdbError:
             raise
         except OSError as error:

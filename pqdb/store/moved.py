@@ -65,14 +65,6 @@ def clear(folder: Path, home: Path) -> None:
             shutil.rmtree(each, ignore_errors=True)
 
 
-def sync(folder: Path) -> None:
-    """Make a copied data file durable, and its name."""
-    with (folder / datafile.NAME).open("rb+") as file:
-        os.fsync(file.fileno())
-    datafile.sync_folder(folder)
-    datafile.sync_folder(folder.parent)
-
-
 def point(folder: Path, home: Path) -> None:
     """Put the pointer to `home` where the first data file was, and delete what nobody needs any more."""
     head = _POINTER.pack(_MAGIC, int(home.name), 0)[:-4]

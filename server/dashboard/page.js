@@ -64,6 +64,11 @@ function showDrift(drift) {
   ];
 }
 
+function vectors(config) {
+  if (!config.vectors) return [["Dimensions", config.dim], ["Metric", config.metric]];
+  return config.vectors.map(({ name, dim, metric }) => [`Vector ${name}`, `${dim} dimensions, ${metric}`]);
+}
+
 async function showCollection() {
   if (chosen === null) return;
   const asked = chosen;
@@ -79,8 +84,7 @@ async function showCollection() {
   ]);
   facts(at("facts"), [
     ["Points", number(told.points)], ["Indexed", number(told.indexed)], ["Fresh rows", number(told.fresh)],
-    ["Dead rows", number(told.dead_rows)], ["Dimensions", number(config.dim)], ["Metric", config.metric],
-    ["Codes", codes(told)],
+    ["Dead rows", number(told.dead_rows)], ...vectors(config), ["Codes", codes(told)],
     ["Payload indexes", told.payload_indexes.map(({ key, kind }) => `${key} (${kind})`).join(", ") || "none"],
   ]);
   bars(at("bytes-bars"), Object.entries(sizes), bytes);

@@ -1,5 +1,6 @@
 """What other processes do in these tests; see tests/processes.py. Also ``python -m tests.store.children VERB ARGS``."""
 
+import ctypes
 import os
 import resource
 import sys
@@ -38,6 +39,15 @@ def hold_view(path: str) -> None:
         say(view.n_live)
         heard()
         say(view.n_live)
+
+
+def write_into_the_map(path: str) -> None:
+    """What a kernel with a wrong address would do."""
+    with PointStore.open(path) as store, store.read() as view:
+        address = int(view.runs[0])
+        say("resolved")
+        ctypes.memset(address, 0, 1)
+        say("written")
 
 
 def read_and_write_when_told(path: str) -> None:

@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import lmdb
@@ -131,6 +132,13 @@ def test_when_all_reader_slots_are_taken_a_sentence_says_so(tmp_path: Path, monk
             assert view.n_live == 0
 
 
+def test_there_is_room_for_far_more_readers_than_lmdb_gives_by_itself(points: PointStore) -> None:
+    """126, if nothing is said."""
+    with ExitStack() as stack:
+        views = [stack.enter_context(points.read()) for _ in range(400)]
+        assert {view.n_live for view in views} == {0}
+
+
 def test_slots_of_readers_that_died_are_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "MAX_READERS", 1)
     PointStore.create(tmp_path / "p", {}, ROW_BYTES).close()
@@ -208,6 +216,31 @@ def test_growing_under_ones_own_view_is_refused(tmp_path: Path, rows: Maker) -> 
             batch.upsert(range(5000), rows(5000))
         with store.read() as view:
             assert view.n_live == 5000
+
+
+def test_the_same_commit_lies_elsewhere_once_the_map_has_grown(points: PointStore, rows: Maker) -> None:
+    """What was resolved is known by the commit's number and the map's, for the commit's alone does not tell."""
+    with points.write() as batch:
+        batch.upsert(range(500), rows(500))
+    seen = []
+    for _ in range(3):
+        with points.read() as view:
+            assert (view.source_of(np.arange(500)) == rows(500)).all()
+            seen.append((view.txn_id, points.env.epoch, int(view.runs[0])))
+        points.env.grow()
+    commits, epochs, addresses = zip(*seen, strict=True)
+    assert len(set(commits)) == 1
+    assert len(set(epochs)) == 3
+    assert len(set(addresses)) > 1
+
+
+def test_a_stray_write_into_the_map_is_a_fault_and_changes_nothing(filled: Path) -> None:
+    """The map is never writable: a kernel gone wild ends its process, not the data."""
+    before = (filled / "data.mdb").read_bytes()
+    with talk("write_into_the_map", filled) as child:
+        assert child.hear_all() == ["resolved"]
+        assert child.wait() == -signal.SIGSEGV
+    assert (filled / "data.mdb").read_bytes() == before
 
 
 def test_blocks_and_names_grow_too(tmp_path: Path) -> None:
@@ -310,10 +343,10 @@ def test_a_newer_format_is_refused_and_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, store: type
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(manifest_record, "FORMAT_VERSION", 3)
+        patch.setattr(manifest_record, "FORMAT_VERSION", 4)
         (store.create(tmp_path / "x", {}, ROW_BYTES) if kind == "points" else store.create(tmp_path / "x")).close()
     before = (tmp_path / "x" / "data.mdb").read_bytes()
-    with pytest.raises(FormatError, match="format version 3; this pqdb reads version 1"):
+    with pytest.raises(FormatError, match="format version 4; this pqdb reads version 1"):
         store.open(tmp_path / "x")
     assert (tmp_path / "x" / "data.mdb").read_bytes() == before
 

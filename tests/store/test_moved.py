@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pqdb.errors import CorruptError, StorageError
-from pqdb.store import BlockStore, PointStore, moved
+from pqdb.store import BlockStore, PointStore, datafile, moved
 from pqdb.store.environment import Environment
 from tests.store.processes import hear, run, talk, tell
 
@@ -152,7 +152,7 @@ def test_killed_in_between_it_is_whole(
 ) -> None:
     """Before the mark the old file counts, behind it the new one, pointer or not; the next compaction tidies up."""
     with monkeypatch.context() as patch:
-        crash(patch, Environment if at == "_follow" else moved, at)
+        crash(patch, {"sync": datafile, "_follow": Environment, "point": moved}[at], at)
         with pytest.raises(RuntimeError, match="killed"):
             half_empty.compact()
     marked = at != "sync"

@@ -7,14 +7,14 @@ import random
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 import pqdb
 from pqdb import checking
 from tests.data import clustered
-from tests.processes import say
+from tests.processes import Child, say
 
 DIM = 8
 UUIDS = [f"{n:08x}-58cc-4372-a567-0e02b2c3d479" for n in range(100)]
@@ -101,6 +101,21 @@ def contents(path: Path, by_codes: bool = True) -> str:
                     hits = collection.search(point.vector, 5, **how)
                     take(hits.ids, np.asarray(hits.scores).tobytes(), [hit.payload for hit in hits])
     return digest.hexdigest()
+
+
+class ForkedCheck:
+    """Stands for the process of a check: forked, so that a thousand of them take no hour."""
+
+    def __init__(self, module: str, arguments: list[str]) -> None:
+        self._child = Child("tests.stories.damage", "look", tuple(arguments))
+        self.stdout = iter(self._child.hear_all())
+        self.returncode = self._child.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._child.end()
 
 
 # -- verbs of children

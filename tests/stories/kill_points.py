@@ -31,6 +31,8 @@ POINTS = {
     "several run, not committed": Point("pqdb.store.write:Write", "_commit", True, "threads"),
     "several committed, not acknowledged": Point("pqdb.store.group:GroupCommit", "_attempt", False, "threads"),
     "lead handed on": Point("pqdb.store.group:GroupCommit", "_leave", False, "threads"),
+    "payload index filled, not committed": Point("pqdb.store.batch:PointBatch", "fill_table", False, nth=1),
+    "payload index emptied, not committed": Point("pqdb.store.batch:PointBatch", "drop_table", False, nth=1),
     "map full": Point("pqdb.store.environment:Environment", "grow", True, nth=1),
     "map grown": Point("pqdb.store.environment:Environment", "grow", False, nth=1),
     "training begins": Point("pqdb.upkeep.build", "train", True),

@@ -5,7 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,25 +14,10 @@ import pqdb
 from pqdb import checking
 from tests.processes import Child, Children
 from tests.stories import damage
-from tests.stories.damage import Damage
+from tests.stories.damage import Damage, ForkedCheck
 
 Figure = Callable[[str, object], None]
 children = Children("tests.stories.damage")
-
-
-class ForkedCheck:
-    """Stands for the process of a check: forked, so that a thousand of them take no hour."""
-
-    def __init__(self, module: str, arguments: list[str]) -> None:
-        self._child = Child("tests.stories.damage", "look", tuple(arguments))
-        self.stdout = iter(self._child.hear_all())
-        self.returncode = self._child.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._child.end()
 
 
 REAL = checking.start_child
@@ -201,8 +186,8 @@ def test_nothing_that_is_sound_is_lost_when_a_sound_store_is_saved(copy: Path, t
     for name, point in found.items():
         assert (None if point.payload is None else json.loads(point.payload)) == truth[name].payload
         assert not point.payload_lost
-        assert point.source is not None
-        assert point.source.tobytes() == truth[name].vector.tobytes()  # type: ignore[union-attr]
+        assert set(point.sources) == {0}
+        assert point.sources[0].tobytes() == truth[name].vector.tobytes()  # type: ignore[union-attr]
 
 
 def test_points_without_a_manifest_cannot_be_saved(copy: Path) -> None:

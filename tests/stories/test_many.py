@@ -69,6 +69,7 @@ def test_four_processes_agree_for_five_seconds(tmp_path: Path, figure: Figure) -
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_four_processes_agree_for_a_minute(tmp_path: Path, figure: Figure) -> None:
     mixed_load(tmp_path / "database", 60, figure)
 
