@@ -439,7 +439,7 @@ def _open(path: Path, opening: Opening) -> Database:
 
 def _refuse_beside_names(**given: object) -> None:
     """Raise InputError for what belongs into the configuration of each vector."""
-    usual = {"dim": None, "metric": "cosine", "quantization": None, "rerank": "int8", "source": "float32"}
+    usual = {"dim": None, "metric": "cosine", "quantization": None, "rerank": "auto", "source": "float32"}
     odd = [name for name, value in given.items() if value != usual[name]]
     if odd:
         raise InputError(f"vectors= gives each vector a VectorConfig of its own: {', '.join(odd)} belongs there")

@@ -109,7 +109,7 @@ class Query:
 
     def _wanted(self, collection: pqdb.Collection) -> Wanted:
         """Which vectors to give back, as the engine takes it. Raises Refusal 400 for names that are not there."""
-        return Shape.of(collection).wanted(self.with_vector)
+        return self.with_vector if isinstance(self.with_vector, bool) else Shape.of(collection).wanted(self.with_vector)
 
     # -- searches
 
@@ -190,7 +190,7 @@ class Query:
             k,
             strategy="best_score",
             with_payload=self.payload.wanted,
-            with_vector=self._wanted(collection),
+            with_vector=Shape.of(collection).wanted(self.with_vector),
             **effort,
         )
         passing = _within(np.asarray(hits.scores, np.float32), self.threshold, "dot")
@@ -235,8 +235,8 @@ class Query:
 
     def is_distance(self, collection: pqdb.Collection) -> bool:
         """Whether smaller scores of this query are better."""
-        nears = self.target.has_vector and not self.target.by_best_score
-        return nears and Shape.of(collection).metrics.get(self.using) == "l2"
+        metric = Shape.of(collection).metrics.get(self.using)
+        return metric == "l2" and self.target.has_vector and not self.target.by_best_score
 
     def _candidates(self, collection: pqdb.Collection, watch: Watch) -> Any:
         """A filter that passes what the prefetches find."""

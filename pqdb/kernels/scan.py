@@ -18,7 +18,7 @@ START_BYTES, PAGE_BYTES = 256, 192
 SIMD = KERNEL != "plain"
 FAMILY = KERNEL if SIMD else "avx2"  # named in any case: plain kernels never call them
 SCAN_FAMILY = FAMILY.removesuffix("dot")  # both families of ARM scan alike
-NARROW = scan_simd.NARROW if SCAN_FAMILY != "avx512" else 1 << 30  # nibbles whose sums take no second step
+NARROW, WIDENS = scan_simd.NARROW, SCAN_FAMILY != "avx512"  # whether sums of more nibbles take a second step
 score, score_bias = (scan_simd.SCORES[SCAN_FAMILY, bias] for bias in (False, True))
 score_wide, score_bias_wide = (scan_simd.SCORES_WIDE[SCAN_FAMILY, bias] for bias in (False, True))
 dot, dots = dot_simd.DOT[FAMILY], dot_simd.DOTS[FAMILY]
@@ -41,7 +41,7 @@ if SIMD:
         sums: Address,
     ) -> Whole:
         """Score one group of 4-bit codes; see scan_simd."""
-        if m > NARROW:
+        if WIDENS and m > NARROW:
             if bias:
                 return score_bias_wide(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
             return score_wide(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
