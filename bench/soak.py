@@ -20,7 +20,8 @@ import numpy.typing as npt
 import psutil
 
 from bench import machine, notes
-from bench.service import Pqdb, Wire, own_bytes, request, running
+from bench.servers import Pqdb, own_bytes, running
+from bench.wire import Wire, request
 
 POINTS, DIM = 20_000, 128
 LOOKS = 60

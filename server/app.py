@@ -28,11 +28,24 @@ from .lane import FastLane, lanes
 from .metrics import Metrics
 from .pace import Pace
 from .proof import Proof
-from .routes import absent, aliases, cluster, collections, dashboard, indexes, legacy, native, points, query, service
+from .routes import (
+    absent,
+    aliases,
+    backups,
+    cluster,
+    collections,
+    dashboard,
+    indexes,
+    legacy,
+    native,
+    points,
+    query,
+    service,
+)
 from .settings import Settings
 from .watch import Watch
 
-ROOMS = (service, collections, points, query, legacy, indexes, aliases, cluster, native)
+ROOMS = (service, collections, points, query, legacy, indexes, aliases, cluster, native, backups)
 
 _ABOUT = (
     "A strict, declared subset of Qdrant's REST interface in front of pqdb. "

@@ -36,7 +36,7 @@ class Job:
 
     id: str
     kind: str
-    collection: str
+    collection: str  # "": all of them
     status: Literal["running", "done", "failed"]
     started: float  # seconds since 1970
     finished: float | None = None
@@ -56,13 +56,17 @@ class Jobs:
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
-    def start(self, kind: str, collection: pqdb.Collection, work: Work) -> Job:
-        """Begin a work and return at once. Raises InputError while the collection has one of that kind already."""
+    def start(self, kind: str, collection: str, work: Work) -> Job:
+        """Begin a work on the collection of that name, or "" for all of them, and return at once.
+
+        Raises InputError while there is one of that kind already.
+        """
         with self._lock:
             for other in self._jobs.values():
-                if (other.kind, other.collection, other.status) == (kind, collection.name, "running"):
-                    raise pqdb.InputError(f"job {other.id} does that already: {kind} of `{collection.name}`")
-            job = Job(uuid.uuid4().hex, kind, collection.name, "running", time())
+                if (other.kind, other.collection, other.status) == (kind, collection, "running"):
+                    what = f"`{collection}`" if collection else "the database"
+                    raise pqdb.InputError(f"job {other.id} does that already: {kind} of {what}")
+            job = Job(uuid.uuid4().hex, kind, collection, "running", time())
             self._forget_oldest()
             thread = threading.Thread(target=self._run, args=(job, work), name=f"pqdb {kind}", daemon=True)
             self._threads[job.id] = thread

@@ -537,12 +537,24 @@ class JobStarted(BaseModel):
     job: str = Field(description="Its id, for GET /pqdb/v1/jobs/{job_id}.")
 
 
+class NewBackup(Strict):
+    """A backup to be made."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")
+
+
+class Backups(BaseModel):
+    """The backups there are."""
+
+    backups: list[str]
+
+
 class JobInfo(BaseModel):
     """How far a job has come."""
 
     id: str
     kind: str
-    collection: str
+    collection: str = Field(description="Empty for the whole database.")
     status: Literal["running", "done", "failed"]
     started: float = Field(description="Seconds since 1970.")
     finished: float | None

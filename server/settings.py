@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     workers: Count = Field(1, description="How many processes serve the one database.")
     read_only: bool = Field(False, description="Open the database read-only: searches work, writes refuse.")
     memory_limit: str | None = Field(None, description="How much memory upkeep and searches may take, such as 512MB.")
+    backups: Path | None = Field(None, description="The folder that backups are made in; without it there are none.")
     compat_version: str = Field("1.19.0", description="The Qdrant version whose REST interface is spoken.")
 
     api_key: SecretStr | None = Field(None, description="The key that opens everything.")

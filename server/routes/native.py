@@ -101,7 +101,7 @@ async def embed_text(request: Request) -> Response:
 
 async def _begin(request: Request, name: str, kind: str, work: Work) -> Response:
     def start(database: pqdb.Database) -> Printed:
-        job: Job = request.app.state.jobs.start(kind, find(database, name), work)
+        job: Job = request.app.state.jobs.start(kind, find(database, name).name, work)
         return {"job": job.id}
 
     return await answer(request, start)
