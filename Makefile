@@ -2,13 +2,14 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-integration test-long test-docker lint bench lock clean
+.PHONY: help demo serve test test-integration test-long test-docker soak lint bench lock clean
 
 BIN := .venv/bin
 DATA ?= $(wildcard data/*.hdf5 ../shared/data/*.hdf5)
 EXTRAS := server,demo,test,integration,lint,bench
 PIP := -m pip --disable-pip-version-check
 PACKAGES := pqdb pqdb_server
+SOAK_SECONDS ?= 600
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | column -t -s '|'
@@ -30,6 +31,9 @@ test-long: .venv/.has-test  ## the longer stories: crashes by the hundred, large
 
 test-docker: .venv/.has-test  ## build and start the image (needs a Docker engine)
 	PQDB_TEST_DOCKER=1 $(BIN)/python -m pytest tests/server -k docker $(ARGS)
+
+soak: .venv/.has-bench  ## the service under a mixed load (SOAK_SECONDS=600; a day: 86400): no failure, flat memory
+	$(BIN)/python -m bench.soak --seconds $(SOAK_SECONDS)
 
 lint: .venv/.has-lint  ## style, types and floors
 	$(BIN)/ruff check .

@@ -19,9 +19,15 @@ _ROUNDS: dict[Effort, int] = {"quick": 3, "standard": 7, "full": 3}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run once for each data set given; without one, on a set made here."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     effort: Effort = "full" if options.full else "quick" if options.quick else "standard"
     cores = sorted(os.sched_getaffinity(0))[: options.cores]
+    if options.avx2:
+        options.engines = [engine for engine in options.engines if engine in _HELD_TO_AVX2]
+        if not options.engines:
+            parser.error(f"--avx2 can hold {' and '.join(_HELD_TO_AVX2)}, and none of them was asked for")
+        os.environ.update(_HELD_TO_AVX2[engine] for engine in options.engines)
     for path in [_there(path, options.out) for path in options.data or [None]]:
         _bench(path, options, effort, cores)
 
@@ -38,12 +44,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-k", type=int, default=10)
     parser.add_argument("--cores", type=int, default=2, help="cores of the batch mode (default 2)")
     parser.add_argument("--no-batch", action="store_true", help="single queries only")
+    parser.add_argument("--avx2", action="store_true", help=_AVX2_HELP)
     parser.add_argument("--site", action="append", default=[], metavar="ENGINE=FOLDER", help=_SITE_HELP)
     parser.add_argument("--out", type=Path, default=_HERE / "results", help="where runs are kept")
     parser.add_argument("--publish", metavar="NAME", help="also write NAME-<data>.{json,md,png} to bench/published")
     return parser
 
 
+# What tells an engine to use no wider instructions than these; an engine without such a word cannot take part.
+_HELD_TO_AVX2 = {"pqdb": ("PQDB_KERNEL", "avx2"), "faiss": ("FAISS_SIMD_LEVEL", "AVX2")}
+_AVX2_HELP = f"hold the engines to AVX2 where the processor has more; only {' and '.join(_HELD_TO_AVX2)} can be held"
 _SITE_HELP = "look for this engine's packages in FOLDER first (scann and scann-core cannot share one environment)"
 
 

@@ -2,15 +2,18 @@
 
 Every point has fields that let through 0.01 % to 99 % of all at random, and the number of its cluster. Filters of three
 kinds are asked: at random; only the clusters nearest to the query; only those farthest from it. The first kind is the
-same filter for every query, the other two are another one for each, so that nothing found for the last one helps.
+same filter for every query, the other two are another one for each, so that nothing found for the last one helps. With
+--peers FAISS and hnswlib are asked the same; of each the fastest setting counts that finds as much as pqdb. Rows are
+found, not payloads: the others have none.
 """
 
 import argparse
+import itertools
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +21,28 @@ import numpy as np
 import numpy.typing as npt
 
 import pqdb
-from bench import machine, notes
+from bench import filtered_peers, machine, notes
 from bench.data import Dataset, Floats, load, synthetic
+from bench.filter_plots import draw_filters
 
 SELECTIVITIES = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.99)
 KINDS = ("random", "nearest", "farthest")
 CLUSTERS = 256
 K = 10
 _UPSERT_ROWS = 20_000
-_COLUMNS = ("filter", "passes", "matches", "recall", "worst tenth", "us", "of the unfiltered rate", "bitmap us", "ways")
+AS_NEAR = 0.005  # of recall: a peer that much below pqdb's counts as equal
+_COLUMNS = (
+    "filter",
+    "passes",
+    "matches",
+    "recall",
+    "worst tenth",
+    "us",
+    "of the unfiltered rate",
+    "one by one us",
+    "bitmap us",
+    "ways",
+)
 Mask = npt.NDArray[np.bool_]
 
 
@@ -49,6 +65,28 @@ class Fields:
         return {"luck": float(self.luck[row]), "cluster": f"c{self.cluster[row]}", **passes}
 
 
+@dataclass(frozen=True)
+class Truth:
+    """How near every point is to a query, how many of those that pass there are to find, and how near the last is."""
+
+    near: Floats  # (n,)
+    wanted: int
+    last: float
+
+    @classmethod
+    def of(cls, near: Floats, mask: Mask) -> "Truth":
+        passing = near[mask]
+        wanted = min(K, len(passing))
+        at = len(passing) - wanted
+        return cls(near, wanted, float(np.partition(passing, at)[at]) if wanted else 0.0)
+
+    def share(self, found: npt.NDArray[np.int64]) -> float:
+        """Of the true nearest that were found, by value; rounding is forgiven."""
+        if not self.wanted:
+            return 1.0
+        return float((self.near[found] >= self.last - 1e-5).sum()) / self.wanted
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure every data set given, print a table each, keep the numbers."""
     options = _parser().parse_args(arguments)
@@ -56,9 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     card = machine.card()
     for path in options.data or [synthetic(options.out / "data")]:
         data = load(path, queries=options.queries)
-        found = measure(data, options.database)
+        found = measure(data, options.database, options.peers)
         print("\n".join(_table(data, found)))
-        print(notes.keep(options.out, f"filters-{data.name}", {"machine": card, "filters": found}))
+        kept = notes.keep(options.out, f"filters-{data.name}", {"machine": card, "filters": found})
+        print(kept, draw_filters(found, f"{data.name}, {data.n:,} × {data.dim}", card, kept.with_suffix(".png")))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,12 +105,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data", nargs="*", type=Path, help="ann-benchmarks HDF5 files; none: a set made here")
     parser.add_argument("--queries", type=int, default=300, help="only so many of the file's queries")
     parser.add_argument("--database", type=Path, help="a folder to keep the database in, or to find it in again")
+    parser.add_argument("--peers", nargs="*", help="ask others too, where installed; all of them, or FAISS, hnswlib")
     parser.add_argument("--out", type=Path, default=notes.RESULTS)
     return parser
 
 
-def measure(data: Dataset, folder: Path | None = None) -> dict[str, Any]:
-    """The unfiltered rate, and a row for each kind and selectivity."""
+def measure(data: Dataset, folder: Path | None = None, peers: Sequence[str] | None = None) -> dict[str, Any]:
+    """The unfiltered rate, and a row for each kind and selectivity. peers: None for none, empty for all, or names."""
+    others = [] if peers is None else list(filtered_peers.peers(data, peers))
+    near = _nearness(data, data.test, data.train)
     fields = Fields.made(data)
     with tempfile.TemporaryDirectory(prefix="bench-filters-") as spare:
         home = folder or Path(spare)
@@ -79,8 +121,15 @@ def measure(data: Dataset, folder: Path | None = None) -> dict[str, Any]:
             _build(home, data, fields)
         with pqdb.open(home, read_only=True) as database:
             collection = database["bench"]
-            plain = _microseconds(lambda: [collection.search(query, K) for query in data.test], len(data.test))
-            rows = [_row(collection, data, fields, kind, share, plain) for kind in KINDS for share in SELECTIVITIES]
+            n = len(data.test)
+            plain = _microseconds(lambda: [collection.search(each, K, with_payload=False) for each in data.test], n)
+            rows = []
+            for kind, share in itertools.product(KINDS, SELECTIVITIES):
+                filters, masks = zip(*(_asked(data, fields, kind, share, query) for query in data.test), strict=True)
+                truths = [Truth.of(*each) for each in zip(near, masks, strict=True)]
+                row = _row(collection, data, filters, masks, truths, plain)
+                row |= {"filter": kind, "passes": share, "peers": _peers(others, data.test, masks, truths, row)}
+                rows.append(row)
             return {"unfiltered us": round(plain, 1), "rows": rows, "keyword bitmap us": _bitmap(collection)}
 
 
@@ -98,28 +147,52 @@ def _build(folder: Path, data: Dataset, fields: Fields) -> None:
 
 
 def _row(
-    collection: pqdb.Collection, data: Dataset, fields: Fields, kind: str, share: float, plain: float
+    collection: pqdb.Collection,
+    data: Dataset,
+    filters: Sequence[dict[str, Any]],
+    masks: Sequence[Mask],
+    truths: Sequence[Truth],
+    plain: float,
 ) -> dict[str, Any]:
-    filters, masks = zip(*(_asked(data, fields, kind, share, query) for query in data.test), strict=True)
-
-    def ask() -> list[pqdb.Hits]:
-        return [collection.search(query, K, filter=each) for query, each in zip(data.test, filters, strict=True)]
+    def ask(exact: bool = False) -> list[pqdb.Hits]:
+        asked = zip(data.test, filters, strict=True)
+        return [collection.search(query, K, filter=each, exact=exact, with_payload=False) for query, each in asked]
 
     found = ask()
-    recalls = [_recall(data, *each) for each in zip(data.test, masks, found, strict=True)]
+    for hits, truth in zip(found, truths, strict=True):
+        if len(hits) != truth.wanted:
+            raise AssertionError(f"{len(hits)} hits where {truth.wanted} points are to be found")
+    recalls = [truth.share(np.array(hits.ids, np.int64)) for truth, hits in zip(truths, found, strict=True)]
     explained = [collection.explain(data.test[i], K, filter=filters[i]) for i in range(0, len(filters), 10)]
     micros = _microseconds(ask, len(data.test))
     ways = [each.filter.way for each in explained if each.filter is not None]
     return {
-        "filter": kind,
-        "passes": share,
         "matches": int(np.mean([mask.sum() for mask in masks])),
         "recall": round(float(np.mean(recalls)), 4),
         "worst tenth": round(float(np.sort(recalls)[: max(1, len(recalls) // 10)].mean()), 4),
         "us": round(micros, 1),
         "of the unfiltered rate": round(plain / micros, 2),
+        "one by one us": round(_microseconds(lambda: ask(exact=True), len(data.test), rounds=1), 1),
         "bitmap us": round(float(np.median([each.microseconds["filter"] for each in explained])), 1),
         "ways": ", ".join(f"{way} {ways.count(way)}" for way in sorted(set(ways))),
+    }
+
+
+def _peers(
+    others: Sequence[filtered_peers.Peer],
+    queries: Floats,
+    masks: Sequence[Mask],
+    truths: Sequence[Truth],
+    row: dict[str, Any],
+) -> dict[str, dict[str, Any]]:
+    """Of each peer the setting, its recall and its microseconds."""
+
+    def recall_of(i: int, rows: npt.NDArray[np.int64]) -> float:
+        return truths[i].share(rows)
+
+    return {
+        peer.name: asdict(filtered_peers.best(peer, queries, K, masks, recall_of, row["recall"] - AS_NEAR))
+        for peer in others
     }
 
 
@@ -142,19 +215,6 @@ def _asked(data: Dataset, fields: Fields, kind: str, share: float, query: Floats
     return {"must": conditions}, within & (fields.luck < luck)
 
 
-def _recall(data: Dataset, query: Floats, mask: Mask, hits: pqdb.Hits) -> float:
-    """The share of the true nearest that were found, by value; rounding is forgiven."""
-    rows = np.flatnonzero(mask)
-    near = np.sort(_nearness(data, query[None], data.train[rows])[0])[::-1]
-    wanted = min(K, len(near))
-    if len(hits) != wanted:
-        raise AssertionError(f"{len(hits)} hits where {len(near)} points pass")
-    if not wanted:
-        return 1.0
-    found = _nearness(data, query[None], data.train[hits.ids])[0]
-    return float((found >= near[wanted - 1] - 1e-5).sum()) / wanted
-
-
 def _nearness(data: Dataset, queries: Floats, rows: Floats) -> Any:
     """(q, n) larger is nearer."""
     inner = queries @ rows.T
@@ -172,14 +232,14 @@ def _bitmap(collection: pqdb.Collection) -> dict[str, float]:
     return found
 
 
-def _microseconds(ask: Callable[[], object], n: int) -> float:
-    """Processor time of one of n queries: the fastest of three rounds."""
-    rounds = []
-    for _ in range(3):
+def _microseconds(ask: Callable[[], object], n: int, rounds: int = 3) -> float:
+    """Processor time of one of n queries: the fastest of some rounds."""
+    taken = []
+    for _ in range(rounds):
         start = time.process_time()
         ask()
-        rounds.append(time.process_time() - start)
-    return min(rounds) / n * 1e6
+        taken.append(time.process_time() - start)
+    return min(taken) / n * 1e6
 
 
 def _name(share: float) -> str:
@@ -194,6 +254,22 @@ def _table(data: Dataset, found: dict[str, Any]) -> Iterator[str]:
     yield "|---" * len(_COLUMNS) + "|"
     for row in found["rows"]:
         yield "| " + " | ".join(str(row[name]) for name in _COLUMNS) + " |"
+    yield from _peer_table(found["rows"])
+
+
+def _peer_table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    names = list(rows[0]["peers"])
+    if not names:
+        return
+    yield ""
+    heads = ("filter", "passes", "pqdb: recall, us", *(f"{name}: recall, us, times pqdb's" for name in names))
+    yield "| " + " | ".join(heads) + " |"
+    yield "|---" * len(heads) + "|"
+    for row in rows:
+        rates = [row["peers"][name] for name in names]
+        told = [f"{r['recall']:.3f}, {r['microseconds']:.0f}, {r['microseconds'] / row['us']:.1f}" for r in rates]
+        cells = (row["filter"], row["passes"], f"{row['recall']:.3f}, {row['us']:.0f}", *told)
+        yield "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
 if __name__ == "__main__":

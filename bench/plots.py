@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -16,7 +17,7 @@ from bench.frontier import Point, frontier
 from bench.results import Document, best_recalls, points
 
 # Okabe and Ito's colours, told apart by every kind of colour vision; markers and dashes say it a second time.
-_LOOKS = {
+LOOKS = {
     "pqdb": ("#0072B2", "o", "-"),
     "pqdb by hand": ("#56B4E9", "o", ":"),
     "FAISS": ("#D55E00", "s", "-"),
@@ -42,14 +43,14 @@ def draw(doc: Document, folder: Path, stem: str) -> list[Path]:
 
 def _families(found: Sequence[Point]) -> list[str]:
     present = {point.family for point in found}
-    return [family for family in _LOOKS if family in present] + sorted(present - set(_LOOKS))
+    return [family for family in LOOKS if family in present] + sorted(present - set(LOOKS))
 
 
 def _draw_rates(doc: Document, found: Sequence[Point], path: Path, mode: str) -> Path:
     figure, axes = plt.subplots(figsize=(8, 5.2), layout="constrained")
     for family in _families(found):
         line = [p for p in frontier(p for p in found if p.family == family) if p.recall >= _LOW]
-        colour, marker, dash = _LOOKS.get(family, _OTHER)
+        colour, marker, dash = LOOKS.get(family, _OTHER)
         axes.plot(
             [_stretch(p.recall) for p in line],
             [p.qps for p in line],
@@ -85,18 +86,25 @@ def _recall_axis(doc: Document, axes: Axes) -> None:
 
 
 def _title(doc: Document, axes: Axes, mode: str) -> None:
-    data, card = doc["data"], doc["machine"]
+    data = doc["data"]
     axes.set_title(f"{data['name']} ({data['n']:,} × {data['dim']}, {data['metric']}): {mode}", fontsize=11, loc="left")
-    wide = "AVX-512" if any(flag.startswith("avx512") for flag in card["flags"]) else "AVX2 or less"
     axes.text(
         1.0,
         -0.16,
-        f"{card['cpu']}, {wide}; {card['date']}",
+        machine_line(doc["machine"]),
         transform=axes.transAxes,
         ha="right",
         fontsize=7,
         color="#555555",
     )
+
+
+def machine_line(card: dict[str, Any]) -> str:
+    """What a picture says of the machine it was measured on."""
+    wide = "AVX-512" if any(flag.startswith("avx512") for flag in card["flags"]) else "AVX2 or less"
+    if card["kernel forced"]:
+        wide += f", held to {card['kernel forced']}"
+    return f"{card['cpu']}, {wide}; {card['date']}"
 
 
 def _draw_bytes(doc: Document, found: Sequence[Point], path: Path) -> Path:
@@ -106,7 +114,7 @@ def _draw_bytes(doc: Document, found: Sequence[Point], path: Path) -> Path:
     for family in _families(found):
         # One point an index; which of its settings stands for it does not matter, its bytes are the same.
         tops = list({p.label: p for p in found if p.family == family}.values())
-        colour, marker, _ = _LOOKS.get(family, _OTHER)
+        colour, marker, _ = LOOKS.get(family, _OTHER)
         heights = [_stretch(reached[p.label]) for p in tops]
         axes.scatter([p.bytes_held for p in tops], heights, color=colour, marker=marker, s=45, label=f"{family}: held")
         axes.scatter([p.bytes_scan for p in tops], heights, facecolors="none", edgecolors=colour, marker=marker, s=45)
@@ -124,6 +132,39 @@ def _draw_bytes(doc: Document, found: Sequence[Point], path: Path) -> Path:
     axes.grid(color="#dddddd", linewidth=0.6)
     _title(doc, axes, "bytes and recall")
     figure.legend(frameon=False, loc="outside right upper", fontsize=9)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+    return path
+
+
+def draw_codes(doc: Document, path: Path) -> Path:
+    """Recall of each kind of code over the bytes that are scanned: a line by the candidates it may name, all lists
+    probed; a diamond for what it reaches as it is asked, with all its tiers, over the bytes held beside the source.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure, axes = plt.subplots(figsize=(9, 5.6), layout="constrained")
+    colours = plt.get_cmap("tab20")
+    for number, record in enumerate(doc["kinds"]):
+        colour, scanned = colours(number % 20), record["bytes scanned"]
+        heights = [_stretch(recall) for recall in record["recall by rerank"].values()]
+        axes.plot([scanned] * len(heights), heights, color=colour, marker="o", markersize=4, linewidth=1)
+        axes.plot(
+            [scanned + record["bytes reranked"]], [_stretch(record["recall"])], color=colour, marker="D", markersize=7,
+            linestyle="none", label=record["kind"] + (f": {record['qps']:,.0f}/s" if record["qps"] else ""),
+        )  # fmt: skip
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axes.set_xlabel("bytes a vector, log (dots: scanned; diamonds: scanned and reranked)")
+    axes.set_ylim(_stretch(0.5), _stretch(1.0) + 0.03)
+    ticks = (0.50, 0.80, 0.90, 0.95, 0.98, 0.99, 0.995, 0.999)
+    axes.yaxis.set_major_locator(FixedLocator([_stretch(tick) for tick in ticks]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{1 - 10**-y:.3f}".rstrip("0")))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylabel(f"recall@{doc['k']} (scale stretched towards 1)")
+    axes.grid(which="both", color="#dddddd", linewidth=0.6)
+    fronts = ", ".join(str(front) for front in doc["kinds"][0]["recall by rerank"])
+    _title(doc, axes, f"best {fronts} of the codes; diamonds: asked for {doc['asked']}")
+    axes.legend(frameon=False, fontsize=7, loc="lower right")
     figure.savefig(path, dpi=150)
     plt.close(figure)
     return path

@@ -109,6 +109,8 @@ def _machine(doc: Document) -> Iterator[str]:
         versions.update(facts["versions"])
     yield f"{card['cpu']}, {card['cores usable']} cores ({', '.join(card['flags'])});"
     yield f"{card['date']}; commit {card['commit']}; load at the start {card['load at start'][0]}."
+    if card["kernel forced"]:
+        yield f"Held to {card['kernel forced']}."
     yield "Versions: " + ", ".join(f"{name} {found}" for name, found in sorted(versions.items())) + "."
     yield f"{quiet:.0%} of the single-query passes had their core to themselves (CPU > {QUIET:.0%})."
     for skip in doc["skipped"]:

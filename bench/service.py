@@ -249,10 +249,10 @@ async def measure(service: Service, data: Data, core: int, seconds: float) -> di
     with running(service, core) as (port, process):
         wire = await Wire.open(port)
         await service.create(wire, data.points.shape[1])
-        idle = _own_bytes(process)
+        idle = own_bytes(process)
         written = await _upserts(service, wire, data)
         await service.settled(wire)
-        grown = _own_bytes(process) - idle
+        grown = own_bytes(process) - idle
         efforts = []
         for effort in service.efforts():
             recall = await _recall(service, wire, data, effort)
@@ -267,7 +267,7 @@ async def measure(service: Service, data: Data, core: int, seconds: float) -> di
         }
 
 
-def _own_bytes(process: psutil.Process) -> int:
+def own_bytes(process: psutil.Process) -> int:
     """Resident memory that is the process's own, not the page cache's."""
     memory = process.memory_info()
     return int(memory.rss - memory.shared)

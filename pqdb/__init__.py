@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pqdb.backup import restore
 from pqdb.checking import CheckReport, Findings, check
 from pqdb.collection import Collection
-from pqdb.config import PQ, CollectionConfig, Flat
+from pqdb.config import PQ, SQ, CollectionConfig, Flat, NamedConfig, VectorConfig
 from pqdb.database import Database
 from pqdb.database import open_database as open  # noqa: A004 - pqdb.open is the name people will type
 from pqdb.errors import (
@@ -50,6 +50,7 @@ except PackageNotFoundError:  # run from a checkout that was never installed
 
 __all__ = [
     "PQ",
+    "SQ",
     "BatchHits",
     "CheckReport",
     "ClosedError",
@@ -77,6 +78,7 @@ __all__ = [
     "KernelCacheWarning",
     "KernelError",
     "LockedError",
+    "NamedConfig",
     "NotADatabaseError",
     "NotYetError",
     "Page",
@@ -88,6 +90,7 @@ __all__ = [
     "RecallReport",
     "RepairReport",
     "StorageError",
+    "VectorConfig",
     "check",
     "fuse_dbsf",
     "fuse_rrf",

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from pqdb import errors
-from pqdb.checking import CATALOG, INDEX, POINTS, check
+from pqdb.checking import CATALOG, POINTS, check
 from pqdb.children import lines, say, start
 from pqdb.errors import CorruptError, NotADatabaseError, PqdbError, StorageError
 from pqdb.store import datafile
@@ -22,6 +22,7 @@ from pqdb.store.blocks import BlockStore
 from pqdb.store.blockview import BlockView
 from pqdb.store.catalog import Catalog, Names
 from pqdb.store.points import PointStore
+from pqdb.store.slots import index_folder, indexed
 from pqdb.store.view import PointView
 
 Progress = Callable[[str, float], None]
@@ -104,26 +105,32 @@ def copy(source: Path, target: Path, progress: Progress) -> None:
                 raise NotADatabaseError(f"collection {name!r} of {source} has no files")
             if found is not None:  # (else it was dropped since)
                 views[name] = found
-        sizes = {name: _bytes(index) + _bytes(points) for name, (index, points) in views.items()}
+        sizes = {name: sum(map(_bytes, parts.values())) for name, parts in views.items()}
         done, total = 0, max(1, sum(sizes.values()))
-        for name, (index, points) in views.items():
+        for name, parts in views.items():
             progress(name, done / total)
-            home = target / str(names.collections[name]["uuid"])
-            index.copy(home / INDEX)
-            points.copy(home / POINTS)
+            for part, view in parts.items():
+                view.copy(target / str(names.collections[name]["uuid"]) / part)
             done += sizes[name]
         _write_catalog(target / CATALOG, names, set(views))
         progress("catalog", 1.0)
 
 
-def _open(folder: Path, stack: ExitStack) -> tuple[BlockView, PointView] | None:
-    """A snapshot of both stores of a collection, the index's first; None where its files are gone."""
+def _open(folder: Path, stack: ExitStack) -> dict[str, BlockView | PointView] | None:
+    """A snapshot of every store of a collection, the indexes' first, by their folders' names; None where its files are
+    gone.
+    """
+    views: dict[str, BlockView | PointView] = {}
     try:
-        blocks = stack.enter_context(BlockStore.open(folder / INDEX, readonly=True))
         points = stack.enter_context(PointStore.open(folder / POINTS, readonly=True))
+        parts = [index_folder(slot) for slot in indexed(points.geometry)]
+        blocks = {part: stack.enter_context(BlockStore.open(folder / part, readonly=True)) for part in parts}
     except NotADatabaseError:
         return None
-    return stack.enter_context(blocks.read()), stack.enter_context(points.read())
+    for part, store in blocks.items():
+        views[part] = stack.enter_context(store.read())
+    views[POINTS] = stack.enter_context(points.read())
+    return views
 
 
 def _bytes(view: BlockView | PointView) -> int:

@@ -5,16 +5,17 @@ looks at that one by plain reads, and lets another child go on with the rest.
 """
 
 import os
+import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pqdb.children import lines, say
 from pqdb.children import start as start_child
-from pqdb.config import CollectionConfig
+from pqdb.config import NamedConfig, config_from_dict
 from pqdb.errors import CorruptError, FormatError, NotADatabaseError, PqdbError
 from pqdb.query.definitions import maker
 from pqdb.search.index import Index
@@ -25,10 +26,12 @@ from pqdb.store.catalog import Catalog
 from pqdb.store.moved import home_of
 from pqdb.store.points import PointStore
 from pqdb.store.salvage import is_key, salvaged_names
+from pqdb.store.slots import index_folder, indexed
 from pqdb.upkeep.agree import disagreements
 
-Store = tuple[str, str, str]  # key of a collection, "points" or "index", its name; the catalog has no key and no name
-CATALOG, POINTS, INDEX = "catalog", "points", "index"
+Store = tuple[str, str, str]  # key of a collection, the store's folder, its name; the catalog has no key and no name
+CATALOG, POINTS, INDEX = "catalog", "points", "index"  # (or "index-1" and so on, where vectors have names)
+_INDEX = re.compile(r"index(-[0-9]+)?")
 
 
 @dataclass
@@ -38,7 +41,7 @@ class Findings:
     points: int | None = None
     """How many there are; None where they could not be counted."""
     problems: list[str] = field(default_factory=list)
-    """Each begins with "points: " or "index: "."""
+    """Each begins with "points: " or "index: ", or "index-1: " and so on where vectors have names."""
 
 
 @dataclass
@@ -163,8 +166,8 @@ def look(folder: Path, checked: frozenset[str] = frozenset()) -> Iterator[Line]:
 
 
 def _look_at(folder: Path, key: str, name: str, checked: frozenset[str]) -> Iterator[Line]:
-    sound = True
-    for part in (POINTS, INDEX):
+    sound, parts, slots = True, [POINTS, *_index_folders(folder / key)], list[int]()
+    for part in parts:  # (grows by indexes that are not there)
         if f"{key}/{part}" in checked:
             sound = False
             continue
@@ -172,6 +175,9 @@ def _look_at(folder: Path, key: str, name: str, checked: frozenset[str]) -> Iter
         try:
             with _open(folder / key, part) as opened:
                 problems = opened.verify()
+                if isinstance(opened, PointStore):
+                    slots = indexed(opened.geometry)
+                    parts += [each for each in map(index_folder, slots) if each not in parts]
                 if isinstance(opened, PointStore) and not problems:
                     with opened.read() as view:
                         yield "points", key, name, view.n_live
@@ -184,30 +190,45 @@ def _look_at(folder: Path, key: str, name: str, checked: frozenset[str]) -> Iter
         for problem in problems:
             yield "problem", key, name, f"{part}: {problem}"
     if sound:
-        yield "store", key, INDEX, name
+        yield from _compare(folder, key, name, slots)
+
+
+def _compare(folder: Path, key: str, name: str, slots: Sequence[int]) -> Iterator[Line]:
+    """Points and the index of every vector, against each other."""
+    for slot in slots:
+        part = index_folder(slot)
+        yield "store", key, part, name
         try:
-            for problem in _disagreements(folder / key):
-                yield "problem", key, name, f"{INDEX}: {problem}"
+            for problem in _disagreements(folder / key, slot):
+                yield "problem", key, name, f"{part}: {problem}"
         except FormatError as error:
             yield "refused", "", "", f"collection {name!r}: {error}"
+
+
+def _index_folders(folder: Path) -> list[str]:
+    """The indexes of a collection that are there."""
+    return sorted(each.name for each in folder.iterdir() if _INDEX.fullmatch(each.name)) if folder.is_dir() else []
 
 
 def _open(folder: Path, part: str) -> PointStore | BlockStore:
     if part == POINTS:
         return PointStore.open(folder / POINTS, readonly=True, maker=maker)
-    return BlockStore.open(folder / INDEX, readonly=True)
+    return BlockStore.open(folder / part, readonly=True)
 
 
-def _disagreements(folder: Path) -> list[str]:
-    """What index and points of a collection do not agree on. Raises FormatError where a newer pqdb wrote one."""
+def _disagreements(folder: Path, slot: int) -> list[str]:
+    """What index and points of a vector do not agree on. Raises FormatError where a newer pqdb wrote one."""
     try:
         with (
-            PointStore.open(folder / POINTS, readonly=True, maker=maker) as points,
-            BlockStore.open(folder / INDEX, readonly=True) as blocks,
+            PointStore.open(folder / POINTS, readonly=True, maker=maker) as whole,
+            BlockStore.open(folder / index_folder(slot), readonly=True) as blocks,
+            whole.slot(slot) as points,
             blocks.read() as index_view,
             points.read() as view,
         ):
-            config = CollectionConfig.from_dict(view.manifest["config"])
+            config = config_from_dict(view.manifest["config"])
+            if isinstance(config, NamedConfig):
+                config = list(config.vectors.values())[slot - 1]
             index = Index.load(index_view) if index_view.generation else None
             snapshot = Snapshot(config, view, index_view, index, points.rows_per_run, points.row_bytes, view.n_rows)
             return list(disagreements(snapshot))

@@ -1,34 +1,41 @@
 """The values a collection is made with, checked at birth and frozen; every limit has its name here."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 from pqdb.errors import FormatError, InputError
 from pqdb.metric import Metric, check_metric
 
 MAX_DIM = 65_536
 MAX_K = 10_000
-MAX_NIBBLES = 512  # 7-bit table entries: 512 of them fit the 16-bit sums of the scan
+USUAL_NIBBLES = 512  # of a 4-bit code that nobody sized: so many the scan sums in 16 bits, more in steps
 MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 MAX_NAME = 255
+MAX_VECTORS = 64  # of a collection, each with a name: an index of its own for each
 DEFAULT_RECALL = 0.97
 TRAIN_ROWS = 5_000  # below this a collection is searched exactly
 FRESH_ROWS = 2_000  # this many rows outside the lists and upkeep indexes them
 RETRAIN_GROWTH = 4  # a generation is trained anew when the collection has grown this many times
 
 Source = Literal["float32", "float16", "int8"]
-Rerank = Literal["int8", "source"]
+Rerank = Literal["int8", "float16", "source", "auto"]  # auto: resolved when the configuration is made
+Scalar = Literal["int8", "float16", "int4", "1bit"]
+Values = Literal["int8", "float16"]  # scalars that are kept as they are, in the scan or in the rerank tier
+Objective = Literal["error", "score"]
+
+VALUE_BYTES: dict[str | None, int] = {"int8": 1, "float16": 2}
 
 
 def default_bits(dim: int, nbits: int = 4) -> float:
     """Bits a dimension of codes nobody sized (docs/decisions/012): what fewer bits save in the scan, the rerank pays.
 
-    4-bit codes end at MAX_NIBBLES sub-quantizers, whatever the dimension.
+    4-bit codes end at USUAL_NIBBLES sub-quantizers, whatever the dimension.
     """
     if nbits == 8:
         return 1.0
     bits = 1.5 if dim <= 128 else 1.0 if dim <= 256 else 2 / 3
-    return min(bits, MAX_NIBBLES * nbits / dim)
+    return min(bits, USUAL_NIBBLES * nbits / dim)
 
 
 @dataclass(frozen=True)
@@ -37,11 +44,15 @@ class PQ:
 
     Without `m` the code takes `bits_per_dim` bits a dimension, and without that as many as serve dimensions of this
     number best (default_bits). 4-bit codes are scanned by in-register look-ups; 8-bit codes are the classic.
+
+    objective "error" fits codewords to the residuals; "score" (4-bit only) to the scores a search will see: errors
+    along a vector count more than those across it (Guo et al. 2020, arXiv 1908.10396).
     """
 
     bits_per_dim: float | None = None
     m: int | None = None
     nbits: int = 4
+    objective: Objective = "error"
 
     def __post_init__(self) -> None:
         if self.nbits not in (4, 8):
@@ -50,6 +61,10 @@ class PQ:
             raise InputError(f"PQ(m={self.m}) must be a whole number from 1 to {MAX_DIM}")
         if self.bits_per_dim is not None and not 0 < self.bits_per_dim <= 8:
             raise InputError(f"PQ(bits_per_dim={self.bits_per_dim}) must be above 0 and at most 8")
+        if self.objective not in get_args(Objective):
+            raise InputError(f"PQ(objective={self.objective!r}) is not one of {', '.join(get_args(Objective))}")
+        if self.objective == "score" and self.nbits != 4:
+            raise InputError(f'PQ(objective="score") is offered for codes of 4 bits, not {self.nbits}')
 
     def sub_quantizers(self, dim: int) -> int:
         """How many sub-quantizers a vector of `dim` dimensions gets. Raises InputError if that cannot be."""
@@ -57,11 +72,23 @@ class PQ:
         m = self.m if self.m is not None else max(1, round(dim * bits / self.nbits))
         if m > dim:
             raise InputError(f"PQ with {m} sub-quantizers needs at least {m} dimensions, not {dim}")
-        if self.nbits == 4 and m > MAX_NIBBLES:
-            raise InputError(
-                f"PQ with 4 bits takes at most {MAX_NIBBLES} sub-quantizers, not {m}; use fewer bits_per_dim"
-            )
         return m
+
+
+@dataclass(frozen=True)
+class SQ:
+    """Scalar quantization: every dimension of a residual by itself, without codewords to learn.
+
+    "int8": a byte a dimension and a scale a vector. "float16": half precision. "int4": 16 even steps a dimension, as
+    wide as a sample of the data asks for. "1bit": the sign of each dimension after a random rotation, and a rescale
+    factor a vector that makes the estimate unbiased (RaBitQ: Gao, Long 2024, arXiv 2405.12497).
+    """
+
+    form: Scalar = "int8"
+
+    def __post_init__(self) -> None:
+        if self.form not in get_args(Scalar):
+            raise InputError(f"SQ({self.form!r}) is not one of {', '.join(get_args(Scalar))}")
 
 
 @dataclass(frozen=True)
@@ -69,17 +96,20 @@ class Flat:
     """No codes: every search compares every source vector, exactly."""
 
 
-Quantization = PQ | Flat
+Quantization = PQ | SQ | Flat
 
 
 @dataclass(frozen=True)
 class CollectionConfig:
-    """All that a collection is made with. Written into its manifest; never changes."""
+    """All that a collection is made with. Written into its manifest; never changes.
+
+    rerank "auto" is int8, and None where the codes that are scanned are no coarser than that.
+    """
 
     dim: int
     metric: Metric = "cosine"
     quantization: Quantization = field(default_factory=PQ)
-    rerank: Rerank | None = "int8"
+    rerank: Rerank | None = "auto"
     source: Source | None = "float32"
 
     def __post_init__(self) -> None:
@@ -88,34 +118,61 @@ class CollectionConfig:
         check_metric(self.metric)
         if self.source is not None and self.source not in get_args(Source):
             raise InputError(f"source={self.source!r} is not one of {', '.join(get_args(Source))} or None")
+        if not isinstance(self.quantization, PQ | SQ | Flat):
+            raise InputError(f"quantization must be PQ(…), SQ(…) or Flat(), not {self.quantization!r}")
+        if self.rerank == "auto":
+            object.__setattr__(self, "rerank", None if self.scanned_values else "int8")
         if self.rerank is not None and self.rerank not in get_args(Rerank):
             raise InputError(f"rerank={self.rerank!r} is not one of {', '.join(get_args(Rerank))} or None")
+        self._check_tiers()
         if self.source is None and isinstance(self.quantization, Flat):
             raise InputError("Flat() compares source vectors, so source=None leaves nothing to compare")
-        if self.source is None and self.rerank == "source":
-            raise InputError('rerank="source" needs source vectors, so source cannot be None')
-        if not isinstance(self.quantization, PQ | Flat):
-            raise InputError(f"quantization must be PQ(…) or Flat(), not {self.quantization!r}")
         if isinstance(self.quantization, PQ):
             self.quantization.sub_quantizers(self.dim)
+
+    def _check_tiers(self) -> None:
+        scanned = self.scanned_values
+        if scanned and self.rerank in VALUE_BYTES and VALUE_BYTES[self.rerank] <= VALUE_BYTES[scanned]:
+            raise InputError(f"rerank={self.rerank!r} is no finer than the codes of SQ({scanned!r}) that are scanned")
+        if self.source is None and self.rerank == "source":
+            raise InputError('rerank="source" needs source vectors, so source cannot be None')
 
     @property
     def kept_source(self) -> Source:
         """The form source rows take on disk: while a row waits to be indexed it is kept even with source=None."""
         return self.source or "float32"
 
+    @property
+    def scanned_values(self) -> Values | None:
+        """The form in which the scan reads residuals value by value; None where it looks codes up in tables."""
+        return _as_values(self.quantization.form) if isinstance(self.quantization, SQ) else None
+
+    @property
+    def reranked_values(self) -> Values | None:
+        """The form of the rerank tier's residuals; None without a tier of its own."""
+        return _as_values(self.rerank)
+
+    @property
+    def kept_values(self) -> Values | None:
+        """The finest form the lists keep residuals in value by value; None where there are only codes."""
+        return self.reranked_values or self.scanned_values
+
     def to_dict(self) -> dict[str, Any]:
-        """As JSON for the manifest."""
-        kind = "pq" if isinstance(self.quantization, PQ) else "flat"
-        return {**asdict(self), "quantization": {"kind": kind, **asdict(self.quantization)}}
+        """As JSON for the manifest. An objective is named only where it is not the usual one: older versions of pqdb
+        know of no other.
+        """
+        quantization = {"kind": KINDS[type(self.quantization)], **asdict(self.quantization)}
+        if quantization.get("objective") == "error":
+            del quantization["objective"]
+        return {**asdict(self), "quantization": quantization}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "CollectionConfig":
+    def from_dict(cls, data: dict[str, Any]) -> Self:
         """From the manifest's JSON. Raises FormatError for a quantization or setting this version does not know."""
         settings = dict(data)
         quantization = dict(settings.pop("quantization"))
         kind = quantization.pop("kind")
-        made = {"pq": PQ, "flat": Flat}.get(kind)
+        made = next((made for made, name in KINDS.items() if name == kind), None)
         if made is None:
             raise FormatError(f"this version of pqdb does not know the quantization {kind!r}")
         _refuse_unknown(made, quantization)
@@ -123,10 +180,57 @@ class CollectionConfig:
         return cls(quantization=made(**quantization), **settings)
 
 
-def _refuse_unknown(kind: type[PQ | Flat | CollectionConfig], settings: dict[str, Any]) -> None:
+def _refuse_unknown(kind: type[Any], settings: dict[str, Any]) -> None:
     unknown = settings.keys() - {each.name for each in fields(kind)}
     if unknown:
         raise FormatError(f"this version of pqdb does not know the setting {min(unknown)!r} of {kind.__name__}")
+
+
+@dataclass(frozen=True)
+class VectorConfig(CollectionConfig):
+    """All that one of several vectors is made with, each of which has a name. Source vectors are always kept: where one
+    vector of a point changes, the others are copied from there.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.source is None:
+            raise InputError("source=None is not offered for vectors with names: float32, float16 or int8")
+
+
+@dataclass(frozen=True)
+class NamedConfig:
+    """What a collection is made with whose vectors have names, in the order of their slots."""
+
+    vectors: Mapping[str, VectorConfig]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.vectors) <= MAX_VECTORS:
+            raise InputError(f"a collection has 1 to {MAX_VECTORS} vectors with names, not {len(self.vectors)}")
+        for name, config in self.vectors.items():
+            if len(name) > MAX_NAME or any("\ud800" <= character <= "\udfff" for character in name):
+                raise InputError(f"a vector's name has at most {MAX_NAME} characters, all valid Unicode, not {name!r}")
+            if not isinstance(config, VectorConfig):
+                raise InputError(f"vectors[{name!r}] must be a VectorConfig(dim=…), not {config!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON for the manifest: a list, since the slots count by it."""
+        return {"vectors": [{"name": name, **config.to_dict()} for name, config in self.vectors.items()]}
+
+
+def config_from_dict(data: dict[str, Any]) -> CollectionConfig | NamedConfig:
+    """From the manifest's JSON. Raises FormatError for a quantization this version does not know."""
+    if "vectors" not in data:
+        return CollectionConfig.from_dict(data)
+    given = [dict(each) for each in data["vectors"]]
+    return NamedConfig({each.pop("name"): VectorConfig.from_dict(each) for each in given})
+
+
+def _as_values(form: str | None) -> Values | None:
+    return cast(Values, form) if form in VALUE_BYTES else None
+
+
+KINDS: dict[type, str] = {PQ: "pq", SQ: "sq", Flat: "flat"}
 
 
 def _is_whole(number: object) -> bool:

@@ -6,16 +6,26 @@ import shutil
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from pqdb.backup import back_up
 from pqdb.collection import Collection
-from pqdb.config import MAX_NAME, CollectionConfig, Quantization, Rerank, Source
+from pqdb.config import (
+    MAX_NAME,
+    CollectionConfig,
+    NamedConfig,
+    Quantization,
+    Rerank,
+    Source,
+    VectorConfig,
+    config_from_dict,
+)
 from pqdb.errors import (
     ClosedError,
     CollectionExistsError,
@@ -26,6 +36,7 @@ from pqdb.errors import (
     ReadOnlyError,
 )
 from pqdb.metric import check_metric
+from pqdb.named import NamedCollection
 from pqdb.quantization.source import row_bytes
 from pqdb.query.definitions import maker
 from pqdb.store.blocks import BlockStore
@@ -33,7 +44,9 @@ from pqdb.store.catalog import Catalog, Names
 from pqdb.store.locks import FileLock
 from pqdb.store.places import refuse_network
 from pqdb.store.points import PointStore
+from pqdb.store.slots import index_folder, indexed
 from pqdb.upkeep.stores import Stores
+from pqdb.upkeep.tended import Tended
 from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Upkeep
 
@@ -55,6 +68,15 @@ class Opening:
     temporary: bool = False
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A collection, and what is to be given back in the end."""
+
+    collection: Collection
+    stores: tuple[PointStore | BlockStore, ...]
+    upkeep: Upkeep | None
+
+
 class Database:
     """A folder of collections. Safe to share between threads; several processes may open the same folder."""
 
@@ -65,7 +87,7 @@ class Database:
         self._opening = opening
         self._closed = False
         self._lock = threading.RLock()
-        self._open: dict[str, tuple[Collection, PointStore, BlockStore, Upkeep | None]] = {}  # by uuid
+        self._open: dict[str, Opened] = {}  # by uuid
         self._sound: dict[str, Names] = {}  # by uuid: the names it was last found in
 
     # -- collections
@@ -73,25 +95,34 @@ class Database:
     def create_collection(
         self,
         name: str,
-        dim: int,
+        dim: int | None = None,
         metric: str = "cosine",
         *,
+        vectors: Mapping[str, VectorConfig] | None = None,
         quantization: Quantization | None = None,
-        rerank: Rerank | None = "int8",
+        rerank: Rerank | None = "auto",
         source: Source | None = "float32",
         metadata: dict[str, Any] | None = None,
         exist_ok: bool = False,
     ) -> Collection:
-        """Make a collection. Raises CollectionExistsError (unless exist_ok and it is made alike), InputError,
-        ReadOnlyError.
+        """Make a collection: of one vector a point, with `dim`, `metric` and so on, or of `vectors` with names, each
+        with a VectorConfig of its own. Raises CollectionExistsError (unless exist_ok and it is made alike),
+        InputError, ReadOnlyError.
         """
         self._guard()
         if self.read_only:
             raise ReadOnlyError(f"{self.path} was opened read-only")
         _check_name(name)
         _check_metadata(metadata)
-        kind = {} if quantization is None else {"quantization": quantization}
-        config = CollectionConfig(dim=dim, metric=check_metric(metric), rerank=rerank, source=source, **kind)
+        config: CollectionConfig | NamedConfig
+        if vectors is not None:
+            _refuse_beside_names(dim=dim, metric=metric, quantization=quantization, rerank=rerank, source=source)
+            config = NamedConfig(dict(vectors))
+        elif dim is None:
+            raise InputError("a collection needs dim=, or vectors= where they have names")
+        else:
+            kind = {} if quantization is None else {"quantization": quantization}
+            config = CollectionConfig(dim=dim, metric=check_metric(metric), rerank=rerank, source=source, **kind)
         with self._lock:
             if self._catalog.names().find(name) is not None:
                 return self._same(name, config, exist_ok)
@@ -99,10 +130,7 @@ class Database:
             folder = self.path / key
             manifest = {"config": config.to_dict(), "metadata": metadata}
             try:
-                PointStore.create(
-                    folder / "points", manifest, row_bytes(dim, config.kept_source), map_size=self._opening.map_size
-                ).close()
-                BlockStore.create(folder / "index", map_size=self._opening.map_size).close()
+                self._create_stores(folder, manifest, config)
                 with self._catalog.write() as batch:
                     batch.add(name, {"uuid": key})
             except BaseException as problem:
@@ -121,13 +149,13 @@ class Database:
         key = str(record["uuid"])
         held = self._open.get(key)  # without the lock: dropping another collection may hold it for a while
         if held is not None:
-            return held[0]
+            return held.collection
         with self._lock:
             held = self._open.get(key)
             if held is None:
                 name = self._catalog.names().aliases.get(name, name)
                 held = self._open[key] = self._open_named(name, key)
-            return held[0]
+            return held.collection
 
     def drop_collection(self, name: str) -> bool:
         """Delete a collection and its files; returns whether there was one."""
@@ -262,7 +290,18 @@ class Database:
         if self._closed:
             raise ClosedError(f"the database {self.path} is closed")
 
-    def _same(self, name: str, config: CollectionConfig, exist_ok: bool) -> Collection:
+    def _create_stores(self, folder: Path, manifest: dict[str, Any], config: CollectionConfig | NamedConfig) -> None:
+        """The environments of a new collection: one for its points, one for the index of each vector."""
+        size = self._opening.map_size
+        if isinstance(config, NamedConfig):
+            rows: int | list[int] = [row_bytes(each.dim, each.kept_source) for each in config.vectors.values()]
+        else:
+            rows = row_bytes(config.dim, config.kept_source)
+        with PointStore.create(folder / "points", manifest, rows, map_size=size) as points:
+            for slot in indexed(points.geometry):
+                BlockStore.create(folder / index_folder(slot), map_size=size).close()
+
+    def _same(self, name: str, config: CollectionConfig | NamedConfig, exist_ok: bool) -> Collection:
         """An existing collection, if it may be taken for the one asked for."""
         if not exist_ok:
             raise CollectionExistsError(f"there is a collection {name!r} in {self.path} already")
@@ -273,7 +312,7 @@ class Database:
             )
         return held
 
-    def _open_named(self, name: str, key: str) -> tuple[Collection, PointStore, BlockStore, Upkeep | None]:
+    def _open_named(self, name: str, key: str) -> Opened:
         """Open a collection, which another process may have dropped since its name was read."""
         try:
             return self._open_collection(name, key)
@@ -283,32 +322,43 @@ class Database:
                 raise CollectionNotFoundError(f"there is no collection {name!r} in {self.path} any more") from None
             raise
 
-    def _open_collection(self, name: str, key: str) -> tuple[Collection, PointStore, BlockStore, Upkeep | None]:
-        folder = self.path / key
-        opening, upkeep = self._opening, None
-        with ExitStack() as refused:  # what is open already when something is refused is closed again
-            points = refused.enter_context(
-                PointStore.open(folder / "points", self.read_only, map_size=opening.map_size, maker=maker)
+    def _open_collection(self, name: str, key: str) -> Opened:
+        folder, size = self.path / key, self._opening.map_size
+        with ExitStack() as opened:
+            points = opened.enter_context(
+                PointStore.open(folder / "points", self.read_only, map_size=size, maker=maker)
             )
-            blocks = refused.enter_context(BlockStore.open(folder / "index", self.read_only, map_size=opening.map_size))
+            slots = indexed(points.geometry)
+            blocks = [
+                opened.enter_context(BlockStore.open(folder / index_folder(slot), self.read_only, map_size=size))
+                for slot in slots
+            ]
             manifest = points.manifest
-            config = CollectionConfig.from_dict(manifest["config"])
-            if not self.read_only:
-                lock = FileLock(folder / "upkeep.lock")
-                kept = Stores(config, points, blocks, opening.follow_drift)
-                upkeep = Upkeep(kept, lock, opening.live_queries, opening.upkeep_share)
-                if opening.upkeep == "background":
-                    upkeep.start()
-            refused.pop_all()
-        collection = Collection(
-            name,
-            config,
-            lambda: self._metadata_of(name, key, manifest["metadata"]),
-            (points, blocks),
-            upkeep,
-            lambda: self._guard_collection(name, key),
-        )
-        return collection, points, blocks, upkeep
+            config = config_from_dict(manifest["config"])
+            configs = list(config.vectors.values()) if isinstance(config, NamedConfig) else [config]
+            upkeep = None if self.read_only else self._upkeep_of(folder, points, configs, blocks)
+            opened.pop_all()
+        metadata = partial(self._metadata_of, name, key, manifest["metadata"])
+        guard = partial(self._guard_collection, name, key)
+        if isinstance(config, NamedConfig):
+            named = NamedCollection(name, config, metadata, points, blocks, upkeep, guard)
+            return Opened(named, (points, *blocks), upkeep)
+        tended = None if upkeep is None else (upkeep, upkeep.tended[0])
+        collection = Collection(name, config, metadata, (points, blocks[0]), tended, guard, {"": slots[0]})
+        return Opened(collection, (points, *blocks), upkeep)
+
+    def _upkeep_of(
+        self, folder: Path, points: PointStore, configs: Sequence[CollectionConfig], blocks: Sequence[BlockStore]
+    ) -> Upkeep:
+        """What keeps the indexes of a collection's vectors in step with its points; begun, unless it is by hand."""
+        opening, tended = self._opening, []
+        for slot, config, each in zip(indexed(points.geometry), configs, blocks, strict=True):
+            store = points.slot(slot) if slot else points
+            tended.append(Tended(Stores(config, store, each, opening.follow_drift), opening.live_queries))
+        upkeep = Upkeep(points, tended, FileLock(folder / "upkeep.lock"), opening.upkeep_share)
+        if opening.upkeep == "background":
+            upkeep.start()
+        return upkeep
 
     def _metadata_of(self, name: str, key: str, first: dict[str, Any] | None) -> dict[str, Any] | None:
         """A collection's metadata: what was set last, by any process, or what it was made with."""
@@ -332,18 +382,17 @@ class Database:
                 self._release(key)
             raise ClosedError(f"collection {name!r} was dropped")
         if held is not None:
-            held[0].name = now  # it may have been renamed, by anyone
+            held.collection.name = now  # it may have been renamed, by anyone
             self._sound[key] = names
 
     def _release(self, key: str) -> None:
         self._sound.pop(key, None)
         held = self._open.pop(key, None)
         if held is not None:
-            _, points, blocks, upkeep = held
-            if upkeep is not None:
-                upkeep.stop()
-            points.close()
-            blocks.close()
+            if held.upkeep is not None:
+                held.upkeep.stop()
+            for store in held.stores:
+                store.close()
 
 
 def open_database(
@@ -386,6 +435,14 @@ def _open(path: Path, opening: Opening) -> Database:
     if opening.read_only:
         raise NotADatabaseError(f"{path} is not a pqdb database, and read_only=True makes none")
     return Database(path, Catalog.create(home, map_size=opening.map_size), opening)
+
+
+def _refuse_beside_names(**given: object) -> None:
+    """Raise InputError for what belongs into the configuration of each vector."""
+    usual = {"dim": None, "metric": "cosine", "quantization": None, "rerank": "auto", "source": "float32"}
+    odd = [name for name, value in given.items() if value != usual[name]]
+    if odd:
+        raise InputError(f"vectors= gives each vector a VectorConfig of its own: {', '.join(odd)} belongs there")
 
 
 def _check_name(name: object) -> None:

@@ -24,7 +24,7 @@ class Point:
 
     id: Id
     payload: Payload | None
-    vector: np.ndarray | None  # (dim,) float32
+    vector: Any  # (dim,) float32; {name: (dim,) float32} of those it has, where vectors have names
     version: int
 
 
@@ -44,7 +44,7 @@ class Hit:
     id: Id
     score: float
     payload: Payload | None
-    vector: np.ndarray | None  # (dim,) float32
+    vector: Any  # as a Point's
     version: int
 
 
@@ -61,7 +61,7 @@ class Hits(Sequence[Hit]):
         metric: Metric,
         ids: list[Id] | None = None,
         payloads: Sequence[bytes | None] | None = None,
-        vectors: np.ndarray | None = None,
+        vectors: Any = None,
     ) -> None:
         self._answers = answers  # (q, k) kernels.frame.ANSWER, of which these are [i, :n]
         self._i = i
@@ -70,7 +70,7 @@ class Hits(Sequence[Hit]):
         self._ids = ids  # where some are no integers
         self._scores: np.ndarray | None = None
         self._payloads = payloads  # JSON as stored
-        self._vectors = vectors  # (n, dim) float32
+        self._vectors = vectors  # (n, dim) float32, or n mappings of names to vectors
 
     @property
     def ids(self) -> list[Id]:
@@ -98,8 +98,8 @@ class Hits(Sequence[Hit]):
         return self._payloads
 
     @property
-    def vectors(self) -> np.ndarray | None:
-        """(n, dim) float32, where they were asked for."""
+    def vectors(self) -> Any:
+        """(n, dim) float32, where they were asked for; n mappings of names to vectors where those have names."""
         return self._vectors
 
     @property
@@ -183,7 +183,12 @@ class BatchHits(Sequence[Hits]):
 
 @dataclass(frozen=True)
 class RecallReport:
-    """Recall@k measured against the exact answer, with the 95 % interval of its mean."""
+    """Recall@k measured against the exact answer, with the 95 % interval of its mean, and what became of the rest.
+
+    lost_partition: the share of true neighbours whose list was not probed; lost_codes: whose list was, but the scan of
+    codes passed them over; lost_rerank: that came that far, and others were put before them. With the recall they add
+    up to 1. All are 0 where nobody asked for the causes.
+    """
 
     recall: float
     low: float
@@ -191,14 +196,24 @@ class RecallReport:
     k: int
     n: int
     population: str
+    lost_partition: float = 0.0
+    lost_codes: float = 0.0
+    lost_rerank: float = 0.0
 
     @classmethod
-    def of(cls, shares: np.ndarray, k: int, population: str) -> "RecallReport":
-        """The report of queries with these recalls (q,), measured one by one or together."""
-        return cls(*interval(shares), k, len(shares), population)
+    def of(cls, shares: np.ndarray, k: int, population: str, lost: Sequence[float] | np.ndarray = ()) -> "RecallReport":
+        """The report of queries with these recalls (q,), measured one by one or together; lost: partition, codes,
+        rerank.
+        """
+        return cls(*interval(shares), k, len(shares), population, *map(float, lost))
 
     def __str__(self) -> str:
-        return f"recall@{self.k} {self.recall:.3f} (95 %: {self.low:.3f}–{self.high:.3f}; {self.n} {self.population})"
+        lost = {"partition": self.lost_partition, "codes": self.lost_codes, "rerank": self.lost_rerank}
+        said = ", ".join(f"{cause} {share:.3f}" for cause, share in lost.items() if share > 0)
+        return (
+            f"recall@{self.k} {self.recall:.3f} (95 %: {self.low:.3f}–{self.high:.3f}; {self.n} {self.population})"
+            f"{f'; lost by {said}' if said else ''}"
+        )
 
 
 @dataclass(frozen=True)
@@ -210,19 +225,22 @@ class Explanation:
     n_lists: int
     codes: int  # codes scanned
     candidates: int  # survivors of the scan
-    reranked: int
+    reranked: int  # of them, by their residuals
     fresh: int  # rows outside the lists, compared exactly
     recall: float | None  # what was asked
     microseconds: dict[str, float] = field(default_factory=dict)  # by stage
     hits: Hits | None = None
     filter: "FilterExplanation | None" = None
+    groups: int = 0  # of 32 codes scanned, the last of a list filled up
+    expected: float | None = None  # recall that so many lists find for a query like this, by the calibration
 
     def __str__(self) -> str:
         stages = ", ".join(f"{name} {us:.1f}" for name, us in self.microseconds.items())
         said = f"{self.filter}; " if self.filter is not None else ""
         return (
-            f"{said}{self.kind}: {self.lists} of {self.n_lists} lists, {self.codes} codes, {self.candidates} "
-            f"candidates, {self.reranked} reranked, {self.fresh} fresh rows; µs: {stages}"
+            f"{said}{self.kind}: {self.lists} of {self.n_lists} lists, {self.codes} codes in {self.groups} groups, "
+            f"{self.candidates} candidates, {self.reranked} reranked, {self.fresh} fresh rows"
+            f"{'' if self.expected is None else f', recall expected {self.expected:.3f}'}; µs: {stages}"
         )
 
 
@@ -245,15 +263,20 @@ class FilterExplanation:
 
 
 def interval(shares: np.ndarray) -> tuple[float, float, float]:
-    """Mean of per-query recalls with its 95 % interval (Wilson 1927, on the number of independent trials the spread
-    implies).
+    """Mean of per-query recalls with its 95 % interval.
 
-    Without any spread the n queries count as n trials, so that "all found" still has a lower bound below 1.
+    Recalls are shares of k neighbours: neither one trial a query nor k of them. Their spread says how many independent
+    trials they are worth (Korn, Graubard 1998), and for so many Wilson's interval with continuity correction is taken
+    (Newcombe 1998, method 4), which holds near 1, where recalls lie, and the normal one does not. The spread is that of
+    one query more, which found nothing: a sample that met no hard query does not prove that there are none.
     """
     n, mean = len(shares), float(shares.mean())
-    variance = float(shares.var(ddof=1)) / n if n > 1 else 0.0
-    trials = mean * (1 - mean) / variance if variance > 0 else float(n)
+    wary = np.append(shares, 0.0)
+    likely, variance = float(wary.mean()), float(wary.var(ddof=1)) / (n + 1)
+    trials = likely * (1 - likely) / variance if variance > 0 else float(n)
     z = 1.96
-    centre = (mean + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z / (1 + z * z / trials) * math.sqrt(mean * (1 - mean) / trials + z * z / (4 * trials * trials))
-    return mean, min(mean, max(0.0, centre - half)), max(mean, min(1.0, centre + half))  # rounding must not part them
+    spread = z * z - 1 / trials + 4 * trials * mean * (1 - mean)
+    middle, room = 2 * trials * mean + z * z, 2 * (trials + z * z)
+    low = (middle - z * math.sqrt(max(0.0, spread + 4 * mean - 2)) - 1) / room
+    high = (middle + z * math.sqrt(max(0.0, spread - 4 * mean + 2)) + 1) / room
+    return mean, min(mean, max(0.0, low)), max(mean, min(1.0, high))

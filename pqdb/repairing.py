@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pqdb.checking import CATALOG, INDEX, POINTS, CheckReport, check
-from pqdb.config import CollectionConfig
+from pqdb.config import CollectionConfig, NamedConfig, config_from_dict
 from pqdb.database import open_database
 from pqdb.errors import CorruptError, LockedError
 from pqdb.quantization.source import decode_source
 from pqdb.store.blocks import BlockStore
 from pqdb.store.catalog import Catalog
 from pqdb.store.environment import user_of
+from pqdb.store.layout import UNNAMED_SLOT
 from pqdb.store.points import PointStore
 from pqdb.store.salvage import PointSalvage, SalvagedPoint, is_key, salvaged_names
 from pqdb.upkeep.train import Progress
@@ -61,7 +64,7 @@ def repair(
         if any(problem.startswith(f"{POINTS}: ") for problem in findings.problems):
             _refuse_points(folder / names[name], name, None if save is None else Path(save), report)
         elif findings.problems:
-            _rebuild_index(folder, name, names[name], report, progress)
+            _rebuild_indexes(folder, name, names[name], findings.problems, report, progress)
     if not report.found.catalog:
         for leftover in report.found.leftovers:
             shutil.rmtree(folder / leftover)
@@ -118,8 +121,10 @@ def _put_aside(folder: Path) -> Path:
 # -- the index
 
 
-def _rebuild_index(folder: Path, name: str, key: str, report: RepairReport, progress: Progress | None) -> None:
-    """An empty index in place of the damaged one, filled from the points."""
+def _rebuild_indexes(
+    folder: Path, name: str, key: str, problems: list[str], report: RepairReport, progress: Progress | None
+) -> None:
+    """An empty index in place of each damaged one, filled from the points."""
     with PointStore.open(folder / key / POINTS, readonly=True) as points, points.read() as view:
         if view.forgotten_rows:
             report.refused.append(
@@ -128,19 +133,26 @@ def _rebuild_index(folder: Path, name: str, key: str, report: RepairReport, prog
             )
             return
         n_points = view.n_live
-    home = folder / key / INDEX
-    aside = _put_aside(home) if home.exists() else None
-    try:
-        BlockStore.create(home).close()
-    except BaseException:
+    damaged = sorted({problem.partition(": ")[0] for problem in problems})
+    asides = []
+    for part in damaged:
+        home = folder / key / part
+        aside = _put_aside(home) if home.exists() else None
+        try:
+            BlockStore.create(home).close()
+        except BaseException:
+            if aside is not None:
+                aside.rename(home)
+            raise
         if aside is not None:
-            aside.rename(home)
-        raise
+            asides.append(aside)
     with open_database(folder, upkeep="manual") as database:
         database[name].optimize(progress)
-    if aside is not None:
+    for aside in asides:
         shutil.rmtree(aside)
-    report.done.append(f"{name}: its index is built again from its {n_points:,} points")
+    for part in damaged:
+        which = "its index" if part == INDEX else f"its {part}"
+        report.done.append(f"{name}: {which} is built again from its {n_points:,} points")
 
 
 # -- the points
@@ -166,7 +178,7 @@ def _refuse_points(folder: Path, name: str, save: Path | None, report: RepairRep
 
 def _save(salvage: PointSalvage, name: str, save: Path | None) -> tuple[int, int, Path | None]:
     """(points that can be read, how many of them lack their payload, the file they are in)."""
-    config = CollectionConfig.from_dict(salvage.manifest["config"])
+    config = config_from_dict(salvage.manifest["config"])
     where = None if save is None else save / f"{name}.jsonl"
     written = without_payload = 0
     with ExitStack() as files:
@@ -182,10 +194,19 @@ def _save(salvage: PointSalvage, name: str, save: Path | None) -> tuple[int, int
     return written, without_payload, where
 
 
-def _line(point: SalvagedPoint, config: CollectionConfig) -> str:
+def _line(point: SalvagedPoint, config: CollectionConfig | NamedConfig) -> str:
     """A point as `pqdb import` takes it; without a vector where none is kept."""
     record: dict[str, Any] = {"id": point.id}
-    if point.source is not None:
-        record["vector"] = decode_source(point.source[None, :], config.dim, config.kept_source)[0].tolist()
+    if isinstance(config, NamedConfig):
+        of_slot = dict(enumerate(config.vectors.items(), 1))
+        held = {of_slot[slot][0]: (source, of_slot[slot][1]) for slot, source in point.sources.items()}
+        record["vector"] = {name: _numbers(source, each) for name, (source, each) in held.items()}
+    elif UNNAMED_SLOT in point.sources:
+        record["vector"] = _numbers(point.sources[UNNAMED_SLOT], config)
     record["payload"] = None if point.payload is None else json.loads(point.payload)
     return json.dumps(record, ensure_ascii=False)
+
+
+def _numbers(source: np.ndarray, config: CollectionConfig) -> list[float]:
+    numbers: list[float] = decode_source(source[None, :], config.dim, config.kept_source)[0].tolist()
+    return numbers

@@ -19,6 +19,7 @@ from .ids import PointId, point_id
 from .points import Batch, check_depth, check_number
 from .printing import record
 from .selectors import PayloadSelector
+from .shape import Shape
 
 CHUNK = 1_000  # lines of JSON in one commit, points in one page of an export
 LONGEST_LINE = 32 * 1024 * 1024
@@ -117,7 +118,7 @@ async def line_chunks(stream: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]
         yield lines
 
 
-def batch_of_lines(lines: list[bytes], first: int, dim: int) -> Batch:
+def batch_of_lines(lines: list[bytes], first: int, shape: Shape) -> Batch:
     """Points of lines of JSON, numbered from `first` in errors. Raises Refusal 400."""
     points = []
     for number, line in enumerate(lines, first):
@@ -126,7 +127,7 @@ def batch_of_lines(lines: list[bytes], first: int, dim: int) -> Batch:
         except orjson.JSONDecodeError as error:
             raise format_error(f"line {number}: {error}") from None
     try:
-        return Batch.parse(Fields({"points": points}, ""), dim, CHUNK)
+        return Batch.parse(Fields({"points": points}, ""), shape, CHUNK)
     except Refusal as refusal:
         text = f"{refusal.text} (points[0] is line {first})"
         raise Refusal(refusal.status, text) from None

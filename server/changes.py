@@ -6,13 +6,13 @@ from typing import Any
 
 import pqdb
 
-from .creation import DISTANCES, check_metadata_keys
+from .creation import check_metadata_keys
+from .description import sent_vectors
 from .errors import format_error, not_yet, refuse_unknown_vector
 from .fields import Fields
 from .names import WIRE_KEY
 from .quantization import parse_quantization
 from .tuning import HNSW, PARAMS, PLACEMENT, checked, checked_optimizers, checked_struct
-from .vectors import UNNAMED
 
 _KEYS = (
     "vectors", "optimizers_config", "params", "hnsw_config", "quantization_config", "sparse_vectors",
@@ -35,7 +35,8 @@ def changed_metadata(body: Fields, collection: pqdb.Collection) -> Metadata:
     }.items():
         if new:
             echo[key] = {**echo.get(key, {}), **new}
-    _check_quantization(body, collection)
+    for config in collection.vectors.values():
+        _check_quantization(body, config)
     if (vectors := body.fields("vectors")) is not None:
         echo["vectors"] = _vectors(vectors, echo, collection)
     if (given := body.fields("metadata")) is not None:
@@ -56,22 +57,26 @@ def _params(body: Fields) -> dict[str, Any] | None:
 
 def _vectors(given: Fields, echo: dict[str, Any], collection: pqdb.Collection) -> dict[str, Any]:
     """The echo of the vectors' parameters after the change."""
+    held = sent_vectors(collection, echo)
     for name in given.value:
-        if name != UNNAMED:
+        if name not in collection.vectors:
             refuse_unknown_vector(name)
-    held: dict[str, Any] = echo.get("vectors") or {"size": collection.dim, "distance": DISTANCES[collection.metric]}
-    if UNNAMED not in given.value:
-        return held
-    fields = Fields.of(given.value[UNNAMED], given.path(UNNAMED)).only(_VECTOR_KEYS)
-    _check_quantization(fields, collection)
+        inner = held.get(name, held)
+        changed = _vector(Fields.of(given.value[name], given.path(name)), inner, collection.vectors[name])
+        held = {**held, name: changed} if name in held else changed
+    return held
+
+
+def _vector(fields: Fields, held: dict[str, Any], config: pqdb.CollectionConfig) -> dict[str, Any]:
+    """The echo of one vector's parameters after the change."""
+    _check_quantization(fields.only(_VECTOR_KEYS), config)
     new = checked(fields, {"on_disk": bool} | PLACEMENT)
-    inner = held.get(UNNAMED, held)
     if (hnsw := checked_struct(fields, "hnsw_config", HNSW)) is not None:
-        new["hnsw_config"] = {**inner.get("hnsw_config", {}), **hnsw}
-    return {UNNAMED: {**inner, **new}} if UNNAMED in held else {**inner, **new}
+        new["hnsw_config"] = {**held.get("hnsw_config", {}), **hnsw}
+    return {**held, **new}
 
 
-def _check_quantization(fields: Fields, collection: pqdb.Collection) -> None:
+def _check_quantization(fields: Fields, config: pqdb.CollectionConfig) -> None:
     """Take a quantization that makes the codes there are; refuse another: codes are chosen at creation."""
     if fields.get("quantization_config") is None:
         return
@@ -79,6 +84,6 @@ def _check_quantization(fields: Fields, collection: pqdb.Collection) -> None:
         raise not_yet("taking codes away from a collection")
     if not isinstance(fields.get("quantization_config"), dict):
         raise format_error(f"{fields.path('quantization_config')}: expected an object or `Disabled`")
-    quantization, _ = parse_quantization(fields, collection.dim)
-    if quantization != collection.config.quantization:
+    quantization, _ = parse_quantization(fields, config.dim)
+    if quantization != config.quantization:
         raise not_yet("changing the quantization of a collection: make another and move its alias")

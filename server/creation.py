@@ -7,11 +7,11 @@ from typing import Any
 
 import pqdb
 
-from .errors import format_error, not_offered, not_yet, refuse_unknown_vector
+from .errors import format_error, not_offered, not_yet
 from .fields import Fields
 from .names import WIRE_KEY
 from .points import check_depth
-from .quantization import parse_quantization
+from .quantization import Codes, parse_quantization
 from .tuning import HNSW, PARAMS, PLACEMENT, WAL, checked, checked_optimizers, checked_struct
 from .vectors import UNNAMED
 
@@ -29,7 +29,10 @@ _VECTOR_KEYS = (
     "size", "distance", "hnsw_config", "quantization_config", "on_disk", "memory", "datatype",
     "multivector_config",
 )  # fmt: skip
-_RERANKS = ("int8", "source", "none")
+_OPTIONS = ("dim", "metric", "quantization", "rerank", "source")
+_RERANKS = ("int8", "float16", "source", "none")
+_SCALARS = {each.form: each for each in (pqdb.SQ("int8"), pqdb.SQ("float16"), pqdb.SQ("int4"), pqdb.SQ("1bit"))}
+_OBJECTIVES = ("error", "score")
 _SOURCES = ("float32", "float16", "int8", "none")
 
 
@@ -37,9 +40,7 @@ _SOURCES = ("float32", "float16", "int8", "none")
 class Creation:
     """A checked creation: arguments of `Database.create_collection`, and the echo in its metadata."""
 
-    dim: int
-    metric: str
-    options: dict[str, Any]
+    arguments: dict[str, Any]
     metadata: dict[str, Any]
 
     @classmethod
@@ -47,16 +48,14 @@ class Creation:
         """Raises Refusal 400 or 422."""
         body.only(_KEYS)
         _refuse_absent_features(body)
-        vector = _only_vector(body)
-        dim = vector.unsigned("size", 0, least=1, most=MAX_DIM) if vector.required("size") is not None else 0
-        of_vector, sent_vector = _vector_params(vector, dim)
-        of_all, sent_all = parse_quantization(body, dim)
+        vectors, is_plain = _vectors(body)
         user, options = _metadata(body)
-        if (quantization := of_vector or of_all) is not None:
-            options.setdefault("quantization", quantization)
-        named = UNNAMED in body.required("vectors")
+        configs, sent = {}, {}
+        for name, fields in vectors.items():
+            configs[name], sent[name] = _vector(fields, body, options)
+        sent_all = parse_quantization(body, next(iter(configs.values())).dim)[1]
         echo = {
-            "vectors": {UNNAMED: sent_vector} if named else sent_vector,
+            "vectors": sent[UNNAMED] if is_plain else sent,
             "sparse_vectors": body.get("sparse_vectors"),
             "params": checked(body, PARAMS) | _placements(body),
             "hnsw_config": checked_struct(body, "hnsw_config", HNSW),
@@ -66,23 +65,45 @@ class Creation:
             "has_metadata": user is not None,
         }
         kept = {key: value for key, value in echo.items() if value is not None}
-        return cls(dim, METRICS[vector.value["distance"]], options, {**(user or {}), WIRE_KEY: kept})
+        return cls(_arguments(configs), {**(user or {}), WIRE_KEY: kept})
 
 
-def _only_vector(body: Fields) -> Fields:
-    """The parameters of the one vector, given plain or under the name ""."""
+def _arguments(configs: dict[str, pqdb.CollectionConfig]) -> dict[str, Any]:
+    """What the engine makes a collection with: of the unnamed vector alone, or of several with names."""
+    if list(configs) == [UNNAMED]:
+        return {field: getattr(configs[UNNAMED], field) for field in _OPTIONS}
+    named = {
+        name: pqdb.VectorConfig(**{field: getattr(each, field) for field in _OPTIONS})
+        for name, each in configs.items()
+    }
+    return {"vectors": named}
+
+
+def _vectors(body: Fields) -> tuple[dict[str, Fields], bool]:
+    """The parameters of every vector by its name, and whether there was one, given plain."""
     vectors = Fields.of(body.required("vectors"), "vectors")
-    if "size" in vectors.value or "distance" in vectors.value:
-        return vectors
-    for name in vectors.value:
-        if name != UNNAMED:
-            refuse_unknown_vector(name)
+    if _is_plain(vectors):
+        return {UNNAMED: vectors}, True
     if not vectors.value:
         raise not_yet("collections without vectors")
-    return Fields.of(vectors.value[UNNAMED], 'vectors[""]')
+    return {name: Fields.of(each, f'vectors["{name}"]') for name, each in vectors.value.items()}, False
 
 
-def _vector_params(vector: Fields, dim: int) -> tuple[pqdb.PQ | None, dict[str, Any]]:
+def _is_plain(vectors: Fields) -> bool:
+    """Whether these are the parameters of a vector: names may be `size` and `distance` too, but of objects."""
+    return any(name in vectors.value and not isinstance(vectors.value[name], dict) for name in ("size", "distance"))
+
+
+def _vector(vector: Fields, body: Fields, options: dict[str, Any]) -> tuple[pqdb.CollectionConfig, dict[str, Any]]:
+    """What the engine makes a vector with, and its parameters as they were sent."""
+    dim = vector.unsigned("size", 0, least=1, most=MAX_DIM) if vector.required("size") is not None else 0
+    of_vector, sent = _vector_params(vector, dim)
+    quantization = options.get("quantization") or of_vector or parse_quantization(body, dim)[0] or pqdb.PQ()
+    metric: Any = METRICS[vector.value["distance"]]
+    return pqdb.CollectionConfig(dim, metric, **{**options, "quantization": quantization}), sent
+
+
+def _vector_params(vector: Fields, dim: int) -> tuple[Codes | None, dict[str, Any]]:
     """A vector's own quantization, and its parameters as they were sent."""
     vector.only(_VECTOR_KEYS)
     vector.required("distance")
@@ -145,7 +166,9 @@ def check_metadata_keys(fields: Fields) -> None:
 
 
 def _options(ours: Fields) -> dict[str, Any]:
-    """`{"quantization": {"pq": {"m", "nbits"}} | "flat", "rerank", "source"}` → arguments of the engine."""
+    """`{"quantization": {"pq": {"m", "nbits", "objective"}} | {"sq": "int8" …} | "flat", "rerank", "source"}` →
+    arguments of the engine.
+    """
     ours.only(("quantization", "rerank", "source"))
     options: dict[str, Any] = {}
     for key, words in (("rerank", _RERANKS), ("source", _SOURCES)):
@@ -154,7 +177,17 @@ def _options(ours: Fields) -> dict[str, Any]:
     if ours.get("quantization") == "flat":
         options["quantization"] = pqdb.Flat()
     elif (given := ours.fields("quantization")) is not None:
-        pq = Fields.of(given.only(("pq",)).required("pq"), given.path("pq")).only(("m", "nbits"))
-        pq.required("m")
-        options["quantization"] = pqdb.PQ(m=pq.unsigned("m", 0, least=1), nbits=pq.unsigned("nbits", 8))
+        options["quantization"] = _codes(given.only(("pq", "sq")))
     return options
+
+
+def _codes(given: Fields) -> Codes:
+    """One of the codes, by its own name."""
+    if (form := given.variant("sq", _SCALARS)) is not None:
+        given.only(("sq",))
+        return next(code for name, code in _SCALARS.items() if name == form)
+    pq = Fields.of(given.required("pq"), given.path("pq")).only(("m", "nbits", "objective"))
+    pq.required("m")
+    scored = pq.variant("objective", _OBJECTIVES) == "score"
+    m, nbits = pq.unsigned("m", 0, least=1), pq.unsigned("nbits", 8)
+    return pqdb.PQ(m=m, nbits=nbits, objective="score" if scored else "error")

@@ -9,6 +9,7 @@ import pqdb
 from .creation import DISTANCES
 from .indexes import SCHEMAS, described
 from .names import WIRE_KEY
+from .vectors import UNNAMED
 
 Description = dict[str, Any]
 
@@ -58,8 +59,18 @@ def _config(collection: pqdb.Collection) -> Description:
 
 def _params(collection: pqdb.Collection, echo: Description) -> Description:
     """Exactly what was sent: Qdrant's clients refuse any other key in a vector's parameters."""
-    plain = {"size": collection.dim, "distance": DISTANCES[collection.metric]}  # made by the library
-    params = {"vectors": echo.get("vectors", plain), **_PARAMS, **echo.get("params", {})}
+    params = {"vectors": sent_vectors(collection, echo), **_PARAMS, **echo.get("params", {})}
     if "sparse_vectors" in echo:
         params["sparse_vectors"] = echo["sparse_vectors"]
     return params
+
+
+def sent_vectors(collection: pqdb.Collection, echo: Description) -> Description:
+    """The vectors' parameters as they were sent; of a collection made by the library, what they would have been."""
+    if "vectors" in echo:
+        sent: Description = echo["vectors"]
+        return sent
+    each = {
+        name: {"size": config.dim, "distance": DISTANCES[config.metric]} for name, config in collection.vectors.items()
+    }
+    return each if isinstance(collection.config, pqdb.NamedConfig) else each[UNNAMED]

@@ -54,11 +54,8 @@ def not_offered(what: str) -> Refusal:
 
 
 def refuse_unknown_vector(name: str) -> NoReturn:
-    """Raise for a vector name other than the unnamed one."""
-    raise wrong_input(
-        f"Not existing vector name error: {name} (named vectors are not there yet in pqdb "
-        f'{pqdb.__version__}; use the unnamed vector, "")'
-    )
+    """Raise for the name of a vector that a collection does not have."""
+    raise wrong_input(f"Not existing vector name error: {name}")
 
 
 # The first row whose class fits decides, so kin stand before their parents.

@@ -17,7 +17,7 @@ SCHEMAS = "payload_schema"  # under WIRE_KEY: what was sent for each key, for GE
 _ORDERED = ("integer", "float", "datetime")
 _COUNTED = ("keyword", "integer", "uuid", "bool")
 # Knobs that change how fast an index is, not what it finds.
-_FREE = ("on_disk", "memory", "is_tenant", "is_principal", "lookup", "range", "enable_hnsw")
+_FREE = ("on_disk", "memory", "is_principal", "lookup", "range", "enable_hnsw")
 # Knobs of the text index that change what it finds: taken where they say what ours does.
 _TEXT = {
     "tokenizer": (None, "word"),
@@ -50,7 +50,8 @@ def parse_index(body: Fields) -> tuple[str, str, Schema]:
     fields = Fields(sent, "field_schema")
     fields.required("type")
     kind = fields.variant("type", KINDS) or ""
-    fields.only(("type", *_FREE, *(_TEXT if kind == "text" else ())))
+    fields.only(("type", "is_tenant", *_FREE, *(_TEXT if kind == "text" else ())))
+    fields.boolean("is_tenant")
     for knob, offered in _TEXT.items():
         if fields.get(knob) not in offered:
             raise not_yet(f"text indexes with `{knob}` {fields.get(knob)!r}")
@@ -58,12 +59,15 @@ def parse_index(body: Fields) -> tuple[str, str, Schema]:
 
 
 def create(database: pqdb.Database, collection: pqdb.Collection, key: str, kind: str, schema: Schema) -> None:
-    """Make the index. One of the same kind that is there is no error; one of another kind is replaced."""
+    """Make the index. One of the same kind that is there is no error; one of another kind is replaced.
+
+    Raises InputError for tenants of a kind that cannot name them.
+    """
     for held in collection.info()["payload_indexes"]:
         if held["key"] == key and held["kind"] != kind:
             collection.drop_payload_index(key)
             break
-    collection.create_payload_index(key, kind)
+    collection.create_payload_index(key, kind, is_tenant=bool(schema.get("params", {}).get("is_tenant")))
     _note(database, collection, key, schema)
 
 

@@ -9,20 +9,29 @@ import numpy.typing as npt
 
 import pqdb
 
+from .shape import Shape
+
 Floats = npt.NDArray[np.float64]
 
 
-def drawn(collection: pqdb.Collection, sample: int) -> list[dict[str, Any]]:
-    """Up to `sample` points with their place on a plane, both numbers from 0 to 1, and their list, −1 without one."""
-    points = collection.sample(sample, with_payload=False, with_vector=True, seed=0)
-    if not points:
+def drawn(collection: pqdb.Collection, sample: int, using: str | None) -> list[dict[str, Any]]:
+    """Up to `sample` points with their place on a plane, both numbers from 0 to 1, and their list, −1 without one.
+
+    using: the name of the vector; where vectors have names and none is said, the first.
+    """
+    shape = Shape.of(collection)
+    name = next(iter(shape.dims)) if using is None else using
+    shape.dim(name)
+    found = collection.sample(sample, {"must": [{"has_vector": name}]}, with_payload=False, with_vector=[name], seed=0)
+    if not found:
         return []
-    vectors = np.array([point.vector for point in points], np.float32)
-    lists = collection.lists_of(vectors)
-    numbers = [-1] * len(points) if lists is None else lists.tolist()
+    held = [(point.id, point.vector[name] if shape.has_names else point.vector) for point in found]
+    vectors = np.array([vector for _, vector in held], np.float32)
+    lists = collection.lists_of(vectors, using=name)
+    numbers = [-1] * len(held) if lists is None else lists.tolist()
     return [
-        {"id": point.id, "x": float(x), "y": float(y), "list": number}
-        for point, (x, y), number in zip(points, plane(vectors), numbers, strict=True)
+        {"id": id_, "x": float(x), "y": float(y), "list": number}
+        for (id_, _), (x, y), number in zip(held, plane(vectors), numbers, strict=True)
     ]
 
 

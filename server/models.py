@@ -16,11 +16,11 @@ T = TypeVar("T")
 Id = Annotated[int, Field(ge=0, lt=2**64)] | UUID
 Numbers = Annotated[list[float], Field(min_length=1)]
 Vector = Numbers | dict[Literal[""], Numbers]
-NoVector = Annotated[dict[str, Any], Field(max_length=0)]
+Vectors = Numbers | Annotated[dict[str, Numbers], Field(description="By their names; {} is a point without any.")]
 Payload = dict[str, Any]
 Limit = Annotated[int, Field(ge=1)]
 Offset = Annotated[int, Field(ge=0)]
-VectorSelector = bool | list[Literal[""]]
+VectorSelector = bool | list[str]
 
 
 IndexKind = Literal["keyword", "integer", "float", "geo", "text", "bool", "datetime", "uuid"]
@@ -80,7 +80,7 @@ class Existence(BaseModel):
 
 
 class VectorParams(Strict):
-    """The one vector of a collection's points. HNSW's knobs are kept and given back, nothing more."""
+    """One vector of a collection's points. HNSW's knobs are kept and given back, nothing more."""
 
     size: int = Field(ge=1, le=65536)
     distance: Literal["Cosine", "Dot", "Euclid"]
@@ -94,7 +94,7 @@ class VectorParams(Strict):
 class CreateCollection(Strict):
     """A new collection."""
 
-    vectors: VectorParams | dict[Literal[""], VectorParams]
+    vectors: VectorParams | Annotated[dict[str, VectorParams], Field(min_length=1, max_length=64)]
     sparse_vectors: Annotated[dict[str, Any], Field(max_length=0)] | None = None
     quantization_config: dict[str, Any] | None = Field(
         None, description='For example {"product": {"compression": "x16"}}; none: what serves the dimension best.'
@@ -110,7 +110,7 @@ class CreateCollection(Strict):
 
 
 class VectorParamsDiff(Strict):
-    """Knobs of the vector to change."""
+    """Knobs of a vector to change."""
 
     on_disk: bool | None = None
     memory: Literal["cold", "cached", "pinned"] | None = None
@@ -121,7 +121,7 @@ class VectorParamsDiff(Strict):
 class UpdateCollection(Strict):
     """What to change about a collection."""
 
-    vectors: dict[Literal[""], VectorParamsDiff] | None = None
+    vectors: dict[str, VectorParamsDiff] | None = None
     hnsw_config: dict[str, Any] | None = None
     optimizers_config: dict[str, Any] | None = None
     params: dict[str, Any] | None = None
@@ -192,7 +192,7 @@ class Point(Strict):
     """A point to write."""
 
     id: Id
-    vector: Vector | NoVector
+    vector: Vectors
     payload: Payload | None = None
 
 
@@ -200,7 +200,7 @@ class Columns(Strict):
     """Points to write, column by column."""
 
     ids: list[Id]
-    vectors: list[Numbers] | dict[Literal[""], list[Numbers]]
+    vectors: list[Numbers] | dict[str, list[Numbers]]
     payloads: list[Payload | None] | None = None
 
 
@@ -235,10 +235,10 @@ class DeletePayload(DeletePoints):
 
 
 class PointVector(Strict):
-    """A point's other vector."""
+    """A point's other vectors; those that are not named stay."""
 
     id: Id
-    vector: Vector
+    vector: Vectors
 
 
 class UpdateVectors(Strict):
@@ -250,7 +250,7 @@ class UpdateVectors(Strict):
 class DeleteVectors(DeletePoints):
     """Points, and the names of the vectors to take from them."""
 
-    vector: list[Literal[""]]
+    vector: list[str]
 
 
 class UpdateOperation(Strict):
@@ -333,7 +333,7 @@ class Record(BaseModel):
 
     id: Id
     payload: Payload | None = None
-    vector: list[float] | NoVector | None = None
+    vector: list[float] | dict[str, list[float]] | None = None
     order_value: float | int | str | None = None
 
 
@@ -386,7 +386,7 @@ class Examples(Strict):
 
     positive: Annotated[list[Vector | Id], Field(min_length=1)]
     negative: list[Vector | Id] | None = None
-    strategy: Literal["average_vector"] | None = None
+    strategy: Literal["average_vector", "best_score"] | None = None
 
 
 class Recommended(Strict):
@@ -434,7 +434,7 @@ class Prefetch(Strict):
 
     prefetch: list[Prefetch] | Prefetch | None = None
     query: AnyQuery | None = None
-    using: Literal[""] | None = None
+    using: str | None = Field(None, description="The name of the vector; the one without a name if nothing is said.")
     filter: Filter | None = None
     params: SearchParams | None = None
     score_threshold: float | None = None
@@ -447,7 +447,7 @@ class QueryPoints(Strict):
     prefetch: list[Prefetch] | Prefetch | None = None
     query: AnyQuery | None = None
     filter: Filter | None = None
-    using: Literal[""] | None = None
+    using: str | None = Field(None, description="The name of the vector; the one without a name if nothing is said.")
     limit: Limit | None = 10
     offset: Offset | None = 0
     score_threshold: float | None = None
@@ -476,9 +476,9 @@ class QueryResult(BaseModel):
 
 
 class NamedVector(Strict):
-    """A vector with its name, of which there is only the empty one."""
+    """A vector with its name."""
 
-    name: Literal[""]
+    name: str
     vector: Numbers
 
 
@@ -571,14 +571,25 @@ class MeasureRecall(Strict):
     """What to measure recall on: queries, or a sample of the stored points."""
 
     k: Annotated[int, Field(ge=1, le=10_000)] | None = 10
-    queries: Annotated[list[Numbers], Field(min_length=1)] | None = None
+    queries: Annotated[list[Numbers], Field(min_length=1)] | Literal["logged"] | None = Field(
+        None, description='Vectors, or "logged": what was asked lately; a sample of the points if nothing is said.'
+    )
     sample: Annotated[int, Field(ge=1)] | None = 200
     recall: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="The recall to ask for.")
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = 0
+    using: str | None = Field(None, description="The name of the vector, where vectors have names.")
+
+
+class Lost(BaseModel):
+    """Shares of the true neighbours that were not found, by what lost them."""
+
+    partition: float = Field(description="Their list was not probed.")
+    codes: float = Field(description="The scan of their list passed them over.")
+    rerank: float = Field(description="Others were put before them.")
 
 
 class RecallMeasured(BaseModel):
-    """Recall and its 95 % interval."""
+    """Recall, its 95 % interval, and what lost the rest."""
 
     recall: float
     low: float
@@ -586,6 +597,7 @@ class RecallMeasured(BaseModel):
     k: int
     queries: int
     population: str
+    lost: Lost
 
 
 class Tune(MeasureRecall):
@@ -618,11 +630,13 @@ class Explained(BaseModel):
     kind: Literal["exact", "codes"]
     lists: int
     n_lists: int
+    groups: int
     codes: int
     candidates: int
     reranked: int
     fresh: int
     recall: float | None
+    expected: float | None
     microseconds: dict[str, float]
     hits: list[dict[str, Any]]
 
@@ -712,7 +726,7 @@ class QueryGroups(Strict):
     limit: Annotated[int, Field(ge=1, le=1_000)] | None = Field(10, description="How many groups.")
     prefetch: list[Prefetch] | Prefetch | None = None
     query: AnyQuery | None = None
-    using: Literal[""] | None = None
+    using: str | None = Field(None, description="The name of the vector; the one without a name if nothing is said.")
     filter: Filter | None = None
     score_threshold: float | None = None
     params: SearchParams | None = None

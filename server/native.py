@@ -14,10 +14,12 @@ from .effort import beam_of_recall
 from .errors import validation_error
 from .fields import Fields
 from .points import check_number
+from .shape import Shape
 from .vectors import matrix
 
 Floats = npt.NDArray[np.float32]
 
+LOGGED = "logged"  # in place of queries: those asked lately
 DEFAULT_K = 10
 DEFAULT_SAMPLE = 200
 _TRIED = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
@@ -28,17 +30,21 @@ class Measuring:
     """What recall is to be measured on."""
 
     k: int
-    queries: Floats | None  # (n, dim); None: stored points
+    queries: Floats | str | None  # (n, dim); "logged"; None: stored points
     sample: int
     recall: float | None
     seed: int
+    using: str  # the name of the vector
 
     @classmethod
-    def parse(cls, body: Fields, dim: int, most: int, *others: str) -> Measuring:
-        """`{"k", "queries" | "sample", "recall", "seed"}`. Raises Refusal 400 or 422."""
-        body.only(("k", "queries", "sample", "recall", "seed", *others))
-        queries = None
-        if body.get("queries") is not None:
+    def parse(cls, body: Fields, shape: Shape, most: int, *others: str) -> Measuring:
+        """`{"k", "queries" | "sample", "recall", "seed", "using"}`. Raises Refusal 400 or 422."""
+        body.only(("k", "queries", "sample", "recall", "seed", "using", *others))
+        dim = shape.dim(body.text("using"))
+        queries: Floats | str | None = None
+        if body.get("queries") == LOGGED:
+            queries = LOGGED
+        elif body.get("queries") is not None:
             rows = body.array("queries")
             check_number("queries", len(rows), most)
             if not rows:
@@ -50,12 +56,13 @@ class Measuring:
             body.unsigned("sample", DEFAULT_SAMPLE, least=1, most=most),
             share_of(body, "recall"),
             body.unsigned("seed", 0, most=2**32 - 1),
+            body.text("using"),
         )
 
     def measure(self, collection: pqdb.Collection, recall: float | None) -> pqdb.RecallReport:
         """Recall at what is asked for now."""
         report: pqdb.RecallReport = collection.measure_recall(
-            self.k, self.queries, recall=recall, sample=self.sample, seed=self.seed
+            self.k, self.queries, recall=recall, sample=self.sample, seed=self.seed, using=self.using
         )
         return report
 
@@ -81,6 +88,11 @@ def printed(report: pqdb.RecallReport) -> dict[str, Any]:
         "k": report.k,
         "queries": report.n,
         "population": report.population,
+        "lost": {
+            "partition": report.lost_partition,
+            "codes": report.lost_codes,
+            "rerank": report.lost_rerank,
+        },
     }
 
 

@@ -12,7 +12,8 @@ from .errors import format_error, not_yet, validation_error, wrong_input
 from .fields import Fields, kind_of, unsigned
 from .ids import PointId, point_id, point_ids
 from .selectors import PayloadSelector, parse_vector_selector
-from .vectors import Matrix, matrix, unnamed_vector, unnamed_vectors
+from .shape import Columns, Shape, Wanted
+from .vectors import UNNAMED, Matrix, matrix, named_vectors, unnamed_vector, unnamed_vectors
 
 DEFAULT_LIMIT = 10
 PAYLOAD_DEPTH = 128  # as deep as Qdrant's parser goes
@@ -29,18 +30,18 @@ class Batch:
     """Points to write."""
 
     ids: list[PointId]
-    vectors: Matrix  # (n, dim) float32; zero where a point has none
-    payloads: list[dict[str, Any] | None]  # those of points without a vector are marked
+    vectors: Matrix | Columns  # (n, dim) float32, zero where a point has none; or those with names
+    payloads: list[dict[str, Any] | None]  # those of points without the unnamed vector are marked
     has_bare: bool = False  # whether there are such points
 
     @classmethod
-    def parse(cls, body: Fields, dim: int, most: int) -> Batch:
+    def parse(cls, body: Fields, shape: Shape, most: int) -> Batch:
         """Read `{"points": [...]}` or `{"batch": {...}}` of at most `most` points. Raises Refusal 400 or 422."""
         body.only(_UPSERT_KEYS).refuse(shard_key=SHARDS, update_filter="conditional updates")
         if body.variant("update_mode", ("upsert", "insert_only", "update_only")) not in (None, "upsert"):
             raise not_yet(f"update_mode `{body.get('update_mode')}`")
         form = body.fields("batch")
-        batch = cls._of_columns(form, dim) if form is not None else cls._of_points(body.array("points"), dim)
+        batch = cls._of_columns(form, shape) if form is not None else cls._of_points(body.array("points"), shape)
         if not batch.ids:
             raise wrong_input("Empty update request")
         check_number("points", len(batch.ids), most)
@@ -48,30 +49,28 @@ class Batch:
         return batch
 
     @classmethod
-    def _of_points(cls, points: list[Any], dim: int) -> Batch:
+    def _of_points(cls, points: list[Any], shape: Shape) -> Batch:
         ids, vectors, payloads, has_bare = [], [], [], False
         for i, point in enumerate(points):
             fields = Fields.of(point, f"points[{i}]").only(("id", "vector", "payload"))
             ids.append(point_id(fields.required("id")))
             vector, payload = fields.required("vector"), _payload(fields.get("payload"), fields.path("payload"))
-            if vector == {}:
-                vector, payload, has_bare = [0.0] * dim, bare.marked(payload), True
-            vectors.append(unnamed_vector(vector, fields.path("vector")))
+            if vector == {} and not shape.has_names:
+                vector, payload, has_bare = [0.0] * shape.dim(UNNAMED), bare.marked(payload), True
+            vectors.append(vector)
             payloads.append(payload)
-        return cls(ids, matrix(vectors, dim, "points[{}].vector"), payloads, has_bare)
+        return cls(ids, shape.rows(vectors, "points[{}].vector"), payloads, has_bare)
 
     @classmethod
-    def _of_columns(cls, form: Fields, dim: int) -> Batch:
+    def _of_columns(cls, form: Fields, shape: Shape) -> Batch:
         form.only(("ids", "vectors", "payloads"))
         ids = point_ids(form.array("ids"))
-        vectors = unnamed_vectors(form.required("vectors"), form.path("vectors"))
-        if len(vectors) != len(ids):
-            _refuse_unequal("vectors", len(ids), len(vectors))
+        vectors = _of_batch(form.required("vectors"), form.path("vectors"), shape, len(ids))
         given = [None] * len(ids) if form.get("payloads") is None else form.array("payloads")
         if len(given) != len(ids):
             _refuse_unequal("payloads", len(ids), len(given))
         payloads = [_payload(value, f"batch.payloads[{i}]") for i, value in enumerate(given)]
-        return cls(ids, matrix(vectors, dim, "batch.vectors[{}]"), payloads)
+        return cls(ids, vectors, payloads)
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Retrieval:
 
     ids: list[PointId]
     payload: PayloadSelector
-    with_vector: bool
+    with_vector: Wanted
 
     @classmethod
     def parse(cls, body: Fields, most: int) -> Retrieval:
@@ -132,7 +131,7 @@ class Scrolling:
     filter: Any  # as the engine takes it; None: all points
     order_by: Any  # a key or an object; None: by id
     payload: PayloadSelector
-    with_vector: bool
+    with_vector: Wanted
 
     @classmethod
     def parse(cls, body: Fields) -> Scrolling:
@@ -173,7 +172,7 @@ def parse_filter(body: Fields) -> Any:
     return asked if any(value not in (None, []) for value in given.value.values()) else None
 
 
-def parse_vectors_wanted(body: Fields) -> bool:
+def parse_vectors_wanted(body: Fields) -> Wanted:
     """`with_vector`, or its newer spelling `with_vectors`."""
     key = "with_vectors" if body.get("with_vector") is None else "with_vector"
     return parse_vector_selector(body.get(key), body.path(key))
@@ -199,6 +198,22 @@ def parse_page_size(body: Fields) -> tuple[int, int]:
     offset = body.get("offset")
     start = 0 if offset is None else unsigned(offset, body.path("offset"))
     return body.unsigned("limit", DEFAULT_LIMIT, least=1), start
+
+
+def _of_batch(given: object, place: str, shape: Shape, n: int) -> Matrix | Columns:
+    """The vectors of a batch, one list for each name."""
+    if not shape.has_names:
+        plain = unnamed_vectors(given, place)
+        if len(plain) != n:
+            _refuse_unequal("vectors", n, len(plain))
+        return shape.rows(plain, "batch.vectors[{}]")
+    columns: Columns = {}
+    for name, vectors in named_vectors(given, place).items():
+        if len(vectors) != n:
+            _refuse_unequal("vectors", n, len(vectors))
+        lists = [unnamed_vector(vector, f"{place}.{name}[{i}]") for i, vector in enumerate(vectors)]
+        columns[name] = list(matrix(lists, shape.dim(name), f"{place}.{name}[{{}}]"))
+    return columns
 
 
 def _payload(value: object, place: str) -> dict[str, Any] | None:

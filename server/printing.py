@@ -12,6 +12,8 @@ import pqdb
 from . import bare
 from .ids import PointId
 from .selectors import PayloadSelector
+from .shape import Wanted
+from .vectors import UNNAMED
 
 # A vector in an answer: an array, so that orjson prints float32 with its shortest digits.
 Printed = dict[str, Any]
@@ -22,18 +24,18 @@ _EMPTY: Printed = {}
 LATE: Printed = {"operation_id": None, "status": "wait_timeout"}
 
 
-def record(point: pqdb.Point, payload: PayloadSelector, with_vector: bool) -> Printed:
+def record(point: pqdb.Point, payload: PayloadSelector, with_vector: Wanted) -> Printed:
     """A point as retrieve and scroll give it."""
     return _parts({"id": point.id}, point, payload, with_vector)
 
 
-def scored(hit: pqdb.Hit | pqdb.Point, score: np.float32, payload: PayloadSelector, with_vector: bool) -> Printed:
+def scored(hit: pqdb.Hit | pqdb.Point, score: np.float32, payload: PayloadSelector, with_vector: Wanted) -> Printed:
     """A point as a query gives it, with its version and score."""
     return _parts({"id": hit.id, "version": hit.version, "score": score}, hit, payload, with_vector)
 
 
 def scored_hits(
-    hits: pqdb.Hits, chosen: Sequence[int], payload: PayloadSelector, with_vector: bool
+    hits: pqdb.Hits, chosen: Sequence[int], payload: PayloadSelector, with_vector: Wanted
 ) -> list[Printed]:
     """The chosen hits of a search. A payload that is wanted whole is passed on as it is stored, unparsed."""
     ids, scores, versions = hits.ids, np.asarray(hits.scores, np.float32), hits.versions.tolist()
@@ -45,7 +47,7 @@ def scored_hits(
             one["payload"] = _EMPTY if held is None else payload.of_json(held)
     if with_vector and hits.vectors is not None:
         for i, one in zip(chosen, printed, strict=True):
-            one["vector"] = hits.vectors[i]
+            one["vector"] = _vector(hits.vectors[i], with_vector)
     return printed
 
 
@@ -61,10 +63,18 @@ def page(points: list[Printed], next_offset: PointId | None, order_values: list[
     return {"points": points, "next_page_offset": next_offset}
 
 
-def _parts(printed: Printed, point: pqdb.Hit | pqdb.Point, payload: PayloadSelector, with_vector: bool) -> Printed:
+def _parts(printed: Printed, point: pqdb.Hit | pqdb.Point, payload: PayloadSelector, with_vector: Wanted) -> Printed:
     is_bare = bare.is_marked(point.payload)
     if payload.wanted:
         printed["payload"] = payload.of(bare.unmarked(point.payload))
     if with_vector and point.vector is not None:
-        printed["vector"] = {} if is_bare else np.asarray(point.vector, dtype=np.float32)
+        printed["vector"] = {} if is_bare else _vector(point.vector, with_vector)
     return printed
+
+
+def _vector(vector: Any, wanted: Wanted) -> Any:
+    """A point's vector, or those of its vectors that are wanted; the one without a name stands alone, as Qdrant's."""
+    if not isinstance(vector, dict):
+        return np.asarray(vector, dtype=np.float32)
+    shown = {name: each for name, each in vector.items() if not isinstance(wanted, list) or name in wanted}
+    return shown[UNNAMED] if list(shown) == [UNNAMED] else shown

@@ -14,15 +14,16 @@ import pqdb
 
 from . import bare, ranking
 from .effort import Effort
-from .errors import format_error, not_found, not_yet, refuse_unknown_vector, wrong_input
+from .errors import format_error, not_found, not_yet, wrong_input
 from .fields import Fields
 from .ids import PointId
 from .indexes import check_ordered
 from .points import check_number, parse_filter, parse_page_size, parse_vectors_wanted
 from .printing import Printed, scored, scored_hits
 from .selectors import PayloadSelector
+from .shape import Shape, Wanted
 from .targets import MAX_K, Example, Target, parse_target
-from .vectors import UNNAMED, one_vector
+from .vectors import one_vector
 from .watch import Asked, Watch
 
 Floats = npt.NDArray[np.float32]
@@ -49,7 +50,8 @@ class Query:
     limit: int
     offset: int
     payload: PayloadSelector
-    with_vector: bool
+    with_vector: Wanted
+    using: str  # the name of the vector to search by
     place: str
 
     @classmethod
@@ -57,8 +59,6 @@ class Query:
         """Raises Refusal 400, or 422 for numbers out of range; FilterError."""
         body.only(_PREFETCH_KEYS if depth else _KEYS)
         body.refuse(lookup_from="vectors of other collections", shard_key="shard keys")
-        if (name := body.text("using")) != UNNAMED:
-            refuse_unknown_vector(name)
         target, prefetch = parse_target(body), _prefetches(body, recall, depth)
         _check_together(target, prefetch, body.path("query"))
         limit, offset = parse_page_size(body)
@@ -72,24 +72,28 @@ class Query:
             offset,
             PayloadSelector.parse(body.get("with_payload"), body.path("with_payload"), default=False),
             parse_vectors_wanted(body),
+            body.text("using"),
             body.path("query"),
         )
 
     def explain(self, collection: pqdb.Collection) -> pqdb.Explanation:
         """What the search does. Raises Refusal 400 for a query without a vector, 404 for a point that is not there."""
-        if not self.target.has_vector or self.prefetch:
+        if not self.target.has_vector or self.prefetch or self.target.by_best_score:
             raise format_error(f"{self.place}: there is no search to explain without a vector or a point alone")
         vector, without = self._vector(collection)
         k = self._depth(collection, len(without))
         return collection.explain(vector, max(k, 1), **self._effort(collection))
 
     def answer(self, collection: pqdb.Collection, watch: Watch) -> list[Printed]:
-        """The scored points. Raises Refusal 404 when a point to search by is not there."""
+        """The scored points. Raises Refusal 404 when a point to search by is not there, 400 for an unknown vector."""
+        self._wanted(collection)
         if self.target.fusion is not None:
             return self._fused(collection, watch)
         if self.prefetch:
             narrowed = _both(self.filter, self._candidates(collection, watch))
             return replace(self, prefetch=(), filter=narrowed).answer(collection, watch)
+        if self.target.by_best_score:
+            return self._best_scored(collection)
         if self.target.has_vector:
             return self._nearest(collection, watch)
         if self.threshold is not None and not self.threshold < 0:
@@ -103,12 +107,17 @@ class Query:
         bare_query = replace(self, payload=_NO_PAYLOAD, with_vector=False)
         return [(hit["id"], float(hit["score"])) for hit in bare_query.answer(collection, watch)]
 
+    def _wanted(self, collection: pqdb.Collection) -> Wanted:
+        """Which vectors to give back, as the engine takes it. Raises Refusal 400 for names that are not there."""
+        return self.with_vector if isinstance(self.with_vector, bool) else Shape.of(collection).wanted(self.with_vector)
+
     # -- searches
 
     def _effort(self, collection: pqdb.Collection) -> dict[str, Any]:
         """How hard to search and among which points, as the engine takes it."""
         filter_ = bare.without(self.filter) if bare.may_be_in(collection) else self.filter
-        return self.effort.arguments if filter_ is None else {**self.effort.arguments, "filter": filter_}
+        effort = self.effort.arguments if not self.using else {**self.effort.arguments, "using": self.using}
+        return effort if filter_ is None else {**effort, "filter": filter_}
 
     def _vector(self, collection: pqdb.Collection) -> tuple[Floats, frozenset[PointId]]:
         """The vector to search by, (dim,), and the points it was made of, which are not to be found."""
@@ -122,25 +131,29 @@ class Query:
         if target.near is not None:
             return self._examples(collection, (target.near,))[0], frozenset({target.near})
         assert target.vector is not None
-        return one_vector(target.vector, collection.dim, self.place), frozenset()
+        return one_vector(target.vector, Shape.of(collection).dim(self.using), self.place), frozenset()
 
     def _examples(self, collection: pqdb.Collection, examples: tuple[Example, ...]) -> Floats:
         """(n, dim) the vectors of examples."""
-        rows = []
+        rows, dim = [], Shape.of(collection).dim(self.using)
         for example in examples:
             if isinstance(example, list):
-                rows.append(one_vector(example, collection.dim, self.place))
+                rows.append(one_vector(example, dim, self.place))
                 continue
-            found = collection.get([example], with_payload=True, with_vector=True)
+            found = collection.get([example], with_payload=True, with_vector=[self.using])
             if not found:
                 raise not_found(f"No point with id {example} found")
-            if bare.is_marked(found[0].payload):
-                raise wrong_input(f"point {example} has no vector to search by")
-            rows.append(np.asarray(found[0].vector, np.float32))
+            vector = _of_name(found[0].vector, self.using)
+            if vector is None or bare.is_marked(found[0].payload):
+                named = f" `{self.using}`" if self.using else ""
+                raise wrong_input(f"point {example} has no vector{named} to search by")
+            rows.append(np.asarray(vector, np.float32))
         return np.stack(rows)
 
     def _nearest(self, collection: pqdb.Collection, watch: Watch) -> list[Printed]:
         """Search, leave out the points searched by, cut at the threshold, and take the page asked for."""
+        shape = Shape.of(collection)
+        metric = shape.metrics[self.using] if shape.dim(self.using) else ""
         vector, without = self._vector(collection)
         k, mmr = self._depth(collection, len(without)), self.target.mmr
         if k == 0:
@@ -152,17 +165,41 @@ class Query:
             vector,
             k,
             with_payload=self.payload.wanted,
-            with_vector=self.with_vector or mmr is not None,
+            with_vector=_with(self.with_vector, self.using) if mmr is not None else shape.wanted(self.with_vector),
             **effort,
         )
         watch.searched(Asked(collection, vector, k, effort), perf_counter() - started)
         scores = np.asarray(hits.scores, np.float32)
-        passing = _within(scores, self.threshold, collection.metric)
+        passing = _within(scores, self.threshold, metric)
         if without:
             passing = [i for i in passing if hits.ids[i] not in without]
         if mmr is not None:
-            passing = _diverse(hits, passing, mmr.diversity, self.offset + self.limit, collection.metric)
+            passing = _diverse(hits, passing, mmr.diversity, self.offset + self.limit, (self.using, metric))
         return scored_hits(hits, passing[self.offset : self.offset + self.limit], self.payload, self.with_vector)
+
+    def _best_scored(self, collection: pqdb.Collection) -> list[Printed]:
+        """Points nearest to one of the positive examples, those nearest to a negative one last."""
+        examples = self.target.recommend
+        assert examples is not None
+        k, effort = self._depth(collection, 0), self._effort(collection)
+        if k == 0:
+            return []
+        hits = collection.recommend(
+            self._checked(collection, examples.positive),
+            self._checked(collection, examples.negative),
+            k,
+            strategy="best_score",
+            with_payload=self.payload.wanted,
+            with_vector=Shape.of(collection).wanted(self.with_vector),
+            **effort,
+        )
+        passing = _within(np.asarray(hits.scores, np.float32), self.threshold, "dot")
+        return scored_hits(hits, passing[self.offset : self.offset + self.limit], self.payload, self.with_vector)
+
+    def _checked(self, collection: pqdb.Collection, examples: tuple[Example, ...]) -> list[Any]:
+        """Examples as the engine takes them. Raises Refusal 404 for points that are not there, 400 without vectors."""
+        vectors = self._examples(collection, examples) if examples else ()
+        return [v if isinstance(each, list) else each for each, v in zip(examples, vectors, strict=True)]
 
     def _depth(self, collection: pqdb.Collection, left_out: int) -> int:
         """How many hits to ask for: never more than there are points, however large the limit."""
@@ -198,7 +235,8 @@ class Query:
 
     def is_distance(self, collection: pqdb.Collection) -> bool:
         """Whether smaller scores of this query are better."""
-        return collection.metric == "l2" and self.target.has_vector
+        metric = Shape.of(collection).metrics.get(self.using)
+        return metric == "l2" and self.target.has_vector and not self.target.by_best_score
 
     def _candidates(self, collection: pqdb.Collection, watch: Watch) -> Any:
         """A filter that passes what the prefetches find."""
@@ -213,8 +251,8 @@ class Query:
     def _printed(self, collection: pqdb.Collection, ranked: ranking.Ranked) -> list[Printed]:
         points = collection.get(
             [id_ for id_, _ in ranked],
-            self.payload.wanted or (self.with_vector and bare.may_be_in(collection)),
-            self.with_vector,
+            self.payload.wanted or (bool(self.with_vector) and bare.may_be_in(collection)),
+            self._wanted(collection),
         )
         scores = dict(ranked)
         return [scored(point, np.float32(scores[point.id]), self.payload, self.with_vector) for point in points]
@@ -224,7 +262,7 @@ class Query:
     def _sampled(self, collection: pqdb.Collection) -> list[Printed]:
         """Points drawn at random, with a score of 0."""
         n = min(self.limit, max(len(collection), 1))
-        points = collection.sample(n, self.filter, with_payload=True, with_vector=self.with_vector)
+        points = collection.sample(n, self.filter, with_payload=True, with_vector=self._wanted(collection))
         return [scored(point, _ZERO, self.payload, self.with_vector) for point in points]
 
     def _ordered(self, collection: pqdb.Collection) -> list[Printed]:
@@ -232,7 +270,7 @@ class Query:
         check_ordered(collection, self.target.order_by)
         page = collection.scroll(
             min(self.limit + self.offset, max(len(collection), 1)),
-            with_vector=self.with_vector,
+            with_vector=self._wanted(collection),
             filter=self.filter,
             order_by=self.target.order_by,
         )
@@ -253,7 +291,7 @@ class Query:
                 return []
             start, left = skipped.next_offset, left - len(skipped.points)
         page = collection.scroll(
-            min(self.limit, max(len(collection), 1)), start, with_vector=self.with_vector, filter=self.filter
+            min(self.limit, max(len(collection), 1)), start, with_vector=self._wanted(collection), filter=self.filter
         )
         return [scored(point, _ZERO, self.payload, self.with_vector) for point in page.points]
 
@@ -286,14 +324,27 @@ def _both(one: Any, other: Any) -> Any:
     return {"must": [one, other]}
 
 
-def _diverse(hits: pqdb.Hits, passing: Sequence[int], diversity: float, n: int, metric: str) -> list[int]:
-    """Which of the passing hits to give, by maximal marginal relevance."""
+def _of_name(vector: Any, name: str) -> Any:
+    """One of a point's vectors; None where it lacks it."""
+    return vector.get(name) if isinstance(vector, dict) else vector
+
+
+def _with(wanted: Wanted, name: str) -> Wanted:
+    """Those vectors that are wanted, and one more."""
+    return [*wanted, name] if isinstance(wanted, list) else wanted or [name]
+
+
+def _diverse(
+    hits: pqdb.Hits, passing: Sequence[int], diversity: float, n: int, vector: tuple[str, str]
+) -> list[int]:
+    """Which of the passing hits to give, by maximal marginal relevance; `vector`: its name and its metric."""
     if not passing or hits.vectors is None:
         return []
-    rows = np.array(passing)
+    (name, metric), rows = vector, np.array(passing)
+    held = np.stack([_of_name(hits.vectors[row], name) for row in rows])
     scores = np.asarray(hits.scores, np.float32)[rows]
     chosen = ranking.diverse(
-        hits.vectors[rows], -scores * scores if metric == "l2" else scores, diversity, n, metric
+        held, -scores * scores if metric == "l2" else scores, diversity, n, metric
     )
     return [int(rows[i]) for i in chosen]
 

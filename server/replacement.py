@@ -10,6 +10,7 @@ import pqdb
 from . import bare
 from .fields import Fields
 from .points import Batch
+from .shape import Shape
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,14 @@ class Replacement:
     if_version: int | None
 
     @classmethod
-    def parse(cls, body: Fields, dim: int, most: int) -> Replacement:
+    def parse(cls, body: Fields, shape: Shape, most: int) -> Replacement:
         """`{"filter", "points" | "batch", "if_version"}`. Raises Refusal 400 or 422; FilterError."""
         body.only(("filter", "points", "batch", "if_version"))
         body.required("filter")
         where = pqdb.parse_filter(Fields.of(body.get("filter"), "filter").value)
         points = {key: body.get(key) for key in ("points", "batch") if body.get(key) is not None}
         version = None if body.get("if_version") is None else body.unsigned("if_version", 0)
-        return cls(where, Batch.parse(Fields(points, ""), dim, most), version)
+        return cls(where, Batch.parse(Fields(points, ""), shape, most), version)
 
     def done(self, database: pqdb.Database, collection: pqdb.Collection) -> int:
         """Replace, and return the sequence of the commit. Raises ConflictError."""

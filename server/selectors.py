@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .envelope import Raw
-from .errors import format_error, refuse_unknown_vector
+from .errors import format_error
 from .fields import Fields, kind_of
-from .vectors import UNNAMED
 
 Payload = dict[str, Any]
 Path = tuple[str, ...]
@@ -61,16 +60,13 @@ class PayloadSelector:
         return whole
 
 
-def parse_vector_selector(value: object, place: str) -> bool:
-    """Whether vectors are wanted: a bool, or a list of names. Raises Refusal 400 for other names."""
+def parse_vector_selector(value: object, place: str) -> bool | list[str]:
+    """Which vectors are wanted: a bool, or a list of names. Raises Refusal 400."""
     if value is None or isinstance(value, bool):
         return bool(value)
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise format_error(f"{place}: expected true, false or a list of names, not {kind_of(value)}")
-    for name in value:
-        if name != UNNAMED:
-            refuse_unknown_vector(name)
-    return bool(value)
+    return value
 
 
 def parse_path(text: str) -> Path:

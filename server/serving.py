@@ -19,6 +19,7 @@ import pqdb
 from . import logs
 from .app import create_app
 from .connection import PatientProtocol
+from .memory import keep_little
 from .metrics import MULTIPROCESS
 from .settings import Settings, load
 
@@ -55,6 +56,7 @@ class Application:
         self._shared = shared
 
     def __call__(self) -> ASGIApp:
+        keep_little()
         logs.set_up(self._settings)
         return create_app(settings=self._settings, shared=self._shared)
 
@@ -72,6 +74,7 @@ def _config(settings: Settings, application: Application) -> uvicorn.Config:
         log_config=None,
         log_level=settings.log_level,
         access_log=False,
+        timeout_keep_alive=settings.keep_alive,
         timeout_graceful_shutdown=settings.grace,
         server_header=False,
     )

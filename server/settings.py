@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     threads: Count = Field(40, description="How many operations of the engine may run at once.")
     queue_limit: Count = Field(1_000, description="The most requests at once; beyond, the answer is 429.")
     header_timeout: Seconds = Field(20.0, description="Seconds a connection may take to send a request's head.")
+    keep_alive: Count = Field(75, description="Seconds an idle connection is kept for the next request.")
     body_timeout: Seconds = Field(60.0, description="Seconds a request may take to send its body.")
     grace: int = Field(30, ge=0, description="Seconds for what is in flight when the service is asked to stop.")
 

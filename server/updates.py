@@ -12,12 +12,12 @@ import numpy as np
 import pqdb
 
 from . import bare
-from .errors import format_error, refuse_unknown_vector
+from .errors import format_error
 from .fields import Fields, kind_of
 from .ids import PointId, point_id
 from .points import SHARDS, Batch, Which, check_depth, check_number
 from .selectors import parse_path
-from .vectors import UNNAMED, matrix, unnamed_vector
+from .shape import Shape
 
 # Does a change, and returns the sequence of its commit where the engine tells one.
 Change = Callable[[pqdb.Collection], int | None]
@@ -28,12 +28,12 @@ class Reader:
     """What a body is read against."""
 
     database: pqdb.Database
-    dim: int
+    shape: Shape
     most: int  # points a request may write
 
     def upsert(self, body: Fields) -> Change:
         """`{"points": [...]}` or `{"batch": {...}}`."""
-        batch = Batch.parse(body, self.dim, self.most)
+        batch = Batch.parse(body, self.shape, self.most)
 
         def change(collection: pqdb.Collection) -> int:
             if batch.has_bare:
@@ -95,8 +95,8 @@ class Reader:
         for i, value in enumerate(points):
             fields = Fields.of(value, f"{body.path('points')}[{i}]").only(("id", "vector"))
             ids.append(point_id(fields.required("id")))
-            vectors.append(unnamed_vector(fields.required("vector"), fields.path("vector")))
-        rows = matrix(vectors, self.dim, body.path("points") + "[{}].vector")
+            vectors.append(fields.required("vector"))
+        rows = self.shape.rows(vectors, body.path("points") + "[{}].vector")
 
         def change(collection: pqdb.Collection) -> int | None:
             if not ids:
@@ -109,12 +109,16 @@ class Reader:
         return change
 
     def delete_vectors(self, body: Fields) -> Change:
-        """`{"points": [ids] | "filter": …, "vector": [""]}`: the points stay, without their vector."""
+        """`{"points": [ids] | "filter": …, "vector": [names]}`: the points stay, without these vectors."""
         which = Which.parse(body.only(("vector", *_WHICH)).refuse(shard_key=SHARDS))
-        for name in body.array("vector"):
-            if name != UNNAMED:
-                refuse_unknown_vector(str(name))
-        return partial(_bare, self.database, which)
+        names = [str(name) for name in body.array("vector")]
+        for name in names:
+            self.shape.dim(name)
+        if not self.shape.has_names:
+            return partial(_bare, self.database, which)
+        return lambda collection: _silent(
+            which.are_none or not names or collection.delete_vectors(names, **which.arguments)
+        )
 
     def batch(self, body: Fields) -> list[Change]:
         """`{"operations": [{"upsert": …}, {"delete": …}, …]}`, all of them checked."""

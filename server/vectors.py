@@ -1,4 +1,4 @@
-"""Vectors on the wire: the four spellings of the unnamed one, straight into float32 arrays."""
+"""Vectors on the wire: the four spellings of the unnamed one, and those with names, straight into float32 arrays."""
 
 from __future__ import annotations
 
@@ -35,6 +35,22 @@ def unnamed_vector(value: object, place: str) -> list[Any]:
         raise not_yet(f"points without a vector (`{place}`)")
     inner = value[UNNAMED]
     return unnamed_vector(inner, place) if isinstance(inner, list) else _refuse_inner(inner, place)
+
+
+def named_vectors(value: object, place: str) -> dict[str, list[Any]]:
+    """The lists of numbers of a point's vectors, by their names; a plain list is that of the unnamed one.
+
+    Raises Refusal 400 for sparse vectors, multivectors and texts to embed.
+    """
+    if type(value) is list:
+        return {UNNAMED: value}
+    if not isinstance(value, dict):
+        raise format_error(f"{place}: invalid type: {kind_of(value)}, expected a vector or vectors by their names")
+    _refuse_other_kinds(value, place)
+    return {
+        name: vector if type(vector) is list else _refuse_inner(vector, f"{place}.{name}")
+        for name, vector in value.items()
+    }
 
 
 def unnamed_vectors(value: object, place: str) -> list[Any]:

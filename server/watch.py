@@ -65,8 +65,8 @@ class Watch:
     def _prove(self, asked: Asked) -> None:
         """Answer exactly what was asked, and note how much of it the search finds."""
         try:
-            recall = asked.effort.get("recall")
-            report = asked.collection.measure_recall(asked.k, asked.vector[None], recall=recall)
+            how = {key: asked.effort[key] for key in ("recall", "using") if key in asked.effort}
+            report = asked.collection.measure_recall(asked.k, asked.vector[None], **how)
         except (pqdb.InputError, pqdb.ClosedError):  # no source vectors to compare, emptied, or dropped meanwhile
             return
         self._proof.note(asked.collection.name, report.recall)

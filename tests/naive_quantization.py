@@ -88,6 +88,22 @@ def pack_list(codes: Array, s: Array, b: Array | None, rows: Array, nbits: int) 
     return np.frombuffer(bytes(out), np.uint8)
 
 
+def value_rows(residuals: Array, bias: Array, form: str) -> Array:
+    """The bytes of rows of values, written one number at a time."""
+    out = bytearray()
+    for row, added in zip(residuals, bias, strict=True):
+        if form == "float16":
+            out += np.float32(1).tobytes() + np.float32(added).tobytes()
+            values = row.astype(np.float16).tobytes()
+        else:
+            scale = np.float32(np.abs(row).max() / np.float32(127))
+            scale = (scale.reshape(1).view(np.uint32) & ~np.uint32(127)).view(np.float32)[0]
+            out += scale.tobytes() + np.float32(added).tobytes()
+            values = np.rint(row * (np.float32(1) / scale if scale > 0 else 0)).astype(np.int8).tobytes()
+        out += values + bytes(-len(values) % 64)
+    return np.frombuffer(bytes(out), np.uint8)
+
+
 def _halves(factors: Array, padding: float) -> bytes:
     halves = np.full(32, padding, np.float16)
     halves[: len(factors)] = factors

@@ -49,7 +49,7 @@ def things(db_path: Path, rng: np.random.Generator) -> np.ndarray:
 def test_help_names_every_verb(command: Command) -> None:
     result = command("--help")
     assert result.exit_code == 0
-    for verb in ("demo", "serve", "info", "check", "compact", "import", "export", "warmup"):
+    for verb in ("demo", "serve", "info", "recall", "check", "compact", "import", "export", "warmup"):
         assert f"  {verb} " in result.output
 
 
@@ -73,6 +73,13 @@ def test_info_shows_collections_as_json(command: Command, db_path: Path, things:
     one = json.loads(command("info", db_path, "things").output)
     assert one == {"things": everything["things"]}
     assert one["things"]["points"] == 30
+
+
+def test_recall_is_measured_and_said(command: Command, db_path: Path, things: np.ndarray) -> None:
+    said = command("recall", db_path, "things", "-k", "5", "--sample", "20").output
+    assert said.startswith("recall@5 1.000 (95 %:")
+    assert "20 stored rows" in said
+    assert "0 and 1" in refused(command("recall", db_path, "things", "--recall", "2"))
 
 
 def test_info_of_an_unknown_collection_is_refused(

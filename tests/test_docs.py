@@ -94,7 +94,7 @@ def test_every_public_name_has_its_place_in_the_guide(name: str) -> None:
 @pytest.mark.parametrize("kind", [pqdb.Database, pqdb.Collection])
 def test_every_verb_has_its_place_in_the_guide(kind: type) -> None:
     page = (ROOT / "docs" / "guide.md").read_text()
-    for verb in vars(kind):
+    for verb in dir(kind):
         assert verb.startswith("_") or re.search(rf"\b{verb}\b", page), f"{kind.__name__}.{verb}"
 
 

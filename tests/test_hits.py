@@ -61,5 +61,10 @@ def test_reports_read_as_sentences() -> None:
     assert str(RecallReport(0.9712, 0.96, 0.98, 10, 200, "stored rows")) == (
         "recall@10 0.971 (95 %: 0.960–0.980; 200 stored rows)"
     )
-    told = str(Explanation("codes", 3, 40, 210, 17, 12, 5, 0.95, {"route": 1.5}))
-    assert told == "codes: 3 of 40 lists, 210 codes, 17 candidates, 12 reranked, 5 fresh rows; µs: route 1.5"
+    lossy = RecallReport(0.97, 0.96, 0.98, 10, 200, "stored rows", 0.02, 0.01, 0.0)
+    assert str(lossy).endswith("200 stored rows); lost by partition 0.020, codes 0.010")
+    told = str(Explanation("codes", 3, 40, 210, 17, 12, 5, 0.95, {"route": 1.5}, groups=8, expected=0.951))
+    assert told == (
+        "codes: 3 of 40 lists, 210 codes in 8 groups, 17 candidates, 12 reranked, 5 fresh rows, recall expected 0.951; "
+        "µs: route 1.5"
+    )

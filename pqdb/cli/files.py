@@ -1,6 +1,7 @@
 """Points in files that every tool reads, a batch at a time: JSON lines, or .npy with JSON lines beside it.
 
-A line carries a whole point: {"id": 7, "vector": [0.1, 0.2], "payload": {"year": 2024}}. A .npy file carries
+A line carries a whole point: {"id": 7, "vector": [0.1, 0.2], "payload": {"year": 2024}}; where vectors have names it
+has {"title": [0.1, 0.2], "body": [0.3]} of them, as far as the point has any. A .npy file carries
 vectors alone, row by row; lines beside it have ids and payloads in the same order, {"id": 7, "payload": {}}.
 """
 
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pqdb import Point
+from pqdb import Collection, NamedConfig, Point
 from pqdb.errors import InputError
 
 Record = dict[str, Any]
@@ -23,7 +24,7 @@ class Batch:
     """Some points in the form `upsert` takes."""
 
     ids: list[int | str]
-    vectors: np.ndarray | list[list[float]]  # (n, dim)
+    vectors: Any  # (n, dim), or a mapping of names to a vector or None a point
     payloads: list[dict[str, Any] | None]
 
 
@@ -45,11 +46,18 @@ def read_points(vectors: Path, points: Path | None, size: int) -> Iterator[Batch
         )
     else:
         for records in _batches(_read_lines(vectors, ("id", "vector")), size):
-            yield Batch(
-                [r["id"] for r in records],
-                [r["vector"] for r in records],
-                [r.get("payload") for r in records],
-            )
+            vectors_ = _vectors([r["vector"] for r in records], vectors.name)
+            yield Batch([r["id"] for r in records], vectors_, [r.get("payload") for r in records])
+
+
+def _vectors(given: list[Any], file: str) -> Any:
+    """Vectors of a batch in the form `upsert` takes. Raises InputError where some have names and others none."""
+    names = dict.fromkeys(name for each in given if isinstance(each, dict) for name in each)
+    if not any(isinstance(each, dict) for each in given):
+        return given
+    if not all(isinstance(each, dict) for each in given):
+        raise InputError(f"{file} has points whose vectors have names and points whose vector has none")
+    return {name: [each.get(name) for each in given] for name in names}
 
 
 def _read_rows(rows: np.ndarray, points: Path | None, size: int) -> Iterator[Batch]:
@@ -115,9 +123,15 @@ class PointsWriter(Protocol):
         """Nothing more comes: the file is whole from here on."""
 
 
-def writer(path: Path, dim: int) -> PointsWriter:
-    """What writes this file: a .npy gets vectors and lines beside it, others whole points as lines."""
-    return RowsWriter(path, dim) if path.suffix == ".npy" else LinesWriter(path)
+def writer(path: Path, source: Collection) -> PointsWriter:
+    """What writes this file: a .npy gets vectors and lines beside it, others whole points as lines. Raises InputError
+    where vectors have names, which a .npy has no place for.
+    """
+    if path.suffix != ".npy":
+        return LinesWriter(path)
+    if isinstance(source.config, NamedConfig):
+        raise InputError(f"the vectors of {source.name!r} have names: export JSON lines, a .npy has no place for those")
+    return RowsWriter(path, source.dim)
 
 
 class LinesWriter:
@@ -129,7 +143,7 @@ class LinesWriter:
     def write(self, points: list[Point]) -> None:
         """Append points; a float32 is written with the digits that bring it back exactly."""
         for point in points:
-            record = {"id": point.id, "vector": _vector(point).tolist(), "payload": point.payload}
+            record = {"id": point.id, "vector": _numbers(point), "payload": point.payload}
             self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def close(self) -> None:
@@ -170,9 +184,17 @@ class RowsWriter:
         )
 
 
+def _numbers(point: Point) -> list[float] | dict[str, list[float]]:
+    if isinstance(point.vector, dict):
+        return {name: vector.tolist() for name, vector in point.vector.items()}
+    numbers: list[float] = _vector(point).tolist()
+    return numbers
+
+
 def _vector(point: Point) -> np.ndarray:
-    if point.vector is None:
+    vector: np.ndarray | None = point.vector
+    if vector is None:
         raise InputError(
             f"point {point.id!r} has no vector to write: the collection keeps none (source=None)"
         )
-    return point.vector
+    return vector

@@ -1,4 +1,4 @@
-"""`pqdb info`, `check` and `repair`: what a database holds, whether its bytes are what was written, and if not."""
+"""`pqdb info`, `recall`, `check` and `repair`: what a database holds and finds, and whether its bytes are sound."""
 
 import json
 from pathlib import Path
@@ -20,6 +20,18 @@ def info(path: Path, collection: str | None) -> None:
         names = [collection] if collection else db.collections()
         report = {name: dict(db.get_collection(name).info()) for name in names}
     click.echo(json.dumps(report, indent=2, default=str, ensure_ascii=False))
+
+
+@click.command()
+@click.argument("path", type=DATABASE)
+@click.argument("collection")
+@click.option("-k", default=10, show_default=True, help="Neighbours of each point.")
+@click.option("--sample", default=200, show_default=True, help="Points that are asked about, each without itself.")
+@click.option("--recall", "asked", type=float, help="The recall to ask for; 0.97 if nothing is said.")
+def recall(path: Path, collection: str, k: int, sample: int, asked: float | None) -> None:
+    """Recall of a COLLECTION of the database at PATH, measured now on its own points, and what loses the rest."""
+    with pqdb.open(path, read_only=True, upkeep="manual") as db:
+        click.echo(str(db.get_collection(collection).measure_recall(k, recall=asked, sample=sample)))
 
 
 @click.command()

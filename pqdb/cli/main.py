@@ -4,7 +4,7 @@ import click
 
 from pqdb.cli.care import compact
 from pqdb.cli.demo import demo
-from pqdb.cli.look import check, info, repair
+from pqdb.cli.look import check, info, recall, repair
 from pqdb.cli.safe import backup, restore
 from pqdb.cli.serve import serve
 from pqdb.cli.transfer import export, import_
@@ -28,5 +28,5 @@ def main() -> None:
     """A vector database that keeps compressed codes in memory and the recall you ask for."""
 
 
-for verb in (demo, serve, info, check, repair, compact, backup, restore, import_, export, warmup):
+for verb in (demo, serve, info, recall, check, repair, compact, backup, restore, import_, export, warmup):
     main.add_command(verb)

@@ -8,7 +8,7 @@ import click
 
 import pqdb
 from pqdb.bars import bar, stages
-from pqdb.cli.files import count_points, read_points, writer
+from pqdb.cli.files import Batch, count_points, read_points, writer
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 METRICS = ("cosine", "dot", "l2")
@@ -38,7 +38,7 @@ def import_(path: Path, collection: str, file: Path, points: Path | None, metric
         with bar("importing", total, "points") as progress:
             for part in read_points(file, points, batch):
                 if collection not in db:
-                    db.create_collection(collection, len(part.vectors[0]), metric)
+                    _create(db, collection, part, metric)
                 db[collection].upsert(part.ids, part.vectors, part.payloads)
                 progress.update(len(part.ids))
         if total:
@@ -59,12 +59,22 @@ def export(path: Path, collection: str, file: Path) -> None:
     written = 0
     with pqdb.open(path, read_only=True) as db:
         source = db[collection]
-        with closing(writer(file, source.dim)) as out, bar("exporting", len(source), "points") as progress:
+        with closing(writer(file, source)) as out, bar("exporting", len(source), "points") as progress:
             for page in _pages(source):
                 out.write(page)
                 written += len(page)
                 progress.update(len(page))
     click.echo(f"{written:,} points of {collection!r} are in {file}")
+
+
+def _create(db: pqdb.Database, collection: str, part: Batch, metric: str) -> None:
+    """A collection for what the first batch of a file holds."""
+    if not isinstance(part.vectors, dict):
+        db.create_collection(collection, len(part.vectors[0]), metric)
+        return
+    first = {name: next(each for each in held if each is not None) for name, held in part.vectors.items()}
+    vectors = {name: pqdb.VectorConfig(len(each), metric) for name, each in first.items()}  # type: ignore[arg-type]
+    db.create_collection(collection, vectors=vectors)
 
 
 def _pages(source: pqdb.Collection) -> Iterator[list[pqdb.Point]]:

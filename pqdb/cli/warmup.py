@@ -17,6 +17,7 @@ ROADS: dict[str, dict[str, Any]] = {  # what differs from the defaults where oth
     "l2": {"metric": "l2"},
     "8-bit codes": {"quantization": pqdb.PQ(m=8, nbits=8)},
     "codes without rerank": {"rerank": None},
+    "scalars": {"quantization": pqdb.SQ("int8"), "rerank": "float16"},
 }
 
 

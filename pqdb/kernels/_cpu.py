@@ -18,19 +18,23 @@ JIT_OFF = bool(config.DISABLE_JIT)
 NEEDS = {
     "avx512": frozenset({"avx512f", "avx512bw", "avx512vl", "avx512vbmi", "avx512vnni", "avx2", "f16c", "fma"}),
     "avx2": frozenset({"avx2", "f16c", "fma"}),
+    "neondot": frozenset({"neon", "dotprod"}),
+    "neon": frozenset({"neon"}),
     "plain": frozenset[str](),
 }  # best first
 
 
 def host_features() -> frozenset[str]:
     """Feature names numba will compile for: the host's, unless NUMBA_CPU_FEATURES or NUMBA_CPU_NAME says otherwise."""
-    if platform.machine().lower() not in ("x86_64", "amd64"):
+    machine = platform.machine().lower()
+    if machine not in ("x86_64", "amd64", "aarch64", "arm64"):
         return frozenset()
+    always = frozenset({"neon"} if machine in ("aarch64", "arm64") else ())  # there is no AArch64 without it
     if config.CPU_FEATURES is not None:
-        return frozenset(word[1:] for word in config.CPU_FEATURES.split(",") if word.startswith("+"))
+        return always | {word[1:] for word in config.CPU_FEATURES.split(",") if word.startswith("+")}
     if config.CPU_NAME not in (None, "host"):
-        return frozenset()
-    return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
+        return always
+    return always | frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
 
 
 def available() -> list[str]:

@@ -1,4 +1,5 @@
-"""Dot products of int8 rows, in LLVM IR: AVX2 (widen and vpmaddwd) and AVX-512 (vpdpbusd). Exact in int32 both ways.
+"""Dot products of int8 rows, in LLVM IR: AVX2 (widen and vpmaddwd), AVX-512 (vpdpbusd), NEON with sdot, and NEON
+without (widen and multiply). Exact in int32 every way.
 
 `dot` takes one row; `dots` a bank of 64 rows at once, which need no sum across lanes. A bank is 4 ranks of 16 rows; a
 rank holds for each quad of dimensions 64 bytes: 4 of row 0, 4 of row 1 … 4 of row 15, each byte the int8 + 128.
@@ -102,6 +103,101 @@ def dots_u8_avx2_ir(builder: Any, args: list[Any]) -> None:
     loop(builder, I64(RANKS), [], rank_step)
 
 
+def _sdot(builder: Any, total: Any, x: Any, y: Any) -> Any:
+    return call(builder, "llvm.aarch64.neon.sdot.v4i32.v16i8", total.type, [total, x, y])
+
+
+def dot_i8_neondot_ir(builder: Any, args: list[Any]) -> Any:
+    """Σ row[i]·query[i] by sdot: 64 products a step in four accumulators."""
+    row, query, size = args
+    chunk, lanes = vector(I8, 16), vector(I32, 4)
+
+    def step(index: Any, sums: list[Any]) -> list[Any]:
+        out = []
+        for part, total in enumerate(sums):
+            at = builder.add(builder.shl(index, I64(6)), I64(16 * part))
+            x, y = (load(builder, builder.add(base, at), chunk) for base in (row, query))
+            out.append(_sdot(builder, total, x, y))
+        return out
+
+    sums = loop(builder, builder.lshr(size, I64(6)), [ir.Constant(lanes, None)] * 4, step)
+    total = builder.add(builder.add(sums[0], sums[1]), builder.add(sums[2], sums[3]))
+    return call(builder, "llvm.vector.reduce.add.v4i32", I32, [total])
+
+
+def dot_i8_neon_ir(builder: Any, args: list[Any]) -> Any:
+    """The same where there is no sdot: a product of two int8 fits 16 bits, their sum does not."""
+    row, query, size = args
+    chunk, wide, lanes = vector(I8, 16), vector(I16, 16), vector(I32, 16)
+
+    def step(index: Any, sums: list[Any]) -> list[Any]:
+        at = builder.shl(index, I64(4))
+        x, y = (builder.sext(load(builder, builder.add(base, at), chunk), wide) for base in (row, query))
+        return [builder.add(sums[0], builder.sext(builder.mul(x, y), lanes))]
+
+    total = loop(builder, builder.lshr(size, I64(4)), [ir.Constant(lanes, None)], step)[0]
+    return call(builder, "llvm.vector.reduce.add.v16i32", I32, [total])
+
+
+def dots_u8_neondot_ir(builder: Any, args: list[Any]) -> None:
+    """Products of a bank by sdot, whose factors are both signed: (bank − 128)·query, and 128·Σ query beside it."""
+
+    def multiply(totals: list[Any], rows: list[Any], four: Any) -> list[Any]:
+        y = builder.bitcast(splat(builder, four, 4), vector(I8, 16))
+        flip = constant(I8, [128] * 16)
+        added = [_sdot(builder, total, builder.xor(x, flip), y) for total, x in zip(totals[:4], rows, strict=True)]
+        return [*added, _sdot(builder, totals[4], flip, y)]  # 128 is −128 to it
+
+    def finished(totals: list[Any]) -> list[Any]:
+        return [builder.sub(total, totals[4]) for total in totals[:4]]
+
+    _ranks_of_16(builder, args, multiply, finished, [ir.Constant(vector(I32, 4), None)] * 5)
+
+
+def dots_u8_neon_ir(builder: Any, args: list[Any]) -> None:
+    """The same where there is no sdot: a product of uint8 and int8 fits 16 bits."""
+    wide, lanes = vector(I16, 16), vector(I32, 16)
+
+    def multiply(totals: list[Any], rows: list[Any], four: Any) -> list[Any]:
+        y = builder.sext(builder.bitcast(splat(builder, four, 4), vector(I8, 16)), wide)
+        products = [builder.sext(builder.mul(builder.zext(x, wide), y), lanes) for x in rows]
+        return [builder.add(total, product) for total, product in zip(totals, products, strict=True)]
+
+    def finished(totals: list[Any]) -> list[Any]:
+        every_fourth = [constant(I32, list(range(start, 16, 4))) for start in range(4)]
+        parts = [[builder.shuffle_vector(total, total, which) for which in every_fourth] for total in totals]
+        return [builder.add(builder.add(a, b), builder.add(c, d)) for a, b, c, d in parts]
+
+    _ranks_of_16(builder, args, multiply, finished, [ir.Constant(lanes, None)] * 4)
+
+
+def _ranks_of_16(
+    builder: Any,
+    args: list[Any],
+    multiply: Callable[[list[Any], list[Any], Any], list[Any]],
+    finished: Callable[[list[Any]], list[Any]],
+    zeros: list[Any],
+) -> None:
+    """Rank after rank of a bank, in registers of 4 rows: a step multiplies 4 of them with four values of the query."""
+    bank, query, quads, out = args
+    rank_bytes = builder.shl(quads, I64(6))
+
+    def rank_step(rank: Any, nothing: list[Any]) -> list[Any]:
+        start = builder.add(bank, builder.mul(rank, rank_bytes))
+
+        def step(index: Any, totals: list[Any]) -> list[Any]:
+            at = builder.add(start, builder.shl(index, I64(6)))
+            rows = [load(builder, builder.add(at, I64(16 * part)), vector(I8, 16)) for part in range(4)]
+            return multiply(totals, rows, load(builder, builder.add(query, builder.shl(index, I64(2))), I32))
+
+        to = builder.add(out, builder.shl(rank, I64(6)))
+        for part, total in enumerate(finished(loop(builder, quads, zeros, step))):
+            store(builder, total, builder.add(to, I64(16 * part)))
+        return nothing
+
+    loop(builder, I64(RANKS), [], rank_step)
+
+
 def _dot_intrinsic(name: str, emit: Callable[[Any, list[Any]], Any]) -> Any:
     def dot(typingctx: Any, row: Any, query: Any, size: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -111,10 +207,6 @@ def _dot_intrinsic(name: str, emit: Callable[[Any, list[Any]], Any]) -> Any:
 
     dot.__name__ = name
     return intrinsic(dot)
-
-
-dot_i8_avx2 = _dot_intrinsic("dot_i8_avx2", dot_i8_avx2_ir)
-dot_i8_avx512 = _dot_intrinsic("dot_i8_avx512", dot_i8_avx512_ir)
 
 
 def _dots_intrinsic(name: str, emit: Callable[[Any, list[Any]], None]) -> Any:
@@ -129,5 +221,18 @@ def _dots_intrinsic(name: str, emit: Callable[[Any, list[Any]], None]) -> Any:
     return intrinsic(dots)
 
 
-dots_u8_avx2 = _dots_intrinsic("dots_u8_avx2", dots_u8_avx2_ir)
-dots_u8_avx512 = _dots_intrinsic("dots_u8_avx512", dots_u8_avx512_ir)
+# By family of kernels.
+DOT_IR: dict[str, Callable[[Any, list[Any]], Any]] = {
+    "avx512": dot_i8_avx512_ir,
+    "avx2": dot_i8_avx2_ir,
+    "neondot": dot_i8_neondot_ir,
+    "neon": dot_i8_neon_ir,
+}
+DOTS_IR: dict[str, Callable[[Any, list[Any]], None]] = {
+    "avx512": dots_u8_avx512_ir,
+    "avx2": dots_u8_avx2_ir,
+    "neondot": dots_u8_neondot_ir,
+    "neon": dots_u8_neon_ir,
+}
+DOT = {family: _dot_intrinsic(f"dot_i8_{family}", emit) for family, emit in DOT_IR.items()}
+DOTS = {family: _dots_intrinsic(f"dots_u8_{family}", emit) for family, emit in DOTS_IR.items()}

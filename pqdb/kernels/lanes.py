@@ -14,7 +14,8 @@ from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, constant, load, loop,
 from pqdb.kernels.intrinsics import half_to_float
 
 LANES = 16
-LANES_AVAILABLE = not JIT_OFF and "f16c" in host_features()  # without it a half is widened by a library call
+# Without one of these a half is widened by a library call.
+LANES_AVAILABLE = not JIT_OFF and not host_features().isdisjoint({"f16c", "neon"})
 
 
 def _elements(builder: Any, kind: int, row: Any, index: Any) -> Any:

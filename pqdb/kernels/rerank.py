@@ -3,21 +3,13 @@
 import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
-from pqdb.kernels._types import Address, Array, Real, Whole
-from pqdb.kernels.intrinsics import load_f32, prefetch
-from pqdb.kernels.scan import dot_i8
+from pqdb.kernels._types import Array, Real, Whole
+from pqdb.kernels.intrinsics import prefetch
+from pqdb.kernels.scan_values import FACTORS, value_of
 from pqdb.kernels.topk import push, push_pair, sort_pairs_descending
-from pqdb.kernels.vectors import quantize_i8
+from pqdb.kernels.vectors import FLOAT16, INT8, quantize_i8
 
 AHEAD = 12  # rows asked for ahead of their turn
-FACTORS = 8  # bytes of a row before its int8 values: scale and bias
-
-
-@kernel_inline
-def rerank_value(row: Address, dpad: Whole, base: Real, factor: Real, query_at: Address) -> Real:
-    """Value of one rerank row (scale, bias, dpad int8): base + bias + β·s_q·scale·⟨q, r⟩; β·s_q is the factor."""
-    product = np.float32(dot_i8(row + np.uint64(FACTORS), query_at, np.uint64(dpad)))
-    return base + load_f32(row + np.uint64(4)) + factor * load_f32(row) * product
 
 
 @kernel_inline
@@ -26,11 +18,13 @@ def due(first: bool, value: Real, cut: Real, bound: Real, nearest: Real) -> Whol
     return (value >= cut) if first else (value < cut and bound >= nearest)
 
 
-@kernel
-def rerank_candidates(
+@kernel_inline
+def rerank_by(
+    kind: Whole,  # vectors.INT8 or FLOAT16
     queries: Array,  # (q, d) float32
     beta: Real,  # 1 for inner products, 2 for l2
-    dpad: Whole,
+    size: Whole,  # values of a row that are multiplied
+    row_bytes: Whole,
     blocks: Array,  # (n_lists,) uint64 address of each list's rerank rows
     lists: Array,  # (q, p) int32
     bases: Array,  # (q, p) float32
@@ -49,25 +43,27 @@ def rerank_candidates(
     """First all candidates whose estimate made the scan's cut, then every other whose bound still beats the k-th
     value.
     """
-    small = np.empty(dpad, np.int8)
-    query_at, stride = np.uint64(small.ctypes.data), dpad + FACTORS
+    small = np.empty(size, np.int8)
     for q in range(queries.shape[0]):
-        factor = quantize_i8(queries[q], small) * beta
+        if kind == INT8:
+            query_at, factor = np.uint64(small.ctypes.data), np.float32(quantize_i8(queries[q], small) * beta)
+        else:
+            query_at, factor = np.uint64(queries[q].ctypes.data), np.float32(beta)
         nearest[:] = -np.inf
         best[q] = -np.inf
         done = 0
         for first in (True, False):
             for i in range(starts[q], starts[q + 1] + AHEAD):
                 if i < starts[q + 1] and due(first, values[i], cuts[q], bounds[i], nearest[0]):
-                    row = blocks[lists[q, places[i] >> 32]] + np.uint64(stride * (places[i] & 0xFFFFFFFF))
-                    for line in range(0, stride + 56, 64):
+                    row = blocks[lists[q, places[i] >> 32]] + np.uint64(row_bytes * (places[i] & 0xFFFFFFFF))
+                    for line in range(0, row_bytes + 56, 64):
                         prefetch(row + np.uint64(line))
                 j = i - AHEAD
                 if j < starts[q] or not due(first, values[j], cuts[q], bounds[j], nearest[0]):
                     continue
                 probe = places[j] >> 32
-                row = blocks[lists[q, probe]] + np.uint64(stride * (places[j] & 0xFFFFFFFF))
-                value = rerank_value(row, dpad, bases[q, probe], factor, query_at)
+                row = blocks[lists[q, probe]] + np.uint64(row_bytes * (places[j] & 0xFFFFFFFF))
+                value = value_of(kind, row, size, bases[q, probe], factor, query_at)
                 done += 1
                 if value > nearest[0]:
                     push(nearest, value)
@@ -76,6 +72,32 @@ def rerank_candidates(
         reranked[q] = done
         found[q] = min(done, best.shape[1])
         sort_pairs_descending(best[q], best_rows[q])
+
+
+@kernel
+def rerank_candidates(
+    queries: Array, beta: Real, dpad: Whole, blocks: Array, lists: Array, bases: Array, values: Array, bounds: Array,
+    rows: Array, places: Array, starts: Array, cuts: Array, nearest: Array, best: Array, best_rows: Array, found: Array,
+    reranked: Array,
+) -> None:  # fmt: skip
+    """rerank_by int8 residuals: rows of dpad values."""
+    rerank_by(
+        INT8, queries, beta, dpad, dpad + FACTORS, blocks, lists, bases, values, bounds, rows, places, starts, cuts,
+        nearest, best, best_rows, found, reranked,
+    )  # fmt: skip
+
+
+@kernel
+def rerank_by_halves(
+    queries: Array, beta: Real, row_bytes: Whole, blocks: Array, lists: Array, bases: Array, values: Array,
+    bounds: Array, rows: Array, places: Array, starts: Array, cuts: Array, nearest: Array, best: Array,
+    best_rows: Array, found: Array, reranked: Array,
+) -> None:  # fmt: skip
+    """rerank_by float16 residuals."""
+    rerank_by(
+        FLOAT16, queries, beta, queries.shape[1], row_bytes, blocks, lists, bases, values, bounds, rows, places, starts,
+        cuts, nearest, best, best_rows, found, reranked,
+    )  # fmt: skip
 
 
 @kernel

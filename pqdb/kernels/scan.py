@@ -16,12 +16,12 @@ PAGE, HEAD = 4096, 64  # a list begins so many bytes behind the start of a page 
 START_BYTES, PAGE_BYTES = 256, 192
 
 SIMD = KERNEL != "plain"
-if KERNEL == "avx512":
-    score, score_bias = scan_simd.score_avx512, scan_simd.score_bias_avx512
-    dot, dots = dot_simd.dot_i8_avx512, dot_simd.dots_u8_avx512
-else:  # named in any case: plain kernels never call them
-    score, score_bias = scan_simd.score_avx2, scan_simd.score_bias_avx2
-    dot, dots = dot_simd.dot_i8_avx2, dot_simd.dots_u8_avx2
+FAMILY = KERNEL if SIMD else "avx2"  # named in any case: plain kernels never call them
+SCAN_FAMILY = FAMILY.removesuffix("dot")  # both families of ARM scan alike
+NARROW, WIDENS = scan_simd.NARROW, SCAN_FAMILY != "avx512"  # whether sums of more nibbles take a second step
+score, score_bias = (scan_simd.SCORES[SCAN_FAMILY, bias] for bias in (False, True))
+score_wide, score_bias_wide = (scan_simd.SCORES_WIDE[SCAN_FAMILY, bias] for bias in (False, True))
+dot, dots = dot_simd.DOT[FAMILY], dot_simd.DOTS[FAMILY]
 
 if SIMD:
 
@@ -41,6 +41,10 @@ if SIMD:
         sums: Address,
     ) -> Whole:
         """Score one group of 4-bit codes; see scan_simd."""
+        if WIDENS and m > NARROW:
+            if bias:
+                return score_bias_wide(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
+            return score_wide(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
         if bias:
             return score_bias(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
         return score(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)

@@ -1,9 +1,10 @@
-"""One group of 32 codes against one table, in LLVM IR: AVX2 and AVX-512.
+"""One group of 32 codes against one table, in LLVM IR: AVX2, AVX-512 and NEON.
 
 Layout of a group record (docs/format.md): for each pair of sub-quantizers 32 bytes, the first 16 for the even one; in
 each byte the low nibble is the code of vector i, the high nibble that of vector 16 + i. Then 32 float16 scales, then,
 for l2, 32 float16 biases. Table entries are 7 bits, so that two look-ups add without overflow in a byte and the sum
-of 512 fits 16 bits (Quick ADC, André et al. 2017, is where the in-register look-up comes from).
+of 512 fits 16 bits (Quick ADC, André et al. 2017, is where the in-register look-up comes from). Longer codes are summed
+512 at a time, and the sums of these in 32 bits.
 
 A value is  A + B_v + s_v·(b + a·sum_v);  its upper bound adds  s_v·g.  Larger is nearer.
 """
@@ -19,6 +20,8 @@ from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, constant, load, loop,
 from pqdb.kernels.intrinsics import half_to_float
 
 Sums = tuple[Any, Any]  # (vectors 0–15, vectors 16–31), each <16 x i32>
+NARROW_SHIFT = 9
+NARROW = 1 << NARROW_SHIFT  # nibbles whose sum fits 16 bits
 
 
 def sums_avx2(builder: Any, record: Any, table: Any, m: Any) -> Sums:
@@ -97,6 +100,52 @@ def sums_avx512(builder: Any, record: Any, table: Any, m: Any) -> Sums:
     return sums[0], sums[1]
 
 
+def sums_neon(builder: Any, record: Any, table: Any, m: Any) -> Sums:
+    """Sums by tbl, whose register is one table and one half of a group: two sub-quantizers a step, added as bytes and
+    then to 16-bit words.
+    """
+    bytes_, words = vector(I8, 16), vector(I16, 16)
+    low_nibble, four = constant(I8, [15] * 16), constant(I8, [4] * 16)
+
+    def look_up(entries: Any, codes: Any) -> Any:
+        return call(builder, "llvm.aarch64.neon.tbl1.v16i8", bytes_, [entries, codes])
+
+    def step(index: Any, sums: list[Any]) -> list[Any]:
+        offset = builder.shl(index, I64(5))
+        pair = []
+        for half in (0, 16):
+            at = builder.add(offset, I64(half))
+            codes = load(builder, builder.add(record, at), bytes_)
+            entries = load(builder, builder.add(table, at), bytes_)
+            low, high = builder.and_(codes, low_nibble), builder.lshr(codes, four)
+            pair.append((look_up(entries, low), look_up(entries, high)))
+        both = [builder.add(first, second) for first, second in zip(*pair, strict=True)]
+        return [builder.add(total, builder.zext(each, words)) for total, each in zip(sums, both, strict=True)]
+
+    sums = loop(builder, builder.lshr(m, I64(1)), [ir.Constant(words, None)] * 2, step)
+    lanes = vector(I32, 16)
+    return builder.zext(sums[0], lanes), builder.zext(sums[1], lanes)
+
+
+def wide(sums_of: Callable[..., Sums]) -> Callable[..., Sums]:
+    """Sums of any number of look-ups from one that sums NARROW of them."""
+
+    def sums(builder: Any, record: Any, table: Any, m: Any) -> Sums:
+        def part(index: Any, totals: list[Any]) -> list[Any]:
+            first = builder.shl(index, I64(NARROW_SHIFT))
+            left = builder.sub(m, first)
+            size = builder.select(builder.icmp_unsigned("<", left, I64(NARROW)), left, I64(NARROW))
+            at = builder.shl(first, I64(4))
+            found = sums_of(builder, builder.add(record, at), builder.add(table, at), size)
+            return [builder.add(total, each) for total, each in zip(totals, found, strict=True)]
+
+        parts = builder.lshr(builder.add(m, I64(NARROW - 1)), I64(NARROW_SHIFT))
+        low, high = loop(builder, parts, [ir.Constant(vector(I32, 16), None)] * 2, part)
+        return low, high
+
+    return sums
+
+
 def _mul_add(builder: Any, x: Any, y: Any, z: Any) -> Any:
     return call(builder, "llvm.fma.v16f32", x.type, [x, y, z])
 
@@ -164,9 +213,22 @@ def _sums_intrinsic(name: str, sums_of: Callable[..., Sums]) -> Any:
     return intrinsic(sums)
 
 
-score_avx2 = _score_intrinsic("score_avx2", sums_avx2, with_bias=False)
-score_bias_avx2 = _score_intrinsic("score_bias_avx2", sums_avx2, with_bias=True)
-score_avx512 = _score_intrinsic("score_avx512", sums_avx512, with_bias=False)
-score_bias_avx512 = _score_intrinsic("score_bias_avx512", sums_avx512, with_bias=True)
-group_sums_avx2 = _sums_intrinsic("group_sums_avx2", sums_avx2)
-group_sums_avx512 = _sums_intrinsic("group_sums_avx512", sums_avx512)
+# By family of kernels; "neon" is that of both its families, which differ in other products.
+SUMS: dict[str, Callable[..., Sums]] = {"avx512": sums_avx512, "avx2": sums_avx2, "neon": sums_neon}
+WIDE: dict[str, Callable[..., Sums]] = {
+    "avx512": sums_avx512,  # 32-bit from the start
+    "avx2": wide(sums_avx2),
+    "neon": wide(sums_neon),
+}
+SCORES = {
+    (family, bias): _score_intrinsic(f"score_{family}_{bias}", sums, bias)
+    for family, sums in SUMS.items()
+    for bias in (False, True)
+}
+SCORES_WIDE = {
+    (family, bias): _score_intrinsic(f"score_wide_{family}_{bias}", sums, bias)
+    for family, sums in WIDE.items()
+    for bias in (False, True)
+}
+GROUP_SUMS = {family: _sums_intrinsic(f"group_sums_{family}", sums) for family, sums in SUMS.items()}
+GROUP_SUMS_WIDE = {family: _sums_intrinsic(f"group_sums_wide_{family}", sums) for family, sums in WIDE.items()}

@@ -13,7 +13,7 @@ FEWEST_ROWS = 5_000  # below, one list
 MOST_LISTS = 65_536
 
 POINTS_PER_CENTROID = 256  # more buys nothing …
-MOST_FLOATS = 1 << 27  # … and past 512 MB of them, FEWEST_POINTS a centroid must do
+MOST_FLOATS = 1 << 26  # … and past 256 MB of them, FEWEST_POINTS a centroid must do
 FEWEST_POINTS = 16
 FLAT_LISTS = 1024  # up to here at once: 5 % fewer rows are scanned at recall 0.95 than by two levels
 _ROUNDS = 8

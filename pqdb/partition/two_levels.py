@@ -11,7 +11,7 @@ from pqdb.partition.lloyd import kmeans
 from pqdb.partition.nearest import half_squares, nearest_centroids
 
 AGREEMENT = 0.99  # share of sample rows that must get the centroid that comparing all gives
-OPENED = (8, 16)  # groups looked into, tried in this order, of about √centroids; more does not pay
+OPENED = (8, 10, 12, 16)  # groups looked into, tried in this order, of about √centroids; more does not pay
 _ROUNDS = 8
 
 
@@ -57,5 +57,5 @@ class TwoLevels:
         count = len(self.heads)
         scores = rows @ self.heads.T - half_squares(self.heads)
         nearest = np.argpartition(scores, count - self.opened, axis=1)[:, count - self.opened :].ravel()
-        order = np.argsort(nearest, kind="stable")
+        order = np.argsort(nearest.astype(np.uint16), kind="stable")  # 16 bits go by radix, ten times as fast
         return np.split(order // self.opened, np.cumsum(np.bincount(nearest, minlength=count))[:-1])

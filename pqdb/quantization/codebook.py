@@ -2,7 +2,8 @@
 
 Its bytes, little-endian: magic "PQCB", u16 version, u8 nbits, u8 1 with a rotation or 0 without, u32 dim,
 u32 m, u32 d_out; then int32 bounds (m + 1), float32 rotation (d_out, dim) if there is one, float32
-codewords (d_out, 2**nbits).
+codewords (d_out, 2**nbits). Version 2 has a float32 weight behind them; version 1, still written without
+a weight, does not.
 """
 
 import struct
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from pqdb.errors import CorruptError, FormatError, InputError
 
 MAGIC = b"PQCB"
-VERSION = 1
+VERSION = 2
 NBITS = (4, 8)
 SUBSPACES_STEP = 4  # scans look up four sub-quantizers at a time, so m is a multiple of this
 MAX_DIM = 65_536
@@ -41,6 +42,7 @@ class Codebook:
     rotation: NDArray[np.float32] | None = (
         None  # (d_out, dim) orthonormal rows; None: d_out = dim, dimensions as they are
     )
+    weight: float = 0.0  # how much more than others an error along a row's vector counts where codes are chosen
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bounds", _frozen(self.bounds, np.int32))
@@ -51,6 +53,8 @@ class Codebook:
         _check_bounds(self.bounds)
         _check_codewords(self.codewords, self.d_out, self.ksub)
         _check_rotation(self.rotation, self.d_out, self.dim)
+        if not 0 <= self.weight < np.inf:
+            raise InputError(f"expected a weight of at least 0, not {self.weight}")
 
     @property
     def m(self) -> int:
@@ -82,11 +86,14 @@ class Codebook:
     def to_bytes(self) -> bytes:
         """The codebook as bytes; from_bytes gives an equal one back."""
         turned = self.rotation is not None
-        parts = [_HEADER.pack(MAGIC, VERSION, self.nbits, turned, self.dim, self.m, self.d_out)]
+        version = VERSION if self.weight else 1
+        parts = [_HEADER.pack(MAGIC, version, self.nbits, turned, self.dim, self.m, self.d_out)]
         parts.append(self.bounds.astype("<i4").tobytes())
         if self.rotation is not None:
             parts.append(self.rotation.astype("<f4").tobytes())
         parts.append(self.codewords.astype("<f4").tobytes())
+        if self.weight:
+            parts.append(np.float32(self.weight).astype("<f4").tobytes())
         return b"".join(parts)
 
     @classmethod
@@ -102,7 +109,7 @@ class Codebook:
             raise FormatError(f"codebook of version {version}; this pqdb reads up to version {VERSION}")
         if nbits not in NBITS or turned not in (0, 1):
             raise CorruptError(f"a codebook has 4 or 8 bits and 0 or 1 rotations, not {nbits} and {turned}")
-        size = _HEADER.size + 4 * (m + 1 + turned * d_out * dim + (d_out << nbits))
+        size = _HEADER.size + 4 * (m + 1 + turned * d_out * dim + (d_out << nbits) + (version > 1))
         if len(data) != size:
             raise CorruptError(
                 f"a codebook of m={m}, nbits={nbits}, dim={dim} has {size} bytes, not {len(data)}"
@@ -110,11 +117,10 @@ class Codebook:
         offset = _HEADER.size + 4 * (m + 1)
         bounds = np.frombuffer(data, "<i4", m + 1, _HEADER.size)
         rotation = np.frombuffer(data, "<f4", d_out * dim, offset).reshape(d_out, dim) if turned else None
-        codewords = np.frombuffer(data, "<f4", offset=offset + 4 * turned * d_out * dim).reshape(
-            d_out, 1 << nbits
-        )
+        numbers = np.frombuffer(data, "<f4", offset=offset + 4 * turned * d_out * dim)
+        codewords, weight = numbers[: d_out << nbits].reshape(d_out, 1 << nbits), numbers[d_out << nbits :]
         try:
-            return cls(dim, nbits, bounds, codewords, rotation)
+            return cls(dim, nbits, bounds, codewords, rotation, float(weight[0]) if len(weight) else 0.0)
         except InputError as problem:
             raise CorruptError(f"codebook bytes do not hold together: {problem}") from problem
 

@@ -5,10 +5,14 @@ from numpy.typing import NDArray
 
 from pqdb.errors import DimensionError
 from pqdb.kernels.encode import code_products, decode_rows, encode_rows
+from pqdb.kernels.score_aware import refine_codes
 from pqdb.quantization.codebook import Codebook
+from pqdb.quantization.pack import value_rows, values_of
+from pqdb.quantization.values import Code, ValueCode
 
 # A code that holds less of its row than this would be blown up past ten times the row's length.
 MIN_OVERLAP = np.float32(0.1)
+SWEEPS = 3  # over the subspaces, where errors along a vector count more
 _BLOCK_ROWS = 8192  # rows normalised and rotated at a time: 25 MB at 768 dimensions
 
 
@@ -24,9 +28,12 @@ def normalise(residuals: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDAr
 
 
 def encode(
-    codebook: Codebook, residuals: NDArray[np.float32]
+    codebook: Code, residuals: NDArray[np.float32], along: NDArray[np.float32] | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Codes (n, m) and rescale factors s (n,) of residuals (n, dim).
+    """Codes (n, m) and rescale factors s (n,) of residuals (n, dim); codes of a ValueCode are its rows, without a bias.
+
+    along (n, dim): the vectors along which errors count more, where the codebook has a weight; the residuals themselves
+    if nothing is said.
 
     s = ‖r‖ / ⟨r/‖r‖, r̂⟩ with r̂ = decode(code), so that s·⟨q, r̂⟩ estimates ⟨q, r⟩ without the shrinkage
     of the code; it is 0 for a residual of zeros and at most ‖r‖ / MIN_OVERLAP. Raises DimensionError.
@@ -34,19 +41,31 @@ def encode(
     if residuals.ndim != 2 or residuals.shape[1] != codebook.dim:
         raise DimensionError(f"expected residuals of {codebook.dim} dimensions, not {residuals.shape}")
     n = len(residuals)
+    if isinstance(codebook, ValueCode):
+        rows = value_rows(residuals, np.zeros(n, np.float32), codebook.form)
+        return rows, values_of(rows, codebook.dim, codebook.form)[1]
     codes = np.empty((n, codebook.m), np.uint8)
     s = np.empty(n, np.float32)
     for start in range(0, n, _BLOCK_ROWS):
         part = slice(start, start + _BLOCK_ROWS)
         units, lengths = normalise(residuals[part])
         overlaps = np.empty(len(units), np.float32)
-        encode_rows(codebook.rotate(units), codebook.bounds, codebook.codewords, codes[part], overlaps)
+        turned = codebook.rotate(units)
+        encode_rows(turned, codebook.bounds, codebook.codewords, codes[part], overlaps)
+        if codebook.weight:
+            directions = turned if along is None else codebook.rotate(normalise(along[part])[0])
+            refine_codes(
+                turned, directions, codebook.bounds, codebook.codewords, np.float32(codebook.weight), SWEEPS,
+                codes[part], overlaps,
+            )  # fmt: skip
         s[part] = lengths / np.maximum(overlaps, MIN_OVERLAP)
     return codes, s
 
 
-def decode(codebook: Codebook, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+def decode(codebook: Code, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     """r̂ (n, dim) of codes (n, m): the direction a code stands for; times its s it estimates the residual."""
+    if isinstance(codebook, ValueCode):
+        return values_of(codes, codebook.dim, codebook.form)[0].astype(np.float32)
     rows = np.empty((len(codes), codebook.d_out), np.float32)
     decode_rows(codes, codebook.bounds, codebook.codewords, rows)
     if codebook.rotation is None:

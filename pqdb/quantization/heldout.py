@@ -45,7 +45,7 @@ class HeldOut:
         The estimate is the scan's: −2⟨q, c + s·r̂⟩, and for l2 ‖c‖² + ‖r‖² + 2s⟨c, r̂⟩ besides; ‖q‖² is
         left out.
         """
-        codes, s = encode(codebook, self.residuals)
+        codes, s = encode(codebook, self.residuals, None if self.l2 else self.centroids + self.residuals)
         guesses = s[:, None] * decode(codebook, codes)
         known = np.zeros(len(codes), np.float32)
         if self.l2:

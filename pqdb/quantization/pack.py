@@ -2,8 +2,11 @@
 
 A code block of `count` rows is G = ceil(count / 32) group records, each codes (see kernels/pack.py), 32
 float16 s and, with a bias, 32 float16 B; then 32·G uint32 row numbers. Places past the last row hold row
-0xFFFFFFFF, s = 0 and B = −65504. A rerank block is count rows of float32 scale, float32 bias and dpad int8
-values (dpad: dim rounded up to 64): whoever looks at a row finds all of it in one place.
+0xFFFFFFFF, s = 0 and B = −65504.
+
+A row of values is a residual value by value: float32 scale, float32 bias and dim int8 or float16 values, padded to
+whole cache lines: whoever looks at a row finds all of it in one place. A rerank block is count such rows. The code
+block of scalar codes that are scanned as they are (SQ int8, float16) is count such rows, then row numbers as above.
 """
 
 from typing import Any
@@ -11,13 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pqdb.config import VALUE_BYTES, Values
 from pqdb.errors import CorruptError, InputError
 from pqdb.kernels.pack import GROUP, pack_bytes, pack_nibbles, round_to_int8, unpack_bytes, unpack_nibbles
 
 NO_ROW = np.uint32(0xFFFFFFFF)
 FACTOR_LIMIT = 65504.0  # the largest float16
-RERANK_STEP = 64  # the values of a rerank row are padded to whole cache lines
+RERANK_STEP = 64  # bytes: the values of a row are padded to whole cache lines
 RERANK_FACTORS = 8  # bytes before them: scale and bias
+LARGEST_HALF = np.float32(65504.0)
 TINY = np.float32(1e-30)  # below it 1 / scale would overflow
 
 _FACTORS_BYTES = 2 * GROUP
@@ -88,55 +93,92 @@ def rows_of_list(buffer: NDArray[np.uint8] | bytes | memoryview, count: int) -> 
     return rows
 
 
-def padded_dim(dim: int) -> int:
-    """int8 values of one rerank row."""
-    return -(-dim // RERANK_STEP) * RERANK_STEP
+def padded_dim(dim: int, form: Values = "int8") -> int:
+    """Values of one row of values, padding included."""
+    per_line = RERANK_STEP // VALUE_BYTES[form]
+    return -(-dim // per_line) * per_line
 
 
-def rerank_bytes(count: int, dim: int) -> int:
+def row_bytes(dim: int, form: Values = "int8") -> int:
+    """Bytes of one row of values."""
+    return RERANK_FACTORS + padded_dim(dim, form) * VALUE_BYTES[form]
+
+
+def rerank_bytes(count: int, dim: int, form: Values = "int8") -> int:
     """Bytes of a rerank block of count rows."""
-    return count * (padded_dim(dim) + RERANK_FACTORS)
+    return count * row_bytes(dim, form)
 
 
-def pack_rerank(residuals: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.uint8]:
+def value_rows(residuals: NDArray[np.float32], bias: NDArray[np.float32], form: Values) -> NDArray[np.uint8]:
+    """Residuals (count, dim) with bias (count,) as rows of values (count, row_bytes) uint8."""
+    count, dim = residuals.shape
+    rows = np.zeros((count, row_bytes(dim, form)), np.uint8)
+    if form == "float16":
+        scales = np.ones(count, np.float32)
+        halves = np.clip(residuals, -LARGEST_HALF, LARGEST_HALF).astype(np.float16)
+        rows[:, RERANK_FACTORS : RERANK_FACTORS + 2 * dim] = halves.view(np.uint8)
+    else:
+        scales, values = _int8_scales(residuals), np.empty((count, padded_dim(dim)), np.int8)
+        round_to_int8(residuals, scales, values)
+        rows[:, RERANK_FACTORS:] = values.view(np.uint8)
+    rows[:, :RERANK_FACTORS] = np.stack([scales, bias.astype(np.float32)], axis=1).view(np.uint8)
+    return rows
+
+
+def values_of(
+    rows: NDArray[np.uint8], dim: int, form: Values
+) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]:
+    """(values (n, dim), scale (n,), bias (n,)) of rows of values (n, row_bytes): residual ≈ scale · values."""
+    factors = rows[:, :RERANK_FACTORS].copy().view(np.float32)
+    kept = rows[:, RERANK_FACTORS : RERANK_FACTORS + dim * VALUE_BYTES[form]].copy()
+    return kept.view(np.int8 if form == "int8" else np.float16), factors[:, 0].copy(), factors[:, 1].copy()
+
+
+def residuals_of(rows: NDArray[np.uint8], dim: int, form: Values) -> NDArray[np.float32]:
+    """(n, dim) what rows of values keep of residuals."""
+    values, scales, _ = values_of(rows, dim, form)
+    residuals: NDArray[np.float32] = values.astype(np.float32) * scales[:, None]
+    return residuals
+
+
+def pack_rerank(
+    residuals: NDArray[np.float32], bias: NDArray[np.float32], form: Values = "int8"
+) -> NDArray[np.uint8]:
     """The rerank block of residuals (count, dim) with bias (count,): (rerank_bytes,) uint8.
 
     Packing what unpack_rerank gives (scale · values) gives the same bytes again.
     """
-    count, dim = residuals.shape
-    block = np.empty((count, padded_dim(dim) + RERANK_FACTORS), np.uint8)
-    scales, values = _int8_scales(residuals), np.empty((count, padded_dim(dim)), np.int8)
-    round_to_int8(residuals, scales, values)
-    block[:, :RERANK_FACTORS] = np.stack([scales, bias.astype(np.float32)], axis=1).view(np.uint8)
-    block[:, RERANK_FACTORS:] = values.view(np.uint8)
-    return block.reshape(-1)
+    return value_rows(residuals, bias, form).reshape(-1)
 
 
 def unpack_rerank(
-    buffer: NDArray[np.uint8] | bytes | memoryview, count: int, dim: int
-) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.float32]]:
+    buffer: NDArray[np.uint8] | bytes | memoryview, count: int, dim: int, form: Values = "int8"
+) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]:
     """(values (count, dim), scale (count,), bias (count,)) of a rerank block: residual ≈ scale · values."""
-    size = rerank_bytes(count, dim)
+    return values_of(rows_of_values(buffer, count, dim, form), dim, form)
+
+
+def rows_of_values(
+    buffer: NDArray[np.uint8] | bytes | memoryview, count: int, dim: int, form: Values
+) -> NDArray[np.uint8]:
+    """The rows of values (count, row_bytes) at the beginning of a block; a view. Raises CorruptError."""
+    size = rerank_bytes(count, dim, form)
     block = np.frombuffer(buffer, np.uint8)
     if len(block) < size:
-        raise CorruptError(f"a rerank block of {count} rows × {dim} has {size} bytes, not {len(block)}")
-    rows = block[:size].reshape(count, padded_dim(dim) + RERANK_FACTORS)
-    factors = rows[:, :RERANK_FACTORS].copy().view(np.float32)
-    values = rows[:, RERANK_FACTORS : RERANK_FACTORS + dim].copy().view(np.int8)
-    return values, factors[:, 0].copy(), factors[:, 1].copy()
+        raise CorruptError(f"a block of {count} rows of {dim} values in {form} has {size} bytes, not {len(block)}")
+    return block[:size].reshape(count, row_bytes(dim, form))
 
 
-def rerank_residuals(
-    buffer: NDArray[np.uint8] | bytes | memoryview, count: int, dim: int, positions: NDArray[np.integer[Any]]
-) -> NDArray[np.float32]:
-    """(n, dim) what a rerank block keeps of the residuals at these positions (n,)."""
-    size = rerank_bytes(count, dim)
-    rows = np.frombuffer(buffer, np.uint8)[:size].reshape(count, padded_dim(dim) + RERANK_FACTORS)[positions]
-    scales = np.ascontiguousarray(rows[:, :4]).view(np.float32)
-    residuals: NDArray[np.float32] = (
-        rows[:, RERANK_FACTORS : RERANK_FACTORS + dim].view(np.int8).astype(np.float32) * scales
-    )
-    return residuals
+def value_list_bytes(count: int, dim: int, form: Values) -> int:
+    """Bytes of a code block of count rows of values."""
+    return rerank_bytes(count, dim, form) + _ROWS_BYTES * -(-count // GROUP)
+
+
+def pack_values(coded: NDArray[np.uint8], rows: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """The code block of rows of values (count, row_bytes), with their row numbers (count,)."""
+    numbers = np.full(GROUP * -(-len(rows) // GROUP), NO_ROW, np.uint32)
+    numbers[: len(rows)] = rows
+    return np.concatenate([coded.reshape(-1), numbers.view(np.uint8)])
 
 
 def _records(block: NDArray[np.uint8], groups: int, size: int) -> NDArray[np.uint8]:

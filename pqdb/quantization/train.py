@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pqdb.config import Objective
 from pqdb.errors import DimensionError, InputError
 from pqdb.kernels.kmeans import train_words
 from pqdb.metric import Metric
@@ -16,6 +17,7 @@ from pqdb.quantization.codebook import NBITS, Codebook
 from pqdb.quantization.encode import normalise
 from pqdb.quantization.heldout import HeldOut
 from pqdb.quantization.rotation import principal_axes
+from pqdb.quantization.score_aware import train_score_aware
 
 POINTS_PER_WORD = {4: 1024, 8: 128}  # by nbits; more was measured to find no more neighbours
 ROUNDS = {4: 12, 8: 12}
@@ -39,6 +41,7 @@ def train_codebook(
     metric: Metric = "l2",
     layout: Layout = "auto",
     rotation_gain: float = ROTATION_GAIN,
+    objective: Objective = "error",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Codebook:
@@ -48,28 +51,45 @@ def train_codebook(
     shares of the residuals' principal axes by energy. "auto" trains both where it can and keeps the rotated
     one if it finds rotation_gain more of the neighbours of held-out rows. They are ranked as a search with
     this metric would rank vectors (n, dim), the rows the residuals belong to, or the residuals themselves
-    where no vectors are given. The same arguments give the same codebook to the bit on one machine.
-    progress is told the share done, and what it raises ends the training. Raises InputError,
+    where no vectors are given. objective "score" then fits it to scores (score_aware.py) by the same held-out rows;
+    with fewer than FEWEST_CHECKED rows it stays as it is. The same arguments give the same codebook to the bit on one
+    machine. progress is told the share done, and what it raises ends the training. Raises InputError,
     DimensionError.
     """
     _check(residuals, vectors, m, nbits, layout)
     report = progress or _silent
     order = np.random.default_rng(seed).permutation(len(residuals))
-    choosing = layout == "auto" and nbits == 4 and len(order) >= FEWEST_CHECKED
-    held, learn = np.split(order, [min(HELD_OUT_ROWS, len(order) // 10) if choosing else 0])
-    units = normalise(residuals[learn[: POINTS_PER_WORD[nbits] << nbits]])[0]
-    if layout == "rotated":
-        return _train_rotated(units, m, seed, report)
-    if not choosing:
-        return _train_plain(units, m, nbits, seed, report)
-    plain = _train_plain(units, m, nbits, seed, lambda done: report(0.4 * done))
-    rotated = _train_rotated(units, m, seed, lambda done: report(0.4 + 0.4 * done))
+    enough = nbits == 4 and len(order) >= FEWEST_CHECKED
+    choosing, fitting = enough and layout == "auto", enough and objective == "score"
+    held, learn = np.split(order, [min(HELD_OUT_ROWS, len(order) // 10) if choosing or fitting else 0])
+    sample = learn[: POINTS_PER_WORD[nbits] << nbits]
+    units = normalise(residuals[sample])[0]
+    if not choosing and not fitting:
+        return _train_laid_out(units, m, nbits, layout, seed, report)
     rows = residuals if vectors is None else vectors
     searched = learn[: max(CHECKED_FLOATS // residuals.shape[1], FEWEST_CHECKED)]
     check = HeldOut.build(rows[held], rows[searched], residuals[searched], metric)
-    gain = check.share_found(rotated) - check.share_found(plain)
+    if choosing:
+        plain = _train_plain(units, m, nbits, seed, lambda done: report(0.4 * done))
+        rotated = _train_rotated(units, m, seed, lambda done: report(0.4 + 0.4 * done))
+        codebook = rotated if check.share_found(rotated) - check.share_found(plain) >= rotation_gain else plain
+    else:
+        codebook = _train_laid_out(units, m, nbits, layout, seed, lambda done: report(0.8 * done))
+    if fitting:
+        along = residuals if metric == "l2" else rows
+        codebook = train_score_aware(
+            codebook, residuals[sample], along[sample], check, lambda done: report(0.8 + 0.2 * done)
+        )
     report(1.0)
-    return rotated if gain >= rotation_gain else plain
+    return codebook
+
+
+def _train_laid_out(
+    units: NDArray[np.float32], m: int, nbits: int, layout: Layout, seed: int, progress: Progress
+) -> Codebook:
+    if layout == "rotated":
+        return _train_rotated(units, m, seed, progress)
+    return _train_plain(units, m, nbits, seed, progress)
 
 
 def _train_plain(units: NDArray[np.float32], m: int, nbits: int, seed: int, progress: Progress) -> Codebook:

@@ -22,10 +22,15 @@ class Definition:
     path: Path
     kind: Kind
     table: int
+    is_tenant: bool = False  # what it finds is kept for as long as nobody writes there: see selector.py
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON for the manifest."""
-        return {"key": self.path.text, "kind": self.kind, "table": self.table}
+        return {**self.described(), "table": self.table}
+
+    def described(self) -> dict[str, Any]:
+        """As `info()` tells it."""
+        return {"key": self.path.text, "kind": self.kind, **({"is_tenant": True} if self.is_tenant else {})}
 
 
 def check_kind(kind: object) -> Kind:
@@ -42,7 +47,8 @@ def definitions(manifest: Mapping[str, Any]) -> tuple[Definition, ...]:
     for record in manifest.get(IN_MANIFEST, ()):
         if record["kind"] not in KINDS:
             raise FormatError(f"this version of pqdb does not know the payload index {record['kind']!r}")
-        found.append(Definition(parse_path(record["key"]), record["kind"], record["table"]))
+        is_tenant = record.get("is_tenant", False)
+        found.append(Definition(parse_path(record["key"]), record["kind"], record["table"], is_tenant))
     return tuple(found)
 
 

@@ -1,25 +1,37 @@
 """Payload indexes made and dropped, each in one commit with all of its entries."""
 
+from dataclasses import replace
+
+from pqdb.errors import InputError
 from pqdb.query.definitions import Definition, check_kind, definitions, deriver, new_table, with_definitions
 from pqdb.query.path import parse_path
 from pqdb.store.points import PointStore
 
+TENANT_KINDS = ("keyword", "integer", "uuid")
 
-def create_index(points: PointStore, key: str, kind: str) -> bool:
+
+def create_index(points: PointStore, key: str, kind: str, is_tenant: bool = False) -> bool:
     """Index what lies at a key of every payload, now and from now on; returns whether it was not indexed so before.
 
-    Writers wait meanwhile. Raises FilterError for a malformed key, InputError for an unknown kind.
+    Writers wait meanwhile. Raises FilterError for a malformed key, InputError for an unknown kind and for one that
+    tenants cannot have.
     """
     path, known = parse_path(key), check_kind(kind)
+    if is_tenant and known not in TENANT_KINDS:
+        raise InputError(f"is_tenant is for an index of kind {' or '.join(TENANT_KINDS)}, not {known}")
     points.provide_tables()
     with points.write() as batch:
         with points.read() as view:
             manifest = view.manifest
             batch.expect(view.seq)
         held = definitions(manifest)
-        if any((index.path, index.kind) == (path, known) for index in held):
+        there = next((index for index in held if (index.path, index.kind) == (path, known)), None)
+        if there is not None:
+            if there.is_tenant != is_tenant:
+                now = replace(there, is_tenant=is_tenant)
+                batch.set_manifest(with_definitions(manifest, tuple(now if each is there else each for each in held)))
             return False
-        made = Definition(path, known, new_table(held))
+        made = Definition(path, known, new_table(held), is_tenant)
         batch.set_manifest(with_definitions(manifest, (*held, made)), tables=True)
         batch.fill_table(deriver((made,)))
     return True

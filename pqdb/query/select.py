@@ -5,7 +5,7 @@ clause; a condition without an index may hold for every row. What is in doubt in
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pyroaring import BitMap
 
-from pqdb.query.bitmaps import Bits, Rows, bitmap_of, bits_of, rows_of
+from pqdb.query.bitmaps import Bits, Rows, bitmap_of, bitmap_of_bits, bits_of, rows_of
 from pqdb.query.conditions import Condition, Field, Filter, HasId, HasVector, MinShould, Nested
 from pqdb.query.counting import IsEmpty, SomeEmpty, SomeNull, ValuesCount
 from pqdb.query.definitions import Definition
@@ -61,7 +61,9 @@ class Selecting:
 
     view: PointView
     held: Sequence[Definition]
-    live: BitMap
+    live: BitMap  # the rows there are, as far as they can pass
+    slots: Mapping[str, int]  # of the vectors, by their names
+    given: Field | None = None  # a condition that all of them satisfy
     asked: dict[str, None] = field(default_factory=dict)
 
     def select(self, filter: Filter) -> Selection:
@@ -93,12 +95,22 @@ class Selecting:
             found = map(self.view.row_of, condition.ids)
             return surely(bitmap_of(np.array([row for row in found if row is not None], np.int64)))
         assert isinstance(condition, HasVector)
-        return surely(self.live if condition.name == "" else BitMap())
+        return surely(self._having(condition.name))
+
+    def _having(self, name: str) -> BitMap:
+        """The rows that have a vector of this name."""
+        slot = self.slots.get(name)
+        if slot is None:
+            return BitMap()
+        return bitmap_of_bits(self.view.of_slot(slot).live, self.view.n_rows) & self.live
 
     def _field(self, condition: Field) -> Found:
         """What the indexes on the path say together."""
         found = Found(BitMap(), self.live)
         for index in self.held:
+            if index.path == condition.path and condition == self.given:
+                self.asked[f"{index.path} ({index.kind})"] = None
+                return surely(self.live)
             if index.path == condition.path:
                 self.asked[f"{index.path} ({index.kind})"] = None
                 found = _both_say(found, find(Index(self.view.tables, index, self.live), condition.predicate))
@@ -136,14 +148,17 @@ class Selecting:
 
     def _looked_at(self, filter: Filter, rows: Rows) -> BitMap:
         """Those of the rows whose payload passes."""
-        by_id = _asks_for_ids(filter)
+        by_id, having = _asks_for(HasId, filter), {}
+        if _asks_for(HasVector, filter):
+            having = {name: self._having(name) for name in self.slots}
         kept: list[int] = []
         for first in range(0, len(rows), AT_ONCE):
             part = rows[first : first + AT_ONCE]
             payloads = self.view.payloads_of(part)
             ids: Sequence[Any] = self.view.ids_of(part) if by_id else [None] * len(part)
             for row, raw, name in zip(part.tolist(), payloads, ids, strict=True):
-                if passes(filter, None if raw is None else json.loads(raw), name):
+                vectors = frozenset(each for each, held in having.items() if row in held)
+                if passes(filter, None if raw is None else json.loads(raw), name, vectors):
                     kept.append(row)
         return BitMap(kept)
 
@@ -159,8 +174,10 @@ def _both_say(a: Found, b: Found) -> Found:
     return Found(sure, ((a.sure | a.maybe) & (b.sure | b.maybe)) - sure)
 
 
-def _asks_for_ids(condition: Condition) -> bool:
+def _asks_for(kind: type, condition: Condition) -> bool:
+    """Whether there is a condition of this kind, which a payload does not tell, somewhere in it."""
     if isinstance(condition, Filter):
         some = () if condition.min_should is None else condition.min_should.conditions
-        return any(map(_asks_for_ids, (*condition.must, *condition.should, *condition.must_not, *some)))
-    return isinstance(condition, HasId)
+        parts = (*condition.must, *condition.should, *condition.must_not, *some)
+        return any(_asks_for(kind, part) for part in parts)
+    return isinstance(condition, kind)

@@ -11,20 +11,26 @@ from pqdb.query.bitmaps import bitmap_of_bits
 from pqdb.query.conditions import Filter
 from pqdb.query.definitions import Definition, definitions
 from pqdb.query.select import Selecting, Selection
+from pqdb.query.tenants import tenant_of
 from pqdb.store.view import PointView
 
-KEPT_BYTES = 64 << 20  # of bits, of all selections kept; one is kept in any case
-MOST_KEPT = 256
+UNNAMED: Mapping[str, int] = {"": 0}
+KEPT_BYTES = 64 << 20  # of all selections kept, about; one is kept in any case
+MOST_KEPT = 10_000
+ROW_BYTES = 8  # of a selection, in its bitmap and its array
+FEW_ROWS = 2_000  # rows: so few are scored one by one, and nobody asks for their bits
 
 
 class Selector:
-    """Selections, made when first asked for. Threads may share it."""
+    """Selections, made when first asked for, among the rows of one slot. Threads may share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, slots: Mapping[str, int] = UNNAMED) -> None:
+        self._slots = slots  # of the vectors, by their names
         self._lock = threading.Lock()
-        self._seq = -1
-        self._live: BitMap | None = None
+        self._seq = -1  # of what is kept
+        self._bytes = 0
         self._kept: OrderedDict[Filter, Selection] = OrderedDict()
+        self._live: tuple[int, BitMap] = (-1, BitMap())  # of which commit, and the rows
         self._held: tuple[Mapping[str, Any] | None, tuple[Definition, ...]] = (None, ())
 
     def select(self, view: PointView, filter: Filter) -> Selection:
@@ -33,15 +39,15 @@ class Selector:
             if view.seq == self._seq and filter in self._kept:
                 self._kept.move_to_end(filter)
                 return self._kept[filter]
-        live = self._live_of(view)
         if filter.asks_nothing:
-            return Selection(live, view.n_rows)
-        found = Selecting(view, self.definitions(view), live).select(filter)
-        with self._lock:
-            if view.seq == self._seq:
-                self._kept[filter] = found
-                while len(self._kept) > max(1, min(MOST_KEPT, KEPT_BYTES * 8 // max(1, view.n_rows))):
-                    self._kept.popitem(last=False)
+            return Selection(self._live_of(view), view.n_rows)
+        held = self.definitions(view)
+        tenant = tenant_of(view, held, filter)
+        if tenant is None:
+            found = Selecting(view, held, self._live_of(view), self._slots).select(filter)
+        else:
+            found = Selecting(view, held, tenant.rows, self._slots, tenant.condition).select(filter)
+        self._keep(view.seq, filter, found)
         return found
 
     def definitions(self, view: PointView) -> tuple[Definition, ...]:
@@ -53,13 +59,29 @@ class Selector:
             self._held = (manifest, held)
         return held
 
-    def _live_of(self, view: PointView) -> BitMap:
+    def _keep(self, seq: int, filter: Filter, found: Selection) -> None:
+        """Keep a selection of the newest commit; those asked for longest ago make room."""
         with self._lock:
-            if view.seq == self._seq and self._live is not None:
-                return self._live
-        live = bitmap_of_bits(view.live, view.n_rows)
-        with self._lock:
-            if view.seq >= self._seq:
-                self._seq, self._live = view.seq, live
+            if seq > self._seq:
+                self._seq, self._bytes = seq, 0
                 self._kept.clear()
+            if seq < self._seq or filter in self._kept:
+                return
+            self._kept[filter] = found
+            self._bytes += _bytes_of(found)
+            while len(self._kept) > 1 and (self._bytes > KEPT_BYTES or len(self._kept) > MOST_KEPT):
+                self._bytes -= _bytes_of(self._kept.popitem(last=False)[1])
+
+    def _live_of(self, view: PointView) -> BitMap:
+        seq, live = self._live
+        if seq != view.seq:
+            live = bitmap_of_bits(view.live, view.n_rows)
+            if view.seq > seq:
+                self._live = (view.seq, live)
         return live
+
+
+def _bytes_of(selection: Selection) -> int:
+    """What a selection takes in memory, about: as rows, and as bits where there are many."""
+    bits = selection.n_rows // 8 if len(selection) > FEW_ROWS else 0
+    return ROW_BYTES * len(selection) + bits

@@ -14,6 +14,7 @@ from pqdb.query.selector import Selector
 from pqdb.query.shapes import plain
 from pqdb.store.batch import PointBatch
 from pqdb.store.points import PointStore
+from pqdb.store.slots import Sources
 
 Change = Callable[[bytes | None], bytes | None]  # a payload as stored → the one in its place; None: none
 
@@ -45,7 +46,7 @@ def replace_where(
     points: PointStore,
     selector: Selector,
     filter: Filter,
-    new: tuple[Sequence[Any], np.ndarray, Sequence[bytes | None] | None],
+    new: tuple[Sequence[Any], np.ndarray | Sources, Sequence[bytes | None] | None],
     if_version: int | None,
 ) -> int:
     """Delete what passes and write new points (ids, source rows, payloads), in one commit; returns its sequence.

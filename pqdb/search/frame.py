@@ -41,7 +41,7 @@ def frame_of(snapshot: Snapshot, index: Index, plan: Plan) -> Frame:
 
 
 def _of_index(index: Index) -> dict[str, Any]:
-    router, book = index.router, index.codebook
+    router, book = index.router, index.book
     axes, axis_scales = index.axes
     return {
         "dim": book.dim,

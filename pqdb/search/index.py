@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from pqdb.config import DEFAULT_RECALL
+from pqdb.kernels.pack import GROUP
 from pqdb.partition.router import Router, banked, int8_rows
 from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.pack import group_bytes
+from pqdb.quantization.values import Code, ValueCode, code_from_bytes
 from pqdb.search.plan import Calibration, Plan, plan_by_hand, plan_recall
 from pqdb.store.blockview import BlockView
 
@@ -23,7 +25,7 @@ class Index:
     """Codebook, router and calibration of one generation."""
 
     generation: int
-    codebook: Codebook
+    codebook: Code
     router: Router
     calibration: Calibration
     plans: dict[tuple[object, ...], Plan] = field(default_factory=dict, repr=False)
@@ -32,7 +34,7 @@ class Index:
     @classmethod
     def load(cls, view: BlockView) -> "Index":
         """Read the current generation's objects. Raises CorruptError if one is damaged."""
-        codebook = Codebook.from_bytes(view.object("codebook"))
+        codebook = code_from_bytes(view.object("codebook"))
         router = Router.from_bytes(view.object("router"))
         return cls(view.generation, codebook, router, Calibration.from_bytes(view.object("calibration")))
 
@@ -46,29 +48,36 @@ class Index:
         router = self.router
         gap = router.gap()
         error = self.calibration.noise * gap * (gap if router.l2 else router.reach())
-        return router.centroids[:0] if router.rounding() < FINE * error else router.centroids
+        fine_enough = isinstance(self.codebook, Codebook) and router.rounding() < FINE * error
+        return router.centroids[:0] if fine_enough else router.centroids
+
+    @property
+    def book(self) -> Codebook:
+        """The codebook, where codes are looked up in tables."""
+        assert isinstance(self.codebook, Codebook)
+        return self.codebook
 
     @cached_property
     def codewords(self) -> np.ndarray:
         """(d_out, ksub) float32. A writable copy: kernels take a read-only array by a path that costs microseconds."""
-        return self.codebook.codewords.copy()
+        return self.book.codewords.copy()
 
     @cached_property
     def bounds(self) -> np.ndarray:
         """(m + 1,) int32, copied likewise."""
-        return self.codebook.bounds.copy()
+        return self.book.bounds.copy()
 
     @cached_property
     def axes(self) -> tuple[np.ndarray, np.ndarray]:
         """The rotation as int8 rows in banks of 64 and scales (d_out,); no bank without one."""
-        rotation = self.codebook.rotation
-        rows, scales = int8_rows(np.zeros((0, self.codebook.dim), np.float32) if rotation is None else rotation)
-        return banked(rows[:, : self.codebook.dim]), scales
+        rotation = self.book.rotation
+        rows, scales = int8_rows(np.zeros((0, self.book.dim), np.float32) if rotation is None else rotation)
+        return banked(rows[:, : self.book.dim]), scales
 
     @cached_property
     def top(self) -> int:
         """The largest entry of a table."""
-        return LARGEST_ENTRY[self.codebook.nbits]
+        return LARGEST_ENTRY[self.book.nbits]
 
     @cached_property
     def beta(self) -> float:
@@ -77,18 +86,26 @@ class Index:
 
     @cached_property
     def record_bytes(self) -> int:
-        """Bytes of a group of 32 codes with their factors."""
+        """Bytes of 32 codes with their factors."""
+        if isinstance(self.codebook, ValueCode):
+            return GROUP * self.codebook.code_bytes
         return group_bytes(self.codebook.m, self.codebook.nbits, self.router.l2)
+
+    def codes_bytes(self, count: int) -> int:
+        """Bytes of the codes of a list of so many rows; their row numbers lie behind them."""
+        if isinstance(self.codebook, ValueCode):
+            return count * self.codebook.code_bytes
+        return -(-count // GROUP) * self.record_bytes
 
     @cached_property
     def table_shape(self) -> tuple[int, int]:
         """(m, ksub)"""
-        return self.codebook.m, self.codebook.ksub
+        return self.book.m, self.book.ksub
 
     @cached_property
     def table_type(self) -> type:
         """dtype of table entries."""
-        return np.uint8 if self.codebook.nbits == 4 else np.uint16
+        return np.uint8 if self.book.nbits == 4 else np.uint16
 
     def plan(self, k: int, recall: float | None, nprobe: int | None, rerank: int | None) -> Plan:
         """The effort for a query: by recall (DEFAULT_RECALL if nothing is said), or by hand where nprobe is given."""

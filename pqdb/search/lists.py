@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from pqdb.kernels.pack import GROUP
 from pqdb.search.index import Index
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.addresses import BYTES
-
-GROUP = 32
 
 
 class Met:
@@ -54,7 +53,7 @@ class ListedRows:
         parts = []
         for address, count in zip(snapshot.blocks.codes.tolist(), counts.tolist(), strict=True):
             if count:
-                at = address + -(-count // GROUP) * index.record_bytes
+                at = address + index.codes_bytes(count)
                 parts.append(np.frombuffer(BYTES[at : at + 4 * count], "<u4"))
         rows = np.concatenate(parts) if parts else np.zeros(0, np.uint32)
         list_bytes = float(counts.mean()) * index.record_bytes / GROUP if len(counts) else 0.0

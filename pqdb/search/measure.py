@@ -1,13 +1,16 @@
-"""Measure recall: what a plan finds of the exact answer, on stored rows or on queries given."""
+"""Measure recall: what a plan finds of the exact answer, on stored rows, queries given or queries asked lately."""
 
 import numpy as np
 
 from pqdb.hits import RecallReport
 from pqdb.quantization.source import decode_source
 from pqdb.search.batch import search_batch
+from pqdb.search.losses import losses_of
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.truth import recall_of
+
+Answers = tuple[np.ndarray, np.ndarray]  # values (q, k) float32, −inf where there are fewer, and rows (q, k) uint32
 
 
 def measure_rows(snapshot: Snapshot, plan: Plan | None, k: int, sample: int, seed: int) -> RecallReport:
@@ -17,23 +20,33 @@ def measure_rows(snapshot: Snapshot, plan: Plan | None, k: int, sample: int, see
     chosen = np.sort(np.random.default_rng(seed).choice(live, min(sample, len(live)), replace=False))
     queries = decode_source(points.source_of(chosen), snapshot.config.dim, snapshot.config.kept_source)
     found, truth = (
-        _without_itself(*search_batch(snapshot, queries, each, points.live, k + 1), chosen) for each in (plan, None)
+        _without_itself(search_batch(snapshot, queries, each, points.live, k + 1), chosen) for each in (plan, None)
     )
-    return _report(found, truth, k, "stored rows")
+    return _report(snapshot, plan, queries, found, truth, k, "stored rows")
 
 
-def measure_queries(snapshot: Snapshot, plan: Plan | None, k: int, queries: np.ndarray) -> RecallReport:
-    """On given queries (q, d), prepared."""
-    found, truth = (search_batch(snapshot, queries, each, snapshot.points.live, k)[0] for each in (plan, None))
-    return _report(found, truth, k, "given queries")
+def measure_queries(
+    snapshot: Snapshot, plan: Plan | None, k: int, queries: np.ndarray, population: str
+) -> RecallReport:
+    """On queries (q, d), prepared, of which the population says where they come from."""
+    found, truth = (search_batch(snapshot, queries, each, snapshot.points.live, k) for each in (plan, None))
+    return _report(snapshot, plan, queries, found, truth, k, population)
 
 
-def _without_itself(values: np.ndarray, rows: np.ndarray, itself: np.ndarray) -> np.ndarray:
+def _without_itself(answers: Answers, itself: np.ndarray) -> Answers:
+    values, rows = answers
     keep = (rows != itself[:, None]) | ~np.isfinite(values)  # (what was not found says row 0)
     keep[keep.all(axis=1), -1] = False
-    others: np.ndarray = values[keep].reshape(len(values), -1)
-    return others
+    return values[keep].reshape(len(values), -1), rows[keep].reshape(len(values), -1)
 
 
-def _report(found: np.ndarray, truth: np.ndarray, k: int, population: str) -> RecallReport:
-    return RecallReport.of(recall_of(found, truth), k, population)
+def _report(
+    snapshot: Snapshot, plan: Plan | None, queries: np.ndarray, found: Answers, truth: Answers, k: int, population: str
+) -> RecallReport:
+    shares = recall_of(found[0], truth[0])
+    missing = [
+        np.setdiff1d(rows[np.isfinite(values)], others)
+        for values, rows, others in zip(*truth, found[1], strict=True)
+    ]
+    lost = losses_of(snapshot, plan, queries, shares, missing)
+    return RecallReport.of(shares, k, population, lost)

@@ -21,7 +21,11 @@ import numpy as np
 from pqdb.kernels import exact, rerank, road, route, scan, tables
 from pqdb.kernels.frame import ANSWER
 from pqdb.kernels.gather import write_answers
+from pqdb.kernels.scan_values import round_queries, scan_values
+from pqdb.kernels.vectors import FLOAT16, INT8
 from pqdb.metric import prepare
+from pqdb.quantization.pack import padded_dim, row_bytes
+from pqdb.quantization.values import ValueCode
 from pqdb.search.frame import Frame, frame_of
 from pqdb.search.index import Index
 from pqdb.search.plan import Plan
@@ -36,9 +40,11 @@ class Trace:
 
     microseconds: dict[str, float] = field(default_factory=dict)
     lists: int = 0
+    groups: int = 0
     codes: int = 0
     candidates: int = 0
     reranked: int = 0
+    expected: float | None = None  # recall, by the calibration
     _since: float = field(default_factory=time.perf_counter)
 
     def mark(self, stage: str) -> None:
@@ -46,6 +52,18 @@ class Trace:
         now = time.perf_counter()
         self.microseconds[stage] = round((now - self._since) * 1e6, 2)
         self._since = now
+
+    def scanned(
+        self, snapshot: Snapshot, index: Index, routed: "Routed", candidates: "Candidates", reranked: np.ndarray,
+        plan: Plan,
+    ) -> None:  # fmt: skip
+        """What became of the first query of a block."""
+        lists = routed.lists[0, : routed.probed[0]]
+        counts = snapshot.blocks.counts[lists].astype(np.int64)
+        self.lists, self.codes, self.groups = len(lists), int(counts.sum()), int((-(-counts // scan.GROUP)).sum())
+        self.candidates, self.reranked = int(candidates.starts[1]), int(reranked[0])
+        best = float(routed.bases[0, 0]) * float(index.router.weights[lists[0]])
+        self.expected = index.calibration.recall_of(plan.k, best, len(lists))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +140,7 @@ def search(
     values, rows = finish(snapshot, index, queries, best, allowed, k)
     if trace:
         trace.mark("finish")
-        trace.lists, trace.reranked = int(routed.probed.sum()), int(reranked.sum())
-        trace.codes = int(sum(snapshot.blocks.counts[routed.lists[0, : routed.probed[0]]]))
-        trace.candidates = int(candidates.starts[-1])
+        trace.scanned(snapshot, index, routed, candidates, reranked, plan)
     return values, rows
 
 
@@ -194,8 +210,13 @@ def route_queries(index: Index, moved: np.ndarray, plan: Plan) -> Routed:
 
 
 def build_tables(index: Index, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance tables (q, m, ksub) of small integers, and (q, 2) float32 that turn a sum of entries into ⟨q, r⟩."""
-    codebook = index.codebook
+    """Distance tables (q, m, ksub) of small integers, and (q, 2) float32 that turn a sum of entries into ⟨q, r⟩.
+
+    For codes that are scanned value by value: see rounded_queries.
+    """
+    if isinstance(index.codebook, ValueCode):
+        return rounded_queries(index.codebook, index.beta, moved)
+    codebook = index.book
     rotated = moved
     if codebook.rotation is not None:
         rotated = np.empty((len(moved), codebook.d_out), np.float32)
@@ -206,40 +227,60 @@ def build_tables(index: Index, moved: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return table, coefficients
 
 
+def rounded_queries(code: ValueCode, beta: float, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Queries as rows of values are multiplied with: int8, padded (q, dpad), or float32 (q, d); and (q,) float32 that
+    turn a product into ⟨q, r⟩, but for the row's scale.
+    """
+    factors = np.full(len(moved), beta, np.float32)
+    if code.form == "float16":
+        return moved, factors
+    small = np.empty((len(moved), padded_dim(code.dim)), np.int8)
+    round_queries(moved, factors, small)
+    return small, factors
+
+
 def scan_lists(
     snapshot: Snapshot, index: Index, routed: Routed, table: np.ndarray, coefficients: np.ndarray, plan: Plan,
     allowed: np.ndarray,
 ) -> tuple[Candidates, int]:  # fmt: skip
     """Every code of the probed lists. Also how many queries were finished before the candidates' room was full."""
-    blocks, codebook = snapshot.blocks, index.codebook
+    blocks, code = snapshot.blocks, index.codebook
     room = scratch(int(blocks.watermark) + 65_536)
     candidates = Candidates(room, np.empty(len(table) + 1, np.int64), np.empty(len(table), np.float32))
+    where = blocks.codes, blocks.counts, routed.lists, routed.probed, routed.bases, routed.margins
+    out = room.values, room.bounds, room.rows, room.places, candidates.starts, candidates.cuts
+    heap = np.empty(plan.depth, np.float32)
+    if isinstance(code, ValueCode):
+        kind, size = (INT8, table.shape[1]) if code.form == "int8" else (FLOAT16, code.dim)
+        return candidates, scan_values(
+            kind, size, code.code_bytes, *where, table, coefficients, allowed, heap, *out
+        )
     done = scan.scan_lists(
-        codebook.nbits, codebook.m, index.record_bytes, index.router.l2, blocks.codes, blocks.counts, routed.lists,
-        routed.probed, routed.bases, routed.margins, table, coefficients, allowed, np.empty(plan.depth, np.float32),
-        room.values, room.bounds, room.rows, room.places, candidates.starts, candidates.cuts,
-    )  # fmt: skip
+        code.nbits, code.m, index.record_bytes, index.router.l2, *where, table, coefficients, allowed, heap, *out
+    )
     return candidates, done
 
 
 def rerank_candidates(
     snapshot: Snapshot, index: Index, moved: np.ndarray, routed: Routed, candidates: Candidates, plan: Plan
 ) -> tuple[Best, np.ndarray]:
-    """The candidates worth an exact look, by their int8 residuals where the collection keeps them."""
+    """The candidates worth an exact look, by their residuals where the collection keeps a tier of them."""
     room, starts, q = candidates.room, candidates.starts, len(moved)
     if snapshot.config.rerank == "source":
         found = np.diff(starts).astype(np.int32)
         return Best(room.rows, room.values, starts[:-1], found), found
     # Without a tier of its own, a rerank asked for by hand is one from the source.
-    keep = plan.keep if snapshot.config.rerank == "int8" else max(plan.keep, plan.depth)
+    keep = plan.keep if snapshot.config.rerank else max(plan.keep, plan.depth)
     best = np.empty((q, keep), np.float32)
     rows = np.empty((q, keep), np.uint32)
     found, reranked = np.empty(q, np.int32), np.zeros(q, np.int32)
-    if snapshot.config.rerank == "int8":
-        rerank.rerank_candidates(
-            moved, index.beta, index.router.dpad, snapshot.blocks.rerank, routed.lists, routed.bases, room.values,
-            room.bounds, room.rows, room.places, starts, candidates.cuts, np.empty(plan.k, np.float32), best, rows,
-            found, reranked,
+    tier = snapshot.config.reranked_values
+    if tier is not None:
+        by = rerank.rerank_candidates if tier == "int8" else rerank.rerank_by_halves
+        by(
+            moved, index.beta, index.router.dpad if tier == "int8" else row_bytes(index.codebook.dim, tier),
+            snapshot.blocks.rerank, routed.lists, routed.bases, room.values, room.bounds, room.rows, room.places,
+            starts, candidates.cuts, np.empty(plan.k, np.float32), best, rows, found, reranked,
         )  # fmt: skip
     else:
         rerank.keep_estimates(room.values, room.rows, starts, best, rows, found)

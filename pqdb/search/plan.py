@@ -37,6 +37,17 @@ class Calibration:
             return beyond
         return _along(per_k, [math.log(known) for known in self.ks], math.log(k))
 
+    def recall_of(self, k: int, best: float, lists: int) -> float:
+        """The recall that so many lists find for a query whose best centroid has this key: the inverse of widths_for.
+
+        Never more than the highest target: the table knows nothing beyond.
+        """
+        needed = np.array([np.interp(best, self.knots, self.widths_for(k, target)) for target in TARGETS])
+        hardness = [-math.log(1 - target) for target in TARGETS]
+        if lists < needed[0]:
+            return float(TARGETS[0] * lists / needed[0])
+        return float(1 - math.exp(-np.interp(lists, np.maximum.accumulate(needed), hardness)))
+
     def to_bytes(self) -> bytes:
         """As JSON."""
         fields = {

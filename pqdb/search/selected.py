@@ -31,6 +31,7 @@ from pqdb.search.snapshot import Snapshot
 MOST_LISTS = 0.7  # share of all lists above which leaving out the others costs more than it saves
 BLOCK = 8  # queries scored against the selected rows on one thread, one after the other
 
+_NO_BITS = np.zeros(1, np.uint8)
 Values = tuple[np.ndarray, np.ndarray]  # values (q, k) float32, −inf where there are fewer, and rows (q, k) uint32
 
 
@@ -130,9 +131,7 @@ class Selected:
         best, reranked = rerank_candidates(snapshot, index, moved, routed, candidates, plan)
         if trace:
             trace.mark("scan")
-            trace.lists, trace.reranked = int(kept.sum()), int(reranked.sum())
-            trace.codes = int(snapshot.blocks.counts[routed.lists[0]].sum())
-            trace.candidates = int(candidates.starts[-1])
+            trace.scanned(snapshot, index, routed, candidates, reranked, plan)
         return finish(snapshot, index, query, best, allowed, k)
 
     def _filled(self, planner: Planner, queries: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Values:
@@ -162,13 +161,11 @@ def score_rows(snapshot: Snapshot, queries: np.ndarray, rows: np.ndarray, k: int
 
 
 def _score_block(snapshot: Snapshot, queries: np.ndarray, rows: np.ndarray, k: int) -> Values:
-    runs = snapshot.points.runs
-    values, found = np.full((len(queries), k), -np.inf, np.float32), np.zeros((len(queries), k), np.uint32)
-    for number in range(len(queries)):
-        exact.score_rows(
-            snapshot.source_kind, snapshot.l2, queries[number].ctypes.data, queries.shape[1], runs,
-            snapshot.rows_per_run, snapshot.row_bytes, rows, 0, len(rows), values[number], found[number],
-        )  # fmt: skip
-        order = np.argsort(-values[number], kind="stable")
-        values[number], found[number] = values[number][order], found[number][order]
+    n = len(queries)
+    values, found = np.empty((n, k), np.float32), np.empty((n, k), np.uint32)
+    exact.finish(
+        snapshot.source_kind, snapshot.l2, queries, snapshot.points.runs, snapshot.rows_per_run, snapshot.row_bytes,
+        rows, values[0], np.zeros(n, np.int64), np.full(n, len(rows), np.int32), True, 1.0, 0, 0, _NO_BITS,
+        values, found,
+    )  # fmt: skip
     return values, found

@@ -29,9 +29,12 @@ def address_of(buffer: memoryview) -> int:
     return int(np.frombuffer(buffer, dtype=np.uint8).ctypes.data)
 
 
-def copy_bytes(to: int, source: int, n: int) -> None:
-    """Copy bytes from a resolved address into memory of one's own."""
-    ctypes.memmove(to, source, n)
+def rows_at(addresses: npt.NDArray[np.uint64], n_bytes: int) -> npt.NDArray[np.uint8]:
+    """The `n_bytes` at each address (n,), copied: (n, n_bytes) uint8."""
+    items = np.dtype((np.void, n_bytes))  # one at every byte, so that taking an item is one memcpy
+    window = np.ndarray((_ADDRESS_SPACE - 8 - n_bytes,), items, _WORDS_FROM_8, strides=(1,))
+    rows: npt.NDArray[np.uint8] = window[addresses - np.uint64(8)].view(np.uint8).reshape(len(addresses), n_bytes)
+    return rows
 
 
 def words_at(addresses: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

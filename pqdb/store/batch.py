@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pqdb.errors import CorruptError, InputError, StorageError
-from pqdb.store import layout, state
+from pqdb.store import layout, slots, state
 from pqdb.store import manifest as manifest_record
+from pqdb.store.column import Column, Numbers, Rows
 from pqdb.store.deriving import Deriving, MissingTablesError
 from pqdb.store.environment import Environment, Txn, put_anew
 from pqdb.store.ids import TEXT, id_key, id_keys
@@ -26,23 +27,17 @@ from pqdb.store.layout import (
     META_PAGE,
     META_ROWS,
     PAYLOAD_FLAG,
-    PIECE_BYTES,
-    PIECE_ROWS,
+    UNNAMED_SLOT,
     Runs,
     row_key,
-    run_key,
 )
-from pqdb.store.snapshot import any_alive
+from pqdb.store.slots import Bytes, Given, Sources
 from pqdb.store.state import State
 from pqdb.store.tables import Changes, Derive, drop_table
 from pqdb.store.write import WriteBatch
 
 T = TypeVar("T")
-Bytes = npt.NDArray[np.uint8]
-Rows = npt.NDArray[np.uint32]
-Numbers = npt.NDArray[np.integer[Any]]
 
-_RUNS_AT_ONCE = 128  # runs put together before they are handed to LMDB: a few MB
 _ENTRIES_AT_ONCE = 2_000_000  # of tables, gathered before they are written: some hundred MB
 
 
@@ -55,12 +50,13 @@ class PointBatch(WriteBatch):
     seq: int
     """The sequence of this change: one more than the last one's."""
 
-    def __init__(self, env: Environment, runs: Runs, deriving: Deriving) -> None:
+    def __init__(self, env: Environment, runs: Mapping[int, Runs], deriving: Deriving) -> None:
         super().__init__(env)
-        self._runs = runs
+        self._runs = runs  # of every slot
         self._deriving = deriving
         self._changes = Changes()
-        self._pieces: dict[int, Bytes] = {}  # live pieces changed in this batch: (PIECE_BYTES,) uint8
+        self._columns = {slot: Column(env, slot, each) for slot, each in runs.items()}
+        self._points = self._columns[UNNAMED_SLOT]
         self._earlier = False  # whether changes before this one changed anything
 
     def __enter__(self) -> Self:
@@ -78,9 +74,10 @@ class PointBatch(WriteBatch):
         return not (self._changed or self._earlier)
 
     def _start(self, txn: Txn) -> int:
-        self._pieces = {}
         self._changes = Changes()
         self._state = State.from_bytes(txn.get(state.KEY, db=self._dbs["main"]), str(self._env.path))
+        for column in self._columns.values():
+            column.begin(txn, self._state)
         self._derived = self._deriving.of(txn, self._state)
         self.seq = self._state.seq + 1
         self._changed = self._earlier = False
@@ -96,26 +93,41 @@ class PointBatch(WriteBatch):
     def upsert(
         self,
         ids: Sequence[Any],
-        rows: Bytes,
+        rows: Bytes | Sources,
         payloads: Sequence[bytes | None] | None = None,
     ) -> Rows:
         """Write points, replacing those of the same id. -> (n,) uint32 the new rows, in the order of `ids`.
 
-        rows: (n, row_bytes) uint8, C-contiguous. Of duplicates the last wins, and all get its row.
-        Raises IdError, InputError before anything is written.
+        rows: (n, row_bytes) uint8, C-contiguous, of the vector without a name; or what every slot is given. Of
+        duplicates the last wins, and all get its row. Raises IdError, InputError before anything is written.
         """
         keys = id_keys(ids)
-        self._check(len(keys), rows, payloads)
+        given = dict(rows) if isinstance(rows, Mapping) else {UNNAMED_SLOT: Given(rows, np.ones(len(rows), bool))}
+        self._check(len(keys), given, payloads)
         if not keys:
             return np.zeros(0, np.uint32)
         last = dict(zip(keys, range(len(keys)), strict=True))
         if len(last) == len(keys):
-            return self._run(lambda txn: self._upsert(txn, keys, rows, payloads))
+            return self._run(lambda txn: self._upsert(txn, keys, given, payloads))
         kept = sorted(last.values())
         place = {keys[at]: number for number, at in enumerate(kept)}
         kept_payloads = None if payloads is None else [payloads[at] for at in kept]
-        written = self._run(lambda txn: self._upsert(txn, list(place), rows[kept], kept_payloads))
+        kept_rows = {slot: each.take(kept) for slot, each in given.items()}
+        written = self._run(lambda txn: self._upsert(txn, list(place), kept_rows, kept_payloads))
         return written[[place[key] for key in keys]]
+
+    def sources_of(self, ids: Sequence[Any]) -> dict[int, Given]:
+        """What points, all of them there, have in every slot as this batch sees it. Raises IdError."""
+        keys = id_keys(ids)
+        return self._run(lambda txn: self._sources_of(txn, keys))
+
+    def drop_vectors(self, ids: Sequence[Any], named: Sequence[int]) -> int:
+        """Take the vectors of some slots, from 1 on, away from points. -> how many of these points there were.
+
+        Raises IdError before anything is written.
+        """
+        keys = list(dict.fromkeys(id_keys(ids)))
+        return self._run(lambda txn: self._drop_vectors(txn, keys, named))
 
     def delete(self, ids: Sequence[Any]) -> int:
         """Delete points. -> how many of them there were. Raises IdError before anything is written."""
@@ -194,18 +206,24 @@ class PointBatch(WriteBatch):
         """
         return self._run(lambda txn: self._settle(txn, rows, places))
 
-    def drop_dead(self, runs: Numbers, pages: Numbers) -> int:
-        """Delete those source runs and pages of row records that are full and hold no living row. -> how many were."""
-        return self._run(lambda txn: self._drop_dead(txn, runs, pages))
+    def drop_dead(self, runs: Numbers, pages: Numbers, slot: int = UNNAMED_SLOT) -> int:
+        """Delete those source runs of a slot, and pages of row records, that are full and hold no living row.
+        -> how many were.
+        """
+        return self._run(lambda txn: self._drop_dead(txn, runs, pages, slot))
 
-    def _check(self, n: int, rows: Bytes, payloads: Sequence[bytes | None] | None) -> None:
-        want = (n, self._runs.row_bytes)
-        if rows.dtype != np.uint8 or rows.shape != want:
-            raise InputError(
-                f"expected source rows as uint8 of shape {want}, not {rows.dtype} of {rows.shape}"
-            )
-        if not rows.flags.c_contiguous:
-            raise InputError("source rows must be C-contiguous")
+    def _check(self, n: int, given: Sources, payloads: Sequence[bytes | None] | None) -> None:
+        wanted = {slot: runs.row_bytes for slot, runs in self._runs.items() if runs.row_bytes}
+        if given.keys() != wanted.keys():
+            raise InputError(f"expected source rows of slots {sorted(wanted)}, not of {sorted(given)}")
+        for slot, each in given.items():
+            want = (n, wanted[slot])
+            if each.rows.dtype != np.uint8 or each.rows.shape != want:
+                raise InputError(
+                    f"expected source rows as uint8 of shape {want}, not {each.rows.dtype} of {each.rows.shape}"
+                )
+            if not each.rows.flags.c_contiguous:
+                raise InputError("source rows must be C-contiguous")
         if payloads is not None and len(payloads) != n:
             raise InputError(f"expected {n} payloads, one an id, not {len(payloads)}")
         if self._state.n_rows + n > layout.MAX_ROWS:
@@ -217,26 +235,28 @@ class PointBatch(WriteBatch):
     # -- upsert ----------------------------------------------------------------------------------------
 
     def _upsert(
-        self, txn: Txn, keys: list[bytes], rows: Bytes, payloads: Sequence[bytes | None] | None
+        self, txn: Txn, keys: list[bytes], given: Sources, payloads: Sequence[bytes | None] | None
     ) -> Rows:
         first, n = self._state.n_rows, len(keys)
         order = sorted(range(n), key=keys.__getitem__)
         self._kill(txn, [row for _, row in self._rows_of(txn, [keys[at] for at in order])])
         new_rows = np.arange(first, first + n, dtype=np.uint32)
         self._state = self._state.grown(first + n)
-        self._write_runs(txn, first, rows)
+        for slot, each in given.items():
+            self._columns[slot].write(txn, first, each)
+            if slot != UNNAMED_SLOT:
+                self._columns[slot].mark(txn, first + np.flatnonzero(each.has))
         self._write_meta(txn, first, self._records(keys, payloads))
         self._append(txn, "texts", [(first + at, key[1:]) for at, key in enumerate(keys) if key[:1] == TEXT])
         if payloads is not None:
-            given = [(first + at, payload) for at, payload in enumerate(payloads) if payload is not None]
-            self._append(txn, "payloads", [(row, layout.seal(payload)) for row, payload in given])
+            written = [(first + at, payload) for at, payload in enumerate(payloads) if payload is not None]
+            self._append(txn, "payloads", [(row, layout.seal(payload)) for row, payload in written])
             if self._derived.derive is not None:
-                for row, payload in given:
+                for row, payload in written:
                     self._changes.add(row, self._derived.derive(payload))
         row_bytes = new_rows.astype("<u4").tobytes()
         _cursor(txn, self._dbs["ids"]).putmulti([(keys[at], row_bytes[4 * at : 4 * at + 4]) for at in order])
-        self._mark_alive(txn, first, first + n)
-        self._state = replace(self._state, n_live=self._state.n_live + n)
+        self._points.mark_all(txn, first, first + n)
         self._changed = True
         return new_rows
 
@@ -259,24 +279,6 @@ class PointBatch(WriteBatch):
                 records[at, :size] = raw[:, ::byte_order]
         records[:, 16:] = tails.astype("<u8").view(np.uint8).reshape(n, 8)
         return records
-
-    def _write_runs(self, txn: Txn, first: int, rows: Bytes) -> None:
-        """Put source rows behind row `first`: complete the last run, then whole runs, then a new last one."""
-        per_run, size = self._runs.rows_per_run, self._runs.run_bytes
-        cursor = _cursor(txn, self._dbs["runs"])
-        end = first + len(rows)
-        run = first // per_run
-        while run * per_run < end:
-            upto = min(run + _RUNS_AT_ONCE, -(-end // per_run))
-            values = np.zeros((upto - run, size), np.uint8)
-            lo, hi = max(first, run * per_run), min(end, upto * per_run)
-            if lo > run * per_run:
-                values[0] = np.frombuffer(self._value(txn, "runs", run_key(run)), np.uint8)
-            _spread(values, lo - run * per_run, rows[lo - first : hi - first], per_run)
-            for number in range(upto - run):
-                layout.close_run(values[number], min(per_run, end - (run + number) * per_run))
-            cursor.putmulti([(run_key(run + number), values[number].data) for number in range(upto - run)])
-            run = upto
 
     def _write_meta(self, txn: Txn, first: int, records: Bytes) -> None:
         """Put row records behind row `first`."""
@@ -325,13 +327,35 @@ class PointBatch(WriteBatch):
                     self._changes.remove(row, self._derived.derive(layout.unseal(held, f"the payload of row {row}")))
             txn.delete(key, db=self._dbs["payloads"])
             txn.delete(key, db=self._dbs["texts"])
-        for piece in np.unique(dead // PIECE_ROWS).tolist():
-            within = dead[dead // PIECE_ROWS == piece] % PIECE_ROWS
-            np.bitwise_and.at(
-                self._piece(txn, piece), within >> 3, ~(np.uint8(1) << (within & 7).astype(np.uint8))
-            )
-        self._state = replace(self._state, n_live=self._state.n_live - len(rows))
+        for column in self._columns.values():
+            column.kill(txn, dead)
         self._changed = True
+
+    # -- vectors with names ----------------------------------------------------------------------------
+
+    def _sources_of(self, txn: Txn, keys: list[bytes]) -> dict[int, Given]:
+        row_of = dict(self._rows_of(txn, list(set(keys))))
+        rows = np.array([row_of[key] for key in keys], np.int64)
+        return {slot: column.source_of(txn, rows) for slot, column in self._columns.items() if slot != UNNAMED_SLOT}
+
+    def _drop_vectors(self, txn: Txn, keys: list[bytes], named: Sequence[int]) -> int:
+        rows = np.array(sorted(row for _, row in self._rows_of(txn, keys)), np.int64)
+        losing = np.zeros(len(rows), bool)
+        for slot in named:
+            losing |= self._columns[slot].alive(txn, rows)
+            self._columns[slot].kill(txn, rows)
+        self._touch(txn, rows[losing])
+        return len(rows)
+
+    def _touch(self, txn: Txn, rows: Numbers) -> None:
+        """Give points that change in place the version of this change."""
+        pages: dict[int, npt.NDArray[np.uint64]] = {}
+        for row in rows.tolist():
+            words = self._record(txn, pages, row)
+            words[2] = (int(words[2]) & ~layout.VERSION_MASK) | self.seq
+        if pages:
+            self._put_pages(txn, pages, sorted(pages))
+            self._changed = True
 
     # -- the other verbs -------------------------------------------------------------------------------
 
@@ -375,13 +399,7 @@ class PointBatch(WriteBatch):
         self._changed = True
 
     def _forget_source(self, txn: Txn, upto_row: int) -> None:
-        upto = min(upto_row, self._state.n_rows) // self._runs.rows_per_run
-        if upto <= self._state.forgotten_runs:
-            return
-        for run in range(self._state.forgotten_runs, upto):
-            txn.delete(run_key(run), db=self._dbs["runs"])
-        self._state = replace(self._state, forgotten_runs=upto)
-        self._changed = True
+        self._changed |= self._points.forget(txn, min(upto_row, self._state.n_rows))
 
     def _expect(self, seq: int) -> None:
         if self._state.seq != seq:
@@ -392,7 +410,7 @@ class PointBatch(WriteBatch):
 
     def _set_manifest(self, txn: Txn, manifest: Mapping[str, Any], tables: bool) -> None:
         tables = tables or self._derived.has_tables
-        store = {**self._runs.to_dict(), **({"tables": True} if tables else {})}
+        store = {**slots.to_record(self._runs), **({"tables": True} if tables else {})}
         put_anew(txn, self._dbs["main"], b"manifest", manifest_record.to_bytes("points", manifest, store))
         self._state = replace(self._state, manifest_seq=self.seq)
         self._derived = self._deriving.made(manifest, tables)
@@ -417,17 +435,12 @@ class PointBatch(WriteBatch):
         if not len(rows):
             return np.zeros(0, np.uint32)
         first, n = self._state.n_rows, len(rows)
-        source = np.empty((n, self._runs.row_bytes), np.uint8)
-        runs, at = np.divmod(rows.astype(np.int64), self._runs.rows_per_run)
-        for positions in np.split(np.arange(n), np.flatnonzero(np.diff(runs)) + 1):
-            value = np.frombuffer(self._value(txn, "runs", run_key(int(runs[positions[0]]))), np.uint8)
-            held = value[: self._runs.rows_per_run * self._runs.row_bytes].reshape(-1, self._runs.row_bytes)
-            source[positions] = held[at[positions]]
+        held = {slot: column.source_of(txn, rows.astype(np.int64)) for slot, column in self._columns.items()}
         self._state = self._state.grown(first + n)
-        self._write_runs(txn, first, source)
+        for slot, column in self._columns.items():
+            column.write(txn, first, held[slot])
         self._write_meta(txn, first, np.zeros((n, META_BYTES), np.uint8))
-        for piece in range(first // PIECE_ROWS, -(-(first + n) // PIECE_ROWS)):
-            self._piece(txn, piece)
+        self._points.provide(txn, first, first + n)
         self._changed = True
         return np.arange(first, first + n, dtype=np.uint32)
 
@@ -435,7 +448,7 @@ class PointBatch(WriteBatch):
         pages: dict[int, npt.NDArray[np.uint64]] = {}  # of row records, to be changed in place
         settled: list[tuple[int, int]] = []
         for row, place in zip(rows.tolist(), places.tolist(), strict=True):
-            if not self._is_alive(txn, row):
+            if not self._points.is_alive(txn, row):
                 continue
             words = self._record(txn, pages, row)
             kind, flag = int(words[2]) >> KIND_SHIFT & 3, int(words[2]) & PAYLOAD_FLAG
@@ -453,16 +466,11 @@ class PointBatch(WriteBatch):
             return 0
         old, new = (np.array(side, np.uint32) for side in zip(*settled, strict=True))
         self._put_pages(txn, pages, np.unique(new // META_ROWS).tolist())
+        moving = {slot: new[column.alive(txn, old)] for slot, column in self._columns.items()}
         self._kill(txn, old.tolist())
-        for piece in np.unique(new // PIECE_ROWS).tolist():
-            within = new[new // PIECE_ROWS == piece] % PIECE_ROWS
-            np.bitwise_or.at(self._piece(txn, piece), within >> 3, np.uint8(1) << (within & 7).astype(np.uint8))
-        self._state = replace(self._state, n_live=self._state.n_live + len(settled))
+        for slot, column in self._columns.items():
+            column.mark(txn, moving[slot])
         return len(settled)
-
-    def _is_alive(self, txn: Txn, row: int) -> bool:
-        piece, at = divmod(row, PIECE_ROWS)
-        return bool(self._piece(txn, piece, changing=False)[at >> 3] >> (at & 7) & 1)
 
     def _record(
         self, txn: Txn, pages: dict[int, npt.NDArray[np.uint64]], row: int
@@ -491,60 +499,24 @@ class PointBatch(WriteBatch):
             versions[page // META_GROUP] = self.seq
         self._state = replace(self._state, group_versions=versions)
 
-    def _drop_dead(self, txn: Txn, runs: Numbers, pages: Numbers) -> int:
-        dropped = 0
-        for run in runs.tolist():
-            if self._is_dead(txn, run, self._runs.rows_per_run):
-                dropped += txn.delete(run_key(run), db=self._dbs["runs"])
+    def _drop_dead(self, txn: Txn, runs: Numbers, pages: Numbers, slot: int) -> int:
+        dropped = self._columns[slot].drop_dead(txn, runs, self._state.n_rows)
         for page in pages.tolist():
-            if self._is_dead(txn, page, META_ROWS):
+            if self._points.is_dead(txn, page, META_ROWS, self._state.n_rows):
                 dropped += txn.delete(row_key(page), db=self._dbs["meta"])
                 txn.delete(row_key(page), db=self._dbs["sums"])
         self._changed = self._changed or dropped > 0
         return dropped
 
-    def _is_dead(self, txn: Txn, number: int, rows_each: int) -> bool:
-        """Whether a group of rows is full and holds no living one."""
-        start, stop = number * rows_each, (number + 1) * rows_each
-        while start < stop <= self._state.n_rows:
-            piece, at = divmod(start, PIECE_ROWS)
-            upto = min(stop, (piece + 1) * PIECE_ROWS)
-            if any_alive(self._piece(txn, piece, changing=False), at, at + upto - start):
-                return False
-            start = upto
-        return stop <= self._state.n_rows
-
-    # -- live bits and the end -------------------------------------------------------------------------
-
-    def _piece(self, txn: Txn, piece: int, changing: bool = True) -> Bytes:
-        """(PIECE_BYTES,) uint8 of a live piece; to be changed in place and written by `_finish`, or only looked at."""
-        bits = self._pieces.get(piece)
-        if bits is None:
-            value = txn.get(row_key(piece), db=self._dbs["live"])
-            bits = np.zeros(PIECE_BYTES, np.uint8)
-            if value is not None:
-                bits[:] = np.frombuffer(value, np.uint8, count=PIECE_BYTES)
-            if changing:
-                self._pieces[piece] = bits
-        return bits
-
-    def _mark_alive(self, txn: Txn, first: int, stop: int) -> None:
-        for piece in range(first // PIECE_ROWS, -(-stop // PIECE_ROWS)):
-            lo = max(first - piece * PIECE_ROWS, 0)
-            hi = min(stop - piece * PIECE_ROWS, PIECE_ROWS)
-            fresh = np.zeros(PIECE_ROWS, np.uint8)
-            fresh[lo:hi] = 1
-            self._piece(txn, piece)[:] |= np.packbits(fresh, bitorder="little")
+    # -- the end ---------------------------------------------------------------------------------------
 
     def _finish(self, txn: Txn) -> None:
-        """Write the entries gathered, the changed live pieces and the state record."""
+        """Write the entries gathered, the changed live pieces and the state records."""
         self._flush(txn)
         last = self.seq if self._changed else self.seq - 1
-        versions = self._state.piece_versions.copy()
-        for piece, bits in self._pieces.items():
-            txn.put(row_key(piece), layout.close_piece(bits), db=self._dbs["live"])
-            versions[piece] = last
-        self._state = replace(self._state, seq=last, piece_versions=versions)
+        self._state = replace(self._state, seq=last)
+        finished = {slot: column.finish(txn, self._state) for slot, column in self._columns.items()}
+        self._state = finished[UNNAMED_SLOT]
         txn.put(state.KEY, self._state.to_bytes(), db=self._dbs["main"])
 
     def _value(self, txn: Txn, name: str, key: bytes) -> memoryview:
@@ -556,13 +528,3 @@ class PointBatch(WriteBatch):
 
 def _cursor(txn: Txn, db: Any) -> lmdb.Cursor[memoryview]:
     return txn.cursor(db=db)
-
-
-def _spread(values: Bytes, skip: int, rows: Bytes, per_run: int) -> None:
-    """Lay rows (n, row_bytes) into runs (m, run_bytes), leaving out the first `skip` places."""
-    row_bytes = rows.shape[1]
-    at = 0
-    for run in values:
-        n = min(per_run - skip, len(rows) - at)
-        run[skip * row_bytes : (skip + n) * row_bytes] = rows[at : at + n].reshape(-1)
-        at, skip = at + n, 0

@@ -50,7 +50,7 @@ _CRC = struct.Struct("<I")
 _ROW_KEY = struct.Struct(">I")
 ROW_BYTES = 4  # of a row, as key or value
 _RUN_KEY = struct.Struct(">HI")
-UNNAMED_SLOT = 0  # named vectors will count from 1
+UNNAMED_SLOT = 0  # named vectors count from 1 (slots.py)
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -144,6 +144,11 @@ def row_key(row: int) -> bytes:
 def run_key(run: int, slot: int = UNNAMED_SLOT) -> bytes:
     """Key of a source run: u16 vector slot, u32 run number, big-endian."""
     return _RUN_KEY.pack(slot, run)
+
+
+def piece_key(piece: int, slot: int = UNNAMED_SLOT) -> bytes:
+    """Key of a live piece: u32 big-endian, behind the u16 slot of a named vector."""
+    return _ROW_KEY.pack(piece) if slot == UNNAMED_SLOT else _RUN_KEY.pack(slot, piece)
 
 
 def row_of_key(key: bytes | memoryview) -> int:

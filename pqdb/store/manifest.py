@@ -10,7 +10,8 @@ from pqdb.store.layout import seal, trailer_holds
 FORMAT = "pqdb"
 FORMAT_VERSION = 1
 TABLES_VERSION = 2  # of a points store with tables: whoever does not know them would leave them behind
-READABLE = {"points": (FORMAT_VERSION, TABLES_VERSION)}
+SLOTS_VERSION = 3  # of a points store whose vectors have names, with tables or without
+READABLE = {"points": (FORMAT_VERSION, TABLES_VERSION, SLOTS_VERSION)}
 
 
 def to_bytes(kind: str, manifest: Mapping[str, Any], store: Mapping[str, Any]) -> bytes:
@@ -20,7 +21,7 @@ def to_bytes(kind: str, manifest: Mapping[str, Any], store: Mapping[str, Any]) -
     """
     record = {
         "format": FORMAT,
-        "version": TABLES_VERSION if store.get("tables") else FORMAT_VERSION,
+        "version": SLOTS_VERSION if "slots" in store else TABLES_VERSION if store.get("tables") else FORMAT_VERSION,
         "kind": kind,
         "store": dict(store),
         "manifest": dict(manifest),
@@ -48,9 +49,15 @@ def from_bytes(
     readable = READABLE.get(kind, (FORMAT_VERSION,))
     if version not in readable:
         raise FormatError(
-            f"{where} has format version {version}; this pqdb reads version {' and '.join(map(str, readable))}: "
+            f"{where} has format version {version}; this pqdb reads version {_listed(readable)}: "
             "open it with the pqdb that wrote it, or a newer one"
         )
     if record.get("kind") != kind:
         raise NotADatabaseError(f"{where} is a pqdb {record.get('kind')} store, not a {kind} store")
     return record["manifest"], record["store"]
+
+
+def _listed(versions: tuple[int, ...]) -> str:
+    """As a sentence has them: 1, 2 and 3."""
+    *others, last = map(str, versions)
+    return f"{', '.join(others)} and {last}" if others else last

@@ -3,12 +3,12 @@
 Rows are dense, only ever appended, and never reused: an update is a dead old row and a new one. Databases of
 the environment (values laid out as in layout.py, state.py, manifest.py, ids.py says what an id's key is):
 
-main      "manifest" → sealed JSON; "state" → sealed state record
+main      "manifest" → sealed JSON; "state" (and u16 slot, of vectors with names) → sealed state record
 ids       id key → u32 row, of living points only
-runs      u16 vector slot, u32 run → source rows
+runs      u16 slot, u32 run → source rows (slots.py)
 meta      u32 page → 170 row records
 sums      u32 page → u32 crc32 of that meta page
-live      u32 piece → live bits
+live      u32 piece → live bits; u16 slot, u32 piece → which rows have the vector of a slot from 1 on
 texts     u32 row → UTF-8 of a string id
 payloads  u32 row → sealed payload
 
@@ -18,16 +18,17 @@ and, once there are payload indexes, ``postings`` and ``orders`` (tables.py).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from pqdb.store import layout, state, tables
 from pqdb.store import manifest as manifest_record
+from pqdb.store import slots, state, tables
 from pqdb.store.batch import PointBatch
 from pqdb.store.deriving import Deriving, Maker
 from pqdb.store.environment import Environment
 from pqdb.store.group import GroupCommit
 from pqdb.store.handle import Handle
+from pqdb.store.layout import UNNAMED_SLOT, Runs
 from pqdb.store.snapshot import Snapshots
 from pqdb.store.state import State
 from pqdb.store.verify import verify_points
@@ -46,12 +47,16 @@ class PointStore(Handle):
     OPTIONAL = tables.DATABASES
 
     def __init__(
-        self, env: Environment, runs: layout.Runs, readonly: bool = False, maker: Maker | None = None
+        self, env: Environment, runs: Mapping[int, Runs], readonly: bool = False, maker: Maker | None = None
     ) -> None:
         super().__init__(env, readonly)
-        self._runs = runs
+        self.geometry = runs
+        self._runs = runs[UNNAMED_SLOT]
         self._deriving = Deriving(env, maker)
-        self._snapshots = Snapshots(env, runs, self._deriving)
+        self._all_snapshots: dict[int, Snapshots] = {}
+        for slot, each in runs.items():
+            self._all_snapshots[slot] = Snapshots(env, each, self._deriving, slot, self._all_snapshots)
+        self._snapshots = self._all_snapshots[UNNAMED_SLOT]
         self._group = GroupCommit(lambda: PointBatch(env, runs, self._deriving))
 
     @property
@@ -69,14 +74,16 @@ class PointStore(Handle):
         cls,
         path: str | os.PathLike[str],
         manifest: Mapping[str, Any],
-        row_bytes: int,
+        row_bytes: int | Sequence[int],
         *,
         map_size: int | None = None,
     ) -> PointStore:
-        """A new store in a folder that holds none. Raises InputError, StorageError."""
-        runs = layout.Runs.of(row_bytes)
-        value = manifest_record.to_bytes("points", manifest, runs.to_dict())
-        records = {b"manifest": value, state.KEY: State.empty().to_bytes()}
+        """A new store in a folder that holds none. `row_bytes`: of a source row; of each vector where they have names,
+        in the order of their slots from 1 on. Raises InputError, StorageError.
+        """
+        runs = slots.geometry(row_bytes)
+        value = manifest_record.to_bytes("points", manifest, slots.to_record(runs))
+        records = {b"manifest": value, **{state.key_of(slot): State.empty().to_bytes() for slot in runs}}
         return cls(Environment.create(path, DATABASES, records, map_size, tables.DATABASES), runs)
 
     @classmethod
@@ -93,7 +100,7 @@ class PointStore(Handle):
         Raises NotADatabaseError, FormatError, CorruptError, StorageError and kin.
         """
         env, _, geometry = cls._open_env(path, readonly, map_size)
-        return cls(env, layout.Runs.from_dict(geometry), readonly, maker)
+        return cls(env, slots.from_record(geometry), readonly, maker)
 
     def read(self) -> PointView:
         """One snapshot: ``with store.read() as view``."""
@@ -103,7 +110,7 @@ class PointStore(Handle):
     def write(self) -> PointBatch:
         """One commit: ``with store.write() as batch``."""
         self._refuse_unwritable()
-        return PointBatch(self.env, self._runs, self._deriving)
+        return PointBatch(self.env, self.geometry, self._deriving)
 
     def provide_tables(self) -> None:
         """Make the databases that tables lie in, if they are not there yet."""
@@ -117,8 +124,17 @@ class PointStore(Handle):
         self._refuse_unwritable()
         return self._group.run(change)
 
+    def refuse_closed(self) -> None:
+        """Raise ClosedError once the store is closed."""
+        self._refuse_closed()
+
+    def slot(self, number: int) -> SlotStore:
+        """This store as one slot has it. Raises KeyError."""
+        return SlotStore(self, number, self._deriving, self._group, self._all_snapshots)
+
     def _forget(self) -> None:
-        self._snapshots.newest = None
+        for snapshots in self._all_snapshots.values():
+            snapshots.newest = None
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -132,4 +148,31 @@ class PointStore(Handle):
 
     def verify(self) -> list[str]:
         """Read everything and compare it with its checksums and with each other. -> problems, [] if sound."""
-        return verify_points(self.env, self._runs, self._deriving)
+        return verify_points(self.env, self.geometry, self._deriving)
+
+
+class SlotStore(PointStore):
+    """A points store whose vectors are those of one slot, and whose living rows are those that have one. The store it
+    is part of is who opens and closes.
+    """
+
+    def __init__(
+        self,
+        whole: PointStore,
+        slot: int,
+        deriving: Deriving,
+        group: GroupCommit[PointBatch],
+        all_snapshots: dict[int, Snapshots],
+    ) -> None:
+        Handle.__init__(self, whole.env, whole.readonly)
+        self.geometry = whole.geometry
+        self._whole = whole
+        self._runs = whole.geometry[slot]
+        self._deriving, self._group, self._all_snapshots = deriving, group, all_snapshots
+        self._snapshots = all_snapshots[slot]
+
+    def close(self) -> None:
+        """Nothing: the whole store is closed."""
+
+    def _refuse_closed(self) -> None:
+        self._whole.refuse_closed()

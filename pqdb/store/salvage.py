@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pqdb.errors import CorruptError, FormatError, NotADatabaseError
-from pqdb.store import layout, manifest
+from pqdb.store import layout, manifest, slots
 from pqdb.store.ids import INT, TEXT, UUID, id_from_key, uuid_text
 from pqdb.store.layout import (
     KIND_INT,
@@ -31,6 +31,7 @@ from pqdb.store.layout import (
     PAYLOAD_FLAG,
     PIECE_BYTES,
     PIECE_ROWS,
+    UNNAMED_SLOT,
     Runs,
 )
 from pqdb.store.moved import home_of
@@ -40,7 +41,7 @@ from pqdb.store.state import State
 Bytes = npt.NDArray[np.uint8]
 
 _KEY = re.compile(r"[0-9a-f]{32}")
-_RUN_KEY_BYTES = 6
+_SLOT_KEY_BYTES = 6  # of a run, and of a live piece of a named vector
 _KEY_BYTES = {INT: 9, UUID: 17}
 
 
@@ -66,10 +67,10 @@ def salvaged_names(catalog: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class SalvagedPoint:
-    """A point whose id and vector hold; `source` None: its vector is not kept any more (source=None)."""
+    """A point whose id and vectors hold."""
 
     id: int | str
-    source: Bytes | None  # (row_bytes,) uint8
+    sources: dict[int, Bytes]  # slot → (row_bytes,) uint8, of those it has; none with source=None
     payload: bytes | None
     payload_lost: bool  # it had one, which does not hold
 
@@ -92,7 +93,8 @@ class PointSalvage:
         except BaseException:
             self._file.close()
             raise
-        self._runs = Runs.from_dict(geometry)
+        self._slots = {slot: runs for slot, runs in slots.from_record(geometry).items() if runs.row_bytes}
+        self._held: dict[int, tuple[Value, bytes | None]] = {}  # the last run that was read, of each slot
         self._forgotten = 0
         with suppress(CorruptError):
             self._forgotten = State.from_bytes(records.get(b"state"), str(folder)).forgotten_runs
@@ -114,19 +116,18 @@ class PointSalvage:
         self._places = {name: self._by_row(name) for name in ("payloads", "texts")}
         keys = {int.from_bytes(value, "little"): key for key, value in self._values("ids", layout.ROW_BYTES)}
         alive = self._live_rows()
-        runs = {layout.run_of_key(key)[1]: place for key, place in self._items("runs") if len(key) == _RUN_KEY_BYTES}
+        self._runs = {layout.run_of_key(key): at for key, at in self._items("runs") if len(key) == _SLOT_KEY_BYTES}
         for row in sorted(alive | {row for row in keys if row // PIECE_ROWS not in self._pieces}):
             point_id, flagged = self._id_of(row, keys.get(row))
             if point_id is None:
                 self.unknown += 1
                 continue
-            run = row // self._runs.rows_per_run
-            source = self._source(row, runs.get(run))
-            if source is None and run >= self._forgotten:
+            sources = self._sources(row)
+            if sources is None:
                 self.lost.append(point_id)
                 continue
             payload, lost = self._payload(row, flagged)
-            yield SalvagedPoint(point_id, source, payload, lost)
+            yield SalvagedPoint(point_id, sources, payload, lost)
 
     # -- how -------------------------------------------------------------------------------------------
 
@@ -146,13 +147,17 @@ class PointSalvage:
     def _live_rows(self) -> set[int]:
         """The rows that sound pieces of the live bits and sound pages of row records say are alive."""
         self._pieces: set[int] = set()  # that hold
+        self._having: dict[tuple[int, int], Bytes | None] = {}  # slot from 1 on, piece → bits, None if they do not hold
         self._records: dict[int, Bytes] = {}  # sound pages: (META_ROWS, META_BYTES) uint8
         alive: set[int] = set()
         for key, value in self._values("live", layout.run_size(1)):
-            if len(key) == layout.ROW_BYTES and layout.trailer_holds(value):
+            bits = np.unpackbits(np.frombuffer(value, np.uint8, count=PIECE_BYTES), bitorder="little")
+            holds = layout.trailer_holds(value)
+            if len(key) == _SLOT_KEY_BYTES:
+                self._having[layout.run_of_key(key)] = bits if holds else None
+            elif holds and len(key) == layout.ROW_BYTES:
                 piece = layout.row_of_key(key)
                 self._pieces.add(piece)
-                bits = np.unpackbits(np.frombuffer(value, np.uint8, count=PIECE_BYTES), bitorder="little")
                 alive.update((np.flatnonzero(bits) + piece * PIECE_ROWS).tolist())
         sums = dict(self._values("sums", layout.ROW_BYTES))
         for key, value in self._values("meta", META_PAGE):
@@ -183,20 +188,39 @@ class PointSalvage:
                 return id_from_key(key)
         return None
 
-    def _source(self, row: int, place: Value | None) -> Bytes | None:
-        """The source row, out of a run whose checksum holds; rows come in order, so the last run is kept."""
-        if place is None or place.size != self._runs.run_bytes:
-            return None
-        if self._held is None or self._held[0] != place:
-            value = self._file.read(place)
-            self._held = place, value if layout.trailer_holds(value) else None
-        run = self._held[1]
-        if run is None:
-            return None
-        at = row % self._runs.rows_per_run * self._runs.row_bytes
-        return np.frombuffer(run, np.uint8, self._runs.row_bytes, at)
+    def _sources(self, row: int) -> dict[int, Bytes] | None:
+        """What a row has in every slot; None where something that it should have does not hold."""
+        found: dict[int, Bytes] = {}
+        for slot, runs in self._slots.items():
+            has, source = self._has(row, slot), self._source(row, slot, runs)
+            if source is not None and (has or (has is None and source.any())):
+                found[slot] = source
+            elif has and (slot != UNNAMED_SLOT or row // runs.rows_per_run >= self._forgotten):
+                return None
+        return found
 
-    _held: tuple[Value, bytes | None] | None = None
+    def _has(self, row: int, slot: int) -> bool | None:
+        """Whether a row has the vector of a slot; None where its live bits do not hold."""
+        if slot == UNNAMED_SLOT:
+            return True
+        piece, at = divmod(row, PIECE_ROWS)
+        if (slot, piece) not in self._having:
+            return False
+        bits = self._having[slot, piece]
+        return None if bits is None else bool(bits[at])
+
+    def _source(self, row: int, slot: int, runs: Runs) -> Bytes | None:
+        """The source row, out of a run whose checksum holds; rows come in order, so the last run is kept."""
+        place = self._runs.get((slot, row // runs.rows_per_run))
+        if place is None or place.size != runs.run_bytes:
+            return None
+        held = self._held.get(slot)
+        if held is None or held[0] != place:
+            value = self._file.read(place)
+            held = self._held[slot] = place, value if layout.trailer_holds(value) else None
+        if held[1] is None:
+            return None
+        return np.frombuffer(held[1], np.uint8, runs.row_bytes, row % runs.rows_per_run * runs.row_bytes)
 
     def _payload(self, row: int, flagged: bool) -> tuple[bytes | None, bool]:
         """The payload, and whether it is lost."""

@@ -5,7 +5,9 @@ read-only array by a path that costs microseconds). The next one is made from th
 what the state record says has changed; addresses are resolved on first use.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +20,13 @@ from pqdb.store.addresses import address_of
 from pqdb.store.deriving import Deriving
 from pqdb.store.environment import Environment, Txn
 from pqdb.store.layout import (
+    MAX_ROWS,
     META_GROUP,
     META_ROWS,
     PIECE_BYTES,
+    UNNAMED_SLOT,
     Runs,
+    piece_key,
     row_key,
     row_of_key,
     run_key,
@@ -65,12 +70,16 @@ class Snapshot:
 
 
 class Snapshots(Keeper[Snapshot]):
-    """The snapshots of one points environment; keeps the newest for the next view."""
+    """The snapshots of one points environment, seen by one of its slots; keeps the newest for the next view."""
 
-    def __init__(self, env: Environment, runs: Runs, deriving: Deriving) -> None:
+    def __init__(
+        self, env: Environment, runs: Runs, deriving: Deriving, slot: int, all_slots: Mapping[int, Snapshots]
+    ) -> None:
         super().__init__(env)
         self.runs = runs
         self.deriving = deriving
+        self.slot = slot
+        self.all_slots = all_slots
 
     def take(self, txn: Txn, txn_id: int, last: Snapshot | None) -> Snapshot:
         """State and live bits of a transaction, read anew where they changed since the last snapshot.
@@ -80,7 +89,10 @@ class Snapshots(Keeper[Snapshot]):
         dbs, epoch, where = self.env.dbs, self.env.epoch, str(self.env.path)
         state = State.from_bytes(txn.get(state_record.KEY, db=dbs["main"]), where)
         self.deriving.of(txn, state)
-        live = _live_bits(txn, dbs["live"], state, last, where)
+        if self.slot != UNNAMED_SLOT:
+            value = txn.get(state_record.key_of(self.slot), db=dbs["main"])
+            state = state.of_slot(State.from_bytes(value, f"slot {self.slot} of {where}"))
+        live = _live_bits(txn, dbs["live"], state, last, where, self.slot)
         if last is None:
             return Snapshot(txn_id, epoch, state, live)
         same = last.state.manifest_seq == state.manifest_seq
@@ -88,7 +100,7 @@ class Snapshots(Keeper[Snapshot]):
         return Snapshot(txn_id, epoch, state, live, last.run_book, last.meta_book, manifest=manifest)
 
 
-def _live_bits(txn: Txn, db: Any, state: State, last: Snapshot | None, where: str) -> Bits:
+def _live_bits(txn: Txn, db: Any, state: State, last: Snapshot | None, where: str, slot: int) -> Bits:
     """(ceil(n_rows / 8) + 8,) uint8, reading only pieces whose version differs from the last snapshot's."""
     n_bytes = -(-state.n_rows // 8)
     bits = np.zeros(n_bytes + 8, np.uint8)
@@ -101,7 +113,9 @@ def _live_bits(txn: Txn, db: Any, state: State, last: Snapshot | None, where: st
             (np.flatnonzero(known != state.piece_versions[: len(known)]), changed[len(known) :])
         )
     for piece in changed.tolist():
-        value = txn.get(row_key(piece), db=db)
+        if slot != UNNAMED_SLOT and not state.piece_versions[piece]:
+            continue  # no row of it ever had the vector
+        value = txn.get(piece_key(piece, slot), db=db)
         if value is None or not trailer_holds(value):
             raise CorruptError(f"{where}: live bits of piece {piece} are not what was written")
         at = piece * PIECE_BYTES
@@ -110,13 +124,13 @@ def _live_bits(txn: Txn, db: Any, state: State, last: Snapshot | None, where: st
     return bits
 
 
-def resolve_runs(txn: Txn, db: Any, snapshot: Snapshot, rows_per_run: int) -> Addresses:
+def resolve_runs(txn: Txn, db: Any, snapshot: Snapshot, rows_per_run: int, slot: int) -> Addresses:
     """(n_runs,) uint64: the address of row 0 of each source run, 0 for forgotten ones and those taken away."""
     state = snapshot.state
     n_runs, full = -(-state.n_rows // rows_per_run), state.n_rows // rows_per_run
     addresses, wanted = _carry_over(snapshot.run_book, snapshot.epoch, n_runs, state.forgotten_runs, full)
     for span in wanted:
-        _resolve(txn, db, run_key, lambda key: run_of_key(key)[1], span, addresses)
+        _resolve(txn, db, lambda run: run_key(run, slot), lambda key: _run_of(key, slot), span, addresses)
         _refuse_gaps(span, addresses, snapshot.live, rows_per_run, "source run")
     snapshot.run_book = AddressBook(snapshot.epoch, addresses, state.forgotten_runs, full, NOTHING.versions)
     snapshot.runs = addresses
@@ -140,6 +154,12 @@ def resolve_meta(txn: Txn, db: Any, snapshot: Snapshot) -> Addresses:
     snapshot.meta_book = AddressBook(snapshot.epoch, addresses, 0, full, state.group_versions)
     snapshot.meta = addresses
     return addresses
+
+
+def _run_of(key: memoryview, slot: int) -> int:
+    """The run of a key, or one beyond all of this slot where it is another slot's."""
+    held, run = run_of_key(key)
+    return run if held == slot else MAX_ROWS
 
 
 def _carry_over(

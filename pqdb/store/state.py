@@ -4,6 +4,9 @@ Database ``main``, key ``state``, sealed: the header below, then u64 version of 
 version of every group of 64 meta pages. A version is the sequence of the commit that last changed the thing
 in place, so a reader of another snapshot knows what to read anew. (Appending rows to meta pages does not
 count: a view always resolves the pages beyond the last full one it knew.)
+
+A named vector has a record of its own under ``state`` and its u16 slot, big-endian: of it count the living
+rows and the versions of its pieces, as of the last commit that changed any. Version 0: no row is alive there.
 """
 
 import struct
@@ -16,6 +19,7 @@ from pqdb.errors import CorruptError
 from pqdb.store.layout import META_GROUP, META_ROWS, PIECE_ROWS, seal, unseal
 
 KEY = b"state"
+_SLOT = struct.Struct(">H")
 _HEADER = struct.Struct("<QQQQQQII")  # magic, rows, live, seq, manifest_seq, forgotten_runs, pieces, groups
 _MAGIC = int.from_bytes(b"pqdbstat", "little")
 
@@ -62,6 +66,11 @@ class State:
         )  # fmt: skip
         return seal(header + self.piece_versions.tobytes() + self.group_versions.tobytes())
 
+    def of_slot(self, other: "State") -> "State":
+        """What is true of a slot, by its own record: pieces beyond its last change have version 0, and no row alive."""
+        versions = _padded(other.piece_versions, len(self.piece_versions))
+        return replace(self, n_live=other.n_live, forgotten_runs=other.forgotten_runs, piece_versions=versions)
+
     def grown(self, n_rows: int) -> "State":
         """The same with more rows; new pieces and groups have version 0 until they are written."""
         return replace(
@@ -70,6 +79,11 @@ class State:
             piece_versions=_padded(self.piece_versions, -(-n_rows // PIECE_ROWS)),
             group_versions=_padded(self.group_versions, -(-n_rows // (META_ROWS * META_GROUP))),
         )
+
+
+def key_of(slot: int) -> bytes:
+    """The key of a slot's state record."""
+    return KEY + _SLOT.pack(slot) if slot else KEY
 
 
 def _padded(versions: Versions, length: int) -> Versions:

@@ -7,7 +7,7 @@ only a sound structure is read through LMDB.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -39,11 +39,13 @@ from pqdb.store.layout import (
     META_ROWS,
     PAYLOAD_FLAG,
     PIECE_ROWS,
+    UNNAMED_SLOT,
     Runs,
+    piece_key,
     row_key,
     run_key,
 )
-from pqdb.store.state import State
+from pqdb.store.state import KEY, State, key_of
 from pqdb.store.tables import Derive, Key, entries_of
 
 MAX_PROBLEMS = 100
@@ -51,7 +53,7 @@ Words = npt.NDArray[np.uint64]
 Live = npt.NDArray[np.bool_]
 
 
-def verify_points(env: Environment, runs: Runs, deriving: Deriving) -> list[str]:
+def verify_points(env: Environment, runs: Mapping[int, Runs], deriving: Deriving) -> list[str]:
     """The problems of a points store, at most MAX_PROBLEMS of them."""
     problems = env.structural_problems()
     if problems:
@@ -63,14 +65,14 @@ def verify_points(env: Environment, runs: Runs, deriving: Deriving) -> list[str]
         return [str(error)]
 
 
-def _points(txn: Txn, env: Environment, runs: Runs, deriving: Deriving) -> Iterator[str]:
+def _points(txn: Txn, env: Environment, runs: Mapping[int, Runs], deriving: Deriving) -> Iterator[str]:
     dbs = env.dbs
-    state = State.from_bytes(txn.get(b"state", db=dbs["main"]), str(env.path))
+    state = State.from_bytes(txn.get(KEY, db=dbs["main"]), str(env.path))
     live: Live = np.zeros(state.n_rows, np.bool_)
     tails: Words = np.zeros(state.n_rows, np.uint64)
     ids = np.zeros((state.n_rows, 16), np.uint8)
     yield from _live(txn, dbs["live"], state, live)
-    yield from _runs(txn, dbs["runs"], state, runs, live)
+    yield from _sources(txn, env, state, runs, live)
     yield from _meta(txn, dbs, state, live, tails, ids)
     yield from _ids(txn, dbs, live, tails, ids)
     flagged = live & (tails & np.uint64(PAYLOAD_FLAG) != 0)
@@ -82,40 +84,68 @@ def _points(txn: Txn, env: Environment, runs: Runs, deriving: Deriving) -> Itera
         yield from _tables(txn, dbs, derived.derive or (lambda _: frozenset()))
 
 
-def _runs(txn: Txn, db: Any, state: State, runs: Runs, live: Live) -> Iterator[str]:
-    """Only runs without a living row may be missing."""
-    per_run = runs.rows_per_run
+def _sources(txn: Txn, env: Environment, state: State, runs: Mapping[int, Runs], live: Live) -> Iterator[str]:
+    """The runs of every slot, and which rows have the vectors with names."""
+    there: list[int] = []
+    for slot, each in runs.items():
+        held, having = state, live
+        if slot != UNNAMED_SLOT:
+            value = txn.get(key_of(slot), db=env.dbs["main"])
+            held = state.of_slot(State.from_bytes(value, f"slot {slot} of {env.path}"))
+            having = np.zeros(state.n_rows, np.bool_)
+            yield from _live(txn, env.dbs["live"], held, having, slot)
+            if (having & ~live).any():
+                yield f"{int((having & ~live).sum())} dead rows have a vector of slot {slot}"
+        if each.row_bytes:
+            yield from _runs(txn, env.dbs["runs"], held, each, having, slot, there)
+    entries = txn.stat(env.dbs["runs"])["entries"]
+    if entries != sum(there):
+        yield f"there are {entries} source runs, {entries - sum(there)} of them forgotten or beyond the last row"
+
+
+def _runs(
+    txn: Txn, db: Any, state: State, runs: Runs, live: Live, slot: int, there: list[int]
+) -> Iterator[str]:
+    """Only runs without a living row may be missing; how many are not goes to `there`."""
+    per_run, whose = runs.rows_per_run, f" of slot {slot}" if slot else ""
     n_runs = -(-state.n_rows // per_run)
-    there = 0
     for run in range(state.forgotten_runs, n_runs):
-        value = txn.get(run_key(run), db=db)
-        there += value is not None
+        value = txn.get(run_key(run, slot), db=db)
+        there.append(value is not None)
         rows = min(per_run, state.n_rows - run * per_run)
+        living = live[run * per_run : run * per_run + rows]
         if value is None:
-            if rows < per_run or live[run * per_run : run * per_run + rows].any():
-                yield f"source run {run} is missing"
+            if living.any() or (rows < per_run and slot == UNNAMED_SLOT):
+                yield f"source run {run}{whose} is missing"
         elif len(value) != runs.run_bytes:
-            yield f"source run {run} has {len(value)} bytes, not {runs.run_bytes}"
-        elif layout.closed_run(value) != rows:
-            yield f"source run {run} of {rows} rows is not what was written: checksum or count differs"
-    entries = txn.stat(db)["entries"]
-    if entries != there:
-        yield f"there are {entries} source runs, {entries - there} of them forgotten or beyond the last row"
+            yield f"source run {run}{whose} has {len(value)} bytes, not {runs.run_bytes}"
+        elif not _is_filled(layout.closed_run(value), rows, living, slot):
+            yield f"source run {run}{whose} of {rows} rows is not what was written: checksum or count differs"
 
 
-def _live(txn: Txn, db: Any, state: State, live: Live) -> Iterator[str]:
+def _is_filled(filled: int | None, rows: int, living: Live, slot: int) -> bool:
+    """Whether a run says that it holds what it should: all rows, of a named vector at least those that have it."""
+    if slot == UNNAMED_SLOT or filled is None:
+        return filled == rows
+    return len(living) - int(living[::-1].argmax()) <= filled <= rows if living.any() else filled <= rows
+
+
+def _live(txn: Txn, db: Any, state: State, live: Live, slot: int = UNNAMED_SLOT) -> Iterator[str]:
+    whose = f" of slot {slot}" if slot else ""
     for piece in range(len(state.piece_versions)):
-        value = txn.get(row_key(piece), db=db)
+        if slot != UNNAMED_SLOT and not state.piece_versions[piece]:
+            continue
+        value = txn.get(piece_key(piece, slot), db=db)
         if value is None or not layout.trailer_holds(value):
-            yield f"live bits of piece {piece} are missing or not what was written"
+            yield f"live bits{whose} of piece {piece} are missing or not what was written"
             continue
         bits = np.unpackbits(np.frombuffer(value, np.uint8, count=layout.PIECE_BYTES), bitorder="little")
         first = piece * PIECE_ROWS
         live[first : first + PIECE_ROWS] = bits[: len(live) - first]
         if bits[max(0, len(live) - first) :].any():
-            yield f"live bits of piece {piece} are set beyond row {len(live)}"
+            yield f"live bits{whose} of piece {piece} are set beyond row {len(live)}"
     if int(live.sum()) != state.n_live:
-        yield f"{int(live.sum())} live bits are set for {state.n_live} points"
+        yield f"{int(live.sum())} live bits{whose} are set for {state.n_live} points"
 
 
 def _meta(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from pqdb.errors import InputError
 from pqdb.store import manifest as manifest_record
-from pqdb.store.addresses import BYTES, WORDS, copy_bytes, words_at
+from pqdb.store.addresses import BYTES, WORDS, rows_at, words_at
 from pqdb.store.deriving import MissingTablesError
 from pqdb.store.ids import id_from_key, id_key, uuid_text
 from pqdb.store.layout import (
@@ -20,9 +21,11 @@ from pqdb.store.layout import (
     META_BYTES,
     META_ROWS,
     PAYLOAD_FLAG,
+    UNNAMED_SLOT,
     VERSION_MASK,
     row_key,
     row_of_key,
+    run_key,
     run_of_key,
 )
 from pqdb.store.reading import View
@@ -79,10 +82,31 @@ class PointView(View[Snapshot]):
 
     @property
     def kept_rows(self) -> int:
-        """Rows, dead or alive, whose source is still on disk. O(1)."""
+        """Rows, dead or alive, whose source is still on disk; of the vector without a name. O(1)."""
         runs = self._snapshots.runs
         missing = -(-self.n_rows // runs.rows_per_run) - int(self._txn.stat(self._env.dbs["runs"])["entries"])
         return self.n_rows - missing * runs.rows_per_run  # (the last run, which may be part full, is never missing)
+
+    @property
+    def rows_on_disk(self) -> int:
+        """Rows, dead or alive, whose records are still on disk. O(1)."""
+        missing = -(-self.n_rows // META_ROWS) - int(self._txn.stat(self._env.dbs["meta"])["entries"])
+        return self.n_rows - missing * META_ROWS
+
+    def of_slot(self, slot: int) -> PointView:
+        """The same snapshot as another slot has it: its live bits, its source, its count. Raises KeyError."""
+        snapshots = self._snapshots.all_slots[slot]
+        view, newest = PointView(snapshots), snapshots.newest
+        view._txn, view.txn_id = self._txn, self.txn_id
+        if newest is None or newest.txn_id != self.txn_id or newest.epoch != self._env.epoch:
+            newest = snapshots.refresh(self._txn, self.txn_id, newest)
+        view._snapshot = newest
+        return view
+
+    @property
+    def sees_every_point(self) -> bool:
+        """Whether every point has the vector of this slot."""
+        return self._snapshots.slot == UNNAMED_SLOT
 
     @property
     def live(self) -> Bits:
@@ -94,8 +118,9 @@ class PointView(View[Snapshot]):
         """(n_runs,) uint64: row r is at runs[r // rows_per_run] + r % rows_per_run * row_bytes; 0: gone."""
         runs = self._snapshot.runs
         if runs is None:
+            snapshots = self._snapshots
             runs = resolve_runs(
-                self._txn, self._env.dbs["runs"], self._snapshot, self._snapshots.runs.rows_per_run
+                self._txn, self._env.dbs["runs"], self._snapshot, snapshots.runs.rows_per_run, snapshots.slot
             )
         return runs
 
@@ -196,21 +221,16 @@ class PointView(View[Snapshot]):
     def source_of(self, rows: Rows) -> npt.NDArray[np.uint8]:
         """(n, row_bytes) uint8: the source rows, copied. Raises InputError where one is forgotten."""
         runs = self._snapshots.runs
-        row_bytes, rows_per_run, starts, n_rows = runs.row_bytes, runs.rows_per_run, self.runs, self.n_rows
-        out = np.empty((len(rows), row_bytes), np.uint8)
-        to = out.ctypes.data
-        for row in rows.tolist():
-            if not 0 <= row < n_rows:
-                raise InputError(f"rows are 0 to {n_rows - 1:,}, not {row:,}")
-            run, at = divmod(row, rows_per_run)
-            start = int(starts[run])
-            if not start:
-                raise InputError(
-                    f"row {row:,} has no source any more: rows below {self.forgotten_rows:,} are forgotten"
-                )
-            copy_bytes(to, start + at * row_bytes, row_bytes)
-            to += row_bytes
-        return out
+        rows = np.asarray(rows, np.int64)
+        if len(rows) and (rows.min() < 0 or rows.max() >= self.n_rows):
+            raise InputError(f"rows are 0 to {self.n_rows - 1:,}, not {rows.min():,} to {rows.max():,}")
+        run, at = np.divmod(rows, runs.rows_per_run)
+        starts = self.runs[run]
+        if not starts.all():
+            raise InputError(
+                f"row {rows[starts == 0][0]:,} has no source any more: rows below {self.forgotten_rows:,} are forgotten"
+            )
+        return rows_at(starts + (at * runs.row_bytes).astype(np.uint64), runs.row_bytes)
 
     def live_rows(self, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint32]:
         """The live rows in [start, stop), ascending, (n,) uint32."""
@@ -225,16 +245,19 @@ class PointView(View[Snapshot]):
 
     def kept_runs(self) -> Rows:
         """The numbers of the source runs that are on disk, ascending; reads every key."""
-        return self._numbers("runs", lambda key: run_of_key(key)[1])
+        return self._numbers("runs", lambda key: run_of_key(key)[1], run_key(0, self._snapshots.slot)[:2])
 
     def kept_pages(self) -> Rows:
         """The numbers of the pages of row records that are on disk, ascending; reads every key."""
-        return self._numbers("meta", row_of_key)
+        return self._numbers("meta", row_of_key, b"")
 
-    def _numbers(self, name: str, number_of: Callable[[memoryview], int]) -> Rows:
+    def _numbers(self, name: str, number_of: Callable[[memoryview], int], prefix: bytes) -> Rows:
         cursor = self._txn.cursor(db=self._env.dbs[name])
         try:
-            return np.fromiter((number_of(key) for key in cursor.iternext(values=False)), np.int64)
+            there = cursor.set_range(prefix) if prefix else cursor.first()
+            keys = cursor.iternext(values=False) if there else ()
+            ours = takewhile(lambda key: key[: len(prefix)] == prefix, keys)
+            return np.fromiter((number_of(key) for key in ours), np.int64)
         finally:
             cursor.close()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pqdb.config import Values
 from pqdb.partition.assign import assign
 from pqdb.partition.router import Router
 from pqdb.partition.split import cut, uneven
@@ -114,7 +115,7 @@ def _living(stores: Stores, index: Index, number: int) -> tuple[np.ndarray, np.n
     """Living rows (n,) of a list, and their vectors (n, dim) in index space."""
     with stores.blocks.read() as blocks, stores.points.read() as points:
         if stores.config.source is None:
-            rows, vectors = decoded_list(blocks, index, number)
+            rows, vectors = decoded_list(blocks, index, number, stores.config)
             kept = is_alive(rows, points.live) == 1
             return rows[kept], vectors[kept]
         held = rows_of_list(blocks.data(number), int(blocks.counts[number]))
@@ -150,16 +151,15 @@ def _commit(stores: Stores, index: Index, shape: Shape, rows: np.ndarray, vector
     coded = code_rows(router, index.codebook, vectors, rows, lists)
     with stores.points.read() as points:
         live = points.live
+    tier = stores.config.reranked_values
     with stores.blocks.write() as batch:
-        _renumber(batch, index, shape, stores.config.rerank == "int8")
+        _renumber(batch, index, shape, tier is not None)
         tails = dict(by_list(lists))
         for number in sorted({*tails, *[each for each in shape.rebuilt if each < router.n_lists]}):
             joined = coded.take(tails.get(number, np.zeros(0, np.int64)))
             if number not in shape.rebuilt:
-                joined = _with_held(batch, index, number, joined, live)
-            packed, packed_rerank = joined.packed(index.codebook.nbits)
-            rerank = packed_rerank if stores.config.rerank == "int8" else None
-            batch.put_list(index.generation, number, len(joined.rows), packed, rerank)
+                joined = _with_held(batch, index, number, joined, live, tier)
+            batch.put_list(index.generation, number, len(joined.rows), *joined.packed(index.codebook, tier))
         calibration = stretched(index.calibration, router.n_lists / shape.n_before, router.n_lists)
         put_shape(batch, index.generation, router, calibration)
 
@@ -175,9 +175,11 @@ def _renumber(batch: BlockBatch, index: Index, shape: Shape, has_rerank: bool) -
     batch.resize_generation(number, len(shape.centroids))
 
 
-def _with_held(batch: BlockBatch, index: Index, number: int, tail: ListRows, live: np.ndarray) -> ListRows:
+def _with_held(
+    batch: BlockBatch, index: Index, number: int, tail: ListRows, live: np.ndarray, tier: Values | None
+) -> ListRows:
     """A list's living rows as they are coded, then the tail."""
     count, codes, rerank = batch.read_list(index.generation, number)
     if codes is None:
         return tail
-    return alive(unpacked(codes, rerank, count, index.codebook, index.router.l2), live).joined(tail)
+    return alive(unpacked(codes, rerank, count, index.codebook, index.router.l2, tier), live).joined(tail)

@@ -5,17 +5,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pqdb.config import Values
 from pqdb.partition.router import Router
-from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.encode import centroid_products, encode
-from pqdb.quantization.pack import pack_list, pack_rerank, unpack_list, unpack_rerank
+from pqdb.quantization.pack import (
+    pack_list,
+    pack_rerank,
+    pack_values,
+    residuals_of,
+    rows_of_list,
+    rows_of_values,
+    unpack_list,
+    value_rows,
+    values_of,
+)
+from pqdb.quantization.values import Code, ValueCode
 
 
 @dataclass(frozen=True)
 class ListRows:
     """Rows of lists, coded but not yet packed. Arrays share their first axis."""
 
-    codes: np.ndarray  # (n, m) uint8
+    codes: np.ndarray  # (n, m) uint8, or rows of values (n, row_bytes)
     scales: np.ndarray  # (n,) float32
     biases: np.ndarray | None  # (n,) float32, l2 only
     rows: np.ndarray  # (n,) uint32
@@ -48,22 +59,28 @@ class ListRows:
             np.concatenate([self.exact_biases, other.exact_biases]),
         )
 
-    def packed(self, nbits: int) -> tuple[np.ndarray, np.ndarray]:
-        """Code block and rerank block."""
-        codes = pack_list(self.codes, self.scales, self.biases, self.rows, nbits)
-        return codes, pack_rerank(self.residuals, self.exact_biases)
+    def packed(self, code: Code, rerank: Values | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Code block, and rerank block where there is a tier of values."""
+        if isinstance(code, ValueCode):
+            codes = pack_values(self.codes, self.rows)
+        else:
+            codes = pack_list(self.codes, self.scales, self.biases, self.rows, code.nbits)
+        return codes, None if rerank is None else pack_rerank(self.residuals, self.exact_biases, rerank)
 
 
-def code_rows(router: Router, codebook: Codebook, vectors: np.ndarray, rows: np.ndarray, lists: np.ndarray) -> ListRows:
+def code_rows(router: Router, code: Code, vectors: np.ndarray, rows: np.ndarray, lists: np.ndarray) -> ListRows:
     """Code vectors (n, dim), in index space, against the centroids of their lists (n,)."""
     residuals = vectors - router.centroids[lists]
-    codes, scales = encode(codebook, residuals)
-    exact = router.bias(lists, residuals)
+    exact, numbers = router.bias(lists, residuals), rows.astype(np.uint32)
+    if isinstance(code, ValueCode):
+        nothing = np.zeros(len(rows), np.float32)
+        return ListRows(value_rows(residuals, exact, code.form), nothing, None, numbers, residuals, exact)
+    codes, scales = encode(code, residuals, None if router.l2 else vectors)
     biases = None
     if router.l2:
         squares = np.einsum("nd,nd->n", residuals, residuals)
-        biases = -(squares + 2 * centroid_products(codebook, codes, scales, router.centroids, lists))
-    return ListRows(codes, scales, biases, rows.astype(np.uint32), residuals, exact)
+        biases = -(squares + 2 * centroid_products(code, codes, scales, router.centroids, lists))
+    return ListRows(codes, scales, biases, numbers, residuals, exact)
 
 
 def by_list(lists: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -76,17 +93,17 @@ def by_list(lists: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         yield int(number), positions
 
 
-def unpacked(codes: memoryview, rerank: memoryview | None, count: int, codebook: Codebook, l2: bool) -> ListRows:
-    """A stored list as rows again. Residuals come back from int8, which packs to the same bytes."""
-    words, scales, biases, rows = unpack_list(codes, count, codebook.m, codebook.nbits, l2)
-    if rerank is None:
-        return ListRows(
-            words,
-            scales,
-            biases,
-            rows,
-            np.zeros((count, codebook.dim), np.float32),
-            np.zeros(count, np.float32),
-        )
-    small, steps, exact = unpack_rerank(rerank, count, codebook.dim)
-    return ListRows(words, scales, biases, rows, small.astype(np.float32) * steps[:, None], exact)
+def unpacked(
+    codes: memoryview, reranked: memoryview | None, count: int, code: Code, l2: bool, rerank: Values | None
+) -> ListRows:
+    """A stored list as rows again. Residuals come back as they are kept, which packs to the same bytes."""
+    if isinstance(code, ValueCode):
+        words = rows_of_values(codes, count, code.dim, code.form).copy()
+        scales, biases, rows = np.zeros(count, np.float32), None, rows_of_list(codes, count).copy()
+    else:
+        words, scales, biases, rows = unpack_list(codes, count, code.m, code.nbits, l2)
+    residuals, exact = np.zeros((count, code.dim), np.float32), np.zeros(count, np.float32)
+    if reranked is not None and rerank is not None:
+        kept = rows_of_values(reranked, count, code.dim, rerank)
+        residuals, exact = residuals_of(kept, code.dim, rerank), values_of(kept, code.dim, rerank)[2]
+    return ListRows(words, scales, biases, rows, residuals, exact)

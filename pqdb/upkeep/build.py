@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from pqdb.config import PQ, CollectionConfig
-from pqdb.partition.assign import assign
+from pqdb.config import CollectionConfig, Flat
+from pqdb.partition.assign import Assigner, assigner
 from pqdb.partition.router import Router
 from pqdb.partition.train import choose_n_lists
-from pqdb.quantization.codebook import Codebook
+from pqdb.quantization.values import Code
 from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
 from pqdb.search.snapshot import Snapshot
@@ -50,10 +50,12 @@ def build_generation(
     sample = stores.vectors(chosen)
     router, codebook = train(sample, stores.config, n_lists, seed, progress)
     moved = router.to_index_space(sample[: 1 << 15])
-    noise = measure_noise(router, codebook, moved, assign(moved, router.centroids), seed)
-    residuals = moved - router.centroids[assign(moved, router.centroids)]
+    lists_of = assigner(router.centroids, moved, len(live))
+    lists = lists_of(moved)
+    noise = measure_noise(router, codebook, moved, lists, seed)
+    residuals = moved - router.centroids[lists]
     generation = _begin(stores.blocks, router.n_lists)
-    list_of_row = _assign_rows(stores, router, live, n_rows, progress)
+    list_of_row = _assign_rows(stores, router, lists_of, live, n_rows, progress)
     _write_lists(stores, router, codebook, generation, list_of_row, progress)
     blank = Calibration(noise, (1,), np.zeros(1, np.float32), np.ones((1, 1, 1), np.float32))
     index = Index(generation, codebook, router, blank)
@@ -65,7 +67,7 @@ def build_generation(
         with stores.blocks.write() as batch:
             batch.drop_generation(generation)
         return None
-    error, code_error = errors_of(codebook, residuals) or (None, None)
+    error, code_error = errors_of(codebook, residuals, along=None if router.l2 else moved) or (None, None)
     about = About(
         len(live), router.n_lists, error, code_error, reach_of(residuals), round(len(live) / router.n_lists, 1)
     )
@@ -86,13 +88,13 @@ def _begin(blocks: BlockStore, n_lists: int) -> int:
 
 
 def _assign_rows(
-    stores: Stores, router: Router, live: np.ndarray, n_rows: int, progress: Progress | None
+    stores: Stores, router: Router, lists_of: Assigner, live: np.ndarray, n_rows: int, progress: Progress | None
 ) -> np.ndarray:
     """(n_rows,) int32 list of each live row."""
     list_of_row = np.full(n_rows, NOWHERE, np.int32)
     for start in range(0, len(live), ASSIGN_ROWS):
         rows = live[start : start + ASSIGN_ROWS]
-        list_of_row[rows] = assign(router.to_index_space(stores.vectors(rows)), router.centroids)
+        list_of_row[rows] = lists_of(router.to_index_space(stores.vectors(rows)))
         if progress:
             progress("assign", min(1.0, (start + ASSIGN_ROWS) / len(live)))
     return list_of_row
@@ -101,7 +103,7 @@ def _assign_rows(
 def _write_lists(
     stores: Stores,
     router: Router,
-    codebook: Codebook,
+    codebook: Code,
     generation: int,
     list_of_row: np.ndarray,
     progress: Progress | None,
@@ -127,19 +129,17 @@ def _write_lists(
 def _write_part(
     stores: Stores,
     router: Router,
-    codebook: Codebook,
+    codebook: Code,
     generation: int,
     rows: np.ndarray,
     list_of_row: np.ndarray,
 ) -> None:
     lists = list_of_row[rows]
+    tier = stores.config.reranked_values
     coded = code_rows(router, codebook, router.to_index_space(stores.vectors(rows)), rows, lists)
     with stores.blocks.write() as batch:
         for number, positions in by_list(lists):
-            codes, rerank = coded.take(positions).packed(codebook.nbits)
-            batch.put_list(
-                generation, number, len(positions), codes, rerank if stores.config.rerank == "int8" else None
-            )
+            batch.put_list(generation, number, len(positions), *coded.take(positions).packed(codebook, tier))
 
 
 def _calibrate(
@@ -170,7 +170,6 @@ def _calibrate(
 
 def _swap(blocks: BlockStore, index: Index, watermark: int, about: About) -> None:
     """One commit makes the new generation current; the one before is kept, older ones go."""
-    assert isinstance(index.codebook, Codebook)
     with blocks.write() as batch:
         if batch.generation:  # how far it has come, should we want it back
             before = About.load(batch.get_object(batch.generation, "about") or b"")
@@ -191,4 +190,4 @@ def _swap(blocks: BlockStore, index: Index, watermark: int, about: About) -> Non
 
 def is_trainable(config: CollectionConfig) -> bool:
     """Whether a collection has codes at all."""
-    return isinstance(config.quantization, PQ)
+    return not isinstance(config.quantization, Flat)

@@ -13,21 +13,22 @@ import numpy as np
 
 from pqdb.config import MAX_K
 from pqdb.partition.router import Router
-from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.encode import decode, encode
+from pqdb.quantization.values import Code
 from pqdb.search.batch import search_batch
 from pqdb.search.plan import TARGETS, Calibration, plan_by_hand
 from pqdb.search.snapshot import Snapshot
 
 ROWS = 1_000  # queries that are rows
 MADE = 500  # of each made kind
+COVARIANCE_ROWS = 65_536  # that the data's covariance is taken from
 DEEP = 60  # queries for k above 100: their truth is long
 BINS = 6
 CAUTION, CAUTION_POWER = 0.7, 0.3  # see aim
 KS = (1, 10, 100, 1_000, MAX_K)
 
 
-def measure_noise(router: Router, codebook: Codebook, vectors: np.ndarray, lists: np.ndarray, seed: int) -> float:
+def measure_noise(router: Router, codebook: Code, vectors: np.ndarray, lists: np.ndarray, seed: int) -> float:
     """σ of an estimate's error in units of the code's scale and the query's distance, over near pairs of a sample.
 
     vectors (n, d) in index space, lists (n,) their lists. The error of ⟨q, r⟩ is ⟨q, r − s·r̂⟩; for l2 the centroid's
@@ -36,7 +37,7 @@ def measure_noise(router: Router, codebook: Codebook, vectors: np.ndarray, lists
     rng = np.random.default_rng(seed)
     near, queries = _near_pairs(vectors, rng)
     residuals = vectors[near] - router.centroids[lists[near]]
-    codes, scales = encode(codebook, residuals)
+    codes, scales = encode(codebook, residuals, None if router.l2 else vectors[near])
     seen = queries - router.centroids[lists[near]] if router.l2 else queries
     errors = np.einsum("nd,nd->n", seen, residuals - scales[:, None] * decode(codebook, codes))
     units = scales * np.sqrt(np.einsum("nd,nd->n", seen, seen))
@@ -75,7 +76,7 @@ def calibration_queries(sample: np.ndarray, metric: str, seed: int) -> tuple[np.
         hidden = rng.random(made.shape) < share
         made[hidden] = np.broadcast_to(mean, made.shape)[hidden]
         kinds.append(made)
-    noise = _noise_like(sample - mean, rng)
+    noise = _noise_like(sample[:COVARIANCE_ROWS] - mean, rng)
     kinds.append((sample[rng.integers(0, len(sample), MADE)] + rng.uniform(0, 4, (MADE, 1)) * noise).astype(np.float32))
     queries = np.concatenate(kinds)
     if metric == "cosine":

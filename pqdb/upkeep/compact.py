@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pqdb.quantization.pack import rows_of_list
+from pqdb.quantization.pack import rerank_bytes, rows_of_list
 from pqdb.search.index import Index
 from pqdb.store.layout import META_ROWS
 from pqdb.upkeep.blocks import unpacked
@@ -47,7 +47,8 @@ def tidy_lists(stores: Stores, index: Index, most: float, progress: Progress) ->
             rows = rows_of_list(blocks.data(number), int(counts[number]))
             dead[number] = 1 - is_alive(rows, live).mean()
     due = np.flatnonzero(dead > most)
-    row_bytes = index.record_bytes / 32 + index.router.dpad + 12
+    tier = stores.config.reranked_values
+    row_bytes = index.record_bytes / 32 + (0 if tier is None else rerank_bytes(1, index.codebook.dim, tier)) + 4
     done = 0
     for part in _parts(due, counts[due] * row_bytes, COMMIT_BYTES):
         _rewrite(stores, index, part, live)
@@ -57,20 +58,22 @@ def tidy_lists(stores: Stores, index: Index, most: float, progress: Progress) ->
 
 
 def _rewrite(stores: Stores, index: Index, numbers: np.ndarray, live: np.ndarray) -> None:
+    tier = stores.config.reranked_values
     with stores.blocks.write() as batch:
         for number in numbers.tolist():
             count, codes, rerank = batch.read_list(index.generation, number)
             if codes is None:
                 continue
-            kept = alive(unpacked(codes, rerank, count, index.codebook, index.router.l2), live)
-            packed, packed_rerank = kept.packed(index.codebook.nbits)
-            batch.put_list(
-                index.generation, number, len(kept.rows), packed, None if rerank is None else packed_rerank
-            )
+            kept = alive(unpacked(codes, rerank, count, index.codebook, index.router.l2, tier), live)
+            batch.put_list(index.generation, number, len(kept.rows), *kept.packed(index.codebook, tier))
 
 
 def dead_in_runs(stores: Stores) -> tuple[int, int]:
-    """How many rows whose source is on disk are dead, and how many there are on disk."""
+    """How many rows whose source is on disk are dead, and how many there are on disk. None of its own has a vector
+    that shares them with others (shared.py).
+    """
+    if stores.shared:
+        return 0, 0
     with stores.points.read() as view:
         living = view.n_live if stores.config.source is not None else len(view.live_rows(view.forgotten_rows))
         return view.kept_rows - living, view.kept_rows
@@ -81,6 +84,8 @@ def tidy_rows(stores: Stores, index: Index | None, most: float, progress: Progre
     runs and row records that nobody needs any more; returns how many were moved or deleted.
     """
     moved = 0
+    if stores.shared:
+        return 0
     if stores.config.source is not None:
         rows = _rows_to_move(stores, most)
         if len(rows):

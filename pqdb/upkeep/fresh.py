@@ -70,15 +70,14 @@ def _join(
     batch: BlockBatch, stores: Stores, index: Index, fresh: ListRows, lists: np.ndarray, live: np.ndarray
 ) -> None:
     """Put coded rows behind those that their lists hold, without what has died there."""
-    keep_rerank = stores.config.rerank == "int8"
+    tier = stores.config.reranked_values
     for number, positions in by_list(lists):
         count, codes, rerank = batch.read_list(index.generation, number)
         joined = fresh.take(positions)
         if count and codes is not None:
-            held = unpacked(codes, rerank, count, index.codebook, index.router.l2)
+            held = unpacked(codes, rerank, count, index.codebook, index.router.l2, tier)
             joined = alive(held, live).joined(joined)
-        packed, packed_rerank = joined.packed(index.codebook.nbits)
-        batch.put_list(index.generation, number, len(joined.rows), packed, packed_rerank if keep_rerank else None)
+        batch.put_list(index.generation, number, len(joined.rows), *joined.packed(index.codebook, tier))
 
 
 def alive(held: ListRows, live: np.ndarray) -> ListRows:

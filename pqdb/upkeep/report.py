@@ -1,11 +1,13 @@
 """What a collection is and holds, in numbers."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from pqdb.config import PQ, TRAIN_ROWS
-from pqdb.quantization.pack import list_bytes, rerank_bytes
+from pqdb.config import TRAIN_ROWS, Flat
+from pqdb.quantization.pack import list_bytes, rerank_bytes, value_list_bytes
+from pqdb.quantization.values import Code, ValueCode
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.blocks import BlockStore
 from pqdb.store.points import PointStore
@@ -32,6 +34,23 @@ def report(snapshot: Snapshot, points: PointStore, blocks: BlockStore) -> dict[s
         "hot_bytes": sizes["codes"],
         "bytes": sizes,
         "disk": {"points": points.stats(), "index": blocks.stats()},
+    }
+
+
+def together(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Of a collection's vectors, what there is to say of all: sums, and what is worst."""
+    parts = list(facts.values())
+    tiers = {tier for part in parts for tier in part["bytes"]}
+    return {
+        "indexed": sum(part["indexed"] for part in parts),
+        "fresh": max(part["fresh"] for part in parts),
+        "status": "ready" if all(part["status"] == "ready" for part in parts) else "training",
+        "generation": max(part["generation"] for part in parts),
+        "previous": None,
+        "lists": sum(part["lists"] for part in parts),
+        "drift": None,
+        "hot_bytes": sum(part["hot_bytes"] for part in parts),
+        "bytes": {tier: sum(part["bytes"][tier] for part in parts) for tier in sorted(tiers)},
     }
 
 
@@ -67,13 +86,19 @@ def _tier_bytes(snapshot: Snapshot) -> dict[str, int]:
     if index is None:
         return {"codes": 0, "rerank": 0, "shared": 0, "source": source}
     book, router = index.codebook, index.router
-    counts = snapshot.blocks.counts.tolist()
+    counts, tier = snapshot.blocks.counts.tolist(), snapshot.config.reranked_values
     return {
-        "codes": sum(list_bytes(count, book.m, book.nbits, router.l2) for count in counts),
-        "rerank": sum(rerank_bytes(count, book.dim) for count in counts) if snapshot.config.rerank == "int8" else 0,
+        "codes": sum(_code_bytes(book, count, router.l2) for count in counts),
+        "rerank": 0 if tier is None else sum(rerank_bytes(count, book.dim, tier) for count in counts),
         "shared": router.centroids.nbytes + router.banks.nbytes + len(book.to_bytes()),
         "source": source,
     }
+
+
+def _code_bytes(code: Code, count: int, l2: bool) -> int:
+    if isinstance(code, ValueCode):
+        return value_list_bytes(count, code.dim, code.form)
+    return list_bytes(count, code.m, code.nbits, l2)
 
 
 def _held_rows(snapshot: Snapshot) -> int:
@@ -87,6 +112,6 @@ def _held_rows(snapshot: Snapshot) -> int:
 
 def _status(snapshot: Snapshot) -> str:
     """ready: nothing is due; training: codes are to be learned."""
-    if snapshot.index is None and isinstance(snapshot.config.quantization, PQ):
+    if snapshot.index is None and not isinstance(snapshot.config.quantization, Flat):
         return "training" if snapshot.points.n_live >= TRAIN_ROWS else "ready"
     return "ready"

@@ -22,6 +22,11 @@ class Stores:
     follow_drift: bool = True  # whether lists and generations change when the data do
     decoded: Decoded | None = None  # stands in for source vectors that are not kept
 
+    @property
+    def shared(self) -> bool:
+        """Whether the rows are those of other vectors too."""
+        return len(self.points.geometry) > 1
+
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         """(n, dim) float32 prepared vectors of rows that still have their source, or are decoded."""
         if self.decoded is None:

@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pqdb.config import PQ, CollectionConfig
+from pqdb.config import PQ, SQ, CollectionConfig
 from pqdb.partition.assign import assign
 from pqdb.partition.router import Router
 from pqdb.partition.train import points_needed, train_centroids
-from pqdb.quantization.codebook import Codebook
+from pqdb.quantization.scalar import sign_codebook, step_codebook
 from pqdb.quantization.train import train_codebook
+from pqdb.quantization.values import Code, ValueCode
 
 Progress = Callable[[str, float], None]  # stage, share done
 CODEBOOK_SAMPLE = 65_536
@@ -23,31 +24,48 @@ def sample_size(n_rows: int, n_lists: int, dim: int) -> int:
 
 def train(
     sample: np.ndarray, config: CollectionConfig, n_lists: int, seed: int, progress: Progress | None = None
-) -> tuple[Router, Codebook]:
-    """Centroids of `n_lists` lists and the codebook of what is left of the vectors around them.
+) -> tuple[Router, Code]:
+    """Centroids of `n_lists` lists and the code of what is left of the vectors around them.
 
     sample (n, dim) float32 as metric.prepare leaves them. The same sample and seed give the same bytes.
     """
-    assert isinstance(config.quantization, PQ)
     l2 = config.metric == "l2"
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32) if l2 else np.zeros(config.dim, np.float32)
     moved = sample - mean if l2 else sample
     centroids = train_centroids(moved, n_lists, seed=seed, progress=_stage(progress, "centroids"))
-    residuals = moved - centroids[assign(moved, centroids)]
+    drawn = moved[np.random.default_rng(seed).permutation(len(moved))[:CODEBOOK_SAMPLE]]
+    residuals = drawn - centroids[assign(drawn, centroids)]
     unit = _unit_of(residuals, always=l2)
     if unit != 1:
         residuals, centroids = residuals / np.float32(unit), centroids / np.float32(unit)
-    drawn = np.random.default_rng(seed).permutation(len(residuals))[:CODEBOOK_SAMPLE]
-    codebook = train_codebook(
-        residuals[drawn],
-        config.quantization.sub_quantizers(config.dim),
-        config.quantization.nbits,
-        vectors=(moved[drawn] / np.float32(unit)).astype(np.float32, copy=False),
-        metric=config.metric,
-        seed=seed,
-        progress=_stage(progress, "codebook"),
-    )
-    return Router(l2, mean, unit, centroids), codebook
+        drawn = (drawn / np.float32(unit)).astype(np.float32, copy=False)
+    code = train_code(residuals, drawn, config, seed, _stage(progress, "codebook"))
+    return Router(l2, mean, unit, centroids), code
+
+
+def train_code(
+    residuals: np.ndarray, vectors: np.ndarray, config: CollectionConfig, seed: int,
+    progress: Callable[[float], None] | None,
+) -> Code:  # fmt: skip
+    """The code a collection asks for, fitted to residuals (n, dim) of vectors (n, dim)."""
+    wanted = config.quantization
+    if isinstance(wanted, PQ):
+        return train_codebook(
+            residuals,
+            wanted.sub_quantizers(config.dim),
+            wanted.nbits,
+            vectors=vectors,
+            metric=config.metric,
+            objective=wanted.objective,
+            seed=seed,
+            progress=progress,
+        )
+    assert isinstance(wanted, SQ)
+    if wanted.form == "1bit":
+        return sign_codebook(config.dim, seed)
+    if wanted.form == "int4":
+        return step_codebook(residuals)
+    return ValueCode(config.dim, wanted.form)
 
 
 def _unit_of(residuals: np.ndarray, always: bool) -> float:

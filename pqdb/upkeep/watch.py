@@ -6,8 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.encode import decode, encode, normalise
+from pqdb.quantization.values import Code, ValueCode
 from pqdb.store.blockview import BlockView
 
 REACH = 1.5  # times the 99th percentile of residuals at training: a row farther from its centroid is in no list's land
@@ -80,11 +80,20 @@ class Watch:
         return replace(grown, error=error, code_error=code_error)
 
 
-def errors_of(codebook: Codebook, residuals: np.ndarray, codes: np.ndarray | None = None) -> tuple[float, float] | None:
-    """(error, code error) of residuals (n, d): see About. None where there is nothing to measure."""
+def errors_of(
+    codebook: Code, residuals: np.ndarray, codes: np.ndarray | None = None, along: np.ndarray | None = None
+) -> tuple[float, float] | None:
+    """(error, code error) of residuals (n, d): see About. None where there is nothing to measure.
+
+    codes (n, m) as they are kept; where none are given the residuals are coded, along vectors (n, d) if need be. Values
+    lose next to nothing, so it is only the lists that can drift from their rows: what they leave counts as lost.
+    """
     step = max(1, len(residuals) // ERROR_ROWS)
     residuals = residuals[::step]
-    codes = encode(codebook, residuals)[0] if codes is None else codes[::step]
+    if isinstance(codebook, ValueCode):
+        return (float(np.einsum("nd,nd->", residuals, residuals)) / len(residuals), 1.0) if len(residuals) else None
+    some = None if along is None else along[::step]
+    codes = encode(codebook, residuals, some)[0] if codes is None else codes[::step]
     units, lengths = normalise(residuals)
     guesses = decode(codebook, codes)
     norms = np.sqrt(np.einsum("nd,nd->n", guesses, guesses))

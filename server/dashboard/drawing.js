@@ -18,6 +18,10 @@ export function facts(list, pairs) {
   list.replaceChildren(...pairs.flatMap(([what, value]) => [element("dt", {}, what), element("dd", {}, String(value))]));
 }
 
+export function tiles(list, pairs) {
+  list.replaceChildren(...pairs.map(([what, value]) => element("div", {}, element("dt", {}, what), element("dd", {}, String(value)))));
+}
+
 export function bars(box, values, print) {
   const most = Math.max(1e-9, ...values.map(([, value]) => value));
   box.replaceChildren(...values.map(([what, value]) => {
@@ -39,20 +43,20 @@ const share = (value) => (100 * value).toFixed(1) + " %";
 // A scale from low to 1, the interval as a band, the mean as a mark.
 export function gauge(box, report) {
   if (!report) {
-    box.replaceChildren(element("p", {}, "No real query has been answered again yet."));
+    box.replaceChildren(element("p", { class: "soft" }, "No real query has been answered again yet."));
     return;
   }
   const from = Math.min(0.5, Math.floor(report.low * 10) / 10);
   const x = (value) => 300 * (value - from) / (1 - from);
   const title = `Recall ${share(report.mean)}, between ${share(report.low)} and ${share(report.high)}`;
   box.replaceChildren(
-    element("p", {}, element("strong", {}, share(report.mean)),
-      ` (95 %: ${share(report.low)} – ${share(report.high)}; ${report.queries} queries)`),
-    svg("svg", { viewBox: "0 0 300 30", role: "img", "aria-label": title },
-      svg("rect", { x: 0, y: 4, width: 300, height: 10, class: "area" }),
-      svg("rect", { x: x(report.low), y: 4, width: Math.max(1, x(report.high) - x(report.low)), height: 10, fill: "var(--bar)" }),
-      svg("rect", { x: x(report.mean) - 1, y: 0, width: 2, height: 18, fill: "currentColor" }),
-      svg("text", { x: 0, y: 28 }, String(from)), svg("text", { x: 300, y: 28, "text-anchor": "end" }, "1")));
+    element("p", {}, element("span", { class: "reading" }, share(report.mean)),
+      element("span", { class: "soft" }, ` 95 %: ${share(report.low)} – ${share(report.high)}; ${report.queries} queries`)),
+    svg("svg", { viewBox: "0 0 300 34", role: "img", "aria-label": title },
+      svg("rect", { x: 0, y: 5, width: 300, height: 8, rx: 4, class: "track" }),
+      svg("rect", { x: x(report.low), y: 5, width: Math.max(2, x(report.high) - x(report.low)), height: 8, class: "band" }),
+      svg("rect", { x: Math.min(298, Math.max(0, x(report.mean) - 1)), y: 1, width: 2, height: 16, class: "mark" }),
+      svg("text", { x: 0, y: 31 }, share(from)), svg("text", { x: 300, y: 31, "text-anchor": "end" }, "100 %")));
 }
 
 export function history(box, points) {
@@ -69,7 +73,7 @@ export function history(box, points) {
     svg("line", { x1: 0, x2: 300, y1: 76, y2: 76, class: "axis" }),
     svg("polygon", { points: band, class: "area" }),
     svg("polyline", { points: path("mean").join(" "), class: "line" }),
-    svg("text", { x: 0, y: 90 }, low.toFixed(2) + " at the bottom")));
+    svg("text", { x: 0, y: 90 }, `${share(low)} to 100 %, the latest at the right`)));
 }
 
 // Colours for any number of lists: hues a golden angle apart.

@@ -1,6 +1,6 @@
 // The page: what it shows of the service, and what can be asked of it.
 
-import { bars, bytes, element, facts, gauge, history, map } from "./drawing.js";
+import { bars, bytes, element, facts, gauge, history, map, tiles } from "./drawing.js";
 import { Locked, ask, keep, native, of } from "./service.js";
 
 const at = (id) => document.getElementById(id);
@@ -47,30 +47,58 @@ function choose(name) {
   at("hits").replaceChildren();
   at("stages").replaceChildren();
   at("drawing").replaceChildren();
-  for (const id of ["measured", "job", "drawn"]) at(id).textContent = "";
+  for (const id of ["measured", "job", "drawn", "filter-error", "status"]) at(id).textContent = "";
   at("did").textContent = "Nothing yet.";
+}
+
+const codes = (told) => (told.points ? `${bytes(told.hot_bytes / told.points)} a point` : "none");
+const ratio = (value) => (value === null ? "not known yet" : `${value.toFixed(2)} ×`);
+
+function showDrift(drift) {
+  if (!drift) return [];
+  const seen = drift.recall === null ? "not measured yet" : `${(100 * drift.recall).toFixed(1)} % of ${(100 * drift.asked).toFixed(0)} % asked`;
+  return [
+    ["Points since training", number(drift.inserted)], ["Error of their codes, against training", ratio(drift.error)],
+    ["The codebook's part of it", ratio(drift.code_error)], ["Unevenness of the lists", ratio(drift.imbalance)],
+    ["Recall watched", seen],
+  ];
+}
+
+function vectors(config) {
+  if (!config.vectors) return [["Dimensions", config.dim], ["Metric", config.metric]];
+  return config.vectors.map(({ name, dim, metric }) => [`Vector ${name}`, `${dim} dimensions, ${metric}`]);
 }
 
 async function showCollection() {
   if (chosen === null) return;
-  const told = await ask("GET", native(chosen, "stats"));
-  const { config, bytes: sizes } = told;
+  const asked = chosen;
+  const told = await ask("GET", native(asked, "stats"));
+  if (asked !== chosen) return; // another one was chosen meanwhile
+  const { config, bytes: sizes, upkeep } = told;
+  at("status").textContent = upkeep.error ? "in trouble" : upkeep.stage ?? told.status;
+  at("status").className = `badge ${upkeep.error ? "bad" : "good"}`;
+  tiles(at("headline"), [
+    ["Points", number(told.points)], ["Codes kept hot", codes(told)],
+    ["Recall of real queries", told.measured_recall ? `${(100 * told.measured_recall.mean).toFixed(1)} %` : "–"],
+    ["Generation", told.generation || "–"],
+  ]);
   facts(at("facts"), [
     ["Points", number(told.points)], ["Indexed", number(told.indexed)], ["Fresh rows", number(told.fresh)],
-    ["Dead rows", number(told.dead_rows)], ["Dimensions", config.dim], ["Metric", config.metric],
-    ["Codes", told.points ? `${bytes(told.hot_bytes / told.points)} a point` : "none"],
+    ["Dead rows", number(told.dead_rows)], ...vectors(config), ["Codes", codes(told)],
+    ["Payload indexes", told.payload_indexes.map(({ key, kind }) => `${key} (${kind})`).join(", ") || "none"],
   ]);
-  const disk = Object.entries(told.disk).map(([what, { file }]) => [`${what} file`, file]);
-  bars(at("bytes-bars"), [...Object.entries(sizes), ...disk.filter(([, size]) => size)], bytes);
+  bars(at("bytes-bars"), Object.entries(sizes), bytes);
+  bars(at("files-bars"), Object.entries(told.disk).map(([what, { file }]) => [what, file]).filter(([, size]) => size), bytes);
   gauge(at("recall-gauge"), told.measured_recall);
   history(at("recall-history"), told.measured_recall?.history);
   facts(at("upkeep-facts"), [
-    ["Generation", told.generation || "none yet: searched exactly"], ["Lists", number(told.lists)],
-    ["Status", told.status], ["Now", told.upkeep.stage ?? "resting"], ["Live queries kept", told.upkeep.live_queries],
-    ["Learned from them", told.upkeep.learned_from_queries ? "yes" : "not yet"],
-    ...(told.drift ? [["Drift", JSON.stringify(told.drift)]] : []),
-    ...(told.upkeep.error ? [["Trouble", told.upkeep.error]] : []),
+    ["Generation", told.generation || "none yet: searched exactly"], ["Kept to go back to", told.previous ?? "none"],
+    ["Lists", number(told.lists)], ["Now", upkeep.stage ?? "resting"], ["Live queries kept", number(upkeep.live_queries)],
+    ["Learned from them", upkeep.learned_from_queries ? "yes" : "not yet"],
+    ...showDrift(told.drift),
+    ...(upkeep.error ? [["Trouble", upkeep.error]] : []),
   ]);
+  at("rollback").disabled = told.previous === null;
   at("by-text").disabled = embeds !== config.dim;
 }
 
@@ -95,15 +123,15 @@ async function search() {
   }
   body.query = await query();
   const { points } = await ask("POST", of(chosen, "/points/query"), { ...body, with_payload: true });
-  at("hits").replaceChildren(...points.map(({ id, score, payload }) => element("li", {}, `${id}, score ${score.toFixed(4)}`,
-    element("pre", {}, JSON.stringify(payload, null, 1)))));
-  if (points.length === 0) at("hits").replaceChildren(element("li", {}, "No point was found."));
+  at("hits").replaceChildren(...points.map(({ id, score, payload }) => element("li", {}, element("strong", {}, String(id)),
+    element("span", { class: "score" }, `, score ${score.toFixed(4)}`), element("pre", {}, JSON.stringify(payload, null, 1)))));
+  if (points.length === 0) at("hits").replaceChildren(element("li", { class: "soft" }, "No point was found."));
   const did = await ask("POST", native(chosen, "explain"), body);
   at("did").textContent = did.kind === "codes"
     ? `${number(did.lists)} of ${number(did.n_lists)} lists, ${number(did.codes)} codes, ${number(did.candidates)} candidates, `
       + `${number(did.reranked)} reranked, ${number(did.fresh)} fresh rows; asked for recall ${did.recall}`
     : `${number(did.fresh)} vectors compared exactly`;
-  bars(at("stages"), Object.entries(did.microseconds), (value) => `${value.toFixed(0)} µs`);
+  bars(at("stages"), Object.entries(did.microseconds), (value) => `${number(Math.round(value))} µs`);
 }
 
 async function begin(verb) {
@@ -117,6 +145,13 @@ async function begin(verb) {
     await new Promise((done) => setTimeout(done, 300));
   }
   at("progress").hidden = true;
+  await showCollection();
+}
+
+async function rollback() {
+  at("rollback").disabled = true;
+  const { generation } = await ask("POST", native(chosen, "rollback"));
+  at("job").textContent = `back to generation ${generation}`;
   await showCollection();
 }
 
@@ -171,6 +206,7 @@ press("measure", measure);
 press("train", () => begin("train"));
 press("optimize", () => begin("optimize"));
 press("draw", draw);
+at("rollback").addEventListener("click", () => guarded(rollback));
 window.addEventListener("hashchange", follow);
 
 async function start() {

@@ -44,16 +44,14 @@ async def get_collection(request: Request, collection_name: Name) -> Response:
 
 @router.put("/{collection_name}", **documented(bool, models.CreateCollection))
 async def create_collection(request: Request, collection_name: Name, params: Timeout) -> Response:
-    """Make a collection of one unnamed dense vector."""
+    """Make a collection, of one vector a point or of several with names."""
     body = await read_body(request)
 
     def work(database: pqdb.Database) -> bool:
         check_name(collection_name)
         creation = Creation.parse(parse_body(body))
         try:
-            database.create_collection(
-                collection_name, creation.dim, creation.metric, metadata=creation.metadata, **creation.options
-            )
+            database.create_collection(collection_name, metadata=creation.metadata, **creation.arguments)
         except pqdb.CollectionExistsError:
             raise Refusal(409, f"Wrong input: Collection `{collection_name}` already exists!") from None
         return True

@@ -20,7 +20,7 @@ from pqdb_server.capabilities import capabilities
 from pqdb_server.effort import Effort, parse_recall
 from pqdb_server.embedding import embed
 from pqdb_server.envelope import now, success
-from pqdb_server.errors import Refusal, not_found
+from pqdb_server.errors import Refusal, not_found, not_yet
 from pqdb_server.jobs import Job, Work
 from pqdb_server.mapping import drawn
 from pqdb_server.native import Measuring, explained, printed, share_of, tuned
@@ -30,6 +30,8 @@ from pqdb_server.points import check_number
 from pqdb_server.printing import Printed, update_result
 from pqdb_server.queries import Query as Question
 from pqdb_server.replacement import Replacement
+from pqdb_server.shape import Shape
+from pqdb_server.vectors import UNNAMED
 
 from .query import Recall
 
@@ -41,6 +43,7 @@ _LINES = "application/x-ndjson"
 FirstId = Annotated[int | None, Query(ge=0, lt=2**64, description="The id of the first vector, without an npz.")]
 Sample = Annotated[int, Query(ge=1, le=10_000, description="How many points.")]
 K = Annotated[int, Query(ge=1, le=10_000, description="How many points to find for each query.")]
+Using = Annotated[str | None, Query(description="The name of the vector, where vectors have names.")]
 Accept = Annotated[str, Header(description=f"`{NPZ}`: the answer as arrays `ids` and `scores`.")]
 
 
@@ -78,9 +81,9 @@ async def stats(request: Request, collection_name: Name) -> Response:
 
 
 @router.get(f"{_C}/map", **documented(models.PointMap))
-async def point_map(request: Request, collection_name: Name, sample: Sample = 500) -> Response:
+async def point_map(request: Request, collection_name: Name, sample: Sample = 500, using: Using = None) -> Response:
     """Points on a plane, by the first two principal components, each with its list."""
-    return await answer(request, lambda database: {"points": drawn(find(database, collection_name), sample)})
+    return await answer(request, lambda database: {"points": drawn(find(database, collection_name), sample, using)})
 
 
 @router.post("/embed", **documented(models.Embedded, models.Text))
@@ -105,11 +108,14 @@ async def _begin(request: Request, name: str, kind: str, work: Work) -> Response
 
 
 @router.post(f"{_C}/train", **documented(models.JobStarted))
-async def train(request: Request, collection_name: Name) -> Response:
+async def train(request: Request, collection_name: Name, using: Using = None) -> Response:
     """Learn a new generation of centroids and codebook, and index all points, as a job."""
     database = request.app.state.database
     return await _begin(
-        request, collection_name, "train", lambda progress: find(database, collection_name).train(progress)
+        request,
+        collection_name,
+        "train",
+        lambda progress: find(database, collection_name).train(progress, using=using),
     )
 
 
@@ -132,9 +138,13 @@ async def compact(request: Request, collection_name: Name) -> Response:
 
 
 @router.post(f"{_C}/rollback", **documented(models.RolledBack))
-async def rollback(request: Request, collection_name: Name) -> Response:
+async def rollback(request: Request, collection_name: Name, using: Using = None) -> Response:
     """Go back to the generation that was searched before the last training."""
-    return await answer(request, lambda database: {"generation": find(database, collection_name).rollback()})
+
+    def work(database: pqdb.Database) -> Printed:
+        return {"generation": find(database, collection_name).rollback(using=using)}
+
+    return await answer(request, work)
 
 
 @router.post(f"{_C}/replace", **documented(models.UpdateResult, models.Replace))
@@ -145,7 +155,7 @@ async def replace(request: Request, collection_name: Name) -> Response:
 
     def work(database: pqdb.Database) -> Printed:
         collection = find(database, collection_name)
-        asked = Replacement.parse(parse_body(body), collection.dim, most)
+        asked = Replacement.parse(parse_body(body), Shape.of(collection), most)
         return update_result(asked.done(database, collection), wait=True)
 
     return await answer(request, work)
@@ -168,7 +178,7 @@ async def recall(request: Request, collection_name: Name) -> Response:
 
     def work(database: pqdb.Database) -> Printed:
         collection = find(database, collection_name)
-        measuring = Measuring.parse(parse_body(body), collection.dim, most)
+        measuring = Measuring.parse(parse_body(body), Shape.of(collection), most)
         return printed(measuring.measure(collection, measuring.recall))
 
     return await answer(request, work)
@@ -184,7 +194,7 @@ async def tune(request: Request, collection_name: Name) -> Response:
         collection = find(database, collection_name)
         fields = parse_body(body)
         fields.required("target")
-        measuring = Measuring.parse(fields, collection.dim, most, "target")
+        measuring = Measuring.parse(fields, Shape.of(collection), most, "target")
         return tuned(collection, measuring, share_of(fields, "target") or 0.0)
 
     return await answer(request, work)
@@ -212,8 +222,10 @@ async def upsert_binary(request: Request, collection_name: Name, first_id: First
 
     def work(database: pqdb.Database) -> Printed:
         collection = find(database, collection_name)
-        most = (settings.batch_limit, settings.body_limit)
-        points = BinaryPoints.parse(body, kind, collection.dim, first_id, most)
+        most, shape = (settings.batch_limit, settings.body_limit), Shape.of(collection)
+        if shape.has_names:
+            raise not_yet("points whose vectors have names in a binary body; send JSON")
+        points = BinaryPoints.parse(body, kind, shape.dim(UNNAMED), first_id, most)
         return update_result(collection.upsert(points.ids, points.vectors, points.payloads), wait=True)
 
     return await answer(request, work)
@@ -221,7 +233,12 @@ async def upsert_binary(request: Request, collection_name: Name, first_id: First
 
 @router.post(f"{_C}/query", **documented(models.BinaryResult, binary=(RAW, NPY)))
 async def query_binary(
-    request: Request, collection_name: Name, k: K = 10, x_pqdb_recall: Recall = None, accept: Accept = ""
+    request: Request,
+    collection_name: Name,
+    k: K = 10,
+    using: Using = None,
+    x_pqdb_recall: Recall = None,
+    accept: Accept = "",
 ) -> Response:
     """The ids and scores of the points nearest to one vector or several, sent as float32 or npy."""
     kind = _kind(request, (RAW, NPY))
@@ -231,9 +248,9 @@ async def query_binary(
     def work(database: pqdb.Database) -> object:
         collection = find(database, collection_name)
         effort = Effort.parse(None, parse_recall(x_pqdb_recall))
-        queries = read_vectors(body, kind, collection.dim)
+        queries = read_vectors(body, kind, Shape.of(collection).dim(using or UNNAMED))
         check_number("queries", len(queries), most)
-        found = collection.search(queries, k, with_payload=False, **effort.arguments)
+        found = collection.search(queries, k, with_payload=False, using=using, **effort.arguments)
         if accept == NPZ:
             return Response(_packed(found), media_type=NPZ)
         return {"ids": [hits.ids for hits in found], "scores": [hits.scores for hits in found]}
@@ -260,7 +277,7 @@ async def import_lines(request: Request, collection_name: Name) -> Response:
 def _write(database: pqdb.Database, name: str, lines: list[bytes], written: int) -> None:
     collection = find(database, name)
     try:
-        batch = batch_of_lines(lines, written + 1, collection.dim)
+        batch = batch_of_lines(lines, written + 1, Shape.of(collection))
     except Refusal as refusal:
         raise Refusal(refusal.status, f"{refusal.text}; {written} points before it were written") from None
     collection.upsert(batch.ids, batch.vectors, batch.payloads)

@@ -20,6 +20,7 @@ from pqdb_server.parameters import Name, Read, Write, WriteParams
 from pqdb_server.points import Retrieval, Scrolling, parse_count
 from pqdb_server.printing import LATE, Printed, page, record, update_result
 from pqdb_server.selectors import PayloadSelector
+from pqdb_server.shape import Shape
 from pqdb_server.updates import Change, Reader
 
 router = APIRouter(prefix="/collections/{collection_name}/points", tags=["points"])
@@ -27,7 +28,7 @@ router = APIRouter(prefix="/collections/{collection_name}/points", tags=["points
 
 def needs_payload(collection: pqdb.Collection, asked: Retrieval | Scrolling) -> bool:
     """Whether payloads must be read: when they are asked for, or may say that there is no vector."""
-    return asked.payload.wanted or (asked.with_vector and bare.may_be_in(collection))
+    return asked.payload.wanted or (bool(asked.with_vector) and bare.may_be_in(collection))
 
 
 async def _change(
@@ -39,7 +40,7 @@ async def _change(
 
     def work(database: pqdb.Database) -> Printed:
         collection = find(database, name)
-        change = read(Reader(database, collection.dim, most), parse_body(body))
+        change = read(Reader(database, Shape.of(collection), most), parse_body(body))
         return update_result(change(collection), params.wait)
 
     return await answer(request, work, params.timeout, LATE)
@@ -101,7 +102,7 @@ async def update_batch(request: Request, collection_name: Name, params: Write) -
 
     def work(database: pqdb.Database) -> list[Printed]:
         collection = find(database, collection_name)
-        changes = Reader(database, collection.dim, most).batch(parse_body(body))
+        changes = Reader(database, Shape.of(collection), most).batch(parse_body(body))
         return [update_result(change(collection), params.wait) for change in changes]
 
     return await answer(request, work, params.timeout, [LATE])
@@ -116,8 +117,9 @@ async def retrieve_points(request: Request, collection_name: Name, params: Read)
     def work(database: pqdb.Database) -> list[Printed]:
         collection = find(database, collection_name)
         asked = Retrieval.parse(parse_body(body), most)
-        points = collection.get(asked.ids, needs_payload(collection, asked), asked.with_vector)
-        return [record(point, asked.payload, asked.with_vector) for point in points]
+        vectors = Shape.of(collection).wanted(asked.with_vector)
+        points = collection.get(asked.ids, needs_payload(collection, asked), vectors)
+        return [record(point, asked.payload, vectors) for point in points]
 
     return await answer(request, work, params.timeout)
 
@@ -145,6 +147,7 @@ async def scroll_points(request: Request, collection_name: Name, params: Read) -
     def work(database: pqdb.Database) -> Printed:
         collection = find(database, collection_name)
         asked = Scrolling.parse(parse_body(body))
+        vectors = Shape.of(collection).wanted(asked.with_vector)
         limit = min(asked.limit, max(len(collection), 1))  # a huge limit asks for no more than there is
         if asked.order_by is not None:
             check_ordered(collection, asked.order_by)
@@ -152,11 +155,11 @@ async def scroll_points(request: Request, collection_name: Name, params: Read) -
             limit,
             asked.offset,
             with_payload=needs_payload(collection, asked),
-            with_vector=asked.with_vector,
+            with_vector=vectors,
             filter=asked.filter,
             order_by=asked.order_by,
         )
-        records = [record(point, asked.payload, asked.with_vector) for point in found.points]
+        records = [record(point, asked.payload, vectors) for point in found.points]
         return page(records, found.next_offset, found.order_values)
 
     return await answer(request, work, params.timeout)

@@ -137,3 +137,15 @@ def test_data_that_is_missing_is_said_and_made(tmp_path, capsys, monkeypatch):
         ]
     )
     assert "none.hdf5 is not there" in capsys.readouterr().out
+
+
+def test_held_to_avx2_only_engines_that_can_be_take_part(tmp_path, capsys, monkeypatch):
+    for name in ("PQDB_KERNEL", "FAISS_SIMD_LEVEL"):  # set by the command; so they are put back afterwards
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    monkeypatch.setattr(command, "_bench", lambda path, options, effort, cores: print(options.engines))
+    command.main([str(synthetic(tmp_path, n=50, dim=8, queries=5)), "--avx2"])
+    assert "['pqdb', 'faiss']" in capsys.readouterr().out
+    assert (os.environ["PQDB_KERNEL"], os.environ["FAISS_SIMD_LEVEL"]) == ("avx2", "AVX2")
+    with pytest.raises(SystemExit):
+        command.main(["--avx2", "--engines", "hnswlib"])
+    assert "none of them was asked for" in capsys.readouterr().err

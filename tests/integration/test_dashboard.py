@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 
@@ -95,6 +96,10 @@ def test_collections_and_their_size(page):
     assert "cosine" in text(page, "#facts")
     bars = page.locator("#bytes-bars .bar").all_inner_texts()
     assert {bar.split()[0] for bar in bars} >= {"codes", "rerank", "shared", "source"}
+    files = page.locator("#files-bars .bar").all_inner_texts()
+    assert {bar.split()[0] for bar in files} == {"points", "index"}
+    assert page.locator("#headline dd").all_inner_texts()[0] == "6,000"
+    assert text(page, "#status") == "ready"
 
 
 def test_search_by_id_shows_payloads_and_what_was_done(page):
@@ -139,6 +144,16 @@ def test_training_shows_its_progress_and_the_generation(page):
     until(page, "#upkeep-facts", lambda told: told != before)
 
 
+def test_drift_is_told_and_the_generation_before_can_be_gone_back_to(page):
+    until(page, "#upkeep-facts", lambda told: "Unevenness of the lists" in told)
+    page.click("#train")
+    until(page, "#job", lambda told: "done" in told)
+    until(page, "#upkeep-facts", lambda told: re.search(r"Kept to go back to\s+\d", told) is not None)
+    page.click("#rollback")
+    until(page, "#job", lambda told: "back to generation" in told)
+    until(page, "#upkeep-facts", lambda told: re.search(r"Kept to go back to\s+none", told) is not None)
+
+
 def test_the_map_is_coloured_by_list(page):
     page.click("#draw")
     page.wait_for_selector("#drawing circle")
@@ -171,6 +186,22 @@ def test_by_keyboard_alone(page):
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_selector("#hits li pre")
+
+
+def test_every_panel_is_reached_by_the_tabulator_and_worked_by_the_space_bar(page):
+    page.wait_for_selector("#main:not([hidden])")
+    reached = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.innerText"))
+        if reached[-1] in ("measure", "draw"):
+            page.keyboard.press("Space")
+        if reached[-1] == "draw":
+            break
+    wanted = ["measure", "train", "optimize", "by", "limit", "what", "filter", "Search", "draw"]
+    assert [name for name in reached if name in wanted] == wanted
+    page.wait_for_selector("#drawing circle")
+    until(page, "#measured", lambda told: "of 200 stored rows" in told)
 
 
 def test_every_control_has_a_name(page):

@@ -1,6 +1,10 @@
-"""schemathesis on our own OpenAPI page: whatever the page allows or forbids is answered, and as the page says."""
+"""schemathesis on our own OpenAPI page: whatever the page allows or forbids is answered, and as the page says.
+
+20,000 requests: `PQDB_SCHEMA_EXAMPLES=400 make test-integration ARGS=tests/integration/test_schema.py`.
+"""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 import httpx
@@ -17,11 +21,14 @@ from schemathesis.specs.openapi.checks import (
 import pqdb
 import pqdb_server
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3_600)]  # PQDB_SCHEMA_EXAMPLES may be many
 EXAMPLES = int(os.environ.get("PQDB_SCHEMA_EXAMPLES", "10"))  # for each operation
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 PAGE = pqdb_server.create_app(settings=pqdb_server.Settings()).openapi()
 OPERATIONS = [(method, path) for path, item in PAGE["paths"].items() for method in item]
+
+
+answered: Counter[int] = Counter()  # how often each status
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +65,12 @@ def test_every_operation_keeps_to_the_page(service, method, path):
         if (data := request.pop("data", None)) is not None:  # requests' word for it
             request["content"] = data if isinstance(data, bytes) else str(data).encode("utf-8", "replace")
         answer = client.request(**request)
+        answered[answer.status_code] += 1
         case.validate_response(answer, checks=CHECKS)
 
     ask()
+
+
+def test_how_many_were_sent(figure):
+    figure("requests", f"{sum(answered.values()):,} to {len(OPERATIONS)} operations, {dict(sorted(answered.items()))}")
+    assert max(answered, default=0) < 500

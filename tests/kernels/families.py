@@ -1,9 +1,12 @@
-"""The SIMD kernels as functions a test can call, and as assembly a test can read."""
+"""The SIMD kernels as functions a test can call, and as assembly a test can read.
+
+Those for ARM run on an emulated processor where this machine is none (arm.py).
+"""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import llvmlite.binding as llvm
 import numba
 import numpy as np
 import pytest
@@ -11,39 +14,63 @@ from llvmlite import ir
 
 from pqdb.kernels import _cpu, dot_simd, scan_plain, scan_simd
 from pqdb.kernels._ir import F32, I64
+from tests.kernels import arm
 
-FAMILIES = ("avx512", "avx2", "plain")
+FAMILIES = ("avx512", "avx2", "neondot", "neon", "plain")
 FEATURES = {name: ",".join(f"+{word}" for word in sorted(needs)) for name, needs in _cpu.NEEDS.items()}
-_SUMS = {"avx512": scan_simd.group_sums_avx512, "avx2": scan_simd.group_sums_avx2}
-_SCORES = {
-    "avx512": (scan_simd.score_avx512, scan_simd.score_bias_avx512),
-    "avx2": (scan_simd.score_avx2, scan_simd.score_bias_avx2),
-}
-_DOTS = {"avx512": dot_simd.dot_i8_avx512, "avx2": dot_simd.dot_i8_avx2}
-_BANKS = {"avx512": dot_simd.dots_u8_avx512, "avx2": dot_simd.dots_u8_avx2}
-_compiled: dict[tuple[str, str], Callable[..., Any]] = {}
+_compiled: dict[tuple[str, str], Any] = {}
+
+
+def is_emulated(family: str) -> bool:
+    """Whether a family of ARM has to run on an emulated processor here."""
+    return family.startswith("neon") and family not in _cpu.available()
 
 
 def need(family: str) -> None:
-    """Skip, visibly, where this process cannot run a family."""
-    if family not in _cpu.available():
+    """Skip, visibly, where neither this process nor an emulated processor can run a family."""
+    if family not in _cpu.available() and not is_emulated(family):
         pytest.skip(f"{family} kernels need {', '.join(sorted(_cpu.NEEDS[family]))}: not on this machine")
+
+
+def _scan_of(family: str) -> str:
+    return family.removesuffix("dot")
+
+
+def _processor(family: str, word: str, result: Any, kinds: list[Any], body: arm.Body) -> arm.Processor:
+    """An emulated processor with one kernel, without arrays."""
+    if (family, word) not in _compiled:
+        _compiled[family, word] = arm.Processor(arm.compiled(result, kinds, body, FEATURES[family], as_object=True))
+    processor: arm.Processor = _compiled[family, word]
+    processor.free()
+    return processor
 
 
 def _once(family: str, word: str, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
     need(family)
     if (family, word) not in _compiled:
         _compiled[family, word] = make()
-    return _compiled[family, word]
+    function: Callable[..., Any] = _compiled[family, word]
+    return function
 
 
-def group_sums(family: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """(record bytes, table (m, 16) uint8) -> (32,) uint32 sums."""
+def group_sums(family: str, wide: bool = False) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """(record bytes, table (m, 16) uint8) -> (32,) uint32 sums; wide: of more than 512 sub-quantizers too."""
+    if is_emulated(family):
+        sums_ir = (scan_simd.WIDE if wide else scan_simd.SUMS)[_scan_of(family)]
+
+        def emulate(record: np.ndarray, table: np.ndarray) -> np.ndarray:
+            body = partial(scan_simd.group_sums_ir, sums_ir)
+            processor, out = _processor(family, f"sums-{wide}", I64, [I64] * 4, body), np.full(32, 77, np.uint32)
+            at_out = processor.put(out)
+            processor.run([processor.put(record), processor.put(table), len(table), at_out])
+            return processor.get(at_out, out)
+
+        return emulate
 
     def make() -> Callable[..., Any]:
         if family == "plain":
             return scan_plain.group_sums_plain
-        sums_of = _SUMS[family]
+        sums_of = (scan_simd.GROUP_SUMS_WIDE if wide else scan_simd.GROUP_SUMS)[_scan_of(family)]
 
         @numba.njit
         def sums(record, table, m, out):  # type: ignore[no-untyped-def]
@@ -51,7 +78,7 @@ def group_sums(family: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
 
         return sums
 
-    function = _once(family, "sums", make)
+    function = _once(family, f"sums-{wide}", make)
 
     def call(record: np.ndarray, table: np.ndarray) -> np.ndarray:
         out = np.full(32, 77, np.uint32)
@@ -66,9 +93,22 @@ Scored = tuple[np.ndarray, np.ndarray, int]
 
 def score_group(family: str, bias: bool) -> Callable[..., Scored]:
     """(record bytes with factors, table, A, a, b, g, threshold) -> values (32,), upper bounds (32,), mask."""
+    if is_emulated(family):
+
+        def emulate(record: np.ndarray, table: np.ndarray, *numbers: float) -> Scored:
+            body = lambda b, args: scan_simd.score_group_ir(scan_simd.SUMS[_scan_of(family)], b, args, bias)  # noqa: E731
+            kinds = [I64] * 3 + [F32] * 5 + [I64] * 2
+            processor = _processor(family, f"score-{bias}", I64, kinds, body)
+            out = np.empty(32, np.float32)
+            values, bounds = processor.put(out), processor.put(out)
+            whole = [processor.put(record), processor.put(table), len(table), values, bounds]
+            mask = processor.run(whole, numbers)
+            return processor.get(values, out), processor.get(bounds, out), mask
+
+        return emulate
 
     def make() -> Callable[..., Any]:
-        score = _SCORES[family][bias]
+        score = scan_simd.SCORES[_scan_of(family), bias]
 
         @numba.njit
         def scored(record, table, m, base, a, b, g, threshold, values, bounds):  # type: ignore[no-untyped-def]
@@ -95,11 +135,19 @@ def score_group(family: str, bias: bool) -> Callable[..., Scored]:
 
 def dot_i8(family: str) -> Callable[[np.ndarray, np.ndarray], int]:
     """(int8 row, int8 query) -> their product."""
+    if is_emulated(family):
+
+        def emulate(row: np.ndarray, query: np.ndarray) -> int:
+            processor = _processor(family, "dot", ir.IntType(32), [I64] * 3, dot_simd.DOT_IR[family])
+            found = processor.run([processor.put(row), processor.put(query), len(row)])
+            return int(np.uint32(found & 0xFFFFFFFF).astype(np.int32))
+
+        return emulate
 
     def make() -> Callable[..., Any]:
         if family == "plain":
             return scan_plain.dot_i8_plain
-        dot = _DOTS[family]
+        dot = dot_simd.DOT[family]
 
         @numba.njit
         def product(row, query, size):  # type: ignore[no-untyped-def]
@@ -118,11 +166,21 @@ def dot_i8(family: str) -> Callable[[np.ndarray, np.ndarray], int]:
 
 def dots_u8(family: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """(bank (4, quads, 16, 4) uint8, query (4·quads,) int8) -> (64,) int32 products."""
+    if is_emulated(family):
+
+        def emulate(bank: np.ndarray, query: np.ndarray) -> np.ndarray:
+            processor = _processor(family, "dots", ir.VoidType(), [I64] * 4, dot_simd.DOTS_IR[family])
+            out = np.full(64, 77, np.int32)
+            at_out = processor.put(out)
+            processor.run([processor.put(bank), processor.put(query), bank.shape[1], at_out])
+            return processor.get(at_out, out)
+
+        return emulate
 
     def make() -> Callable[..., Any]:
         if family == "plain":
             return scan_plain.dots_u8_plain
-        dots = _BANKS[family]
+        dots = dot_simd.DOTS[family]
 
         @numba.njit
         def products(bank, query, quads, out):  # type: ignore[no-untyped-def]
@@ -145,37 +203,24 @@ def at(array: np.ndarray) -> np.uint64:
     return np.uint64(array.ctypes.data)
 
 
-def score_assembly(family: str, bias: bool) -> str:
-    """Assembly of one group's scoring for an x86-64 that has the family's instructions, whatever this
+def score_assembly(family: str, bias: bool, wide: bool = False) -> str:
+    """Assembly of one group's scoring for a processor that has the family's instructions, whatever this
     machine is."""
-    sums_of = {"avx512": scan_simd.sums_avx512, "avx2": scan_simd.sums_avx2}[family]
+    sums_of = (scan_simd.WIDE if wide else scan_simd.SUMS)[_scan_of(family)]
     kinds = [I64] * 3 + [F32] * 5 + [I64] * 2
     return _assembly(family, I64, kinds, lambda builder, args: scan_simd.score_group_ir(sums_of, builder, args, bias))
 
 
 def dot_assembly(family: str) -> str:
     """The same of the int8 product."""
-    body = {"avx512": dot_simd.dot_i8_avx512_ir, "avx2": dot_simd.dot_i8_avx2_ir}[family]
-    return _assembly(family, ir.IntType(32), [I64] * 3, body)
+    return _assembly(family, ir.IntType(32), [I64] * 3, dot_simd.DOT_IR[family])
 
 
 def bank_assembly(family: str) -> str:
     """The same of the products with a bank of rows."""
-    body = {"avx512": dot_simd.dots_u8_avx512_ir, "avx2": dot_simd.dots_u8_avx2_ir}[family]
-    return _assembly(family, ir.VoidType(), [I64] * 4, body)
+    return _assembly(family, ir.VoidType(), [I64] * 4, dot_simd.DOTS_IR[family])
 
 
-def _assembly(family: str, result: Any, kinds: list[Any], body: Callable[[Any, list[Any]], Any]) -> str:
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-    module = ir.Module(name="parity")
-    module.triple = "x86_64-unknown-linux-gnu"
-    function = ir.Function(module, ir.FunctionType(result, kinds), name="kernel")
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    value = body(builder, list(function.args))
-    builder.ret_void() if value is None else builder.ret(value)
-    parsed = llvm.parse_assembly(str(module))
-    parsed.verify()
-    target = llvm.Target.from_triple(module.triple)
-    machine = target.create_target_machine(cpu="x86-64", features=FEATURES[family], opt=2)
-    return str(machine.emit_assembly(parsed))
+def _assembly(family: str, result: Any, kinds: list[Any], body: arm.Body) -> str:
+    target = arm.ARM if family.startswith("neon") else ("x86_64-unknown-linux-gnu", "x86-64")
+    return str(arm.compiled(result, kinds, body, FEATURES[family], as_object=False, target=target))

@@ -48,7 +48,7 @@ def test_an_available_family_can_be_forced(monkeypatch: pytest.MonkeyPatch, name
 
 def test_an_unknown_family_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PQDB_KERNEL", "nonsense")
-    with pytest.raises(KernelError, match=r"PQDB_KERNEL='nonsense' is not one of avx512, avx2, plain"):
+    with pytest.raises(KernelError, match=r"PQDB_KERNEL='nonsense' is not one of avx512, avx2, neondot, neon, plain"):
         _cpu.choose()
 
 
@@ -84,8 +84,27 @@ def test_what_numba_is_told_to_compile_for_is_what_counts(
 
 
 def test_another_architecture_runs_plain_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
     assert _cpu.available() == ["plain"]
+
+
+@pytest.mark.parametrize(
+    ("present", "families"),
+    [
+        ({"neon": True, "dotprod": True}, ["neondot", "neon", "plain"]),
+        ({"neon": True, "dotprod": False}, ["neon", "plain"]),
+        ({}, ["neon", "plain"]),
+    ],
+)
+def test_every_aarch64_has_neon_and_sdot_where_llvm_says_so(
+    monkeypatch: pytest.MonkeyPatch, present: dict[str, bool], families: list[str]
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    monkeypatch.setattr(_cpu.llvm, "get_host_cpu_features", lambda: present)
+    monkeypatch.setattr(config, "CPU_FEATURES", None)
+    monkeypatch.setattr(config, "CPU_NAME", None)
+    monkeypatch.setattr(_cpu, "JIT_OFF", False)
+    assert _cpu.available() == families
 
 
 def test_importing_pqdb_under_nonsense_is_an_error_of_ours() -> None:

@@ -1,34 +1,41 @@
-"""Rerank: int8 values against numpy, and who gets one."""
+"""Rerank: int8 and float16 values against numpy, and who gets one."""
 
 import numpy as np
 import pytest
 
-from pqdb.kernels import rerank
-from pqdb.quantization.pack import pack_rerank, padded_dim, unpack_rerank
+from pqdb.config import Values
+from pqdb.kernels import rerank, scan_values
+from pqdb.kernels.vectors import INT8
+from pqdb.quantization.pack import pack_rerank, padded_dim, row_bytes, unpack_rerank
 from tests import naive
 from tests.kernels.families import at
 
+forms = pytest.mark.parametrize("form", ["int8", "float16"])
+
 
 class Candidates:
-    """Two lists of int8 residuals, and candidates of one query within them."""
+    """Two lists of residuals, and candidates of one query within them."""
 
-    def __init__(self, rng: np.random.Generator, dim: int = 70) -> None:
+    def __init__(self, rng: np.random.Generator, dim: int = 70, form: Values = "int8") -> None:
+        self.form: Values = form
         self.dim, self.dpad = dim, padded_dim(dim)
         self.residuals = [rng.standard_normal((n, dim)).astype(np.float32) for n in (30, 25)]
         self.biases = [rng.uniform(-1, 0, n).astype(np.float32) for n in (30, 25)]
-        self.blocks = [pack_rerank(r, b) for r, b in zip(self.residuals, self.biases, strict=True)]
+        self.blocks = [pack_rerank(r, b, form) for r, b in zip(self.residuals, self.biases, strict=True)]
         self.query = rng.standard_normal((1, dim)).astype(np.float32)
         self.bases = rng.uniform(-2, 2, (1, 2)).astype(np.float32)
         self.n = 55
         self.places = np.array([(p << 32) | i for p in (0, 1) for i in range((30, 25)[p])], np.int64)
 
     def true_values(self, beta: float) -> np.ndarray:
-        """A + B + β·s·s_q·⟨q8, r8⟩ of every candidate, in numpy."""
+        """A + B + β·s·s_q·⟨q8, r8⟩ of every candidate, or A + B + β⟨q, r⟩ with float16 residuals, in numpy."""
         q8, step = naive.search.to_int8(self.query[0].astype(np.float64))
+        if self.form == "float16":
+            q8, step = self.query[0].astype(np.float64), 1.0
         out = []
         for p in (0, 1):
-            small, scales, biases = unpack_rerank(self.blocks[p], len(self.residuals[p]), self.dim)
-            products = small.astype(np.int64) @ q8.astype(np.int64)
+            small, scales, biases = unpack_rerank(self.blocks[p], len(self.residuals[p]), self.dim, self.form)
+            products = small.astype(np.float64) @ q8
             out.append(float(self.bases[0, p]) + biases + beta * step * scales.astype(np.float64) * products)
         return np.concatenate(out)
 
@@ -39,8 +46,11 @@ class Candidates:
         looked at."""
         best, rows = np.empty((1, keep), np.float32), np.empty((1, keep), np.uint32)
         found, reranked = np.empty(1, np.int32), np.empty(1, np.int32)
-        rerank.rerank_candidates(
-            self.query, np.float32(beta), self.dpad, np.array([at(b) for b in self.blocks], np.uint64),
+        by, size = rerank.rerank_candidates, self.dpad
+        if self.form == "float16":
+            by, size = rerank.rerank_by_halves, row_bytes(self.dim, "float16")
+        by(
+            self.query, np.float32(beta), size, np.array([at(b) for b in self.blocks], np.uint64),
             np.array([[0, 1]], np.int32), self.bases,
             values.astype(np.float32),
             bounds.astype(np.float32), np.arange(100, 155).astype(np.uint32), self.places,
@@ -52,8 +62,9 @@ class Candidates:
 
 @pytest.mark.parametrize("beta", [1.0, 2.0])
 @pytest.mark.parametrize("dim", [1, 64, 70])
-def test_values_are_the_naive_ones(rng: np.random.Generator, beta: float, dim: int) -> None:
-    made = Candidates(rng, dim)
+@forms
+def test_values_are_the_naive_ones(rng: np.random.Generator, beta: float, dim: int, form: Values) -> None:
+    made = Candidates(rng, dim, form)
     true = made.true_values(beta)
     best, rows, found, looked_at = made.run(true, np.full(55, np.inf), -np.inf, 55, 55, beta)
     assert found == looked_at == 55
@@ -62,9 +73,10 @@ def test_values_are_the_naive_ones(rng: np.random.Generator, beta: float, dim: i
     np.testing.assert_allclose(best, true[order], rtol=1e-4, atol=1e-4)
 
 
-def test_nobody_who_could_win_is_left_out(rng: np.random.Generator) -> None:
+@forms
+def test_nobody_who_could_win_is_left_out(rng: np.random.Generator, form: Values) -> None:
     """Bounds that hold: the k best of all come out, though few were looked at."""
-    made = Candidates(rng)
+    made = Candidates(rng, form=form)
     true = made.true_values(1.0)
     values = true + rng.uniform(-0.5, 0.5, 55)
     cut = float(np.sort(values)[-5])
@@ -111,6 +123,6 @@ def test_values_at_any_position_of_a_block(rng: np.random.Generator) -> None:
     small, scales, biases = unpack_rerank(made.blocks[0], 30, made.dim)
     for i in (0, 17, 29):
         row = at(made.blocks[0]) + np.uint64(i * (made.dpad + 8))
-        found = rerank.rerank_value(row, made.dpad, np.float32(0.5), np.float32(0.01), at(q8))
+        found = scan_values.value_of(INT8, row, made.dpad, np.float32(0.5), np.float32(0.01), at(q8))
         true = 0.5 + biases[i] + 0.01 * scales[i] * int(small[i].astype(int) @ q8[: made.dim].astype(int))
         assert found == pytest.approx(true, rel=1e-5, abs=1e-5)

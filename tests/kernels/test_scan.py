@@ -12,6 +12,7 @@ from tests.kernels import families
 
 SIZES = (4, 8, 12, 96, 384, 512)
 both = pytest.mark.parametrize("bias", [False, True], ids=["inner product", "l2"])
+SCANS = [("avx512", ("vpermb", "vpdpbusd")), ("avx2", ("vpshufb", "vcvtph2ps")), ("neon", ("tbl", "fcvtl", "fmla"))]
 every_family = pytest.mark.parametrize("family", families.FAMILIES)
 
 
@@ -32,10 +33,20 @@ def test_sums_of_nibbles_equal_the_naive_ones_to_the_bit(rng: np.random.Generato
 
 @every_family
 def test_the_largest_sum_there_can_be_does_not_overflow(family: str) -> None:
-    """512 entries of 127 are 65,024: they fit the 16 bits that AVX2 sums in, and no larger code may be
-    made."""
+    """512 entries of 127 are 65,024: they fit the 16 bits that AVX2 and NEON sum in; longer codes are summed in
+    parts."""
     record, table = np.full(16 * 512, 255, np.uint8), np.full((512, 16), 127, np.uint8)
     assert families.group_sums(family)(record, table).tolist() == [512 * 127] * 32
+
+
+@every_family
+@pytest.mark.parametrize("m", [4, 512, 516, 768, 1_536])
+def test_sums_of_any_number_of_nibbles_are_widened_in_time(rng: np.random.Generator, family: str, m: int) -> None:
+    sums = families.group_sums(family, wide=True)
+    record, table = nibbles(rng, m)
+    assert np.array_equal(sums(record, table), naive.search.group_sums(record, table, nbits=4))
+    record[:], table[:] = 255, 127
+    assert sums(record, table).tolist() == [m * 127] * 32
 
 
 @pytest.mark.parametrize("m", [4, 8, 60])
@@ -112,21 +123,24 @@ def test_products_with_a_bank_equal_numpy_to_the_bit(rng: np.random.Generator, f
         assert found.tolist() == (rows.astype(np.int64) @ query[:dim].astype(np.int64)).tolist()
 
 
-@pytest.mark.parametrize(("family", "words"), [("avx512", ("vpermb", "vpdpbusd")), ("avx2", ("vpshufb", "vcvtph2ps"))])
+@pytest.mark.parametrize(("family", "words"), SCANS)
 @both
+@pytest.mark.parametrize("wide", [False, True], ids=["narrow", "wide"])
 def test_every_scan_compiles_for_a_machine_that_has_the_instructions(
-    family: str, words: tuple[str, ...], bias: bool
+    family: str, words: tuple[str, ...], bias: bool, wide: bool
 ) -> None:
     """Also where this machine lacks them: the parity tests above are skipped there, the IR is still proven
     to be code."""
-    assembly = families.score_assembly(family, bias)
+    assembly = families.score_assembly(family, bias, wide)
     assert all(word in assembly for word in words)
 
 
-@pytest.mark.parametrize(("family", "word"), [("avx512", "vpdpbusd"), ("avx2", "vpmaddwd")])
+@pytest.mark.parametrize(
+    ("family", "word"), [("avx512", "vpdpbusd"), ("avx2", "vpmaddwd"), ("neondot", "sdot"), ("neon", "smull")]
+)
 def test_every_product_compiles_for_a_machine_that_has_the_instructions(family: str, word: str) -> None:
     assert word in families.dot_assembly(family)
-    assert word in families.bank_assembly(family)
+    assert (word if family != "neon" else "mul") in families.bank_assembly(family)
 
 
 # -- whole lists

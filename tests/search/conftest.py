@@ -52,7 +52,7 @@ def make() -> Iterator[Make]:
             metric: Metric = "cosine",
             *,
             quantization: Quantization | None = None,
-            rerank: Rerank | None = "int8",
+            rerank: Rerank | None = "auto",
             source: Source | None = "float32",
             dim: int = DIM,
             n: int = ROWS,

@@ -14,6 +14,10 @@ KINDS: list[dict[str, Any]] = [
     {"metric": "l2", "quantization": pqdb.PQ(bits_per_dim=2)},
     {"metric": "dot", "quantization": pqdb.PQ(m=5, nbits=8), "rerank": "source"},
     {"metric": "l2", "source": None, "rerank": "int8"},
+    {"metric": "cosine", "quantization": pqdb.SQ("int4")},
+    {"metric": "l2", "quantization": pqdb.SQ("1bit"), "rerank": "float16"},
+    {"metric": "dot", "quantization": pqdb.SQ("int8")},
+    {"metric": "cosine", "quantization": pqdb.SQ("float16"), "source": "float16"},
 ]
 
 

@@ -18,6 +18,8 @@ def test_counts_add_up(make: Make, metric: Metric) -> None:
         all_of_it = made.collection.explain(query, 10, nprobe=n_lists, rerank=100)
         assert (all_of_it.kind, all_of_it.lists, all_of_it.n_lists) == ("codes", n_lists, n_lists)
         assert all_of_it.codes == ROWS
+        assert ROWS / 32 <= all_of_it.groups <= ROWS / 32 + n_lists
+        assert all_of_it.expected == pytest.approx(0.999)
         assert all_of_it.candidates >= all_of_it.reranked >= 100
         assert all_of_it.candidates <= 102  # ties of estimates apart, the cut is the hundredth
         assert (all_of_it.fresh, all_of_it.recall) == (0, None)
@@ -25,6 +27,8 @@ def test_counts_add_up(make: Make, metric: Metric) -> None:
         assert 1 <= by_recall.lists <= n_lists
         assert 10 <= by_recall.reranked <= by_recall.candidates <= by_recall.codes <= ROWS
         assert by_recall.recall == 0.9
+        assert by_recall.expected is not None
+        assert 0.9 - 1e-6 <= by_recall.expected <= 1  # lists are whole: a fraction of one is rounded up
         assert made.collection.explain(query, 10).recall == 0.97
 
 
@@ -36,6 +40,19 @@ def test_it_gives_the_hits_of_the_search_and_a_time_for_each_stage(make: Make) -
     assert {"route", "tables", "scan", "rerank", "finish"} <= told.microseconds.keys()
     assert all(us >= 0 for us in told.microseconds.values())
     assert str(told).startswith(f"codes: {told.lists} of {told.n_lists} lists, {told.codes} codes")
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_recall_expected_rises_with_the_lists_and_comes_from_the_calibration(make: Make, metric: Metric) -> None:
+    made = make(metric)
+    for query in made.raw[:4]:
+        told = [made.collection.explain(query, 10, nprobe=n) for n in (1, 2, 4, 8, 16)]
+        expected = [each.expected or 0 for each in told]
+        assert expected == sorted(expected)
+        assert 0 < expected[0] < expected[-1] <= 1
+        asked = made.collection.explain(query, 10, recall=0.95)
+        again = made.collection.explain(query, 10, nprobe=asked.lists)
+        assert again.expected == asked.expected
 
 
 def test_exact_searches_and_fresh_rows_are_told_apart(db: pqdb.Database) -> None:

@@ -19,9 +19,19 @@ KINDS: list[tuple[Quantization, Any, Any]] = [
     (pqdb.PQ(), None, "float32"),
     (pqdb.PQ(), "int8", None),
     (pqdb.Flat(), "int8", "int8"),
+    (pqdb.SQ("int8"), None, "float32"),
+    (pqdb.SQ("int8"), "float16", None),
+    (pqdb.SQ("float16"), None, "int8"),
+    (pqdb.SQ("float16"), None, None),
+    (pqdb.SQ("int4"), "float16", "float16"),
+    (pqdb.SQ("1bit"), "source", "float32"),
 ]
+NAMES = [
+    "default", "8 bit", "no tier", "no source", "flat", "int8", "int8 float16", "float16", "float16 alone", "int4",
+    "1bit",
+]  # fmt: skip
 kinds = pytest.mark.parametrize(
-    ("quantization", "rerank", "source"), KINDS, ids=["default", "8 bit", "no tier", "no source", "flat"]
+    ("quantization", "rerank", "source"), KINDS, ids=NAMES
 )
 metrics = pytest.mark.parametrize("metric", METRICS)
 

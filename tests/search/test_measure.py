@@ -5,8 +5,10 @@ import pytest
 
 import pqdb
 from pqdb.hits import interval
+from pqdb.metric import Metric
 from pqdb.search.truth import recall_of
 from tests import naive
+from tests.data import clustered, queries_near
 from tests.search.conftest import Make
 
 
@@ -23,26 +25,46 @@ def test_fewer_neighbours_than_k_are_all_that_counts() -> None:
     assert recall_of(np.array([[3.0, -np.inf, -np.inf], [-np.inf] * 3], np.float32), truth).tolist() == [0.5, 1.0]
 
 
+def recalls(rng: np.random.Generator, kind: str, mean: float) -> np.ndarray:
+    """Recalls of 100,000 queries, whose mean is about this: the population that samples are drawn from."""
+    n = 100_000
+    if kind == "one neighbour":
+        return (rng.random(n) < mean).astype(np.float64)
+    if kind == "unlike":  # of very different difficulty
+        return rng.binomial(10, rng.beta(1.5 * mean, 1.5 * (1 - mean), n)) / 10
+    if kind == "few hard":  # most find everything, a fifth loses it all
+        hard = rng.beta(max(0.02, 2 - 10 * (1 - mean)), 10 * (1 - mean), n)
+        return rng.binomial(100, np.where(rng.random(n) < 0.8, 1.0, hard)) / 100
+    return rng.binomial(10, rng.beta(8 * mean, 8 * (1 - mean), n)) / 10
+
+
+@pytest.mark.parametrize("kind", ["alike", "unlike", "few hard", "one neighbour"])
 @pytest.mark.parametrize("mean", [0.6, 0.9, 0.98])
 @pytest.mark.parametrize("n", [50, 200])
 def test_the_interval_holds_the_true_recall_nineteen_times_in_twenty(
-    rng: np.random.Generator, mean: float, n: int
+    rng: np.random.Generator, kind: str, mean: float, n: int
 ) -> None:
-    """Queries are of different difficulty; over 400 measurements the 95 % interval holds the truth in at least 91 %."""
-    difficulty = rng.beta(8 * mean, 8 * (1 - mean), 200_000)
-    true = float(difficulty.mean())
-    held = 0
-    for _ in range(400):
-        shares = rng.binomial(10, rng.choice(difficulty, n)) / 10
+    """Over 1,000 measurements the 95 % interval holds the truth in at least 930, whatever the spread of queries."""
+    population = recalls(rng, kind, mean)
+    true = float(population.mean())
+    bounds = [interval(rng.choice(population, n))[1:] for _ in range(1_000)]
+    assert sum(low <= true <= high for low, high in bounds) >= 930
+
+
+def test_the_interval_is_no_wider_than_it_has_to_be(rng: np.random.Generator) -> None:
+    """At most a quarter wider than four standard errors, where these are to be trusted."""
+    population = recalls(rng, "alike", 0.9)
+    for _ in range(20):
+        shares = rng.choice(population, 400)
         _, low, high = interval(shares)
-        held += low <= true <= high
-    assert held / 400 >= 0.91
+        assert high - low <= 1.25 * 4 * shares.std(ddof=1) / np.sqrt(400)
 
 
 def test_all_found_still_has_a_lower_bound_below_one() -> None:
     mean, low, high = interval(np.ones(100))
     assert (mean, high) == (1.0, pytest.approx(1.0))
     assert 0.95 < low < 1.0
+    assert interval(np.zeros(100))[0::2] == (0.0, pytest.approx(0.04, abs=0.02))
     assert interval(np.array([0.5]))[1] < 0.5
 
 
@@ -85,6 +107,46 @@ def test_the_same_seed_measures_the_same_rows(make: Make) -> None:
     first, again, other = (made.collection.measure_recall(10, nprobe=2, sample=60, seed=s) for s in (1, 1, 2))
     assert first == again
     assert first.recall != other.recall
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_a_loss_is_split_into_its_causes(make: Make, metric: Metric) -> None:
+    """Each lost neighbour is looked for where it lies: by the stages one by one, and by a search that spares one."""
+    made = make(metric)
+    lists = made.collection.info()["lists"]
+    few = made.collection.measure_recall(10, made.raw, nprobe=2, rerank=1_500)
+    assert few.lost_partition > 0.05
+    assert few.lost_codes == 0
+    blind = made.collection.measure_recall(10, made.raw, nprobe=lists, rerank=10)
+    assert blind.lost_partition == 0
+    assert blind.lost_codes > 0.05
+    for report in (few, blind, made.collection.measure_recall(10, nprobe=3, rerank=12)):
+        lost = report.lost_partition + report.lost_codes + report.lost_rerank
+        assert report.recall + lost == pytest.approx(1)
+
+
+def test_what_the_rerank_loses_is_told(make: Make) -> None:
+    """Without a source the int8 rows have the last word: what they put in the wrong order was a candidate."""
+    made = make("cosine", quantization=pqdb.SQ("1bit"), rerank=None)
+    lists = made.collection.info()["lists"]
+    report = made.collection.measure_recall(10, made.raw, nprobe=lists)
+    lost = report.lost_partition + report.lost_codes + report.lost_rerank
+    assert report.recall + lost == pytest.approx(1)
+    assert report.lost_partition == 0
+
+
+def test_logged_queries_are_those_asked_lately(db: pqdb.Database) -> None:
+    things = db.create_collection("things", 8)
+    things.upsert(np.arange(400), clustered(400, 8, seed=1))
+    with pytest.raises(pqdb.InputError, match=r"no query of 'things' has been kept"):
+        things.measure_recall(10, "logged")
+    things.train()
+    for query in queries_near(clustered(400, 8, seed=1), 30, seed=2):
+        things.search(query, recall=0.9)
+    report = things.measure_recall(5, "logged")
+    assert (report.n, report.population) == (30, "logged queries")
+    with pytest.raises(pqdb.InputError, match=r"queries are vectors or \"logged\", not 'asked'"):
+        things.measure_recall(5, "asked")
 
 
 @pytest.mark.parametrize("metric", ["cosine", "l2"])

@@ -88,7 +88,6 @@ def test_product_compression_becomes_bytes_of_code(http, database, compression, 
 @pytest.mark.parametrize(
     ("sent", "bits"),
     [
-        ({"scalar": {"type": "int8", "quantile": 0.99}}, 8),
         ({"binary": {}}, 1),
         ({"binary": {"encoding": "two_bits"}}, 2),
         ({"turbo": {}}, 4),
@@ -103,6 +102,26 @@ def test_other_methods_become_codes_of_the_same_size(http, sent, bits, dim):
     ours = config["pqdb"]["quantization"]
     assert ours["m"] * ours["nbits"] == dim * bits
     assert config["params"]["vectors"]["quantization_config"] == sent
+
+
+def test_scalar_becomes_a_byte_a_dimension(http):
+    sent = {"scalar": {"type": "int8", "quantile": 0.99}}
+    http.ok("PUT", "/collections/c", {"vectors": {"size": 32, "distance": "Dot"}, "quantization_config": sent})
+    config = http.ok("GET", "/collections/c")["config"]
+    assert (config["pqdb"]["quantization"], config["pqdb"]["rerank"]) == ({"kind": "sq", "form": "int8"}, None)
+    assert config["quantization_config"] == sent
+
+
+def test_every_code_can_be_asked_for_by_our_name(http):
+    kinds = [
+        ({"sq": "1bit"}, "float16"), ({"sq": "float16"}, None),
+        ({"pq": {"m": 2, "nbits": 4, "objective": "score"}}, None),
+    ]  # fmt: skip
+    for number, (ours, rerank) in enumerate(kinds):
+        options = {"quantization": ours} | ({} if rerank is None else {"rerank": rerank})
+        http.ok("PUT", f"/collections/c{number}", {**PLAIN, "metadata": {"pqdb": options}})
+        told = http.ok("GET", f"/collections/c{number}")["config"]["pqdb"]["quantization"]
+        assert told.items() >= (ours["pq"] if "pq" in ours else {"kind": "sq", "form": ours["sq"]}).items()
 
 
 def test_options_of_ours_travel_in_metadata(http, database):
@@ -141,7 +160,6 @@ def test_counts_follow_the_points(docs):
         ({"vectors": {"size": 4, "distance": "Dot", "multivector_config": {}}}, 400, "multivectors"),
         ({"vectors": {"size": 4, "distance": "Dot", "typo": 1}}, 400, "unknown field `typo`"),
         ({"vectors": {"size": 4, "distance": "Dot", "hnsw_config": {"m": "x"}}}, 400, "hnsw_config.m"),
-        ({"vectors": {"title": {"size": 4, "distance": "Dot"}}}, 400, "vector name error: title"),
         ({**PLAIN, "sparse_vectors": {"bm25": {}}}, 400, "sparse vectors (`bm25`)"),
         ({**PLAIN, "sharding_method": "custom"}, 400, "custom sharding"),
         ({**PLAIN, "strict_mode_config": {"enabled": True}}, 400, "strict mode"),

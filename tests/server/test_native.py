@@ -129,9 +129,21 @@ def test_recall_is_that_of_the_library(big, database, clusters):
     assert told == {
         "recall": report.recall, "low": report.low, "high": report.high, "k": 5, "queries": 50,
         "population": "stored rows",
+        "lost": {"partition": report.lost_partition, "codes": report.lost_codes, "rerank": report.lost_rerank},
     }  # fmt: skip
+    assert told["recall"] + sum(told["lost"].values()) == pytest.approx(1)
     told = big.ok("POST", f"{BIG}/recall", {"queries": clusters(7, D, seed=9).tolist()})
     assert (told["queries"], told["population"]) == (7, "given queries")
+
+
+def test_recall_of_the_queries_asked_lately(big, clusters):
+    asked = clusters(3, D, seed=9).tolist()
+    for query in asked:
+        big.ok("POST", "/collections/big/points/query", {"query": query})
+    told = big.ok("POST", f"{BIG}/recall", {"queries": "logged"})
+    assert told["queries"] >= 3
+    assert told["population"] == "logged queries"
+    assert big.error("POST", f"{BIG}/recall", {"queries": "guessed"})[0] == 400
 
 
 def test_tune_reaches_its_target(big):

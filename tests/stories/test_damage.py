@@ -186,8 +186,8 @@ def test_nothing_that_is_sound_is_lost_when_a_sound_store_is_saved(copy: Path, t
     for name, point in found.items():
         assert (None if point.payload is None else json.loads(point.payload)) == truth[name].payload
         assert not point.payload_lost
-        assert point.source is not None
-        assert point.source.tobytes() == truth[name].vector.tobytes()  # type: ignore[union-attr]
+        assert set(point.sources) == {0}
+        assert point.sources[0].tobytes() == truth[name].vector.tobytes()  # type: ignore[union-attr]
 
 
 def test_points_without_a_manifest_cannot_be_saved(copy: Path) -> None:

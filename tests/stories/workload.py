@@ -17,7 +17,7 @@ import numpy as np
 
 import pqdb
 from pqdb.partition import split
-from pqdb.upkeep import build, compact, steps
+from pqdb.upkeep import build, compact, shared, steps
 from tests.processes import say
 from tests.stories import kill_points
 
@@ -28,10 +28,11 @@ MODES = ("manual", "background", "threads")
 SMALL_MAP = 1 << 20  # bytes, and the least: one upsert into a new collection outgrows it
 SECOND = 400  # points of the second collection, with long payloads
 WEIGHTS = {
-    "upsert": 40, "delete": 12, "mark": 12, "make": 8, "drop": 8,
+    "upsert": 32, "delete": 10, "mark": 10, "pair": 14, "strip": 6, "make": 8, "drop": 8,
     "optimize": 12, "train": 8, "compact": 6, "rollback": 4, "index": 5,
 }
 CONTENT = ("upsert", "delete", "mark")
+PAIRS = ("pair", "strip")  # of the collection whose vectors have names
 
 Payload = dict[str, int]
 
@@ -58,16 +59,23 @@ class Operation:
 
 @dataclass
 class Model:
-    """What must be there: the payload of every point, and whether the second collection exists."""
+    """What must be there: the payload of every point, whether the second collection exists, and in the one of pairs the
+    operation that wrote each point, and whether it has both vectors.
+    """
 
     points: dict[int, Payload] = field(default_factory=dict)
     second: bool = False
+    pairs: dict[int, tuple[int, bool]] = field(default_factory=dict)
 
     def after(self, operation: Operation) -> Model:
         """The model after one operation."""
-        points, second = dict(self.points), self.second
+        points, second, pairs = dict(self.points), self.second, dict(self.pairs)
         for each in operation.ids:
-            if operation.verb == "upsert":
+            if operation.verb == "pair":
+                pairs[each] = (operation.number, has_both(each))
+            elif operation.verb == "strip":
+                pairs |= {each: (pairs[each][0], False)} if each in pairs else {}
+            elif operation.verb == "upsert":
                 points[each] = {"batch": operation.number}
             elif operation.verb == "delete":
                 points.pop(each, None)
@@ -75,7 +83,7 @@ class Model:
                 points[each] = {**points[each], "mark": operation.number}
         if operation.verb in ("make", "drop"):
             second = operation.verb == "make"
-        return Model(points, second)
+        return Model(points, second, pairs)
 
 
 def vector_of(number: int) -> np.ndarray:
@@ -83,10 +91,16 @@ def vector_of(number: int) -> np.ndarray:
     return np.random.default_rng(number).standard_normal(DIM).astype(np.float32)
 
 
+def has_both(each: int) -> bool:
+    """Whether a point is written with both vectors."""
+    return each % 3 > 0
+
+
 def prepare(path: Path) -> None:
     """The database all of it happens to."""
     with reopened(path) as database:
         database.create_collection("things", DIM, "l2")
+        database.create_collection("pairs", vectors={name: pqdb.VectorConfig(DIM, "l2") for name in "ab"})
 
 
 def reopened(path: Path) -> pqdb.Database:
@@ -136,7 +150,7 @@ def _shrink_upkeep() -> None:
     build.choose_n_lists = lambda n: max(1, n // 20)
     split.FEWEST_ROWS = 8
     compact.COMMIT_BYTES, compact.SETTLED_AT_ONCE = 40 * 4 * DIM, 32
-    steps.FEWEST_DEAD = 50
+    steps.FEWEST_DEAD = shared.FEWEST_DEAD = shared.FRESH_ROWS = 50  # type: ignore[attr-defined]
 
 
 def _hurry_upkeep() -> None:
@@ -152,7 +166,7 @@ def _operate(
     first = (seed * THREADS + thread) * 100_000
     for number in range(first, first + operations):
         verb = str(rng.choice(verbs, p=shares))
-        n = int(rng.integers(1, 60)) if verb in CONTENT else 0
+        n = int(rng.integers(1, 60)) if verb in CONTENT + PAIRS else 0
         ids = tuple((thread * IDS + rng.integers(0, IDS, n)).tolist())
         operation = Operation(thread, number, verb, ids)
         say(operation.line())
@@ -168,6 +182,12 @@ def _perform(database: pqdb.Database, operation: Operation) -> None:
         things.delete(ids)
     elif operation.verb == "mark":
         things.set_payload({"mark": number}, ids)
+    elif operation.verb == "pair":
+        vector = vector_of(number)
+        of_pair = {"a": [vector] * len(ids), "b": [vector if has_both(each) else None for each in ids]}
+        database["pairs"].upsert(ids, of_pair, [{"batch": number}] * len(ids))
+    elif operation.verb == "strip":
+        database["pairs"].delete_vectors("b", ids)
     elif operation.verb == "make":
         if "second" not in database:
             rows, payloads = np.ones((SECOND, DIM)), [{"text": "x" * 3_000}] * SECOND
@@ -178,8 +198,10 @@ def _perform(database: pqdb.Database, operation: Operation) -> None:
         if not things.create_payload_index("batch", "integer"):
             things.drop_payload_index("batch")
     else:
-        with suppress(pqdb.InputError if operation.verb == "rollback" else ()):  # there may be no generation before
-            getattr(things, operation.verb)()
+        how: dict[str, Any] = {"using": "b"} if operation.verb == "rollback" else {}
+        for collection, arguments in ((things, {}), (database["pairs"], how)):
+            with suppress(pqdb.InputError if operation.verb == "rollback" else ()):  # there may be none before
+                getattr(collection, operation.verb)(**arguments)
 
 
 # -- the test
@@ -216,10 +238,31 @@ def found_in(database: pqdb.Database) -> Model:
         assert set(things.search(vector_of(batch), len(mine), nprobe=99, rerank=10_000).ids) == mine
         of_batch = {"must": [{"key": "batch", "match": {"value": batch}}]}
         assert {point.id for point in things.scroll(10_000, filter=of_batch).points} == mine
+    pairs = _pairs_in(database["pairs"])
     if "second" in database:
         assert len(database["second"]) in (0, SECOND)
         assert database["second"].verify() == []
-    return Model(found, "second" in database)
+    return Model(found, "second" in database, pairs)
+
+
+def _pairs_in(collection: pqdb.Collection) -> dict[int, tuple[int, bool]]:
+    """What the collection of pairs holds, after its vectors and searches were found to agree on it."""
+    assert collection.verify() == []
+    found: dict[int, tuple[int, bool]] = {}
+    for point in collection.scroll(10_000, with_vector=True).points:
+        assert isinstance(point.id, int)
+        assert point.payload is not None
+        number = point.payload["batch"]
+        assert all(np.array_equal(vector, vector_of(number)) for vector in point.vector.values())
+        found[point.id] = (number, "b" in point.vector)
+    for batch in list(dict.fromkeys(number for number, _ in found.values()))[:2]:
+        for name in "ab":
+            mine = {each for each, (number, both) in found.items() if number == batch and (both or name == "a")}
+            if mine:
+                assert set(collection.search(vector_of(batch), len(mine), exact=True, using=name).ids) == mine
+                hits = collection.search(vector_of(batch), len(mine), nprobe=99, rerank=10_000, using=name)
+                assert set(hits.ids) == mine
+    return found
 
 
 def agrees(found: Model, model: Model, pending: list[Operation]) -> bool:
@@ -231,8 +274,7 @@ def agrees(found: Model, model: Model, pending: list[Operation]) -> bool:
         after = model.after(operation)
         lo, hi = operation.thread * IDS, (operation.thread + 1) * IDS
         mine = {each: payload for each, payload in found.points.items() if lo <= each < hi}
-        if mine == {each: payload for each, payload in after.points.items() if lo <= each < hi} and (
-            operation.verb in CONTENT or found.second == after.second
-        ):
+        elsewhere = operation.verb in CONTENT or (found.second, found.pairs) == (after.second, after.pairs)
+        if elsewhere and mine == {each: payload for each, payload in after.points.items() if lo <= each < hi}:
             model = after
     return found == model

@@ -86,11 +86,20 @@ def test_a_rest_ends_when_upkeep_stops() -> None:
 
 def test_threads_that_are_not_pythons_are_counted() -> None:
     """Those that numpy's matrix products run on."""
+    worked, looked = threading.Event(), threading.Event()
+
+    def work() -> None:
+        sum(range(3_000_000))
+        worked.set()
+        looked.wait()  # the system may know a thread for a while that Python has forgotten
+
     before, own = pace._cpu_seconds(), time.thread_time()
-    thread = threading.Thread(target=lambda: sum(range(3_000_000)))
+    thread = threading.Thread(target=work)
     thread.start()
+    worked.wait()
+    assert pace._cpu_seconds() - before < time.thread_time() - own + 0.02  # a Python thread is not
+    looked.set()
     thread.join()
-    assert pace._cpu_seconds() - before < time.thread_time() - own + 0.05  # a Python thread is not
     rows = np.ones((1_500, 1_500), np.float32)
     for _ in range(5):
         rows @ rows

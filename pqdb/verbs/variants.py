@@ -1,41 +1,30 @@
-"""Searches in other ways than for the k nearest: in groups, unlike one another, by examples. Verbs of a collection."""
+"""Searches in other ways than for the k nearest: in groups, unlike one another, by examples."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from pqdb.config import MAX_K, CollectionConfig
-from pqdb.errors import DimensionError, InputError, PointNotFoundError
+from pqdb.errors import InputError
 from pqdb.hits import Group, Hits
-from pqdb.metric import Metric, prepare
+from pqdb.metric import prepare
 from pqdb.query.conditions import Filter, but_not
 from pqdb.query.parse import parse_filter
 from pqdb.query.path import parse_path
-from pqdb.query.selector import Selector
 from pqdb.search.diversity import choose
 from pqdb.search.groups import Grouping
 from pqdb.search.pipeline import Found, answered
 from pqdb.search.recommend import averaged, best_scored
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trim import trimmed
-from pqdb.store.blocks import BlockStore
-from pqdb.store.points import PointStore
-from pqdb.store.view import PointView
-
-Terms = tuple[int, float | None, int | None, int | None]  # k, recall, nprobe, rerank as they were asked for
+from pqdb.verbs.base import UNNAMED
+from pqdb.verbs.given import Terms, Wanted, check_k, check_offset
+from pqdb.verbs.searching import Searching
 
 
-class Variants:
-    """What a Collection adds to itself; the attributes and methods it is made of are the collection's."""
-
-    name: str
-    config: CollectionConfig
-    _points: PointStore
-    _blocks: BlockStore
-    _selector: Selector
-    _guard: Callable[[], None]
+class Variants(Searching):
+    """Points near a query, but not only that."""
 
     def search_groups(
         self,
@@ -48,8 +37,9 @@ class Variants:
         filter: object = None,
         exact: bool = False,
         with_payload: bool = True,
-        with_vector: bool = False,
+        with_vector: Wanted = False,
         score_threshold: float | None = None,
+        using: str | None = None,
     ) -> list[Group]:
         """The nearest groups of points that have the same string or integer at a key, each with its nearest points.
 
@@ -60,6 +50,7 @@ class Variants:
         check_k(group_size)
         path, asked, vector = parse_path(group_by), None if filter is None else parse_filter(filter), query
         self._guard()
+        self._refuse_name(using or UNNAMED)
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot = self._snapshot(points, blocks)
             if isinstance(query, int | str) and not isinstance(query, bool):
@@ -91,8 +82,9 @@ class Variants:
         recall: float | None = None,
         filter: object = None,
         with_payload: bool = True,
-        with_vector: bool = False,
+        with_vector: Wanted = False,
         score_threshold: float | None = None,
+        using: str | None = None,
     ) -> Hits:
         """k points near the query and unlike one another (maximal marginal relevance), in the order they were chosen.
 
@@ -103,6 +95,7 @@ class Variants:
             raise InputError(f"diversity must lie between 0 and 1, not {diversity!r}")
         asked, vector = None if filter is None else parse_filter(filter), query
         self._guard()
+        self._refuse_name(using or UNNAMED)
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot = self._snapshot(points, blocks)
             if isinstance(query, int | str) and not isinstance(query, bool):
@@ -124,9 +117,10 @@ class Variants:
         filter: object = None,
         exact: bool = False,
         with_payload: bool = True,
-        with_vector: bool = False,
+        with_vector: Wanted = False,
         offset: int = 0,
         score_threshold: float | None = None,
+        using: str | None = None,
     ) -> Hits:
         """Points like the positive examples and unlike the negative ones; an example is an id or a vector.
 
@@ -139,6 +133,7 @@ class Variants:
         if not len(positive) and (strategy == "average_vector" or not len(negative)):
             raise InputError(f"recommend by {strategy} needs an example{' that is positive' if len(negative) else ''}")
         self._guard()
+        self._refuse_name(using or UNNAMED)
         ids = [each for each in (*positive, *negative) if isinstance(each, int | str)]
         asked = but_not(None if filter is None else parse_filter(filter), ids)
         check_k(k)
@@ -156,26 +151,6 @@ class Variants:
             return self._hits(points, found, 0, with_payload, with_vector, metric)
 
     # -- how
-
-    def _examples(self, snapshot: Snapshot, given: Sequence[object] | np.ndarray) -> np.ndarray:
-        """(n, dim) float32: vectors as they are prepared, and those of points for ids. Raises PointNotFoundError."""
-        found = [np.zeros((0, self.config.dim), np.float32)]
-        for example in given:
-            if not isinstance(example, int | str) or isinstance(example, bool):
-                found.append(prepare(self._one_query(example), self.config.dim, self.config.metric))
-                continue
-            row = snapshot.points.row_of(example)
-            if row is None:
-                raise PointNotFoundError(f"there is no point {example!r} in collection {self.name!r}")
-            found.append(self._vectors_of(snapshot.points, np.array([row], np.int64)))
-        return np.concatenate(found)
-
-    def _one_query(self, query: object) -> np.ndarray:
-        """(1, dim) float32. Raises DimensionError."""
-        queries, single = self._queries(query)
-        if not single:
-            raise DimensionError(f"expected one query of ({self.config.dim},), not {len(queries)} queries")
-        return queries
 
     def _diverse(self, snapshot: Snapshot, found: Found, k: int, diversity: float) -> Found:
         """k of the answers to one query, chosen by maximal marginal relevance."""
@@ -201,42 +176,3 @@ class Variants:
         if not len(rows):
             values, rows = np.full(1, -np.inf, np.float32), np.zeros(1, np.uint32)
         return answered(snapshot, values[None].astype(np.float32), rows[None].astype(np.uint32))
-
-    # -- the collection's
-
-    def _queries(self, query: object) -> tuple[np.ndarray, bool]:
-        raise NotImplementedError
-
-    def _snapshot(self, points: PointView, blocks: Any) -> Snapshot:
-        raise NotImplementedError
-
-    def _found(
-        self, snapshot: Snapshot, queries: np.ndarray, single: bool, asked: Filter | None, exact: bool, offset: int,
-        terms: Terms,
-    ) -> Found:  # fmt: skip
-        raise NotImplementedError
-
-    def _hits(
-        self, points: PointView, found: Found, i: int, with_payload: bool, with_vector: bool,
-        metric: Metric | None = None,
-    ) -> Hits:  # fmt: skip
-        raise NotImplementedError
-
-    def _vectors_of(self, points: PointView, rows: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
-
-
-def check_k(k: object) -> int:
-    """A number of hits. Raises InputError."""
-    if type(k) is int and 1 <= k <= MAX_K:
-        return k
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_K:
-        raise InputError(f"k must be a whole number from 1 to {MAX_K:,}, not {k!r}")
-    return int(k)
-
-
-def check_offset(offset: object) -> int:
-    """A number of hits to leave out. Raises InputError."""
-    if isinstance(offset, bool) or not isinstance(offset, int | np.integer) or offset < 0:
-        raise InputError(f"offset must be a whole number of at least 0, not {offset!r}")
-    return int(offset)

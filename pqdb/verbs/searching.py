@@ -1,0 +1,246 @@
+"""The search for the k nearest: what a query takes, and its hits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pqdb.config import CollectionConfig
+from pqdb.errors import DimensionError, InputError, PointNotFoundError
+from pqdb.hits import BatchHits, Hits, Id
+from pqdb.metric import Metric, prepare
+from pqdb.query.conditions import Filter, but_not
+from pqdb.query.parse import parse_filter
+from pqdb.search.batch import search_batch
+from pqdb.search.frame import Frame, frame_of
+from pqdb.search.index import Index
+from pqdb.search.lists import ListedRowsKept
+from pqdb.search.pipeline import Found, Trace, answered, search_framed, search_query
+from pqdb.search.plan import Plan
+from pqdb.search.selected import Effort, Selected
+from pqdb.search.snapshot import Snapshot
+from pqdb.search.trim import trimmed
+from pqdb.store.blocks import BlockStore
+from pqdb.store.layout import KIND_SHIFT, PAYLOAD_FLAG
+from pqdb.store.points import PointStore
+from pqdb.store.view import PointView
+from pqdb.upkeep.tended import Learned, Tended
+from pqdb.upkeep.worker import Upkeep
+from pqdb.verbs.base import Guard, Metadata, Verbs
+from pqdb.verbs.given import Terms, Wanted, check_effort, check_k, check_offset, ragged
+
+MOST_FRAMES = 256
+KIND_MASK = 3  # of a row record's last word: an id that is no integer
+
+
+class Searching(Verbs):
+    """Points near a query."""
+
+    def __init__(
+        self,
+        name: str,
+        config: CollectionConfig,
+        metadata: Metadata,
+        stores: tuple[PointStore, BlockStore],
+        upkeep: tuple[Upkeep, Tended] | None,
+        guard: Guard,
+        slots: Mapping[str, int],
+    ) -> None:
+        super().__init__(name, metadata, stores[0], None if upkeep is None else upkeep[0], guard, slots)
+        self.config = config
+        self._blocks = stores[1]
+        self._tended = None if upkeep is None else upkeep[1]
+        self._live = None if self._tended is None else self._tended.queries  # queries to learn from
+        self._learned: Learned | None = None
+        self._frames: dict[Terms, Frame] = {}  # of terms asked for before
+        self._index: tuple[int, int, Index | None] = (0, 0, None)  # swapped whole: other threads read it meanwhile
+        self._listed = ListedRowsKept()
+
+    def search(
+        self,
+        query: object,
+        k: int = 10,
+        *,
+        recall: float | None = None,
+        filter: object = None,
+        exact: bool = False,
+        nprobe: int | None = None,
+        rerank: int | None = None,
+        with_payload: bool = True,
+        with_vector: Wanted = False,
+        offset: int = 0,
+        score_threshold: float | None = None,
+        using: str | None = None,
+    ) -> Any:
+        """The k nearest points: Hits for a query (dim,), BatchHits for queries (q, dim).
+
+        query: a vector, several, or the id of a point, which is then not among its own hits. recall: the share of the
+        true k nearest to be found, 0.97 if nothing is said. filter: only points that pass are found; min(k, points that
+        pass) always are. exact: compare every source vector. nprobe, rerank: lists to scan and candidates to rerank, by
+        hand. offset: leave out so many of the nearest. score_threshold: only what scores better. using: the name of the
+        vector, where vectors have names. k + offset at most 10,000; fewer points give fewer hits. Raises
+        DimensionError, FilterError, InputError, PointNotFoundError.
+        """
+        self._guard()
+        if using:
+            self._refuse_name(using)
+        asked = None if filter is None else parse_filter(filter)
+        if isinstance(query, int | str) and not isinstance(query, bool):
+            asked = but_not(asked, [query])
+            with self._points.read() as points, self._blocks.read() as blocks:
+                query = self._examples(self._snapshot(points, blocks), [query])[0]
+        queries, single = self._queries(query)
+        check_k(k)
+        check_offset(offset)
+        terms = (k, recall, nprobe, rerank)
+        with self._blocks.read() as blocks, self._points.read() as points:
+            found = None
+            if single and asked is None and not exact and not offset:
+                found = self._found_again(points, blocks, queries, terms)
+            if found is None:
+                found = self._found(self._snapshot(points, blocks), queries, single, asked, exact, offset, terms)
+            if self._live is not None and asked is None and nprobe is None and not exact and self._index[2] is not None:
+                self._live.offer(queries)
+            if offset or score_threshold is not None:
+                found = trimmed(found, offset, score_threshold, self.metric)
+            if single:
+                return self._hits(points, found, 0, with_payload, with_vector)
+            return BatchHits([self._hits(points, found, i, with_payload, with_vector) for i in range(len(queries))], k)
+
+    def _found_again(self, points: PointView, blocks: Any, query: np.ndarray, terms: Terms) -> Found | None:
+        """The answer to a query like one before: same terms, nothing written since. None where it is not like that."""
+        try:
+            frame = self._frames.get(terms)
+        except TypeError:  # no numbers: whoever makes a plan of them says so
+            return None
+        if frame is None or frame.points is not points.state or frame.blocks is not blocks.state:
+            return None
+        if self._tended is not None and self._tended.learned is not self._learned:
+            return None
+        return search_framed(frame, query, points.live)
+
+    def _found(
+        self, snapshot: Snapshot, queries: np.ndarray, single: bool, asked: Filter | None, exact: bool, offset: int,
+        terms: Terms,
+    ) -> Found:  # fmt: skip
+        k, recall, nprobe, rerank = terms
+        kept = min(check_k(k + offset), max(1, snapshot.points.n_live))
+        if asked is not None:
+            return self._selected(snapshot, queries, kept, asked, recall, exact, nprobe, rerank)[1]
+        plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
+        if not single:
+            return answered(snapshot, *search_batch(snapshot, queries, plan, snapshot.points.live, kept))
+        if plan is not None and snapshot.index is not None and self.config.rerank == "int8" and not offset:
+            if len(self._frames) > MOST_FRAMES:
+                self._frames = {}
+            self._frames[terms] = frame_of(snapshot, snapshot.index, plan)
+        return search_query(snapshot, queries, plan, snapshot.points.live, kept)
+
+    # -- how
+
+    def _selected(
+        self,
+        snapshot: Snapshot,
+        queries: np.ndarray,
+        k: int,
+        filter: Filter,
+        recall: float | None,
+        exact: bool,
+        nprobe: int | None,
+        rerank: int | None,
+        trace: Trace | None = None,
+    ) -> tuple[Selected, Found]:
+        """The search among the points that pass, and the answers."""
+        plan = self._plan(snapshot, k, recall, exact, nprobe, rerank)
+        selected = Selected(snapshot, self._selector.select(snapshot.points, filter), self._listed)
+        if trace:
+            trace.mark("filter")
+        effort = Effort(recall, plan if nprobe is not None else None, exact)
+        most = max(1, min(k, len(selected.selection)))
+        if len(queries) > 1:
+            return selected, selected.search_batch(queries, most, effort)
+        return selected, selected.search(queries, most, effort, trace)
+
+    def _queries(self, query: object) -> tuple[np.ndarray, bool]:
+        """Queries (q, dim) float32, and whether it was a single one, which is prepared on its way; several are here."""
+        if type(query) is np.ndarray and query.dtype == np.float32 and query.shape == (self.config.dim,):
+            return np.ascontiguousarray(query)[None], True
+        array = query if isinstance(query, np.ndarray) else np.asarray(query, dtype=object if ragged(query) else None)
+        if array.ndim == 0 or array.size == 0:
+            raise DimensionError(f"expected a query of {self.dim} dimensions, not an array of shape {array.shape}")
+        return prepare(array, self.dim, self.metric), array.ndim == 1
+
+    def _examples(self, snapshot: Snapshot, given: Sequence[object] | np.ndarray) -> np.ndarray:
+        """(n, dim) float32: vectors as they are prepared, and those of points for ids. Raises PointNotFoundError."""
+        found = [np.zeros((0, self.config.dim), np.float32)]
+        for example in given:
+            if not isinstance(example, int | str) or isinstance(example, bool):
+                found.append(prepare(self._one_query(example), self.config.dim, self.config.metric))
+                continue
+            row = self._row_of_example(snapshot.points, example)
+            found.append(self._vectors_of(snapshot.points, np.array([row], np.int64)))
+        return np.concatenate(found)
+
+    def _row_of_example(self, points: PointView, example: Id) -> int:
+        row = points.row_of(example)
+        if row is None:
+            raise PointNotFoundError(f"there is no point {example!r} in collection {self.name!r}")
+        return row
+
+    def _one_query(self, query: object) -> np.ndarray:
+        """(1, dim) float32. Raises DimensionError."""
+        queries, single = self._queries(query)
+        if not single:
+            raise DimensionError(f"expected one query of ({self.config.dim},), not {len(queries)} queries")
+        return queries
+
+    def _snapshot(self, points: PointView, blocks: Any) -> Snapshot:
+        generation, version, index = self._index
+        learned = self._tended.learned if self._tended else None
+        if generation != blocks.generation or version != blocks.objects_version or learned is not self._learned:
+            index = Index.load(blocks) if blocks.generation else None
+            if index and learned and learned.fits(blocks.generation, index.calibration):
+                calibration = learned.on(index.calibration, index.router.n_lists)
+                index = replace(index, calibration=calibration, plans={}, frames={})
+            self._learned = learned
+            self._index = (blocks.generation, blocks.objects_version, index)
+        return Snapshot(
+            self.config, points, blocks, index, self._points.rows_per_run, self._points.row_bytes, points.n_rows
+        )
+
+    def _plan(
+        self, snapshot: Snapshot, k: int, recall: float | None, exact: bool, nprobe: int | None, rerank: int | None
+    ) -> Plan | None:
+        """The effort to spend; None to compare everything exactly."""
+        if not exact and snapshot.index is not None:
+            known = snapshot.index.plans.get((k, recall, nprobe, rerank))
+            if known is not None:  # these numbers were checked when it was made
+                return known
+        check_effort(k, recall, nprobe, rerank)
+        if exact and self.config.source is None and snapshot.fresh_from > 0:
+            raise InputError("exact=True compares source vectors, which source=None does not keep")
+        if exact or snapshot.index is None:
+            return None
+        if rerank is not None and rerank > snapshot.n_rows:
+            rerank = max(k, snapshot.n_rows)
+        return snapshot.index.plan(k, recall, nprobe, rerank)
+
+    def _hits(
+        self, points: PointView, found: Found, i: int, with_payload: bool, with_vector: Wanted,
+        metric: Metric | None = None,
+    ) -> Hits:  # fmt: skip
+        """The answer to query i."""
+        answers, every = found.answers, found.every
+        n = answers.shape[1]
+        if found.filled < answers.size:
+            n = int((answers["value"][i] > -np.inf).sum())
+        ids, payloads, vectors = None, None, None
+        if every >> KIND_SHIFT & KIND_MASK:  # some are no integers
+            ids = points.ids_of(answers["row"][i, :n])
+        if with_payload and every & PAYLOAD_FLAG:
+            there = zip(answers["row"][i, :n].tolist(), answers["tail"][i, :n].tolist(), strict=True)
+            payloads = [points.payload_of(row) if tail & PAYLOAD_FLAG else None for row, tail in there]
+        if with_vector:
+            vectors = self._shown(points, answers["row"][i, :n], with_vector)
+        return Hits(answers, i, n, metric or self.config.metric, ids, payloads, vectors)
