@@ -52,7 +52,7 @@ ROWS = (
     Row("Other data arrive, real ones; upkeep waited for", f"{_DRIFT}[real-waited for]", "hundred_thousand_others"),
     Row("The same in the background", f"{_DRIFT}[real-in the background]", "hundred_thousand_others"),
 )
-_TIMELINE = f"{_DRIFT}[real-in the background]"
+_TIMELINE = f"{_DRIFT}[real-waited for]"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,6 +13,7 @@ from tests.data import clustered
 
 FOLDER = Path(__file__).parent
 ARCHIVES = sorted(FOLDER.glob("version-*.tar.xz"))
+FIRST = FOLDER / "version-1.tar.xz"
 DIM = 8
 K = 10
 FILTERS: list[dict[str, Any]] = [
@@ -50,31 +51,43 @@ def answers(path: Path) -> dict[str, Any]:
 
 def answers_of(things: pqdb.Collection) -> dict[str, Any]:
     """Of one collection: its settings, a digest of its points, and answers to searches and filters."""
-    info = things.info()
-    points = things.scroll(10_000, with_vector=things.config.source is not None).points
-    queries = clustered(6, DIM, seed=12, clusters=8)
-    by_codes = things.search(queries, K, nprobe=999, rerank=10_000)
+    kept = all(config.source is not None for config in things.vectors.values())
     found = {
-        "config": things.config.to_dict(),
         "metadata": things.metadata,
-        "generation": info["generation"],
-        "fresh": info["fresh"],
         "points": len(things),
-        "digest": digest(points),
-        "scores": by_codes.scores.tolist(),
+        "digest": digest(things.scroll(10_000, with_vector=kept).points),
         "filters": [[point.id for point in things.scroll(200, filter=each).points] for each in FILTERS],
     }
-    if things.config.source is not None:
-        exact = things.search(queries, K, exact=True)
+    if "" in things.vectors:
+        info = things.info()
+        return found | searches(things) | {"generation": info["generation"], "fresh": info["fresh"]}
+    return found | {"vectors": {name: searches(things, using=name) for name in things.vectors}}
+
+
+def searches(things: pqdb.Collection, **using: Any) -> dict[str, Any]:
+    """Of one of its vectors: its settings, and answers by codes and by exact comparison."""
+    config = things.vectors[using.get("using", "")]
+    queries = clustered(6, DIM, seed=12, clusters=8)
+    by_codes = things.search(queries, K, nprobe=999, rerank=10_000, **using)
+    found = {"config": config.to_dict(), "scores": by_codes.scores.tolist()}
+    if config.source is not None:
+        exact = things.search(queries, K, exact=True, **using)
         found |= {"exact": exact.ids.tolist(), "exact scores": exact.scores.tolist()}
     return found
+
+
+def configs(answers: dict[str, Any]) -> list[dict[str, Any]]:
+    """The settings of a collection's vectors, from its answers."""
+    return [answers["config"]] if "config" in answers else [each["config"] for each in answers["vectors"].values()]
 
 
 def digest(points: list[pqdb.Point]) -> str:
     """Of ids, payloads, versions and every bit of the vectors."""
     told = hashlib.sha256()
     for point in points:
-        vector = None if point.vector is None else np.asarray(point.vector, "<f4").tobytes()
-        told.update(repr((point.id, point.version, vector)).encode())
+        named = isinstance(point.vector, dict)
+        vectors = [point.vector[name] for name in sorted(point.vector)] if named else [point.vector]
+        parts = [None if vector is None else np.asarray(vector, "<f4").tobytes() for vector in vectors]
+        told.update(repr((point.id, point.version, parts[0] if len(parts) == 1 else parts)).encode())
         told.update(json.dumps(point.payload, sort_keys=True).encode())
     return told.hexdigest()

