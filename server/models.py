@@ -386,7 +386,7 @@ class Examples(Strict):
 
     positive: Annotated[list[Vector | Id], Field(min_length=1)]
     negative: list[Vector | Id] | None = None
-    strategy: Literal["average_vector"] | None = None
+    strategy: Literal["average_vector", "best_score"] | None = None
 
 
 class Recommended(Strict):

@@ -16,8 +16,12 @@ _ERRORS = {
     400: "The request cannot be read, does not fit the collection, or asks for what is not there yet",
     404: "No such collection or point",
     408: "It took longer than the timeout asked for",
+    409: "There is one of that name already, or somebody else was there in between",
     422: "A number or a length is out of range",
+    429: "Too many requests at once",
     500: "An internal error",
+    503: "The database is closing, or another process holds it",
+    507: "The disk is full",
 }
 
 _bodies: dict[str, type[BaseModel]] = {}

@@ -78,7 +78,7 @@ class Query:
 
     def explain(self, collection: pqdb.Collection) -> pqdb.Explanation:
         """What the search does. Raises Refusal 400 for a query without a vector, 404 for a point that is not there."""
-        if not self.target.has_vector or self.prefetch:
+        if not self.target.has_vector or self.prefetch or self.target.by_best_score:
             raise format_error(f"{self.place}: there is no search to explain without a vector or a point alone")
         vector, without = self._vector(collection)
         k = self._depth(collection, len(without))
@@ -92,6 +92,8 @@ class Query:
         if self.prefetch:
             narrowed = _both(self.filter, self._candidates(collection, watch))
             return replace(self, prefetch=(), filter=narrowed).answer(collection, watch)
+        if self.target.by_best_score:
+            return self._best_scored(collection)
         if self.target.has_vector:
             return self._nearest(collection, watch)
         if self.threshold is not None and not self.threshold < 0:
@@ -107,7 +109,7 @@ class Query:
 
     def _wanted(self, collection: pqdb.Collection) -> Wanted:
         """Which vectors to give back, as the engine takes it. Raises Refusal 400 for names that are not there."""
-        return Shape.of(collection).wanted(self.with_vector)
+        return self.with_vector if isinstance(self.with_vector, bool) else Shape.of(collection).wanted(self.with_vector)
 
     # -- searches
 
@@ -175,6 +177,30 @@ class Query:
             passing = _diverse(hits, passing, mmr.diversity, self.offset + self.limit, (self.using, metric))
         return scored_hits(hits, passing[self.offset : self.offset + self.limit], self.payload, self.with_vector)
 
+    def _best_scored(self, collection: pqdb.Collection) -> list[Printed]:
+        """Points nearest to one of the positive examples, those nearest to a negative one last."""
+        examples = self.target.recommend
+        assert examples is not None
+        k, effort = self._depth(collection, 0), self._effort(collection)
+        if k == 0:
+            return []
+        hits = collection.recommend(
+            self._checked(collection, examples.positive),
+            self._checked(collection, examples.negative),
+            k,
+            strategy="best_score",
+            with_payload=self.payload.wanted,
+            with_vector=Shape.of(collection).wanted(self.with_vector),
+            **effort,
+        )
+        passing = _within(np.asarray(hits.scores, np.float32), self.threshold, "dot")
+        return scored_hits(hits, passing[self.offset : self.offset + self.limit], self.payload, self.with_vector)
+
+    def _checked(self, collection: pqdb.Collection, examples: tuple[Example, ...]) -> list[Any]:
+        """Examples as the engine takes them. Raises Refusal 404 for points that are not there, 400 without vectors."""
+        vectors = self._examples(collection, examples) if examples else ()
+        return [v if isinstance(each, list) else each for each, v in zip(examples, vectors, strict=True)]
+
     def _depth(self, collection: pqdb.Collection, left_out: int) -> int:
         """How many hits to ask for: never more than there are points, however large the limit."""
         k = self.limit + self.offset + left_out
@@ -209,7 +235,8 @@ class Query:
 
     def is_distance(self, collection: pqdb.Collection) -> bool:
         """Whether smaller scores of this query are better."""
-        return self.target.has_vector and Shape.of(collection).metrics.get(self.using) == "l2"
+        metric = Shape.of(collection).metrics.get(self.using)
+        return metric == "l2" and self.target.has_vector and not self.target.by_best_score
 
     def _candidates(self, collection: pqdb.Collection, watch: Watch) -> Any:
         """A filter that passes what the prefetches find."""

@@ -35,10 +35,11 @@ class Mmr:
 
 @dataclass(frozen=True)
 class Recommend:
-    """Near to the average of examples, away from others."""
+    """Near to the average of examples and away from others; or, by best score, nearest to one of them."""
 
     positive: tuple[Example, ...]
     negative: tuple[Example, ...]
+    best_score: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Target:
     fusion: Fusion | None = None
     order_by: Any = None  # points in the order of a payload key
     sample: bool = False  # points drawn at random
+
+    @property
+    def by_best_score(self) -> bool:
+        """Whether scores are made of comparisons with each example, the larger the better."""
+        return self.recommend is not None and self.recommend.best_score
 
     @property
     def has_vector(self) -> bool:
@@ -105,12 +111,15 @@ def _mmr(fields: Fields) -> Mmr:
 def _recommend(query: Fields) -> Target:
     inner = Fields.of(query.only(("recommend",)).required("recommend"), query.path("recommend"))
     inner.only(("positive", "negative", "strategy"))
-    if inner.variant("strategy", ("average_vector", "best_score", "sum_scores")) not in (None, "average_vector"):
-        raise not_yet(f"the strategy `{inner.get('strategy')}` of recommendations")
+    strategy = inner.variant("strategy", ("average_vector", "best_score", "sum_scores"))
+    if strategy == "sum_scores":
+        raise not_yet("the strategy `sum_scores` of recommendations")
     positive, negative = (_examples(inner, key) for key in ("positive", "negative"))
-    if not positive:
-        raise format_error(f"{inner.path('positive')}: at least one positive example is needed to average")
-    return Target(recommend=Recommend(positive, negative))
+    best_score = strategy == "best_score"
+    if not positive and not (best_score and negative):
+        needed = "an example" if best_score else "at least one positive example"
+        raise format_error(f"{inner.path('positive')}: {needed} is needed")
+    return Target(recommend=Recommend(positive, negative, best_score))
 
 
 def _examples(fields: Fields, key: str) -> tuple[Example, ...]:

@@ -49,9 +49,15 @@ def from_bytes(
     readable = READABLE.get(kind, (FORMAT_VERSION,))
     if version not in readable:
         raise FormatError(
-            f"{where} has format version {version}; this pqdb reads version {' and '.join(map(str, readable))}: "
+            f"{where} has format version {version}; this pqdb reads version {_listed(readable)}: "
             "open it with the pqdb that wrote it, or a newer one"
         )
     if record.get("kind") != kind:
         raise NotADatabaseError(f"{where} is a pqdb {record.get('kind')} store, not a {kind} store")
     return record["manifest"], record["store"]
+
+
+def _listed(versions: tuple[int, ...]) -> str:
+    """As a sentence has them: 1, 2 and 3."""
+    *others, last = map(str, versions)
+    return f"{', '.join(others)} and {last}" if others else last

@@ -9,7 +9,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 NAME = "docs"
 DIM = 8
-BEST_SCORE = models.RecommendQuery(recommend=models.RecommendInput(positive=[1], strategy="best_score"))
+SUM_SCORES = models.RecommendQuery(recommend=models.RecommendInput(positive=[1], strategy="sum_scores"))
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def test_upload_waits_or_not(client, vectors):
         (422, "limit: value 0 invalid", lambda c: c.query_points(NAME, query=[1.0] * DIM, limit=0)),
         (400, "No map index", lambda c: c.facet(NAME, "n")),
         (400, "fusion", lambda c: c.query_points(NAME, prefetch=[], query=models.FusionQuery(fusion="rrf"))),
-        (400, "best_score", lambda c: c.query_points(NAME, query=BEST_SCORE)),
+        (400, "sum_scores", lambda c: c.query_points(NAME, query=SUM_SCORES)),
     ],
 )  # fmt: skip
 def test_errors_reach_the_client_with_their_words(filled, status, words, call):

@@ -160,7 +160,6 @@ def test_counts_follow_the_points(docs):
         ({"vectors": {"size": 4, "distance": "Dot", "multivector_config": {}}}, 400, "multivectors"),
         ({"vectors": {"size": 4, "distance": "Dot", "typo": 1}}, 400, "unknown field `typo`"),
         ({"vectors": {"size": 4, "distance": "Dot", "hnsw_config": {"m": "x"}}}, 400, "hnsw_config.m"),
-        ({"vectors": {"title": {"size": 4, "distance": "Dot"}}}, 400, "vector name error: title"),
         ({**PLAIN, "sparse_vectors": {"bm25": {}}}, 400, "sparse vectors (`bm25`)"),
         ({**PLAIN, "sharding_method": "custom"}, 400, "custom sharding"),
         ({**PLAIN, "strict_mode_config": {"enabled": True}}, 400, "strict mode"),

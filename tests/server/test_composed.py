@@ -117,6 +117,13 @@ def test_recommendations(both, rng, negative):
     assert not {3, 4, *negative} & set(found)
 
 
+@pytest.mark.parametrize(("positive", "negative"), [([3, 4], []), ([3], [9, 10]), ([], [9])])
+def test_recommendations_by_best_score(both, positive, negative):
+    examples = models.RecommendInput(positive=positive, negative=negative, strategy=models.RecommendStrategy.BEST_SCORE)
+    found = alike(both, query=models.RecommendQuery(recommend=examples), limit=12)
+    assert not {*positive, *negative} & set(found)
+
+
 @pytest.mark.parametrize("key", ["file", "tags", "at.n"])
 def test_groups(both, rng, key):
     vector = rng.normal(size=DIM).tolist()
@@ -174,7 +181,7 @@ ONES = [1, 1, 1, 1]
         ({"query": {"nearest": ONES, "mmr": {"diversity": 1.5}}}, 422, "diversity: value 1.5 invalid"),
         ({"query": {"recommend": {"positive": []}}}, 400, "at least one positive example"),
         ({"query": {"recommend": {"positive": [999]}}}, 404, "No point with id 999 found"),
-        ({"query": {"recommend": {"positive": [1], "strategy": "best_score"}}}, 400, "the strategy `best_score`"),
+        ({"query": {"recommend": {"positive": [1], "strategy": "sum_scores"}}}, 400, "the strategy `sum_scores`"),
         ({"query": {"recommend": {"positive": [None]}}}, 400, "expected a vector or a point id"),
     ],
 )

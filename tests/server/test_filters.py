@@ -152,11 +152,12 @@ def test_indexes_of_every_kind_are_made_told_and_dropped(client, kind):
     assert client.get_collection(DOCS).payload_schema == {}
 
 
-def test_parameters_of_indexes_come_back_as_sent(client):
+def test_parameters_of_indexes_come_back_as_sent(client, database):
     params = models.KeywordIndexParams(type="keyword", is_tenant=True, on_disk=False)
     client.create_payload_index(DOCS, "lang", params)
     held = client.get_collection(DOCS).payload_schema["lang"]
     assert (held.data_type, held.params) == ("keyword", params)
+    assert database[DOCS].info()["payload_indexes"] == [{"key": "lang", "kind": "keyword", "is_tenant": True}]
     client.create_payload_index(DOCS, "lang", models.TextIndexParams(type="text", tokenizer="word", lowercase=True))
     assert client.get_collection(DOCS).payload_schema["lang"].data_type == "text"
 
@@ -197,6 +198,8 @@ def test_sample(client):
         ({}, "field_schema: missing field `type`"),
         ({"type": "keyword", "tokenizer": "word"}, "unknown field `tokenizer`"),
         ({"type": "text", "tokenizer": "prefix"}, "text indexes with `tokenizer` 'prefix'"),
+        ({"type": "float", "is_tenant": True}, "is_tenant is for an index of kind keyword or integer or uuid"),
+        ({"type": "keyword", "is_tenant": 1}, "field_schema.is_tenant: invalid type"),
         ({"type": "text", "stemmer": {"type": "snowball"}}, "text indexes with `stemmer`"),
     ],
 )

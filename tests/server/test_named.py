@@ -137,7 +137,7 @@ def test_points_come_back_with_the_vectors_asked_for(filled, bodies):
 
 def test_a_batch_has_a_column_for_each_name(filled, titles, bodies):
     columns = {"title": titles[:2].tolist(), "body": bodies[:2].tolist()}
-    filled.upsert(NAME, models.Batch(ids=[100, FAR], vectors=columns, payloads=[{"n": 1}, None]))
+    filled.upsert(NAME, models.Batch(ids=[100, FAR], vectors=columns, payloads=[{"n": 1}, {}]))
     assert filled.count(NAME).count == N + 2
     assert filled.retrieve(NAME, [FAR], with_vectors=True)[0].vector["body"] == pytest.approx(bodies[1].tolist())
     filled.upsert(NAME, models.Batch(ids=[101], vectors={"body": bodies[:1].tolist()}))
