@@ -13,6 +13,7 @@ from tests.data import clustered
 
 FOLDER = Path(__file__).parent
 ARCHIVES = sorted(FOLDER.glob("version-*.tar.xz"))
+NAMED = FOLDER / "named-3.tar.xz"  # vectors with names are written and searched in another way
 DIM = 8
 K = 10
 FILTERS: list[dict[str, Any]] = [
@@ -50,6 +51,8 @@ def answers(path: Path) -> dict[str, Any]:
 
 def answers_of(things: pqdb.Collection) -> dict[str, Any]:
     """Of one collection: its settings, a digest of its points, and answers to searches and filters."""
+    if isinstance(things.config, pqdb.NamedConfig):
+        return named_answers_of(things)
     info = things.info()
     points = things.scroll(10_000, with_vector=things.config.source is not None).points
     queries = clustered(6, DIM, seed=12, clusters=8)
@@ -70,11 +73,30 @@ def answers_of(things: pqdb.Collection) -> dict[str, Any]:
     return found
 
 
+def named_answers_of(things: pqdb.Collection) -> dict[str, Any]:
+    """Of a collection whose vectors have names: what each finds."""
+    found: dict[str, Any] = {"config": things.config.to_dict(), "points": len(things)}
+    points = things.scroll(10_000, with_vector=True).points
+    found["digest"] = digest(points)
+    found["vectors"] = [[point.id, sorted(point.vector)] for point in points]
+    for name in things.vectors:
+        queries = clustered(6, DIM, seed=12, clusters=8)
+        found[f"exact by {name}"] = things.search(queries, K, exact=True, using=name).ids.tolist()
+        found[f"generation of {name}"] = things.info()["vectors"][name]["generation"]
+    return found
+
+
 def digest(points: list[pqdb.Point]) -> str:
     """Of ids, payloads, versions and every bit of the vectors."""
     told = hashlib.sha256()
     for point in points:
-        vector = None if point.vector is None else np.asarray(point.vector, "<f4").tobytes()
+        vector: object = None if point.vector is None else _bytes(point.vector)
         told.update(repr((point.id, point.version, vector)).encode())
         told.update(json.dumps(point.payload, sort_keys=True).encode())
     return told.hexdigest()
+
+
+def _bytes(vector: Any) -> object:
+    if isinstance(vector, dict):
+        return sorted((name, _bytes(each)) for name, each in vector.items())
+    return np.asarray(vector, "<f4").tobytes()

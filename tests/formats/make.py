@@ -64,7 +64,25 @@ def version_2(path: Path) -> None:
         database.create_collection("plain", DIM).upsert([1], np.ones(DIM))
 
 
-VERSIONS: dict[int, Callable[[Path], None]] = {1: version_1, 2: version_2}
+def version_3(path: Path) -> None:
+    """A collection whose vectors have names, lived in, with a payload index."""
+    vectors = {"title": pqdb.VectorConfig(DIM, "l2"), "body": pqdb.VectorConfig(DIM, "l2", source="float16")}
+    rows = clustered(N, DIM, seed=11, clusters=8)
+    with pqdb.open(path, upkeep="manual") as database:
+        things = database.create_collection("named", vectors=vectors)
+        bodies = [rows[n] if n % 3 else None for n in range(N)]
+        things.upsert(IDS, {"title": rows, "body": bodies}, [payload(n) if n % 5 else None for n in range(N)])
+        things.create_payload_index("word", "keyword", is_tenant=True)
+        things.train()
+        things.delete(IDS[::7])
+        things.delete_vectors("title", IDS[1::9])
+        left = [id_ for id_ in IDS[3::10] if id_ in things]
+        things.set_vectors(left, {"body": rows[: len(left)]})
+        things.optimize()
+        things.upsert([5_000, "fresh"], {"body": rows[:2] + 1})
+
+
+VERSIONS: dict[int, Callable[[Path], None]] = {1: version_1, 2: version_2, 3: version_3}
 
 
 def live(things: pqdb.Collection) -> None:
@@ -124,7 +142,7 @@ def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 if __name__ == "__main__":
     for number in VERSIONS:
-        target = FOLDER / f"version-{number}.tar.xz"
+        target = golden.NAMED if number == 3 else FOLDER / f"version-{number}.tar.xz"
         if not target.exists():
             make(number, target)
             print(f"{target.name}: {target.stat().st_size:,} bytes")

@@ -66,12 +66,27 @@ def homes(path: Path, part: str) -> list[Path]:
 def test_there_is_one_of_each_version_that_is_read(tmp_path: Path) -> None:
     """Whoever gives the format a new version leaves a database of it here; none is removed as long as it is read."""
     seen: dict[str, set[int]] = {part: set() for part in PARTS}
-    for archive in ARCHIVES:
+    for archive in (*ARCHIVES, golden.NAMED):
         path, _ = golden.unpack(archive, tmp_path / name_of(archive))
         for part in PARTS:
             seen[part] |= {record(home)["version"] for home in homes(path, part)}
     assert seen == {part: set(manifest.READABLE.get(part, (manifest.FORMAT_VERSION,))) for part in PARTS}
-    assert max(seen["points"]) == manifest.TABLES_VERSION
+    assert max(seen["points"]) == manifest.SLOTS_VERSION
+
+
+def test_vectors_with_names_answer_as_they_did_and_can_be_written(tmp_path: Path) -> None:
+    path, expected = golden.unpack(golden.NAMED, tmp_path)
+    before = files(path)
+    assert golden.answers(path) == expected
+    assert files(path) == before
+    assert pqdb.check(path).problems == []
+    with pqdb.open(path, upkeep="manual") as database:
+        things = database["named"]
+        things.upsert([9_001], {"title": [marked()], "body": [marked()]})
+        for step in (things.optimize, things.train, things.compact):
+            step()
+            assert things.verify() == []
+            assert all(things.search(marked(), 1, using=name).ids == [9_001] for name in things.vectors)
 
 
 def test_it_answers_as_it_did(opened: Golden) -> None:
@@ -249,8 +264,8 @@ def raise_version(folder: Path, version: int) -> None:
         txn.put(b"manifest", seal(raised.encode()), db=env.open_db(b"main", txn=txn))
 
 
-@pytest.mark.parametrize("what", ["codebook", "router"])
-def test_a_newer_codebook_is_refused_and_not_repaired_away(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize(("what", "newest"), [("codebook", 2), ("router", 1)])
+def test_a_newer_codebook_is_refused_and_not_repaired_away(tmp_path: Path, what: str, newest: int) -> None:
     path, _ = golden.unpack(ARCHIVES[0], tmp_path)
     index = path / keys(path)["l2"] / "index"
     with lmdb.open(str(index), max_dbs=16) as env, env.begin(write=True) as txn:
@@ -261,7 +276,7 @@ def test_a_newer_codebook_is_refused_and_not_repaired_away(tmp_path: Path, what:
                 txn.put(key, seal(data[:4] + (99).to_bytes(2, "little") + data[6:]), db=objects)
     before = files(path)
     for verb in (pqdb.check, pqdb.repair):
-        with pytest.raises(pqdb.FormatError, match="version 99; this pqdb reads up to version 1"):
+        with pytest.raises(pqdb.FormatError, match=f"version 99; this pqdb reads up to version {newest}"):
             verb(path)
     with pqdb.open(path, upkeep="manual") as database, pytest.raises(pqdb.FormatError, match="version 99"):
         database["l2"].search(np.ones(DIM))
