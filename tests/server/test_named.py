@@ -77,10 +77,10 @@ def test_a_collection_is_described_as_it_was_made(filled, url):
 
 
 def test_a_quantization_for_all_is_that_of_each(client, url):
-    scalar = models.ScalarQuantization(scalar=models.ScalarQuantizationConfig(type="int8"))
-    client.create_collection(NAME, {"title": TITLE, "body": BODY}, quantization_config=scalar)
+    product = models.ProductQuantization(product=models.ProductQuantizationConfig(compression="x4"))
+    client.create_collection(NAME, {"title": TITLE, "body": BODY}, quantization_config=product)
     info = client.get_collection(NAME)
-    assert info.config.quantization_config == scalar
+    assert info.config.quantization_config == product
     made = {each["name"]: each["quantization"]["m"] for each in truth(url)}
     assert made == {"title": 6, "body": 4}
 
@@ -303,33 +303,34 @@ def test_the_older_search_names_its_vector(filled, url, bodies):
 
 
 def test_our_own_verbs_take_a_name(filled, url, bodies):
-    ours = f"{url}/pqdb/v1/collections/{NAME}"
-    measured = httpx.post(f"{ours}/recall", json={"using": "body", "k": 3}).json()["result"]
+    ours, http = f"{url}/pqdb/v1/collections/{NAME}", httpx.Client(timeout=60)
+    measured = http.post(f"{ours}/recall", json={"using": "body", "k": 3}).json()["result"]
     assert measured["recall"] == 1.0
     asked = {"query": bodies[1].tolist(), "using": "body", "limit": 2}
-    explained = httpx.post(f"{ours}/explain", json=asked).json()["result"]
+    explained = http.post(f"{ours}/explain", json=asked).json()["result"]
     assert explained["kind"] == "exact"
     assert explained["hits"][0]["id"] == 1
     raw = {"content-type": "application/octet-stream"}
-    found = httpx.post(f"{ours}/query?k=1&using=body", content=bodies[1].tobytes(), headers=raw).json()["result"]
+    found = http.post(f"{ours}/query?k=1&using=body", content=bodies[1].tobytes(), headers=raw).json()["result"]
     assert found["ids"] == [[1]]
-    refused = httpx.put(f"{ours}/points?first_id=1", content=bodies[:1].tobytes(), headers=raw)
+    refused = http.put(f"{ours}/points?first_id=1", content=bodies[:1].tobytes(), headers=raw)
     assert refused.status_code == 400
     assert "whose vectors have names in a binary body" in refused.json()["status"]["error"]
-    lines = httpx.get(f"{ours}/export").text
-    written = httpx.post(f"{ours}/import", content=lines, headers={"content-type": "application/x-ndjson"})
+    lines = http.get(f"{ours}/export").text
+    written = http.post(f"{ours}/import", content=lines, headers={"content-type": "application/x-ndjson"})
     assert written.status_code == 200, written.text
     assert filled.count(NAME).count == N
     assert list(filled.retrieve(NAME, [4], with_vectors=True)[0].vector) == ["title"]
     replaced = {"filter": {"must": [{"key": "tag", "match": {"value": "t2"}}]}, "points": [{"id": 2, "vector": {}}]}
-    assert httpx.post(f"{ours}/replace", json=replaced).status_code == 200
+    assert http.post(f"{ours}/replace", json=replaced).status_code == 200
     assert filled.count(NAME).count == N - 7
-    stats = httpx.get(f"{ours}/stats").json()["result"]
+    stats = http.get(f"{ours}/stats").json()["result"]
     assert list(stats["vectors"]) == ["title", "body"]
     for verb in ("train?using=body", "optimize", "compact", "verify"):
-        assert httpx.post(f"{ours}/{verb}").status_code == 200
-    assert httpx.post(f"{ours}/rollback?using=head").status_code == 400
-    assert "pqdb_collection_points" in httpx.get(f"{url}/metrics").text
+        assert http.post(f"{ours}/{verb}").status_code == 200
+    assert http.post(f"{ours}/rollback?using=head").status_code == 400
+    assert "pqdb_collection_points" in http.get(f"{url}/metrics").text
+    http.close()
 
 
 def test_uuid_ids_and_names_go_together(filled, bodies):
