@@ -15,9 +15,6 @@ from tests.data import clustered
 SEED = 20_251
 
 
-FIGURES: list[tuple[str, str, object]] = []
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Where to keep what the stories measure."""
     parser.addoption("--figures", type=Path, metavar="FILE", help="add the figures of the stories to this JSON file")
@@ -26,30 +23,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
     """figure(what, value): something a story measured, as JSON; printed at the end of the run, and kept if asked."""
-    return lambda what, value: FIGURES.append((request.node.name, what, value))
+    return lambda what, value: request.node.user_properties.append((what, value))  # a report carries them anywhere
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """The figures of the stories, but for long lists of numbers."""
-    if FIGURES:
+    told = {
+        report.nodeid.rpartition("::")[2]: dict(report.user_properties)
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call" and report.user_properties
+    }
+    if told:
         terminalreporter.section("figures")
-        for test, what, value in FIGURES:
-            if not isinstance(value, list):
-                terminalreporter.write_line(f"{test}: {what}: {value}")
+        for test, figures in told.items():
+            for what, value in figures.items():
+                if not isinstance(value, list):
+                    terminalreporter.write_line(f"{test}: {what}: {value}")
         if config.getoption("figures"):
-            failed = {report.nodeid for report in terminalreporter.getreports("failed")}
-            keep_figures(config.getoption("figures"), failed)
+            failed = {report.nodeid.rpartition("::")[2] for report in terminalreporter.getreports("failed")}
+            passed = {test: figures for test, figures in told.items() if test not in failed}
+            keep_figures(config.getoption("figures"), passed)
 
 
-def keep_figures(path: Path, failed: set[str]) -> None:
-    """Put the figures of the tests that passed into a file, in place of older ones of the same tests."""
+def keep_figures(path: Path, found: dict[str, dict[str, object]]) -> None:
+    """Put the figures of tests that passed into a file, in place of older ones of the same tests."""
     from bench import machine
 
     kept = json.loads(path.read_text()) if path.exists() else {}
-    found: dict[str, dict[str, object]] = {}
-    for test, what, value in FIGURES:
-        if not any(each.endswith(f"::{test}") for each in failed):
-            found.setdefault(test, {})[what] = value
     card = machine.card()
     for test, figures in found.items():
         kept[test] = {"machine": card, "figures": figures}
