@@ -3,6 +3,7 @@
 20,000 requests: `PQDB_SCHEMA_EXAMPLES=400 make test-integration ARGS=tests/integration/test_schema.py`.
 """
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -29,6 +30,12 @@ OPERATIONS = [(method, path) for path, item in PAGE["paths"].items() for method 
 
 
 answered: Counter[int] = Counter()  # how often each status
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines_of(_: schemathesis.SerializationContext, value: object) -> bytes:
+    """What schemathesis makes up for a body of JSON lines."""
+    return value if isinstance(value, bytes) else json.dumps(value).encode() + b"\n"
 
 
 @pytest.fixture(scope="module")
