@@ -16,7 +16,8 @@ import numpy as np
 
 from pqdb.quantization.pack import rerank_bytes, rows_of_list
 from pqdb.search.index import Index
-from pqdb.store.layout import META_ROWS
+from pqdb.store.layout import META_ROWS, UNNAMED_SLOT
+from pqdb.store.points import PointStore
 from pqdb.upkeep.blocks import unpacked
 from pqdb.upkeep.fresh import alive, index_fresh, is_alive
 from pqdb.upkeep.stores import Stores
@@ -92,7 +93,7 @@ def tidy_rows(stores: Stores, index: Index | None, most: float, progress: Progre
         rows = _rows_to_move(stores, most)
         if len(rows):
             moved = _move(stores, index, rows, progress)
-    return moved + _drop_dead(stores)
+    return moved + drop_dead_runs(stores.points) + drop_dead_pages(stores.points)
 
 
 def _rows_to_move(stores: Stores, most: float) -> np.ndarray:
@@ -140,19 +141,27 @@ def _index_upto(stores: Stores, index: Index, places: np.ndarray) -> None:
         index_fresh(stores, index, places)
 
 
-def _drop_dead(stores: Stores) -> int:
-    per_run = stores.points.rows_per_run
-    with stores.points.read() as view:
-        runs, pages = view.kept_runs(), view.kept_pages()
-        runs = runs[view.alive_each(runs, per_run) == 0]
+def drop_dead_runs(points: PointStore, slot: int = UNNAMED_SLOT) -> int:
+    """Delete the source runs of a slot that hold no living row; returns how many."""
+    seen, none, dropped = points.slot(slot), np.zeros(0, np.int64), 0
+    with seen.read() as view:
+        runs = view.kept_runs()
+        runs = runs[view.alive_each(runs, seen.rows_per_run) == 0]
+    for start in range(0, len(runs), DROPPED_AT_ONCE):
+        with points.write() as batch:
+            dropped += batch.drop_dead(runs[start : start + DROPPED_AT_ONCE], none, slot)
+    return dropped
+
+
+def drop_dead_pages(points: PointStore) -> int:
+    """Delete the pages of row records that hold no living row; returns how many."""
+    none, dropped = np.zeros(0, np.int64), 0
+    with points.read() as view:
+        pages = view.kept_pages()
         pages = pages[view.alive_each(pages, META_ROWS) == 0]
-    dropped, none = 0, np.zeros(0, np.int64)
-    for number in range(0, len(runs), DROPPED_AT_ONCE):
-        with stores.points.write() as batch:
-            dropped += batch.drop_dead(runs[number : number + DROPPED_AT_ONCE], none)
-    for number in range(0, len(pages), DROPPED_AT_ONCE):
-        with stores.points.write() as batch:
-            dropped += batch.drop_dead(none, pages[number : number + DROPPED_AT_ONCE])
+    for start in range(0, len(pages), DROPPED_AT_ONCE):
+        with points.write() as batch:
+            dropped += batch.drop_dead(none, pages[start : start + DROPPED_AT_ONCE])
     return dropped
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from pqdb.config import FRESH_ROWS
 from pqdb.store.layout import META_ROWS
 from pqdb.store.points import PointStore
-from pqdb.upkeep.compact import DEAD, DROPPED_AT_ONCE
+from pqdb.store.slots import indexed
+from pqdb.upkeep.compact import DEAD, drop_dead_pages, drop_dead_runs
 from pqdb.upkeep.fresh import is_alive
 from pqdb.upkeep.train import Progress
 
@@ -66,20 +67,5 @@ class SharedRows:
             return living
 
     def _drop_dead(self) -> int:
-        dropped, none = 0, np.zeros(0, np.int64)
-        for slot, runs in self._points.geometry.items():
-            if not runs.row_bytes:
-                continue
-            with self._points.slot(slot).read() as view:
-                numbers = view.kept_runs()
-                numbers = numbers[view.alive_each(numbers, runs.rows_per_run) == 0]
-            for start in range(0, len(numbers), DROPPED_AT_ONCE):
-                with self._points.write() as batch:
-                    dropped += batch.drop_dead(numbers[start : start + DROPPED_AT_ONCE], none, slot)
-        with self._points.read() as view:
-            pages = view.kept_pages()
-            pages = pages[view.alive_each(pages, META_ROWS) == 0]
-        for start in range(0, len(pages), DROPPED_AT_ONCE):
-            with self._points.write() as batch:
-                dropped += batch.drop_dead(none, pages[start : start + DROPPED_AT_ONCE])
-        return dropped
+        dropped = sum(drop_dead_runs(self._points, slot) for slot in indexed(self._points.geometry))
+        return dropped + drop_dead_pages(self._points)

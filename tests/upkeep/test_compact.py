@@ -171,7 +171,7 @@ def test_interrupted_in_between_nothing_is_lost_or_found_twice(
         real(*arguments)
         raise KeyboardInterrupt
 
-    name = {"reserve": "_index_upto", "index": "_index_upto", "settle": "_drop_dead"}[after]
+    name = {"reserve": "_index_upto", "index": "_index_upto", "settle": "drop_dead_runs"}[after]
     with monkeypatch.context() as patch:
         patch.setattr(compact, name, dies_later if after == "index" else dies)
         with pytest.raises(KeyboardInterrupt):
