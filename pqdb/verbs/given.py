@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -25,6 +25,11 @@ def as_list(ids: Sequence[Id] | np.ndarray | Id) -> list[Any]:
         return list(ids)
     except TypeError:
         raise InputError(f"ids must be a sequence of integers and strings, not {type(ids).__name__}") from None
+
+
+def is_id(query: object) -> TypeGuard[Id]:
+    """Whether a query is the id of a point, and not a vector."""
+    return isinstance(query, int | str) and not isinstance(query, bool)
 
 
 def ids_or_filter(verb: str, ids: Ids | None, filter: object) -> list[Any] | None:

@@ -28,7 +28,7 @@ from pqdb.store.view import PointView
 from pqdb.upkeep.tended import Learned, Tended
 from pqdb.upkeep.worker import Upkeep
 from pqdb.verbs.base import Guard, Metadata, Verbs
-from pqdb.verbs.given import Terms, Wanted, check_effort, check_k, check_offset, ragged
+from pqdb.verbs.given import Terms, Wanted, check_effort, check_k, check_offset, is_id, ragged
 
 MOST_FRAMES = 256
 KIND_MASK = 3  # of a row record's last word: an id that is no integer
@@ -86,10 +86,9 @@ class Searching(Verbs):
         if using:
             self._refuse_name(using)
         asked = None if filter is None else parse_filter(filter)
-        if isinstance(query, int | str) and not isinstance(query, bool):
-            asked = but_not(asked, [query])
+        if is_id(query):
             with self._points.read() as points, self._blocks.read() as blocks:
-                query = self._examples(self._snapshot(points, blocks), [query])[0]
+                query, asked = self._by_id(self._snapshot(points, blocks), query, asked)
         queries, single = self._queries(query)
         check_k(k)
         check_offset(offset)
@@ -175,12 +174,16 @@ class Searching(Verbs):
         """(n, dim) float32: vectors as they are prepared, and those of points for ids. Raises PointNotFoundError."""
         found = [np.zeros((0, self.config.dim), np.float32)]
         for example in given:
-            if not isinstance(example, int | str) or isinstance(example, bool):
+            if not is_id(example):
                 found.append(prepare(self._one_query(example), self.config.dim, self.config.metric))
                 continue
             row = self._row_of_example(snapshot.points, example)
             found.append(self._vectors_of(snapshot.points, np.array([row], np.int64)))
         return np.concatenate(found)
+
+    def _by_id(self, snapshot: Snapshot, point: Id, asked: Filter | None) -> tuple[np.ndarray, Filter]:
+        """The vector (dim,) of a point to search by, and what is asked of hits, of which it is not to be one."""
+        return self._examples(snapshot, [point])[0], but_not(asked, [point])
 
     def _row_of_example(self, points: PointView, example: Id) -> int:
         row = points.row_of(example)

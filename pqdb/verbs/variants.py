@@ -19,7 +19,7 @@ from pqdb.search.recommend import averaged, best_scored
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trim import trimmed
 from pqdb.verbs.base import UNNAMED
-from pqdb.verbs.given import Terms, Wanted, check_k, check_offset
+from pqdb.verbs.given import Terms, Wanted, check_k, check_offset, is_id
 from pqdb.verbs.searching import Searching
 
 
@@ -53,8 +53,8 @@ class Variants(Searching):
         self._refuse_name(using or UNNAMED)
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot = self._snapshot(points, blocks)
-            if isinstance(query, int | str) and not isinstance(query, bool):
-                asked, vector = but_not(asked, [query]), self._examples(snapshot, [query])[0]
+            if is_id(query):
+                vector, asked = self._by_id(snapshot, query, asked)
             queries = self._one_query(vector)
 
             def find(k: int, also: Filter | None) -> Hits:
@@ -98,8 +98,8 @@ class Variants(Searching):
         self._refuse_name(using or UNNAMED)
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot = self._snapshot(points, blocks)
-            if isinstance(query, int | str) and not isinstance(query, bool):
-                asked, vector = but_not(asked, [query]), self._examples(snapshot, [query])[0]
+            if is_id(query):
+                vector, asked = self._by_id(snapshot, query, asked)
             terms = (max(check_k(k), check_k(candidates)), recall, None, None)
             found = self._found(snapshot, self._one_query(vector), True, asked, False, 0, terms)
             found = trimmed(found, 0, score_threshold, self.config.metric)
