@@ -1,6 +1,6 @@
 """What goes between a file and a collection: some points, and what a file calls their parts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,6 +9,8 @@ import numpy as np
 from pqdb.errors import InputError
 from pqdb.hits import Id, Payload
 from pqdb.metric import Metric
+
+Progress = Callable[[int, int | None], None]  # points done, of how many; None: not known
 
 
 @dataclass(frozen=True)
@@ -109,3 +111,9 @@ class Points(Protocol):
 
     def batches(self) -> Iterator[Batch]:
         """All of them, in the order of their ids; vectors are float32."""
+
+
+def check_counts(batch: int, limit: int | None) -> None:
+    """How many points at once, and how many at most. Raises InputError."""
+    if batch < 1 or (limit is not None and limit < 1):
+        raise InputError(f"batch and limit must be at least 1, not {batch} and {limit}")

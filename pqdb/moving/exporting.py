@@ -11,13 +11,12 @@ from pqdb.errors import InputError, PqdbError, StorageError
 from pqdb.hits import Page
 from pqdb.metric import METRICS
 from pqdb.moving import npy
-from pqdb.moving.batch import Batch, Columns
+from pqdb.moving.batch import Batch, Columns, Progress, check_counts
 from pqdb.moving.formats import form_of, writer
 from pqdb.moving.staging import Staging
 
 BATCH = 1_000
 UNNAMED = ""
-Progress = Callable[[int, int | None], None]  # points done, of how many
 
 
 def export_points(
@@ -41,8 +40,7 @@ def export_points(
     not: a backup is of one moment, and so is its export. limit: only the first so many points. Raises InputError where
     the collection keeps no vectors, and StorageError.
     """
-    if batch < 1 or (limit is not None and limit < 1):
-        raise InputError(f"batch and limit must be at least 1, not {batch} and {limit}")
+    check_counts(batch, limit)
     file = Path(path)
     write, columns = writer(file), Columns(id_column, vector_column, payload_column)
     total = len(collection) if limit is None else min(limit, len(collection))

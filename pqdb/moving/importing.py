@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,10 @@ from pqdb.database import Database
 from pqdb.errors import InputError
 from pqdb.metric import check_metric
 from pqdb.moving import records
-from pqdb.moving.batch import Batch, Columns, Reader
+from pqdb.moving.batch import Batch, Columns, Progress, Reader, check_counts
 from pqdb.moving.formats import reader
 
 BATCH = 5_000
-Progress = Callable[[int, int | None], None]  # points done, of how many; None: not known
 
 
 def import_points(
@@ -50,8 +49,7 @@ def import_points(
     points. Raises InputError and kin for a file, or points, that cannot be taken; the sentence says how many points
     before them are in the collection. A collection that would be new, and of which nothing could be taken, is not made.
     """
-    if batch < 1 or (limit is not None and limit < 1):
-        raise InputError(f"batch and limit must be at least 1, not {batch} and {limit}")
+    check_counts(batch, limit)
     file = Path(path)
     source = reader(
         file, Columns(id_column, vector_column, payload_column, fields), None if points is None else Path(points)
@@ -59,7 +57,9 @@ def import_points(
     total = _least(source.count(), limit)
     target = _Target(database, name, metric or source.metric or "cosine", quantization)
     mark = _Mark(file, target.collection)
-    done = min(mark.read(), limit or mark.read()) if resume else 0
+    done = mark.read() if resume else 0
+    if limit is not None:
+        done = min(done, limit)
     if progress:
         progress(done, total)
     parts = _parts(source, batch, done, limit)
