@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from qdrant_client import QdrantClient
 
 import pqdb
 import pqdb_server
@@ -158,6 +159,14 @@ def url(database) -> Iterator[str]:
     """The service on a real socket."""
     with serving(pqdb_server.create_app(database)) as url:
         yield url
+
+
+@pytest.fixture
+def client(url) -> Iterator[QdrantClient]:
+    """The official client, unmodified, over a real socket."""
+    with_client = QdrantClient(url=url, timeout=60)
+    yield with_client
+    with_client.close()
 
 
 @pytest.fixture

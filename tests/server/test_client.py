@@ -13,13 +13,6 @@ SUM_SCORES = models.RecommendQuery(recommend=models.RecommendInput(positive=[1],
 
 
 @pytest.fixture
-def client(url):
-    with_client = QdrantClient(url=url, timeout=60)
-    yield with_client
-    with_client.close()
-
-
-@pytest.fixture
 def vectors(rng) -> np.ndarray:
     return rng.normal(size=(50, DIM)).astype(np.float32)
 

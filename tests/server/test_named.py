@@ -21,13 +21,6 @@ FAR = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 
 
 @pytest.fixture
-def client(url):
-    with_client = QdrantClient(url=url, timeout=60)
-    yield with_client
-    with_client.close()
-
-
-@pytest.fixture
 def titles(rng) -> np.ndarray:
     return rng.normal(size=(N, 6)).astype(np.float32)
 
