@@ -1,4 +1,4 @@
-"""What others do with a filter: FAISS with a bitmap of row numbers, hnswlib with a callback; and rows one by one.
+"""What others do with a filter: FAISS with a bitmap of row numbers, hnswlib with a callback.
 
 Each is handed what passes as the form it likes best, made before the clock starts. A filter that is the same for
 every query is still checked query by query, as pqdb's is.

@@ -24,6 +24,7 @@ import pqdb
 from bench import filtered_peers, machine, notes
 from bench.data import Dataset, Floats, load, synthetic
 from bench.filter_plots import draw_filters
+from bench.filtered_peers import Mask
 
 SELECTIVITIES = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.99)
 KINDS = ("random", "nearest", "farthest")
@@ -43,7 +44,6 @@ _COLUMNS = (
     "bitmap us",
     "ways",
 )
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
