@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data", type=Path)
     parser.add_argument("--batch", type=int, default=10_000, help="rows of one upsert")
     parser.add_argument("--repeat", type=int, default=5, help="reopenings")
-    parser.add_argument("--out", type=Path, default=notes.RESULTS)
+    parser.add_argument("--out", type=Path, default=notes.RESULTS, help="the folder where numbers are kept")
     parser.add_argument("--step", choices=["warm", "build", "reopen"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     return parser

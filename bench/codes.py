@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--queries", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=_ROUNDS, help="0: bytes and recall alone, on a busy machine too")
-    parser.add_argument("--out", type=Path, default=notes.RESULTS)
+    parser.add_argument("--out", type=Path, default=notes.RESULTS, help="the folder where numbers are kept")
     return parser
 
 

@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--queries", type=int, default=300, help="only so many of the file's queries")
     parser.add_argument("--database", type=Path, help="a folder to keep the database in, or to find it in again")
     parser.add_argument("--peers", nargs="*", help="ask others too, where installed; all of them, or FAISS, hnswlib")
-    parser.add_argument("--out", type=Path, default=notes.RESULTS)
+    parser.add_argument("--out", type=Path, default=notes.RESULTS, help="the folder where numbers are kept")
     return parser
 
 

@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dims", nargs="+", type=int, default=list(_DIMS))
     parser.add_argument("--rows", type=int, default=_ROWS)
     parser.add_argument("--queries", type=int, default=20_000)
-    parser.add_argument("--out", type=Path, default=notes.RESULTS)
+    parser.add_argument("--out", type=Path, default=notes.RESULTS, help="the folder where numbers are kept")
     return parser
 
 

@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data", type=Path, help="an ann-benchmarks HDF5 file")
     parser.add_argument("--rate", type=int, default=1_000, help="rows that arrive a second")
     parser.add_argument("--seconds", type=float, default=10.0, help="of rest")
-    parser.add_argument("--out", type=Path, default=notes.RESULTS)
+    parser.add_argument("--out", type=Path, default=notes.RESULTS, help="the folder where numbers are kept")
     return parser
 
 

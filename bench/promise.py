@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--queries", type=int, help="only so many of the file's queries")
     parser.add_argument("--after", type=int, default=0, help="also measure after so many queries were seen")
     parser.add_argument("--settle", type=float, default=20.0, help="idle seconds after those queries")
-    parser.add_argument("--out", type=Path, default=notes.RESULTS)
+    parser.add_argument("--out", type=Path, default=notes.RESULTS, help="the folder where numbers are kept")
     return parser
 
 

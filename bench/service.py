@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--core", type=int, default=min(os.sched_getaffinity(0)))
     parser.add_argument("--chroma", default=shutil.which("chroma"), help="the program, where it is not on the PATH")
-    parser.add_argument("--out", type=Path, default=notes.RESULTS)
+    parser.add_argument("--out", type=Path, default=notes.RESULTS, help="the folder where numbers are kept")
     options = parser.parse_args(arguments)
     services: list[Service] = [Chroma(options.chroma)] if options.chroma else []
     services.append(Pqdb())

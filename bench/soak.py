@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--core", type=int, default=min(os.sched_getaffinity(0)), help="the server's")
-    parser.add_argument("--out", type=Path, default=notes.RESULTS)
+    parser.add_argument("--out", type=Path, default=notes.RESULTS, help="the folder where numbers are kept")
     options = parser.parse_args(arguments)
     found = asyncio.run(soak(options.seconds, options.core))
     looks = found["own bytes"]

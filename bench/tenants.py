@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--asked", type=int, default=50, help="tenants that are compared")
     parser.add_argument("--queries", type=int, default=4_000)
     parser.add_argument("--plain", action="store_true", help="an ordinary keyword index, without is_tenant")
-    parser.add_argument("--out", type=Path, default=notes.RESULTS)
+    parser.add_argument("--out", type=Path, default=notes.RESULTS, help="the folder where numbers are kept")
     return parser
 
 

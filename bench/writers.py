@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2, 8, 32])
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--folder", type=Path, default=Path(), help="where the database is made: the disk to measure")
-    parser.add_argument("--out", type=Path, default=notes.RESULTS)
+    parser.add_argument("--out", type=Path, default=notes.RESULTS, help="the folder where numbers are kept")
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     return parser
 
