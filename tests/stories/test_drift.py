@@ -1,6 +1,7 @@
 """Another kind of data arrives: with the loop the promise of recall is kept throughout, without it it is not."""
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from tests.data import clustered
 from tests.docs.pages import ROOT
 
 ASKED = 0.95
+STEP_SECONDS = 3.0  # in the background, until the next 5,000 rows come
 DATA = ROOT.parent / "shared" / "data"  # real data, where they are at hand
 Figure = Callable[[str, object], None]
 
@@ -127,7 +129,9 @@ def told(story: Story, path: Path, follow_drift: bool, background: bool = False)
                     start = stop - story.step
                     things.upsert(np.arange(start, stop) + len(story.first), story.second[start:stop])
                     asking.written = stop
-                    if not background:
+                    if background:
+                        time.sleep(STEP_SECONDS)
+                    else:
                         things.optimize()
                 moments.append(seen(things, len(story.first) + stop, story.queries(stop)))
         info = things.info()
