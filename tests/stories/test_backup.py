@@ -9,11 +9,18 @@ import numpy as np
 import pytest
 
 import pqdb
+from pqdb import checking
 from tests.processes import Child, Children
 from tests.stories import damage, workload
 from tests.stories.workload import Model, Operation
 
 Figure = Callable[[str, object], None]
+
+
+@pytest.fixture(autouse=True)
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks fork their process here, as importing pqdb anew costs a second."""
+    monkeypatch.setattr(checking, "start_child", damage.ForkedCheck)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +75,7 @@ def test_a_backup_of_a_busy_database_is_one_moment_of_it(tmp_path: Path, mode: s
             spans = []
             with pqdb.open(path, read_only=True, upkeep="manual") as database:
                 for number in range(3):
-                    listener.wait_for(20)
+                    listener.wait_for(12)
                     done = sum(line.startswith("done") for line in listener.lines)
                     database.backup(tmp_path / f"backup-{number}")
                     spans.append((done, sum(line.startswith("begin") for line in listener.lines)))
