@@ -42,7 +42,7 @@ def drop_and_make_again(path: str, dim: str) -> None:
 
 def hold_upkeep(path: str) -> None:
     """Train in the background of this process, until told to end."""
-    with pqdb.open(path) as database:
+    with pqdb.open(path, upkeep_share=1) as database:
         things = database["things"]
         say(len(things))
         heard()
