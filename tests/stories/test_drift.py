@@ -151,7 +151,7 @@ def test_the_promise_is_kept_while_other_data_arrive(tmp_path: Path, monkeypatch
     """2,000 rows, then 4,000 others: 0.75 is left of 0.95 without the loop, at ten times the codes."""
     monkeypatch.setattr(steps, "TRAIN_ROWS", 500)
     monkeypatch.setattr(build, "choose_n_lists", lambda n: max(1, n // 40))
-    story = Story.of(made(2_100, 4_100, 16), 500, 100)
+    story = Story.of(made(2_100, 4_100, 16), 1_000, 100)
     with_loop, without = (told(story, tmp_path / str(follow), follow)[0] for follow in (True, False))
     assert min(each.recall for each in with_loop) >= ASKED - 0.02
     assert without[-1].recall < 0.8
