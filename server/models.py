@@ -204,14 +204,16 @@ class Columns(Strict):
     payloads: list[Payload | None] | None = None
 
 
+Filter = Annotated[dict[Literal["must", "should", "must_not", "min_should"], Any], Field(description="See the docs.")]
+
+
 class UpsertPoints(Strict):
-    """Points to write: one of the two forms."""
+    """Points to write: one of the two forms. Those that are there are replaced only if they pass `update_filter`."""
 
     points: list[Point] | None = None
     batch: Columns | None = None
-
-
-Filter = Annotated[dict[Literal["must", "should", "must_not", "min_should"], Any], Field(description="See the docs.")]
+    update_filter: Filter | None = None
+    update_mode: Literal["upsert", "insert_only", "update_only"] | None = None
 
 
 class DeletePoints(Strict):
@@ -242,9 +244,10 @@ class PointVector(Strict):
 
 
 class UpdateVectors(Strict):
-    """Vectors to put in the place of others."""
+    """Vectors to put in the place of others, of points that pass `update_filter`."""
 
     points: list[PointVector]
+    update_filter: Filter | None = None
 
 
 class DeleteVectors(DeletePoints):
