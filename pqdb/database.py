@@ -123,8 +123,7 @@ class Database:
         elif dim is None:
             raise InputError("a collection needs dim=, or vectors= where they have names")
         else:
-            kind = {} if quantization is None else {"quantization": quantization}
-            config = CollectionConfig(dim=dim, metric=check_metric(metric), rerank=rerank, source=source, **kind)
+            config = CollectionConfig(dim, check_metric(metric), quantization, rerank, source)
         for each in each_of(config):
             self._opening.memory.check(each.dim)
         with self._lock:

@@ -83,7 +83,7 @@ class VectorParams(Strict):
     """One vector of a collection's points. HNSW's knobs are kept and given back, nothing more."""
 
     size: int = Field(ge=1, le=65536)
-    distance: Literal["Cosine", "Dot", "Euclid"]
+    distance: Literal["Cosine", "Dot", "Euclid", "Manhattan"]
     datatype: Literal["float32"] | None = None
     on_disk: bool | None = None
     memory: Literal["cold", "cached", "pinned"] | None = None

@@ -236,7 +236,7 @@ class Query:
     def is_distance(self, collection: pqdb.Collection) -> bool:
         """Whether smaller scores of this query are better."""
         metric = Shape.of(collection).metrics.get(self.using)
-        return metric == "l2" and self.target.has_vector and not self.target.by_best_score
+        return metric in ranking.DISTANCES and self.target.has_vector and not self.target.by_best_score
 
     def _candidates(self, collection: pqdb.Collection, watch: Watch) -> Any:
         """A filter that passes what the prefetches find."""
@@ -343,18 +343,17 @@ def _diverse(
     (name, metric), rows = vector, np.array(passing)
     held = np.stack([_of_name(hits.vectors[row], name) for row in rows])
     scores = np.asarray(hits.scores, np.float32)[rows]
-    chosen = ranking.diverse(
-        held, -scores * scores if metric == "l2" else scores, diversity, n, metric
-    )
+    nearness = -scores if metric in ranking.DISTANCES else scores
+    chosen = ranking.diverse(held, -scores * scores if metric == "l2" else nearness, diversity, n, metric)
     return [int(rows[i]) for i in chosen]
 
 
 def _within(scores: Floats, threshold: float | None, metric: str) -> Sequence[int]:
-    """The hits strictly better than a threshold: nearer for l2, larger otherwise."""
+    """The hits strictly better than a threshold: below it for distances, else above."""
     if threshold is None:
         return range(len(scores))
     with np.errstate(over="ignore"):  # a threshold beyond float32 is one that all or none pass
         limit = np.float32(threshold)
-    better = scores < limit if metric == "l2" else scores > limit
+    better = scores < limit if metric in ranking.DISTANCES else scores > limit
     found: list[int] = np.flatnonzero(better).tolist()
     return found

@@ -92,7 +92,7 @@ def search_block(
         bounds, scanned_rows, places, starts, cuts, np.empty(frame["k"], np.float32), best, best_rows, found, reranked,
     )  # fmt: skip
     finish(
-        frame["kind"], l2, queries, u64_at(frame["runs_at"], frame["n_runs"]), frame["rows_per_run"],
+        frame["kind"], frame["l2"], queries, u64_at(frame["runs_at"], frame["n_runs"]), frame["rows_per_run"],
         frame["row_bytes"], best_rows.reshape(n * keep), best.reshape(n * keep), firsts, found, frame["rescore"] != 0,
         frame["unit"] * frame["unit"], frame["fresh"], frame["n_rows"], allowed, values, rows,
     )  # fmt: skip
