@@ -40,6 +40,13 @@ class Success(BaseModel, Generic[T]):
     time: float = Field(description="Seconds spent on it.")
 
 
+class Accepted(BaseModel):
+    """The envelope of what has begun."""
+
+    status: Literal["accepted"]
+    time: float
+
+
 class ErrorText(BaseModel):
     """What went wrong, as a sentence."""
 
@@ -550,6 +557,26 @@ class Backups(BaseModel):
     """The backups there are."""
 
     backups: list[str]
+
+
+SnapshotPriority = Literal["no_sync", "snapshot", "replica"]
+
+
+class Snapshot(BaseModel):
+    """A snapshot of a collection."""
+
+    name: str
+    creation_time: str = Field(description="In UTC.")
+    size: int = Field(description="Bytes.")
+    checksum: str | None = Field(description="Its SHA256.")
+
+
+class RecoverSnapshot(Strict):
+    """Where a snapshot is: `file://` and a path in this service's folder, or the name of one of this collection."""
+
+    location: str
+    priority: SnapshotPriority | None = None
+    checksum: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$")
 
 
 class JobInfo(BaseModel):
