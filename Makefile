@@ -21,7 +21,7 @@ serve: .venv/.has-server .venv/.has-demo  ## serve the demo's database over HTTP
 	$(BIN)/pqdb serve demo-data
 
 test: .venv/.has-test  ## the whole suite, on two cores
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-integration: .venv/.has-integration .venv/oldest-client  ## with heavy neighbours: RAG frameworks over the real service
 	$(BIN)/python -m pytest -m integration $(ARGS)

@@ -46,7 +46,6 @@ async def measure(service: Service, data: Data, core: int, seconds: float) -> di
         for effort in service.efforts():
             recall = await _recall(service, wire, data, effort)
             efforts.append({"effort": effort, "recall": recall})
-        await _quiet(process)
         chosen = _chosen(efforts)
         return {
             "upserts a second": written,
@@ -105,6 +104,8 @@ async def _timed(
     process: psutil.Process, port: int,
 ) -> dict[str, Any]:  # fmt: skip
     asked = [service.query(query, chosen["effort"]) for query in data.queries]
+    await _ask_for(wire, asked, 2 * seconds)  # pqdb learns from queries at first: not what is measured
+    await _quiet(process)
     before = process.cpu_times()
     alone = await _ask_for(wire, asked, seconds)
     after = process.cpu_times()

@@ -144,7 +144,11 @@ def _open(folder: Path, stack: ExitStack) -> dict[str, BlockView | PointView] | 
 
 
 def _bytes(view: BlockView | PointView) -> int:
-    return (view.home / datafile.NAME).stat().st_size
+    """Of a store's file, to tell how far the copy is; 0 of one that was dropped since, whose snapshot is still read."""
+    try:
+        return (view.home / datafile.NAME).stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _write_catalog(folder: Path, names: Names, copied: set[str]) -> None:

@@ -175,12 +175,14 @@ def test_a_question_of_ones_own_is_answered_alone(demo_data: Path) -> None:
     assert "recall" not in said
 
 
-def test_what_was_interrupted_is_made_anew(demo_data: Path) -> None:
-    with pqdb.open(demo_data, upkeep="manual") as db:
+def test_what_was_interrupted_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "source_files", lambda root: [root / "hashlib.py", root / "shutil.py"])
+    demo("compress data", "--data", tmp_path)
+    with pqdb.open(tmp_path, upkeep="manual") as db:
         before = len(db["stdlib"])
         db["stdlib"].delete([before - 1])
-    demo("compress data", "--data", demo_data)
-    with pqdb.open(demo_data, read_only=True) as db:
+    demo("compress data", "--data", tmp_path)
+    with pqdb.open(tmp_path, read_only=True) as db:
         assert len(db["stdlib"]) == before
 
 

@@ -72,6 +72,9 @@ FRAME = np.dtype(
         ("rows_per_page", "<i8"),
         ("record_size", "<i8"),
         ("record_last", "<i8"),
+        ("kept_at", "<u8"),  # (n_lists,) uint8: lists that may be scanned; 0: all of them
+        ("n_others", "<i8"),
+        ("others_at", "<u8"),  # (n_others,) uint32: rows that are scored with the best
     ]
 )
 
@@ -118,6 +121,12 @@ def f32_at(address: Address, n: Whole) -> Any:
 def i32_at(address: Address, n: Whole) -> Any:
     """(n,) int32 at an address."""
     return _carray(_pointer(address), (n,), np.int32)
+
+
+@kernel_inline
+def u8_at(address: Address, n: Whole) -> Any:
+    """(n,) uint8 at an address."""
+    return _carray(_pointer(address), (n,), np.uint8)
 
 
 @kernel_inline

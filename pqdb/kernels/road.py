@@ -10,11 +10,11 @@ import numpy as np
 from pqdb.kernels._jit import kernel
 from pqdb.kernels._types import Array, Whole
 from pqdb.kernels.exact import finish
-from pqdb.kernels.frame import banks_at, f32_at, i32_at, i64_at, matrix_at, u32_at, u64_at
+from pqdb.kernels.frame import banks_at, f32_at, i32_at, i64_at, matrix_at, u8_at, u32_at, u64_at
 from pqdb.kernels.gather import write_answers
 from pqdb.kernels.prepare import prepare_queries
 from pqdb.kernels.rerank import rerank_candidates
-from pqdb.kernels.route import route_queries
+from pqdb.kernels.route import keep_lists, route_queries
 from pqdb.kernels.scan import scan_lists
 from pqdb.kernels.tables import build_tables, rotate
 
@@ -33,6 +33,8 @@ def route_and_tabulate(
         frame["margin"], f32_at(frame["knots_at"], knots), f32_at(frame["widths_at"], knots), lists, probed, bases,
         margins,
     )  # fmt: skip
+    if frame["kept_at"] != 0:
+        keep_lists(u8_at(frame["kept_at"], n_lists), lists, probed, bases, margins)
     d_out = frame["d_out"]
     codewords = matrix_at(frame["codewords_at"], d_out, frame["ksub"])
     bounds = i32_at(frame["word_bounds_at"], frame["m"] + 1)
@@ -43,6 +45,19 @@ def route_and_tabulate(
         build_tables(rotated, codewords, bounds, frame["beta"], frame["top"], table, coefficients)
     else:
         build_tables(moved, codewords, bounds, frame["beta"], frame["top"], table, coefficients)
+
+
+@kernel
+def rows_with_others(rows: Array, firsts: Array, found: Array, others: Array) -> Array:
+    """The rows of every query, found[q] from firsts[q] on, and others (m,) behind them; firsts and found follow."""
+    n, most = len(found), len(rows) // len(found) + len(others)
+    joined = np.empty(n * most, np.uint32)
+    for q in range(n):
+        mine = found[q]
+        joined[q * most : q * most + mine] = rows[firsts[q] : firsts[q] + mine]
+        joined[q * most + mine : q * most + mine + len(others)] = others
+        firsts[q], found[q] = q * most, mine + len(others)
+    return joined
 
 
 @kernel
@@ -91,9 +106,12 @@ def search_block(
         moved, frame["beta"], frame["dpad"], u64_at(frame["rerank_at"], frame["n_lists"]), lists, bases, scanned,
         bounds, scanned_rows, places, starts, cuts, np.empty(frame["k"], np.float32), best, best_rows, found, reranked,
     )  # fmt: skip
+    to_score = best_rows.reshape(n * keep)
+    if frame["n_others"] > 0:
+        to_score = rows_with_others(to_score, firsts, found, u32_at(frame["others_at"], frame["n_others"]))
     finish(
         frame["kind"], frame["l2"], queries, u64_at(frame["runs_at"], frame["n_runs"]), frame["rows_per_run"],
-        frame["row_bytes"], best_rows.reshape(n * keep), best.reshape(n * keep), firsts, found, frame["rescore"] != 0,
+        frame["row_bytes"], to_score, best.reshape(n * keep), firsts, found, frame["rescore"] != 0,
         frame["unit"] * frame["unit"], frame["fresh"], frame["n_rows"], allowed, values, rows,
     )  # fmt: skip
     pages = u64_at(frame["meta_at"], frame["n_pages"])

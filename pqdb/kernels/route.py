@@ -143,3 +143,15 @@ def route_queries(
                 margins[q, p] = np.float32(2 * noise) * np.sqrt(-bases[q, p])
             elif centroids.shape[0] > 0:
                 bases[q, p] = dot(FLOAT32, centroid_at, query_at, dim)
+
+
+@kernel
+def keep_lists(kept: Array, lists: Array, probed: Array, bases: Array, margins: Array) -> None:
+    """Drop the lists for which kept (n_lists,) is 0 from what route_queries found; the others keep their order."""
+    for q in range(lists.shape[0]):
+        n = 0
+        for p in range(probed[q]):
+            if kept[lists[q, p]] != 0:
+                lists[q, n], bases[q, n], margins[q, n] = lists[q, p], bases[q, p], margins[q, p]
+                n += 1
+        probed[q] = n

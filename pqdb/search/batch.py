@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from pqdb.search.pipeline import search
+from pqdb.search.pipeline import Among, search
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 
@@ -43,16 +43,21 @@ def on_this_thread() -> Iterator[None]:
 
 
 def search_batch(
-    snapshot: Snapshot, queries: np.ndarray, plan: Plan | None, allowed: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray]:
+    snapshot: Snapshot, queries: np.ndarray, plan: Plan | None, allowed: np.ndarray, k: int,
+    among: Among | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """As pipeline.search, for any number of queries, on all cores."""
     size = min(BLOCK, -(-len(queries) // cores()))
     blocks = [queries[i : i + size] for i in range(0, len(queries), size)]
+
+    def search_one(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return search(snapshot, block, plan, allowed, k, among=among)
+
     if len(blocks) == 1:
-        return search(snapshot, queries, plan, allowed, k)
+        return search_one(queries)
     if getattr(_alone, "on", False):
-        found = [search(snapshot, block, plan, allowed, k) for block in blocks]
-        return np.concatenate([values for values, _ in found]), np.concatenate([rows for _, rows in found])
-    _ = snapshot.points.runs, snapshot.points.meta  # looked up here: a transaction belongs to one thread
-    parts = list(pool().map(lambda block: search(snapshot, block, plan, allowed, k), blocks))
+        parts = list(map(search_one, blocks))
+    else:
+        _ = snapshot.points.runs, snapshot.points.meta  # looked up here: a transaction belongs to one thread
+        parts = list(pool().map(search_one, blocks))
     return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])

@@ -31,6 +31,13 @@ class Frame:
             else:
                 self.record[name] = value
 
+    def among(self, lists: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """The record for a search of some lists (n_lists,) bool and other rows (m,) uint32; it holds neither array."""
+        record = self.record.copy()
+        record["kept_at"] = lists.ctypes.data
+        record["n_others"], record["others_at"] = len(rows), rows.ctypes.data
+        return record
+
 
 def frame_of(snapshot: Snapshot, index: Index, plan: Plan) -> Frame:
     """The frame of a plan for this snapshot: the one kept, if it still fits."""

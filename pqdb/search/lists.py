@@ -6,35 +6,25 @@ from typing import Any
 
 import numpy as np
 
+from pqdb.kernels.gather import divide_rows, meet_rows
 from pqdb.kernels.pack import GROUP
 from pqdb.search.index import Index
+from pqdb.search.pipeline import Among
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.addresses import BYTES
 
 
+@dataclass(frozen=True, slots=True)
 class Met:
-    """Rows passed list by list, and those of them that were allowed."""
+    """What was met on the way through lists: rows passed until as many allowed ones as wanted, and until twice as many;
+    allowed rows, and all.
+    """
 
-    def __init__(self) -> None:
-        self.allowed = 0
-        self.passed = 0
-        self._steps: list[tuple[int, int]] = []  # of every list: allowed, passed
-
-    def add(self, allowed: int, passed: int) -> None:
-        """One list more."""
-        self.allowed += allowed
-        self.passed += passed
-        self._steps.append((allowed, passed))
-
-    def rows_until(self, wanted: int) -> float:
-        """How many rows were passed until so many allowed ones were met; all where there were fewer."""
-        met, passed = 0, 0.0
-        for allowed, rows in self._steps:
-            if met + allowed >= wanted:
-                return passed + rows * (wanted - met) / allowed
-            met, passed = met + allowed, passed + rows
-        return passed
+    once: float
+    twice: float
+    allowed: int
+    passed: int
 
 
 @dataclass(frozen=True)
@@ -66,27 +56,20 @@ class ListedRows:
         lists[self.rows] = np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
         return lists
 
-    def with_any(self, rows: np.ndarray) -> np.ndarray:
-        """(n_lists,) bool: the lists that hold one at least of some rows (m,)."""
-        there = np.zeros(len(self.starts) - 1, np.bool_)
-        there[self.lists[rows[rows < len(self.lists)]]] = True
-        return there
+    def among(self, rows: np.ndarray, few: int) -> Among:
+        """Some rows (m,) uint32, ascending: the lists that hold more than `few` of them, and those that lie in others.
+        Rows in no list are left out.
+        """
+        rows = rows[: np.searchsorted(rows, len(self.lists))]
+        counts, others = np.empty(len(self.starts) - 1, np.int32), np.empty(len(rows), np.uint32)
+        n = divide_rows(self.lists, rows, few, counts, others)
+        return Among(counts > few, others[:n])
 
-    @cached_property
-    def places(self) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) int64 byte and (n,) uint8 bit of every row in a bitmap, in the order of `rows`."""
-        return (self.rows >> 3).astype(np.int64), np.uint8(1) << (self.rows & 7).astype(np.uint8)
-
-    def meet(self, lists: np.ndarray, allowed: np.ndarray, wanted: int, most: float) -> "Met":
-        """Go through lists (p,) one by one until so many rows that a bitmap allows are met, or `most` passed."""
-        met, (places, bits), starts = Met(), self.places, self.starts
-        for number in lists.tolist():
-            first, stop = starts[number], starts[number + 1]
-            if first < stop:
-                met.add(int(np.count_nonzero(allowed[places[first:stop]] & bits[first:stop])), int(stop - first))
-                if met.allowed >= wanted or met.passed > most:
-                    break
-        return met
+    def meet(self, lists: np.ndarray, allowed: np.ndarray, wanted: int, most: float) -> Met:
+        """Go through lists (p,) one by one until twice as many rows as wanted that a bitmap allows are met, or `most`
+        passed.
+        """
+        return Met(*meet_rows(self.rows, self.starts, lists, allowed, wanted, 2 * wanted, most))
 
     def probed_by(self, plan: Plan) -> float:
         """How many lists a plan probes, on average over the grades of difficulty."""

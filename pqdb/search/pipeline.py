@@ -67,6 +67,14 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
+class Among:
+    """What a filter leaves to do: lists to scan, and the rows it lets through in all others."""
+
+    lists: np.ndarray  # (n_lists,) bool
+    rows: np.ndarray  # (m,) uint32
+
+
+@dataclass(frozen=True, slots=True)
 class Routed:
     """The lists of each query, best first."""
 
@@ -94,6 +102,14 @@ class Best:
     firsts: np.ndarray  # (q,) int64
     found: np.ndarray  # (q,) int32
 
+    def with_rows_of(self, among: Among | None) -> "Best":
+        """With the rows that lie in no list to be scanned behind those of each query, their values unknown."""
+        if among is None or not len(among.rows):
+            return self
+        firsts, found = self.firsts.copy(), self.found.copy()
+        rows = road.rows_with_others(self.rows, firsts, found, among.rows)
+        return Best(rows, np.zeros(len(rows), np.float32), firsts, found)
+
 
 @dataclass(slots=True)
 class Found:
@@ -111,19 +127,21 @@ def search(
     allowed: np.ndarray,
     k: int,
     trace: Trace | None = None,
+    among: Among | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest rows of each query: values (q, k) float32, −inf where there are fewer, and rows (q, k) uint32.
 
-    queries (q, d) float32 as metric.prepare leaves them; `allowed` a bitmap of the rows that may be found. Without an
-    index, or without a plan, every row is compared exactly.
+    queries (q, d) float32 as metric.prepare leaves them; `allowed` a bitmap of the rows that may be found; `among` what
+    is left of the lists, where that is not all of them. Without an index, or without a plan, every row is compared
+    exactly.
     """
     index = snapshot.index
     if index is None or plan is None:
         return finish_exactly(snapshot, queries, allowed, k)
     if trace is None and snapshot.config.rerank == "int8":
-        return search_at_once(snapshot, index, queries, plan, allowed, k)
+        return search_at_once(snapshot, index, queries, plan, allowed, k, among)
     moved = index.router.to_index_space(queries)
-    routed = route_queries(index, moved, plan)
+    routed = route_queries(index, moved, plan, among)
     if trace:
         trace.mark("route")
     table, coefficients = build_tables(index, moved)
@@ -133,48 +151,54 @@ def search(
     if trace:
         trace.mark("scan")
     if done < len(queries):
-        return search_in_parts(snapshot, queries, plan, allowed, k, done)
+        return search_in_parts(snapshot, queries, plan, allowed, k, done, among)
     best, reranked = rerank_candidates(snapshot, index, moved, routed, candidates, plan)
     if trace:
         trace.mark("rerank")
-    values, rows = finish(snapshot, index, queries, best, allowed, k)
+    values, rows = finish(snapshot, index, queries, best.with_rows_of(among), allowed, k)
     if trace:
         trace.mark("finish")
         trace.scanned(snapshot, index, routed, candidates, reranked, plan)
     return values, rows
 
 
-def search_query(snapshot: Snapshot, query: np.ndarray, plan: Plan | None, allowed: np.ndarray, k: int) -> Found:
+def search_query(
+    snapshot: Snapshot, query: np.ndarray, plan: Plan | None, allowed: np.ndarray, k: int, among: Among | None = None
+) -> Found:
     """The answer to one query (1, dim) float32 that is not prepared yet. Raises InputError as metric.prepare does."""
     config, index = snapshot.config, snapshot.index
     if index is not None and plan is not None and config.rerank == "int8":
-        found = search_framed(frame_of(snapshot, index, plan), query, allowed)
+        found = search_framed(frame_of(snapshot, index, plan), query, allowed, among)
         if found is not None:
             return found
-    return answered(snapshot, *search(snapshot, prepare(query, config.dim, config.metric), plan, allowed, k))
+    prepared = prepare(query, config.dim, config.metric)
+    return answered(snapshot, *search(snapshot, prepared, plan, allowed, k, among=among))
 
 
-def search_framed(frame: Frame, query: np.ndarray, allowed: np.ndarray) -> Found | None:
+def search_framed(frame: Frame, query: np.ndarray, allowed: np.ndarray, among: Among | None = None) -> Found | None:
     """As search_query, where all but the query was seen before; None if its length is not to be trusted."""
     answers = np.empty((1, frame.plan.k), ANSWER)
     room = scratch(frame.room)
+    record = frame.record if among is None else frame.among(among.lists, among.rows)
     done, filled, every = road.search_block(
-        frame.record, room.room, query, True, allowed, room.table(frame.index, 1), answers
+        record, room.room, query, True, allowed, room.table(frame.index, 1), answers
     )
     return Found(answers, filled, every) if done == 1 else None
 
 
 def search_at_once(
-    snapshot: Snapshot, index: Index, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray]:
+    snapshot: Snapshot, index: Index, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int,
+    among: Among | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """The same road in one kernel, as every search but an explained one takes it: a third faster for one query."""
     answers, frame = np.empty((len(queries), k), ANSWER), frame_of(snapshot, index, plan)
     room = scratch(frame.room)
+    record = frame.record if among is None else frame.among(among.lists, among.rows)
     done, _, _ = road.search_block(
-        frame.record, room.room, queries, False, allowed, room.table(index, len(queries)), answers
+        record, room.room, queries, False, allowed, room.table(index, len(queries)), answers
     )
     if done < len(queries):
-        return search_in_parts(snapshot, queries, plan, allowed, k, done)
+        return search_in_parts(snapshot, queries, plan, allowed, k, done, among)
     return answers["value"].copy(), answers["row"].copy()
 
 
@@ -186,15 +210,16 @@ def answered(snapshot: Snapshot, values: np.ndarray, rows: np.ndarray) -> Found:
 
 
 def search_in_parts(
-    snapshot: Snapshot, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int, done: int
-) -> tuple[np.ndarray, np.ndarray]:
+    snapshot: Snapshot, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int, done: int,
+    among: Among | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """The candidates' room was full after `done` queries: the rest of the block goes its own way."""
-    parts = [search(snapshot, part, plan, allowed, k) for part in (queries[:done], queries[done:])]
+    parts = [search(snapshot, part, plan, allowed, k, among=among) for part in (queries[:done], queries[done:])]
     return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])
 
 
-def route_queries(index: Index, moved: np.ndarray, plan: Plan) -> Routed:
-    """Which lists, in which order, how many."""
+def route_queries(index: Index, moved: np.ndarray, plan: Plan, among: Among | None = None) -> Routed:
+    """Which lists, in which order, how many; without those that are not worth a scan."""
     router, q, p = index.router, len(moved), plan.most
     routed = Routed(
         np.empty((q, p), np.int32),
@@ -206,6 +231,8 @@ def route_queries(index: Index, moved: np.ndarray, plan: Plan) -> Routed:
         moved, router.l2, router.center, router.banks, router.scales, router.weights, router.offsets, index.centroids,
         plan.margin, plan.knots, plan.widths, routed.lists, routed.probed, routed.bases, routed.margins,
     )  # fmt: skip
+    if among is not None:
+        route.keep_lists(among.lists, routed.lists, routed.probed, routed.bases, routed.margins)
     return routed
 
 

@@ -6,7 +6,8 @@ rows must be passed to meet k that are allowed, and asks the calibration for tha
 nothing to do with the vectors lets k / share of them pass by; one that keeps only far clusters lets most of them.
 
 In the latter case the rows allowed grow denser outwards, and what a search misses lies farther out than what it finds:
-the calibration is asked for a higher recall, or, past what it can tell, all lists that hold an allowed row are scanned.
+the calibration is asked for a higher recall, or, past what it can tell, all lists that hold an allowed row are scanned,
+but for those that hold so few that these are scored sooner.
 
 The costs are as measured (docs/decisions/032). They need to be right only where they cross.
 """
@@ -96,6 +97,12 @@ class Planner:
         few = everywhere and len(self.selection) <= FEW_LISTS * self.snapshot.points.n_live
         return Way("lists with rows" if few else "lists", plan, neighbours, rows_us, lists_us)
 
+    def few_rows(self, listed: ListedRows) -> int:
+        """So many rows of a list are scored from their source sooner than the list is scanned."""
+        if not self.rows_can_be_scored or self.snapshot.config.source is None:
+            return 0
+        return int((LIST_NS + listed.list_bytes * CODE_BYTE_NS) / (ROW_NS + ROW_BYTE_NS * self.snapshot.row_bytes))
+
     def _lists_us(self, listed: ListedRows, plan: Plan) -> float:
         """Expected microseconds for a scan, and for the rows that are in no list yet."""
         fresh = (self.snapshot.n_rows - self.snapshot.fresh_from) * ROW_NS
@@ -112,12 +119,11 @@ class Planner:
         while True:
             look_at = min(look_at, n_lists)
             lists = route_queries(index, query, _first(index, look_at)).lists[0]
-            met = listed.meet(lists, self.selection.allowed, wanted, most)
+            met = listed.meet(lists, self.selection.allowed, self.k, most)
             if met.allowed >= wanted or met.passed > most or look_at == n_lists:
                 break
             look_at *= 2
-        once, twice = met.rows_until(self.k), met.rows_until(wanted)
-        return max(self.k, once, twice / 2), share * twice / wanted
+        return max(self.k, met.once, met.twice / 2), share * met.twice / wanted
 
     def _plan(self, index: Index, neighbours: float, recall: float | None, halvings: int = 0) -> Plan:
         """The effort that finds so many neighbours, spent on k; the share missed is halved so many times."""

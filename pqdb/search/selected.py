@@ -9,26 +9,12 @@ from pqdb.kernels import exact
 from pqdb.metric import prepare
 from pqdb.query.select import Selection
 from pqdb.search.batch import pool, search_batch
-from pqdb.search.index import Index
 from pqdb.search.lists import ListedRowsKept
-from pqdb.search.pipeline import (
-    Found,
-    Routed,
-    Trace,
-    answered,
-    build_tables,
-    finish,
-    rerank_candidates,
-    route_queries,
-    scan_lists,
-    search,
-    search_query,
-)
+from pqdb.search.pipeline import Among, Found, Trace, answered, search, search_query
 from pqdb.search.plan import Plan
-from pqdb.search.planner import Planner, Way
+from pqdb.search.planner import Kind, Planner, Way
 from pqdb.search.snapshot import Snapshot
 
-MOST_LISTS = 0.7  # share of all lists above which leaving out the others costs more than it saves
 BLOCK = 8  # queries scored against the selected rows on one thread, one after the other
 
 _NO_BITS = np.zeros(1, np.uint8)
@@ -62,12 +48,14 @@ class Selected:
         self.ways = [way]
         if trace:
             trace.mark("planner")
-        elif way.kind == "lists":
-            found = search_query(self.snapshot, query, way.plan, self.selection.allowed, k)
+        elif way.plan is not None:
+            found = search_query(
+                self.snapshot, query, way.plan, self.selection.allowed, k, self._among(planner, way.kind)
+            )
             if found.filled == k:
                 return found
         prepared = prepare(query, config.dim, config.metric)
-        values, rows = self._go(way, prepared, k, trace)
+        values, rows = self._go(planner, way, prepared, trace)
         return answered(self.snapshot, *self._filled(planner, prepared, values, rows))
 
     def search_batch(self, queries: np.ndarray, k: int, effort: Effort) -> Found:
@@ -79,7 +67,7 @@ class Selected:
         for number, way in enumerate(self.ways):
             alike.setdefault((way.kind, way.plan), []).append(number)
         for numbers in alike.values():
-            values[numbers], rows[numbers] = self._go(self.ways[numbers[0]], queries[numbers], k)
+            values[numbers], rows[numbers] = self._go(planner, self.ways[numbers[0]], queries[numbers])
         return answered(self.snapshot, *self._filled(planner, queries, values, rows))
 
     def explained(self) -> FilterExplanation:
@@ -99,40 +87,24 @@ class Selected:
         listed = self.listed.of(self.snapshot, index)
         return planner.by_recall(index, listed, index.router.to_index_space(query), effort.recall)
 
-    def _go(self, way: Way, queries: np.ndarray, k: int, trace: Trace | None = None) -> Values:
-        index = self.snapshot.index
+    def _go(self, planner: Planner, way: Way, queries: np.ndarray, trace: Trace | None = None) -> Values:
+        k, allowed = planner.k, self.selection.allowed
         if way.kind == "nothing":
             return np.full((len(queries), k), -np.inf, np.float32), np.zeros((len(queries), k), np.uint32)
         if way.kind == "rows":
             return score_rows(self.snapshot, queries, self.selection.array, k)
-        if way.kind == "lists with rows" and index is not None and way.plan is not None:
-            found = [
-                self._go_where_rows_are(index, queries[i : i + 1], way.plan, k, trace) for i in range(len(queries))
-            ]
-            return np.concatenate([values for values, _ in found]), np.concatenate([rows for _, rows in found])
+        among = self._among(planner, way.kind)
         if len(queries) == 1:
-            return search(self.snapshot, queries, way.plan, self.selection.allowed, k, trace)
-        return search_batch(self.snapshot, queries, way.plan, self.selection.allowed, k)
+            return search(self.snapshot, queries, way.plan, allowed, k, trace, among)
+        return search_batch(self.snapshot, queries, way.plan, allowed, k, among)
 
-    def _go_where_rows_are(self, index: Index, query: np.ndarray, plan: Plan, k: int, trace: Trace | None) -> Values:
-        """The stages of the pipeline for one query, with no other lists than those that hold a row selected."""
-        snapshot, allowed = self.snapshot, self.selection.allowed
-        moved = index.router.to_index_space(query)
-        every = route_queries(index, moved, plan)
-        kept = self.listed.of(snapshot, index).with_any(self.selection.array)[every.lists[0]]
-        if trace is None and kept.mean() > MOST_LISTS:
-            return search(snapshot, query, plan, allowed, k)
-        routed = Routed(
-            every.lists[:, kept], np.array([kept.sum()], np.int32), every.bases[:, kept], every.margins[:, kept]
-        )
-        candidates, done = scan_lists(snapshot, index, routed, *build_tables(index, moved), plan, allowed)
-        if not done:
-            return search(snapshot, query, plan, allowed, k)
-        best, reranked = rerank_candidates(snapshot, index, moved, routed, candidates, plan)
-        if trace:
-            trace.mark("scan")
-            trace.scanned(snapshot, index, routed, candidates, reranked, plan)
-        return finish(snapshot, index, query, best, allowed, k)
+    def _among(self, planner: Planner, kind: Kind) -> Among | None:
+        """What the selection leaves of the lists, where all of them are gone through."""
+        index = self.snapshot.index
+        if kind != "lists with rows" or index is None:
+            return None
+        listed = self.listed.of(self.snapshot, index)
+        return listed.among(self.selection.array, planner.few_rows(listed))
 
     def _filled(self, planner: Planner, queries: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Values:
         """Where a search of lists came back with too few, look at all there is."""
@@ -144,7 +116,7 @@ class Selected:
                 way = Way("lists", index.plan(k, None, index.router.n_lists, None))
             else:
                 continue
-            found = self._go(way, queries[number : number + 1], k)
+            found = self._go(planner, way, queries[number : number + 1])
             values[number], rows[number] = found[0][0], found[1][0]
         return values, rows
 

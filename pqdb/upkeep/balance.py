@@ -56,8 +56,10 @@ def is_uneven(stores: Stores) -> bool:
     return bool(len(large) + len(small) >= max(1, len(counts) // DUE_SHARE) or extreme)
 
 
-def balance(stores: Stores, index: Index, progress: Progress, seed: int = 0) -> int:
-    """Split and merge some lists; returns how many. Readers see the lists before or after, never between."""
+def balance(stores: Stores, index: Index, progress: Progress, seed: int = 0) -> int | None:
+    """Split and merge some lists; returns how many rows they hold, None if no list could be. Readers see the lists
+    before or after, never between.
+    """
     progress("balance", 0.0)
     rng = np.random.default_rng(seed)
     counts, usual = _counts(stores)
@@ -66,14 +68,15 @@ def balance(stores: Stores, index: Index, progress: Progress, seed: int = 0) -> 
     held, cuts = _cuts(stores, index, large[:LISTS_AT_ONCE], float(counts.mean()), rng)
     small = small[:LISTS_AT_ONCE]
     if not cuts and not len(small):
-        return 0
+        return None
+    finer = sum((len(cuts[number]) - 1) * int(counts[number]) for number in cuts) / max(1, int(counts.sum()))
     shape = _shape(index.router.centroids, cuts, small.tolist())
     held += [_living(stores, index, number) for number in small.tolist()]
     rows, vectors = (np.concatenate(each) for each in zip(*held, strict=True))
     progress("balance", 0.5)
-    _commit(stores, index, shape, rows, vectors)
+    _commit(stores, index, shape, rows, vectors, 1 + finer)
     progress("balance", 1.0)
-    return len(cuts) + len(small)
+    return len(rows)
 
 
 def _counts(stores: Stores) -> tuple[np.ndarray, float]:
@@ -147,7 +150,12 @@ def _shape(centroids: np.ndarray, cuts: dict[int, np.ndarray], freed: list[int])
     return Shape(grown[:n], frozenset(moved.get(number, number) for number in rebuilt), moved, n_before)
 
 
-def _commit(stores: Stores, index: Index, shape: Shape, rows: np.ndarray, vectors: np.ndarray) -> None:
+def _commit(
+    stores: Stores, index: Index, shape: Shape, rows: np.ndarray, vectors: np.ndarray, finer: float
+) -> None:
+    """`finer`: into how many lists, on the mean over all rows, that of a row was cut. Large lists hold more than their
+    share of rows, and what is near to each other: where the lists of one kind of row are cut, their number says little.
+    """
     router = Router(index.router.l2, index.router.mean, index.router.unit, shape.centroids)
     lists = assign(vectors, router.centroids) if len(vectors) else np.zeros(0, np.int32)
     coded = code_rows(router, index.codebook, vectors, rows, lists)
@@ -162,7 +170,7 @@ def _commit(stores: Stores, index: Index, shape: Shape, rows: np.ndarray, vector
             if number not in shape.rebuilt:
                 joined = _with_held(batch, index, number, joined, live, tier)
             batch.put_list(index.generation, number, len(joined.rows), *joined.packed(index.codebook, tier))
-        calibration = stretched(index.calibration, router.n_lists / shape.n_before, router.n_lists)
+        calibration = stretched(index.calibration, np.sqrt(finer), router.n_lists)
         put_shape(batch, index.generation, router, calibration)
 
 

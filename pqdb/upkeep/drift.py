@@ -32,7 +32,7 @@ ASKED = 0.95  # the recall that is watched
 K = 10
 QUERIES = (16, 200)
 WORK = 1 << 34  # products of an exact answer: about a second
-BELOW, ABOVE = 0.01, 0.02  # of what was asked: by more, and what a recall takes is learned anew
+BELOW, ABOVE = 0.01, 0.015  # of what was asked: by more, and what a recall takes is learned anew
 LOOK = 0.1  # of the points have come since recall was last measured: time to do it again
 NEWEST = 0.2  # half of the rows that recall is measured on are among the newest so many
 

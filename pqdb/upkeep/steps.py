@@ -74,7 +74,7 @@ class Steps:
         now, trainable = self.now(), is_trainable(self._stores.config)
         due = [self._train, self._tidy] if trainable else [self._tidy]
         if trainable and self._stores.follow_drift:
-            due += [self._balance, self._follow]
+            due += [self._look, self._balance, self._follow]
         return any(each(now, progress) for each in due)
 
     def catch_up(self, everything: bool, progress: Progress) -> bool:
@@ -104,16 +104,23 @@ class Steps:
         shrunk = TRAIN_ROWS <= now.live <= now.about.trained_rows / RETRAIN_GROWTH
         return (grown or shrunk) and not now.forgotten and self._build_proved(now, progress, strictly=False)
 
-    def _follow(self, now: Now, progress: Progress) -> bool:
-        """Look whether recall is what it should be, learn anew what it takes, and try a new codebook where the data
-        have moved away from the old one. Without source vectors there is nothing to measure any of it against.
+    def _look(self, now: Now, progress: Progress) -> bool:
+        """Look whether recall is what it should be, and learn anew what it takes. Before lists are evened, which may be
+        due without end while rows arrive. Without source vectors there is nothing to measure it against.
         """
-        if now.index is None or self._stores.config.source is None or now.live < TRAIN_ROWS:
+        if not self._can_follow(now) or not drift.is_recall_due(now.watch, now.live):
             return False
-        if drift.is_recall_due(now.watch, now.live):
-            self._measure(now, progress)
-            return True
-        return drift.has_drifted(now.about, now.watch, now.live) and self._build_proved(now, progress, strictly=True)
+        self._measure(now, progress)
+        return True
+
+    def _follow(self, now: Now, progress: Progress) -> bool:
+        """Try a new codebook where the data have moved away from the old one."""
+        if not self._can_follow(now) or not drift.has_drifted(now.about, now.watch, now.live):
+            return False
+        return self._build_proved(now, progress, strictly=True)
+
+    def _can_follow(self, now: Now) -> bool:
+        return now.index is not None and self._stores.config.source is not None and now.live >= TRAIN_ROWS
 
     def _measure(self, now: Now, progress: Progress) -> None:
         assert now.index is not None
@@ -179,10 +186,13 @@ class Steps:
             return False
         if not is_uneven(self._stores):
             return False
-        if balance(self._stores, now.index, progress):
-            return True
-        self._even = now.sequence  # what is uneven there cannot be told apart
-        return False
+        rows = balance(self._stores, now.index, progress)
+        if rows is None:
+            self._even = now.sequence  # what is uneven there cannot be told apart
+            return False
+        watch = self.now().watch  # rows in other lists are as good as new ones to whoever looks at recall
+        self._note(now.index.generation, replace(watch, recall_inserted=watch.recall_inserted - rows))
+        return True
 
     def _is_mostly_dead(self, now: Now) -> bool:
         dead, kept = dead_in_runs(self._stores)

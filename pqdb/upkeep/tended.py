@@ -8,7 +8,7 @@ import numpy as np
 from pqdb.errors import InputError
 from pqdb.metric import prepare
 from pqdb.search.plan import Calibration
-from pqdb.search.reservoir import Reservoir
+from pqdb.search.reservoir import CAPACITY, Reservoir
 from pqdb.upkeep.build import build_generation, is_trainable
 from pqdb.upkeep.compact import SLIGHTLY_DEAD, tidy_lists, tidy_rows
 from pqdb.upkeep.decoded import Decoded, can_decode
@@ -16,6 +16,9 @@ from pqdb.upkeep.learn import FEWEST, learn
 from pqdb.upkeep.steps import Steps
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress
+
+MORE_QUERIES = 2  # times as many live queries taken in than last time: worth learning from again
+OTHER_QUERIES = 4  # the same once there are as many as are kept; answering them exactly takes seconds
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Tended:
         last, taken, base = self.learned, self.queries.taken, now.index.calibration
         if last is not None and last.fits(now.index.generation, base):
             grown = now.live >= 1.25 * last.n_live
-            if not grown and taken < 2 * last.taken:
+            if not grown and taken < (MORE_QUERIES if last.taken < CAPACITY else OTHER_QUERIES) * last.taken:
                 return
         found = learn(self.stores, now.index, self.queries.queries(), pause)
         self.learned = Learned(now.index.generation, base, found.widths / base.widths, taken, now.live)

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,38 +14,20 @@ import pqdb
 from pqdb.moving import exporting, importing
 from pqdb.moving.staging import Staging
 from tests.moving.test_round_trip import NAMES
+from tests.processes import Children
 
 N, DIM, BATCH = 3_000, 4, 100
 ROWS = np.random.default_rng(0).standard_normal((N, DIM)).astype(np.float32)
 
-VERB = """
-import os, signal, sys
-import pqdb
-
-verb, folder, name, kill_at = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-
-def progress(done, total):
-    print(done, flush=True)
-    if 0 < kill_at <= done:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-with pqdb.open(f"{folder}/{'one' if verb == 'export' else 'other'}", upkeep="manual") as db:
-    if verb == "export":
-        pqdb.export_points(db["things"], f"{folder}/{name}", batch=100, progress=progress)
-    else:
-        beside = f"{folder}/points.jsonl" if name.endswith(".npy") else None
-        pqdb.import_points(
-            db, "things", f"{folder}/{name}", points=beside, batch=100, progress=progress, metric="l2"
-        )
-"""
+children = Children("tests.moving.children")
 
 
 def run(verb: str, folder: Path, name: str, kill_at: int = 0) -> list[int]:
     """What a process reported to have done, until its end or until it was killed."""
-    words = [sys.executable, "-c", VERB, verb, str(folder), name, str(kill_at)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == (-signal.SIGKILL if kill_at else 0), done.stderr
-    return [int(line) for line in done.stdout.split()]
+    with children.talk(verb, folder, name, kill_at) as child:
+        said = child.hear_all()
+        assert child.wait() == (-signal.SIGKILL if kill_at else 0), child.complaint()
+    return [int(line) for line in said]
 
 
 @pytest.fixture
@@ -65,11 +45,11 @@ def test_killed_verbs_go_on(things: Path, name: str) -> None:
     again = run("export", things, name)
     assert (again[0], again[-1]) == (1_000, N)
     assert not (things / f"{name}.parts").exists()
-    assert run("import", things, name, kill_at=1_500)[-1] == 1_500
+    assert run("import_", things, name, kill_at=1_500)[-1] == 1_500
     with pqdb.open(things / "other", upkeep="manual") as db:
         assert len(db["things"]) == 1_500
         db["things"].delete([0])  # what is done is not done again
-    again = run("import", things, name)
+    again = run("import_", things, name)
     assert (again[0], again[-1]) == (1_500, N)
     with pqdb.open(things / "other", upkeep="manual") as db:
         assert len(db["things"]) == N - 1

@@ -19,6 +19,7 @@ from tests.compiled import compiled
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 LISTS = 256
 QUERIES = 300
+ROWS = 30_000  # of a file: what a codebook is trained on shows as well in a part of it
 
 pytestmark = compiled
 
@@ -38,7 +39,7 @@ def load(name: str, metric: Metric) -> Real:
     if not (DATA / name).is_file():
         pytest.skip(f"{name} is not in ../shared/data")
     with h5py.File(DATA / name) as file:
-        vectors = file["train"][:].astype(np.float32)
+        vectors = file["train"][:ROWS].astype(np.float32)
         queries = file["test"][:QUERIES].astype(np.float32)
     if metric == "cosine":
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

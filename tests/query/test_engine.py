@@ -34,7 +34,7 @@ def test_made_filters_on_made_payloads(payloads: list[Any], filters: list[Any]) 
             assert ours(payloads, asked) == shard.matching(asked), asked
 
 
-@settings(QUICK, max_examples=20)
+@settings(QUICK, max_examples=10)
 @given(st.lists(made.filters_of(made.conditions), min_size=50, max_size=100))
 def test_made_filters_on_corner_cases(filters: list[Any]) -> None:
     with engine.Engine(PAYLOADS) as shard:

@@ -76,7 +76,11 @@ def test_pace_trusts_nothing_it_has_not_seen():
     for _ in range(3):
         pace.took("docs", QUICK / 10)
     assert pace.answers_at_once("docs", body)
-    for asks_more in (b'{"filter": {}}', b'{"params": {"exact": true}}', b'{"prefetch": []}', b" " * 300_000):
+    for asks_more in (
+        b'{"filter": {}}', b'{"params": {"exact": true}}', b'{"prefetch": []}', b" " * 300_000,
+        b'{"exact": 1, "query": [1.0]}', b'{"query": [1.0], "params": {"exact": true}}',
+        b'{"query": [1.0], "filter": {"must": []}}', b'{"query": {"recommend": {"positive": [7]}}}',
+    ):  # fmt: skip
         assert not pace.answers_at_once("docs", asks_more)
     pace.took("docs", 1.0)
     assert not pace.answers_at_once("docs", body)

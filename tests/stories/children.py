@@ -42,7 +42,7 @@ def drop_and_make_again(path: str, dim: str) -> None:
 
 def hold_upkeep(path: str) -> None:
     """Train in the background of this process, until told to end."""
-    with pqdb.open(path) as database:
+    with pqdb.open(path, upkeep_share=1) as database:
         things = database["things"]
         say(len(things))
         heard()
@@ -115,7 +115,7 @@ def background_on_a_full_disk(path: str) -> None:
 
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
-    with pqdb.open(path) as database:
+    with pqdb.open(path, upkeep_share=1) as database:
         things = database["things"]
         for _ in range(600):
             if things.info()["upkeep"]["error"]:

@@ -16,13 +16,16 @@ from tests.processes import say
 
 @dataclass(frozen=True)
 class Point:
-    """Before or behind a call of `owner`.`name`; `mode` is the workload that comes by there, `nth` times at least."""
+    """Before or behind a call of `owner`.`name`; `mode` is the workload that comes by there, `nth` times at least, and
+    soonest where it does `verb` more often.
+    """
 
     owner: str  # "module" or "module:Class"
     name: str
     before: bool
     mode: str = "manual"
     nth: int = 2
+    verb: str = ""
 
 
 POINTS = {
@@ -31,39 +34,43 @@ POINTS = {
     "several run, not committed": Point("pqdb.store.write:Write", "_commit", True, "threads"),
     "several committed, not acknowledged": Point("pqdb.store.group:GroupCommit", "_attempt", False, "threads"),
     "lead handed on": Point("pqdb.store.group:GroupCommit", "_leave", False, "threads"),
-    "payload index filled, not committed": Point("pqdb.store.batch:PointBatch", "fill_table", False, nth=1),
-    "payload index emptied, not committed": Point("pqdb.store.batch:PointBatch", "drop_table", False, nth=1),
-    "map full": Point("pqdb.store.environment:Environment", "grow", True, nth=1),
-    "map grown": Point("pqdb.store.environment:Environment", "grow", False, nth=1),
-    "training begins": Point("pqdb.upkeep.build", "train", True),
-    "codebook learned": Point("pqdb.upkeep.build", "train", False),
-    "generation begun": Point("pqdb.upkeep.build", "_begin", False),
-    "rows assigned": Point("pqdb.upkeep.build", "_assign_rows", False),
-    "some lists encoded": Point("pqdb.upkeep.build", "_write_part", False),
-    "a list put, not committed": Point("pqdb.store.blockbatch:BlockBatch", "put_list", False),
-    "all lists encoded": Point("pqdb.upkeep.build", "_write_lists", False),
-    "calibrated": Point("pqdb.upkeep.build", "_calibrate", False),
-    "objects put, not swapped": Point("pqdb.store.blockbatch:BlockBatch", "set_current", True),
-    "swapped, not committed": Point("pqdb.store.blockbatch:BlockBatch", "set_current", False),
-    "old generation half dropped": Point("pqdb.store.blockbatch:BlockBatch", "drop_generation", False),
-    "old generation dropped": Point("pqdb.upkeep.build", "_swap", False),
-    "fresh rows coded": Point("pqdb.upkeep.fresh", "code_rows", False),
-    "fresh rows joined": Point("pqdb.upkeep.steps", "index_fresh", False),
+    "payload index filled, not committed": Point(
+        "pqdb.store.batch:PointBatch", "fill_table", False, nth=1, verb="index"
+    ),
+    "payload index emptied, not committed": Point(
+        "pqdb.store.batch:PointBatch", "drop_table", False, nth=1, verb="index"
+    ),
+    "map full": Point("pqdb.store.environment:Environment", "grow", True, nth=1, verb="make"),
+    "map grown": Point("pqdb.store.environment:Environment", "grow", False, nth=1, verb="make"),
+    "training begins": Point("pqdb.upkeep.build", "train", True, verb="train"),
+    "codebook learned": Point("pqdb.upkeep.build", "train", False, verb="train"),
+    "generation begun": Point("pqdb.upkeep.build", "_begin", False, verb="train"),
+    "rows assigned": Point("pqdb.upkeep.build", "_assign_rows", False, verb="train"),
+    "some lists encoded": Point("pqdb.upkeep.build", "_write_part", False, verb="train"),
+    "a list put, not committed": Point("pqdb.store.blockbatch:BlockBatch", "put_list", False, verb="train"),
+    "all lists encoded": Point("pqdb.upkeep.build", "_write_lists", False, verb="train"),
+    "calibrated": Point("pqdb.upkeep.build", "_calibrate", False, verb="train"),
+    "objects put, not swapped": Point("pqdb.store.blockbatch:BlockBatch", "set_current", True, verb="train"),
+    "swapped, not committed": Point("pqdb.store.blockbatch:BlockBatch", "set_current", False, verb="train"),
+    "old generation half dropped": Point("pqdb.store.blockbatch:BlockBatch", "drop_generation", False, verb="train"),
+    "old generation dropped": Point("pqdb.upkeep.build", "_swap", False, verb="train"),
+    "fresh rows coded": Point("pqdb.upkeep.fresh", "code_rows", False, verb="optimize"),
+    "fresh rows joined": Point("pqdb.upkeep.steps", "index_fresh", False, verb="optimize"),
     "background step": Point("pqdb.upkeep.worker:Upkeep", "_background_step", False, "background"),
-    "rows reserved, not committed": Point("pqdb.store.batch:PointBatch", "reserve", False),
-    "moved rows in lists, not settled": Point("pqdb.upkeep.compact", "_index_upto", False),
-    "moved rows settled, not committed": Point("pqdb.store.batch:PointBatch", "settle", False),
-    "dead runs dropped, not committed": Point("pqdb.store.batch:PointBatch", "drop_dead", False),
-    "lists tidied": Point("pqdb.upkeep.compact", "_rewrite", False),
-    "lists renumbered, not committed": Point("pqdb.upkeep.balance", "_renumber", False, nth=1),
-    "lists balanced": Point("pqdb.upkeep.balance", "_commit", False, nth=1),
-    "copied, not marked": Point("pqdb.store.environment:Environment", "_copy_afresh", False),
-    "marked, no pointer": Point("pqdb.store.environment:Environment", "_follow", True),
-    "pointer put": Point("pqdb.store.moved", "point", False),
-    "rolled back": Point("pqdb.upkeep.worker", "roll_back", False, nth=1),
-    "collection's points made": Point("pqdb.store.points:PointStore", "create", False),
-    "collection made, not named": Point("pqdb.store.catalog:CatalogBatch", "add", True),
-    "collection forgotten, files there": Point("pqdb.store.catalog:CatalogBatch", "remove", False),
+    "rows reserved, not committed": Point("pqdb.store.batch:PointBatch", "reserve", False, verb="compact"),
+    "moved rows in lists, not settled": Point("pqdb.upkeep.compact", "_index_upto", False, verb="compact"),
+    "moved rows settled, not committed": Point("pqdb.store.batch:PointBatch", "settle", False, verb="compact"),
+    "dead runs dropped, not committed": Point("pqdb.store.batch:PointBatch", "drop_dead", False, verb="compact"),
+    "lists tidied": Point("pqdb.upkeep.compact", "_rewrite", False, verb="compact"),
+    "lists renumbered, not committed": Point("pqdb.upkeep.balance", "_renumber", False, nth=1, verb="optimize"),
+    "lists balanced": Point("pqdb.upkeep.balance", "_commit", False, nth=1, verb="optimize"),
+    "copied, not marked": Point("pqdb.store.environment:Environment", "_copy_afresh", False, verb="compact"),
+    "marked, no pointer": Point("pqdb.store.environment:Environment", "_follow", True, verb="compact"),
+    "pointer put": Point("pqdb.store.moved", "point", False, verb="compact"),
+    "rolled back": Point("pqdb.upkeep.worker", "roll_back", False, nth=1, verb="rollback"),
+    "collection's points made": Point("pqdb.store.points:PointStore", "create", False, verb="make"),
+    "collection made, not named": Point("pqdb.store.catalog:CatalogBatch", "add", True, verb="make"),
+    "collection forgotten, files there": Point("pqdb.store.catalog:CatalogBatch", "remove", False, verb="drop"),
 }
 
 

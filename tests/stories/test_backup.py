@@ -1,19 +1,29 @@
 """Backups: taken while others write, each is what there was at one moment, and a database; restored, it is the same."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import pqdb
+from pqdb import backup, checking
 from tests.processes import Child, Children
 from tests.stories import damage, workload
 from tests.stories.workload import Model, Operation
 
 Figure = Callable[[str, object], None]
+
+
+@pytest.fixture(autouse=True)
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks fork their process here, as importing pqdb anew costs a second."""
+    monkeypatch.setattr(checking, "start_child", damage.ForkedCheck)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +78,7 @@ def test_a_backup_of_a_busy_database_is_one_moment_of_it(tmp_path: Path, mode: s
             spans = []
             with pqdb.open(path, read_only=True, upkeep="manual") as database:
                 for number in range(3):
-                    listener.wait_for(20)
+                    listener.wait_for(12)
                     done = sum(line.startswith("done") for line in listener.lines)
                     database.backup(tmp_path / f"backup-{number}")
                     spans.append((done, sum(line.startswith("begin") for line in listener.lines)))
@@ -82,6 +92,21 @@ def test_a_backup_of_a_busy_database_is_one_moment_of_it(tmp_path: Path, mode: s
             assert workload.found_in(copy) in models[first : last + 1]
             copy["things"].upsert([0], workload.vector_of(1))
     figure(f"operations during three backups, upkeep {mode}", sum(last - first for first, last in spans))
+
+
+def test_a_collection_dropped_while_it_is_copied_is_in_the_backup(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, open_one = Path(shutil.copytree(whole, tmp_path / "database")), backup._open
+
+    def open_and_drop(folder: Path, stack: ExitStack) -> Any:
+        found = open_one(folder, stack)
+        shutil.rmtree(folder)
+        return found
+
+    monkeypatch.setattr(backup, "_open", open_and_drop)
+    backup.copy(path, tmp_path / "backup", lambda name, share: None)
+    assert damage.contents(tmp_path / "backup") == damage.contents(whole)
 
 
 def test_what_is_restored_answers_the_same(whole: Path, tmp_path: Path) -> None:

@@ -78,18 +78,18 @@ class Crashes:
             assert database["things"].verify() == []
 
 
-def crash_often(path: Path, cycles: int, figure: Figure) -> None:
-    """Half of the cycles end at random instants, half at the named points in turn."""
+def crash_often(path: Path, cycles: int, figure: Figure, every: int = 2) -> None:
+    """Every other cycle, or each so many, ends at a random instant; the rest at the named points in turn."""
     crashes = Crashes(path)
     names = list(POINTS)
     for cycle in range(cycles):
         if cycle and cycle % CYCLES_OF_ONE == 0:
             crashes.start_anew()
-        if cycle % 2:
-            crashes.at(names[cycle // 2 % len(names)], cycle + 1)
+        if cycle % every:
+            crashes.at(names[(cycle - cycle // every - 1) % len(names)], cycle + 1)
         else:
-            crashes.at_random(cycle + 1, MODES[cycle // 2 % len(MODES)])
-    assert all(crashes.ends[name] for name in names[: cycles // 2])
+            crashes.at_random(cycle + 1, MODES[cycle // every % len(MODES)])
+    assert all(crashes.ends[name] for name in names[: cycles - -(-cycles // every)])
     with workload.reopened(crashes.path) as database:  # and it can still be trained and written
         database["things"].train()
         assert workload.found_in(database) == crashes.model
@@ -125,8 +125,8 @@ def test_what_is_lost_or_half_there_would_be_noticed() -> None:
     assert workload.agrees(Model(whole, second=True), model, [*pending, workload.Operation(0, 4, "make", ())])
 
 
-def test_killed_at_every_point_and_as_often_at_random(tmp_path: Path, figure: Figure) -> None:
-    crash_often(tmp_path / "database", 2 * len(POINTS), figure)
+def test_killed_at_every_point_and_now_and_then_at_random(tmp_path: Path, figure: Figure) -> None:
+    crash_often(tmp_path / "database", -(-4 * len(POINTS) // 3), figure, every=4)
 
 
 @pytest.mark.long

@@ -72,7 +72,7 @@ def rot(whole: Path, tmp_path: Path, seeds: range, figure: Figure) -> None:
 
 
 def test_every_flip_and_cut_that_matters_is_named(whole: Path, tmp_path: Path, figure: Figure) -> None:
-    rot(whole, tmp_path, range(40), figure)
+    rot(whole, tmp_path, range(24), figure)
 
 
 @pytest.mark.long

@@ -64,8 +64,8 @@ def mixed_load(path: Path, seconds: float, figure: Figure) -> None:
     figure("answers that were wrong", 0)
 
 
-def test_four_processes_agree_for_five_seconds(tmp_path: Path, figure: Figure) -> None:
-    mixed_load(tmp_path / "database", 5, figure)
+def test_four_processes_agree_for_three_seconds(tmp_path: Path, figure: Figure) -> None:
+    mixed_load(tmp_path / "database", 3, figure)
 
 
 @pytest.mark.long

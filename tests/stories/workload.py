@@ -116,13 +116,14 @@ def write_until_killed(path: str, seed: str, mode: str, point: str = "", nth: st
     _shrink_upkeep()
     if point:
         kill_points.arm(point, int(nth))
+    weights = _favouring(kill_points.POINTS[point].verb) if point else WEIGHTS
     if mode == "background":
         _hurry_upkeep()
     upkeep: Any = "background" if mode == "background" else "manual"
-    with pqdb.open(path, upkeep=upkeep, map_size=SMALL_MAP) as database:
+    with pqdb.open(path, upkeep=upkeep, upkeep_share=1, map_size=SMALL_MAP) as database:
         say("open")
         if mode != "threads":
-            _operate(database, int(seed), 0, WEIGHTS)
+            _operate(database, int(seed), 0, weights)
         content = {verb: WEIGHTS[verb] for verb in CONTENT}
         threads = [
             threading.Thread(target=_operate, args=(database, int(seed), number, content)) for number in range(THREADS)
@@ -142,6 +143,11 @@ def write_some(path: str, seed: str, n: str) -> None:
         database.backup(Path(path).with_name("backup"))
         say("backed up")
         _operate(database, int(seed) + 1, 0, WEIGHTS, int(n) // 2)
+
+
+def _favouring(verb: str) -> dict[str, int]:
+    """All verbs, and one of them as often as half of the others: what a point waits for comes soon."""
+    return WEIGHTS | ({verb: sum(WEIGHTS.values()) // 2} if verb else {})
 
 
 def _shrink_upkeep() -> None:

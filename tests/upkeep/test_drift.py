@@ -225,6 +225,7 @@ def drifted(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     kept.collection.upsert(np.arange(5_000, 5_300), shifted(300))
     with monkeypatch.context() as patch:
         patch.setattr(steps.Steps, "_follow", lambda *_: False)
+        patch.setattr(steps.Steps, "_look", lambda *_: False)
         kept.collection.optimize()
     with kept.stores.blocks.write() as batch:
         about = About.load(batch.get_object(1, "about") or b"")
