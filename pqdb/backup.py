@@ -16,7 +16,7 @@ from pathlib import Path
 from pqdb import errors
 from pqdb.checking import CATALOG, POINTS, check
 from pqdb.children import lines, say, start
-from pqdb.errors import CorruptError, NotADatabaseError, PqdbError, StorageError
+from pqdb.errors import CollectionNotFoundError, CorruptError, NotADatabaseError, PqdbError, StorageError
 from pqdb.store import datafile
 from pqdb.store.blocks import BlockStore
 from pqdb.store.blockview import BlockView
@@ -28,20 +28,19 @@ from pqdb.store.view import PointView
 Progress = Callable[[str, float], None]
 
 
-def back_up(source: Path, target: Path, progress: Progress | None = None) -> None:
-    """Copy a database into a new folder. progress(collection, share of the bytes that is done).
+def back_up(source: Path, target: Path, progress: Progress | None = None, only: str | None = None) -> None:
+    """Copy a database, or `only` the collection of a name, into a new folder. progress(collection, share of the bytes
+    that is done).
 
     The folder appears when it is whole and on disk. Raises StorageError where there is something already or the disk
-    refuses, DiskFullError, CorruptError.
+    refuses, DiskFullError, CorruptError, CollectionNotFoundError.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise StorageError(f"{target} holds something already: a backup needs a new folder")
-    if source.resolve() in target.resolve().parents:
-        raise StorageError(f"{target} lies inside of {source}: a backup needs a place of its own")
     aside = target.parent / f".{target.name}-{uuid.uuid4().hex}"
     try:
         datafile.make_folder(target.parent)
-        _let_a_child_copy(source, aside, progress)
+        _let_a_child_copy(source, aside, progress, only)
         aside.rename(target)
         datafile.sync_folder(target.parent)
     except OSError as error:
@@ -50,6 +49,12 @@ def back_up(source: Path, target: Path, progress: Progress | None = None) -> Non
         raise StorageError(error.errno, f"{target} cannot be made: {error.strerror}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def refuse_inside(source: Path, target: Path) -> None:
+    """Raise StorageError for a backup of a database into its own folder."""
+    if source.resolve() in target.resolve().parents:
+        raise StorageError(f"{target} lies inside of {source}: a backup needs a place of its own")
 
 
 def restore(
@@ -63,11 +68,12 @@ def restore(
     if problems:
         more = f" (and {len(problems) - 1:,} problems more)" if len(problems) > 1 else ""
         raise CorruptError(f"{backup} is damaged and not restored: {problems[0]}{more}")
+    refuse_inside(Path(backup), Path(path))
     back_up(Path(backup), Path(path), progress)
 
 
-def _let_a_child_copy(source: Path, aside: Path, progress: Progress | None) -> None:
-    with start("pqdb.backup", [str(source), str(aside)]) as process:
+def _let_a_child_copy(source: Path, aside: Path, progress: Progress | None, only: str | None) -> None:
+    with start("pqdb.backup", [str(source), str(aside), *([] if only is None else [only])]) as process:
         for word, *what in lines(process):
             if word == "error":
                 name, code, text = what
@@ -84,27 +90,31 @@ def _let_a_child_copy(source: Path, aside: Path, progress: Progress | None) -> N
 
 def child() -> None:
     """Copy, and say how far it is or what went wrong."""
-    source, target = map(Path, sys.argv[1:])
+    (source, target), only = map(Path, sys.argv[1:3]), sys.argv[3] if len(sys.argv) > 3 else None
     try:
-        copy(source, target, lambda name, share: say("progress", name, share))
+        copy(source, target, lambda name, share: say("progress", name, share), only)
     except PqdbError as error:
         code = error.errno if isinstance(error, OSError) else None
         text = str(error) if code is None else error.strerror if isinstance(error, OSError) else ""
         say("error", type(error).__name__, code, text)
 
 
-def copy(source: Path, target: Path, progress: Progress) -> None:
-    """Copy what is there now into a folder that is not there yet."""
+def copy(source: Path, target: Path, progress: Progress, only: str | None = None) -> None:
+    """Copy what is there now, or one collection of it, into a folder that is not there yet."""
     with ExitStack() as stack:
         catalog = stack.enter_context(Catalog.open(source / CATALOG, readonly=True))
         names = catalog.names()
         views = {}
         for name, record in names.collections.items():
+            if only not in (None, name):
+                continue
             found = _open(source / str(record["uuid"]), stack)
             if found is None and name in catalog.names().collections:
                 raise NotADatabaseError(f"collection {name!r} of {source} has no files")
             if found is not None:  # (else it was dropped since)
                 views[name] = found
+        if only is not None and not views:
+            raise CollectionNotFoundError(f"there is no collection {only!r} in {source}")
         sizes = {name: sum(map(_bytes, parts.values())) for name, parts in views.items()}
         done, total = 0, max(1, sum(sizes.values()))
         for name, parts in views.items():

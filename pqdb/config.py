@@ -1,11 +1,11 @@
 """The values a collection is made with, checked at birth and frozen; every limit has its name here."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, cast, get_args
 
 from pqdb.errors import FormatError, InputError
-from pqdb.metric import Metric, check_metric
+from pqdb.metric import METRICS, WITH_CODES, Metric, check_metric
 
 MAX_DIM = 65_536
 MAX_K = 10_000
@@ -103,12 +103,13 @@ Quantization = PQ | SQ | Flat
 class CollectionConfig:
     """All that a collection is made with. Written into its manifest; never changes.
 
-    rerank "auto" is int8, and None where the codes that are scanned are no coarser than that.
+    quantization None is PQ(), and Flat() for l1, which no code estimates. rerank "auto" is int8, and None where the
+    codes that are scanned are no coarser than that.
     """
 
     dim: int
     metric: Metric = "cosine"
-    quantization: Quantization = field(default_factory=PQ)
+    quantization: Quantization | None = None
     rerank: Rerank | None = "auto"
     source: Source | None = "float32"
 
@@ -118,6 +119,8 @@ class CollectionConfig:
         check_metric(self.metric)
         if self.source is not None and self.source not in get_args(Source):
             raise InputError(f"source={self.source!r} is not one of {', '.join(get_args(Source))} or None")
+        if self.quantization is None:
+            object.__setattr__(self, "quantization", PQ() if self.metric in WITH_CODES else Flat())
         if not isinstance(self.quantization, PQ | SQ | Flat):
             raise InputError(f"quantization must be PQ(…), SQ(…) or Flat(), not {self.quantization!r}")
         if self.rerank == "auto":
@@ -125,6 +128,10 @@ class CollectionConfig:
         if self.rerank is not None and self.rerank not in get_args(Rerank):
             raise InputError(f"rerank={self.rerank!r} is not one of {', '.join(get_args(Rerank))} or None")
         self._check_tiers()
+        if self.metric not in WITH_CODES and not isinstance(self.quantization, Flat):
+            raise InputError(
+                f"metric {self.metric} is compared exactly, without codes: Flat() fits it, not {self.quantization!r}"
+            )
         if self.source is None and isinstance(self.quantization, Flat):
             raise InputError("Flat() compares source vectors, so source=None leaves nothing to compare")
         if isinstance(self.quantization, PQ):
@@ -161,10 +168,11 @@ class CollectionConfig:
         """As JSON for the manifest. An objective is named only where it is not the usual one: older versions of pqdb
         know of no other.
         """
-        quantization = {"kind": KINDS[type(self.quantization)], **asdict(self.quantization)}
+        told = asdict(self)
+        quantization = {"kind": KINDS[type(self.quantization)], **told["quantization"]}
         if quantization.get("objective") == "error":
             del quantization["objective"]
-        return {**asdict(self), "quantization": quantization}
+        return {**told, "quantization": quantization}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -177,6 +185,8 @@ class CollectionConfig:
             raise FormatError(f"this version of pqdb does not know the quantization {kind!r}")
         _refuse_unknown(made, quantization)
         _refuse_unknown(cls, settings)
+        if settings["metric"] not in METRICS:
+            raise FormatError(f"this version of pqdb does not know the metric {settings['metric']!r}")
         return cls(quantization=made(**quantization), **settings)
 
 
@@ -230,7 +240,7 @@ def _as_values(form: str | None) -> Values | None:
     return cast(Values, form) if form in VALUE_BYTES else None
 
 
-KINDS: dict[type, str] = {PQ: "pq", SQ: "sq", Flat: "flat"}
+KINDS: dict[type[Any], str] = {PQ: "pq", SQ: "sq", Flat: "flat"}
 
 
 def _is_whole(number: object) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from pqdb.backup import back_up
+from pqdb.backup import back_up, refuse_inside
 from pqdb.collection import Collection
 from pqdb.config import (
     MAX_NAME,
@@ -38,10 +38,12 @@ from pqdb.errors import (
 from pqdb.memory import Memory
 from pqdb.metric import check_metric
 from pqdb.named import NamedCollection
+from pqdb.parcel import pack, unpack
 from pqdb.quantization.source import row_bytes
 from pqdb.query.definitions import maker
 from pqdb.store.blocks import BlockStore
 from pqdb.store.catalog import Catalog, Names
+from pqdb.store.datafile import sync_folder
 from pqdb.store.locks import FileLock
 from pqdb.store.places import refuse_network
 from pqdb.store.points import PointStore
@@ -123,8 +125,7 @@ class Database:
         elif dim is None:
             raise InputError("a collection needs dim=, or vectors= where they have names")
         else:
-            kind = {} if quantization is None else {"quantization": quantization}
-            config = CollectionConfig(dim=dim, metric=check_metric(metric), rerank=rerank, source=source, **kind)
+            config = CollectionConfig(dim, check_metric(metric), quantization, rerank, source)
         for each in each_of(config):
             self._opening.memory.check(each.dim)
         with self._lock:
@@ -261,7 +262,43 @@ class Database:
         share of the bytes done). Raises StorageError where there is something already, DiskFullError.
         """
         self._guard()
+        refuse_inside(self.path, Path(path))
         back_up(self.path, Path(path), progress)
+
+    def backup_collection(
+        self, name: str, file: str | os.PathLike[str], *, progress: Progress | None = None
+    ) -> None:
+        """Put one collection into a new file, as it is at one moment, while reads and writes go on.
+
+        The file is a tar that unpacks into a database. Raises CollectionNotFoundError, StorageError where there is such
+        a file already, DiskFullError.
+        """
+        self._guard()
+        name = self._catalog.names().aliases.get(name, name)
+        pack(self.path, name, Path(file), progress)
+
+    def restore_collection(self, name: str, file: str | os.PathLike[str]) -> Collection:
+        """Let what `backup_collection` put into a file be the collection of this name, or alias, in one commit; what
+        was there before is dropped, and aliases stay.
+
+        All of it is checked first: where anything is wrong, nothing is changed. Raises CorruptError, FormatError,
+        InputError, ReadOnlyError, StorageError, DiskFullError.
+        """
+        self._guard()
+        if self.read_only:
+            raise ReadOnlyError(f"{self.path} was opened read-only")
+        _check_name(name)
+        key, aside = uuid.uuid4().hex, self.path / f".restoring-{uuid.uuid4().hex}"
+        try:
+            found = unpack(Path(file), aside)
+            for each in each_of(found.config):
+                self._opening.memory.check(each.dim)
+            with self._lock:
+                found.folder.rename(self.path / key)
+                self._swap(name, {**found.record, "uuid": key})
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return self.get_collection(name)
 
     def close(self) -> None:
         """Stop upkeep at its next safe point and give all handles back; a temporary database goes away. Twice is no
@@ -293,6 +330,24 @@ class Database:
     def _guard(self) -> None:
         if self._closed:
             raise ClosedError(f"the database {self.path} is closed")
+
+    def _swap(self, name: str, record: dict[str, Any]) -> None:
+        """Let a name stand for a collection whose files are in place; what it stood for before is dropped."""
+        try:
+            sync_folder(self.path)
+            with self._catalog.write() as batch:
+                name = self._catalog.names().aliases.get(name, name)
+                old = batch.get(name)
+                if old is None:
+                    batch.add(name, record)
+                else:
+                    batch.replace(name, record)
+        except BaseException:
+            shutil.rmtree(self.path / record["uuid"], ignore_errors=True)
+            raise
+        if old is not None:
+            self._release(str(old["uuid"]))
+            shutil.rmtree(self.path / str(old["uuid"]), ignore_errors=True)
 
     def _create_stores(self, folder: Path, manifest: dict[str, Any], config: CollectionConfig | NamedConfig) -> None:
         """The environments of a new collection: one for its points, one for the index of each vector."""

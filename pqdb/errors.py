@@ -25,6 +25,10 @@ class FilterError(InputError):
     """A filter that is malformed or unknown."""
 
 
+class FilterRangeError(FilterError):
+    """A filter that can be read, with a length or a number in it that is out of range."""
+
+
 class ConflictError(PqdbError, ValueError):
     """What was to be replaced is at another version than expected; nothing was changed."""
 

@@ -10,7 +10,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from pqdb.metric import Metric, scores
+from pqdb.metric import DISTANCES, Metric, scores
 
 VERSION_MASK = (1 << 56) - 1  # of the tail word of a row's record (docs/format.md)
 
@@ -39,7 +39,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Hit:
-    """One point found, with its score: similarity (larger is nearer), or distance for l2 (smaller is nearer)."""
+    """One point found, with its score: similarity (larger is nearer), or distance for l2 and l1 (smaller is nearer)."""
 
     id: Id
     score: float
@@ -81,7 +81,7 @@ class Hits(Sequence[Hit]):
 
     @property
     def scores(self) -> np.ndarray:
-        """(n,) float32: similarities, or distances for l2."""
+        """(n,) float32: similarities, or distances for l2 and l1."""
         if self._scores is None:
             self._scores = scores(self._answers["value"][self._i, : self._n].copy(), self._metric)
         return self._scores
@@ -105,7 +105,7 @@ class Hits(Sequence[Hit]):
     @property
     def smaller_is_nearer(self) -> bool:
         """Whether the scores are distances."""
-        return self._metric == "l2"
+        return self._metric in DISTANCES
 
     def __len__(self) -> int:
         return self._n

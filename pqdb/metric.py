@@ -1,4 +1,4 @@
-"""What near means: cosine, dot, l2. Inside the engine a value is larger the nearer; here it becomes a score."""
+"""What near means: cosine, dot, l2, l1. Inside the engine a value is larger the nearer; here it becomes a score."""
 
 from typing import Literal, get_args
 
@@ -6,13 +6,16 @@ import numpy as np
 
 from pqdb.errors import DimensionError, InputError
 
-Metric = Literal["cosine", "dot", "l2"]
+Metric = Literal["cosine", "dot", "l2", "l1"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
+DISTANCES: tuple[Metric, ...] = ("l2", "l1")  # of smaller scores the nearer; the others are similarities
+WITH_CODES: tuple[Metric, ...] = ("cosine", "dot", "l2")  # which codes estimate; the others are compared exactly
 LARGEST = float(np.finfo(np.float32).max)
 LARGEST_SQUARE: dict[Metric, float] = {
     "cosine": LARGEST,  # past it a vector is scaled down first
     "dot": LARGEST,
     "l2": LARGEST / 4,  # so that the squared distance of any two vectors is a number
+    "l1": LARGEST,  # their l1 distance is one long before
 }
 LEAST_SQUARE = 1e-24  # below it the digits of a float32 sum of squares are lost, and a length with them
 
@@ -87,10 +90,10 @@ def _refuse(array: np.ndarray, squares: np.ndarray, metric: Metric) -> None:
 
 
 def scores(values: np.ndarray, metric: Metric) -> np.ndarray:
-    """Engine values (larger is nearer) as the user's scores: similarities as they are, l2 as distance (smaller is
-    nearer).
+    """Engine values (larger is nearer) as the user's scores: similarities as they are, l2 and l1 as distances (smaller
+    is nearer).
     """
-    if metric != "l2":
+    if metric not in DISTANCES:
         return values
-    distances: np.ndarray = np.sqrt(np.maximum(-values, 0, dtype=np.float32))
-    return distances
+    distances: np.ndarray = np.maximum(-values, 0, dtype=np.float32)
+    return np.sqrt(distances) if metric == "l2" else distances

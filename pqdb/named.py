@@ -267,7 +267,7 @@ class NamedCollection(Collection):
         given = {name: _given(n, vectors.get(name), name, config) for name, config in self.config.vectors.items()}
         return {self._slots[name]: each for name, each in given.items()}
 
-    def _in_place(self, batch: PointBatch, names: list[Any], given: Sources) -> Sources:  # type: ignore[override]
+    def _in_place(self, batch: PointBatch, names: Sequence[Any], given: Sources) -> Sources:  # type: ignore[override]
         """What points have once they are given other vectors: those they are given, else those they had."""
         held = batch.sources_of(names)
         return {

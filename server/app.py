@@ -41,11 +41,12 @@ from .routes import (
     points,
     query,
     service,
+    snapshots,
 )
 from .settings import Settings
 from .watch import Watch
 
-ROOMS = (service, collections, points, query, legacy, indexes, aliases, cluster, native, backups)
+ROOMS = (service, collections, points, query, legacy, indexes, aliases, snapshots, cluster, native, backups)
 
 _ABOUT = (
     "A strict, declared subset of Qdrant's REST interface in front of pqdb. "

@@ -16,11 +16,10 @@ from .tuning import HNSW, PARAMS, PLACEMENT, WAL, checked, checked_optimizers, c
 from .vectors import UNNAMED
 
 OURS = "pqdb"  # the key of a client's metadata that holds options of ours
-METRICS = {"Cosine": "cosine", "Dot": "dot", "Euclid": "l2"}
+METRICS = {"Cosine": "cosine", "Dot": "dot", "Euclid": "l2", "Manhattan": "l1"}
 DISTANCES = {metric: distance for distance, metric in METRICS.items()}
 MAX_DIM = 65536
 
-_DISTANCES = ("Cosine", "Euclid", "Dot", "Manhattan")
 _KEYS = (
     "vectors", "sparse_vectors", "hnsw_config", "optimizers_config", "wal_config", "quantization_config",
     "metadata", "strict_mode_config", "sharding_method", "init_from", "payload", "id_tracker", *PARAMS,
@@ -98,7 +97,7 @@ def _vector(vector: Fields, body: Fields, options: dict[str, Any]) -> tuple[pqdb
     """What the engine makes a vector with, and its parameters as they were sent."""
     dim = vector.unsigned("size", 0, least=1, most=MAX_DIM) if vector.required("size") is not None else 0
     of_vector, sent = _vector_params(vector, dim)
-    quantization = options.get("quantization") or of_vector or parse_quantization(body, dim)[0] or pqdb.PQ()
+    quantization = options.get("quantization") or of_vector or parse_quantization(body, dim)[0]
     metric: Any = METRICS[vector.value["distance"]]
     return pqdb.CollectionConfig(dim, metric, **{**options, "quantization": quantization}), sent
 
@@ -107,9 +106,7 @@ def _vector_params(vector: Fields, dim: int) -> tuple[Codes | None, dict[str, An
     """A vector's own quantization, and its parameters as they were sent."""
     vector.only(_VECTOR_KEYS)
     vector.required("distance")
-    distance = vector.variant("distance", _DISTANCES)
-    if distance not in METRICS:
-        raise not_yet(f"the distance {distance}")
+    distance = vector.variant("distance", METRICS)
     if vector.variant("datatype", ("float32", "float16", "uint8", "turbo4", "turbo8", "turbo16")) not in (
         None,
         "float32",

@@ -37,6 +37,11 @@ def success(result: object, started: float) -> Response:
     return Response(dumps(body), media_type=JSON)
 
 
+def accepted() -> Response:
+    """Answer 202: it has begun, and nobody waits for it."""
+    return Response(dumps({"status": "accepted", "time": 0.0}), 202, media_type=JSON)
+
+
 def failure(status: int, text: str, started: float | None = None) -> Response:
     """Answer `status` with an error text and no result."""
     time = 0.0 if started is None else perf_counter() - started

@@ -60,6 +60,7 @@ def refuse_unknown_vector(name: str) -> NoReturn:
 
 # The first row whose class fits decides, so kin stand before their parents.
 _ANSWERS: tuple[tuple[type[pqdb.PqdbError], int, str], ...] = (
+    (pqdb.FilterRangeError, 422, "Validation error in JSON body: [{}]"),
     (pqdb.NotYetError, 400, "Wrong input: {}"),
     (pqdb.InputError, 400, "Wrong input: {}"),
     (pqdb.ConflictError, 409, "Conflict: {}"),

@@ -40,6 +40,13 @@ class Success(BaseModel, Generic[T]):
     time: float = Field(description="Seconds spent on it.")
 
 
+class Accepted(BaseModel):
+    """The envelope of what has begun."""
+
+    status: Literal["accepted"]
+    time: float
+
+
 class ErrorText(BaseModel):
     """What went wrong, as a sentence."""
 
@@ -83,7 +90,7 @@ class VectorParams(Strict):
     """One vector of a collection's points. HNSW's knobs are kept and given back, nothing more."""
 
     size: int = Field(ge=1, le=65536)
-    distance: Literal["Cosine", "Dot", "Euclid"]
+    distance: Literal["Cosine", "Dot", "Euclid", "Manhattan"]
     datatype: Literal["float32"] | None = None
     on_disk: bool | None = None
     memory: Literal["cold", "cached", "pinned"] | None = None
@@ -204,14 +211,16 @@ class Columns(Strict):
     payloads: list[Payload | None] | None = None
 
 
+Filter = Annotated[dict[Literal["must", "should", "must_not", "min_should"], Any], Field(description="See the docs.")]
+
+
 class UpsertPoints(Strict):
-    """Points to write: one of the two forms."""
+    """Points to write: one of the two forms. Those that are there are replaced only if they pass `update_filter`."""
 
     points: list[Point] | None = None
     batch: Columns | None = None
-
-
-Filter = Annotated[dict[Literal["must", "should", "must_not", "min_should"], Any], Field(description="See the docs.")]
+    update_filter: Filter | None = None
+    update_mode: Literal["upsert", "insert_only", "update_only"] | None = None
 
 
 class DeletePoints(Strict):
@@ -242,9 +251,10 @@ class PointVector(Strict):
 
 
 class UpdateVectors(Strict):
-    """Vectors to put in the place of others."""
+    """Vectors to put in the place of others, of points that pass `update_filter`."""
 
     points: list[PointVector]
+    update_filter: Filter | None = None
 
 
 class DeleteVectors(DeletePoints):
@@ -547,6 +557,26 @@ class Backups(BaseModel):
     """The backups there are."""
 
     backups: list[str]
+
+
+SnapshotPriority = Literal["no_sync", "snapshot", "replica"]
+
+
+class Snapshot(BaseModel):
+    """A snapshot of a collection."""
+
+    name: str
+    creation_time: str = Field(description="In UTC.")
+    size: int = Field(description="Bytes.")
+    checksum: str | None = Field(description="Its SHA256.")
+
+
+class RecoverSnapshot(Strict):
+    """Where a snapshot is: `file://` and a path in this service's folder, or the name of one of this collection."""
+
+    location: str
+    priority: SnapshotPriority | None = None
+    checksum: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$")
 
 
 class JobInfo(BaseModel):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pqdb
 
 from . import bare
-from .errors import format_error, not_yet, validation_error, wrong_input
+from .errors import format_error, validation_error, wrong_input
 from .fields import Fields, kind_of, unsigned
 from .ids import PointId, point_id, point_ids
 from .selectors import PayloadSelector, parse_vector_selector
@@ -22,6 +22,7 @@ _UPSERT_KEYS = ("points", "batch", "shard_key", "update_filter", "update_mode")
 _SCROLL_KEYS = (
     "filter", "limit", "offset", "with_payload", "with_vector", "with_vectors", "order_by", "shard_key",
 )  # fmt: skip
+_MODES = {"upsert": None, "insert_only": "new", "update_only": "known"}
 SHARDS = "shard keys"
 
 
@@ -33,20 +34,20 @@ class Batch:
     vectors: Matrix | Columns  # (n, dim) float32, zero where a point has none; or those with names
     payloads: list[dict[str, Any] | None]  # those of points without the unnamed vector are marked
     has_bare: bool = False  # whether there are such points
+    terms: dict[str, Any] = field(default_factory=dict)  # which of them: keyword arguments of the engine's upsert
 
     @classmethod
     def parse(cls, body: Fields, shape: Shape, most: int) -> Batch:
         """Read `{"points": [...]}` or `{"batch": {...}}` of at most `most` points. Raises Refusal 400 or 422."""
-        body.only(_UPSERT_KEYS).refuse(shard_key=SHARDS, update_filter="conditional updates")
-        if body.variant("update_mode", ("upsert", "insert_only", "update_only")) not in (None, "upsert"):
-            raise not_yet(f"update_mode `{body.get('update_mode')}`")
-        form = body.fields("batch")
+        body.only(_UPSERT_KEYS).refuse(shard_key=SHARDS)
+        only = _MODES[body.variant("update_mode", _MODES) or "upsert"]
+        form, terms = body.fields("batch"), {"only": only, "where": parse_filter(body, "update_filter")}
         batch = cls._of_columns(form, shape) if form is not None else cls._of_points(body.array("points"), shape)
         if not batch.ids:
             raise wrong_input("Empty update request")
         check_number("points", len(batch.ids), most)
         check_depth(batch.payloads)
-        return batch
+        return replace(batch, terms=terms)
 
     @classmethod
     def _of_points(cls, points: list[Any], shape: Shape) -> Batch:
@@ -163,9 +164,9 @@ def parse_count(body: Fields) -> Any:
     return parse_filter(body)
 
 
-def parse_filter(body: Fields) -> Any:
+def parse_filter(body: Fields, key: str = "filter") -> Any:
     """The filter of a body as the engine takes it, None where it lets everything pass. Raises FilterError."""
-    given = body.fields("filter")
+    given = body.fields(key)
     if given is None:
         return None
     asked = pqdb.parse_filter(given.value)

@@ -52,8 +52,10 @@ def scored_hits(
 
 
 def update_result(sequence: int | None, wait: bool) -> Printed:
-    """What a write answers. The work is done and on disk either way; `wait` only chooses the word."""
-    return {"operation_id": sequence, "status": "completed" if wait else "acknowledged"}
+    """What a write answers. The work is done and on disk either way; `wait` only chooses the word. `sequence`: of the
+    commit; None or 0 where there was none to tell.
+    """
+    return {"operation_id": sequence or None, "status": "completed" if wait else "acknowledged"}
 
 
 def page(points: list[Printed], next_offset: PointId | None, order_values: list[Any] | None = None) -> Printed:

@@ -169,8 +169,7 @@ class Query:
             **effort,
         )
         watch.searched(Asked(collection, vector, k, effort), perf_counter() - started)
-        scores = np.asarray(hits.scores, np.float32)
-        passing = _within(scores, self.threshold, metric)
+        passing = _within(hits, self.threshold, metric)
         if without:
             passing = [i for i in passing if hits.ids[i] not in without]
         if mmr is not None:
@@ -193,7 +192,7 @@ class Query:
             with_vector=Shape.of(collection).wanted(self.with_vector),
             **effort,
         )
-        passing = _within(np.asarray(hits.scores, np.float32), self.threshold, "dot")
+        passing = _within(hits, self.threshold, "dot")
         return scored_hits(hits, passing[self.offset : self.offset + self.limit], self.payload, self.with_vector)
 
     def _checked(self, collection: pqdb.Collection, examples: tuple[Example, ...]) -> list[Any]:
@@ -236,7 +235,7 @@ class Query:
     def is_distance(self, collection: pqdb.Collection) -> bool:
         """Whether smaller scores of this query are better."""
         metric = Shape.of(collection).metrics.get(self.using)
-        return metric == "l2" and self.target.has_vector and not self.target.by_best_score
+        return metric in ranking.DISTANCES and self.target.has_vector and not self.target.by_best_score
 
     def _candidates(self, collection: pqdb.Collection, watch: Watch) -> Any:
         """A filter that passes what the prefetches find."""
@@ -343,18 +342,23 @@ def _diverse(
     (name, metric), rows = vector, np.array(passing)
     held = np.stack([_of_name(hits.vectors[row], name) for row in rows])
     scores = np.asarray(hits.scores, np.float32)[rows]
-    chosen = ranking.diverse(
-        held, -scores * scores if metric == "l2" else scores, diversity, n, metric
-    )
+    nearness = -scores if metric in ranking.DISTANCES else scores
+    chosen = ranking.diverse(held, -scores * scores if metric == "l2" else nearness, diversity, n, metric)
     return [int(rows[i]) for i in chosen]
 
 
-def _within(scores: Floats, threshold: float | None, metric: str) -> Sequence[int]:
-    """The hits strictly better than a threshold: nearer for l2, larger otherwise."""
-    if threshold is None:
-        return range(len(scores))
-    with np.errstate(over="ignore"):  # a threshold beyond float32 is one that all or none pass
-        limit = np.float32(threshold)
-    better = scores < limit if metric == "l2" else scores > limit
-    found: list[int] = np.flatnonzero(better).tolist()
-    return found
+def _within(hits: pqdb.Hits, threshold: float | None, metric: str) -> Sequence[int]:
+    """The hits strictly better than a threshold, below it for distances, else above; those of equal scores in the order
+    of their ids, numbers before UUIDs.
+    """
+    scores = np.asarray(hits.scores, np.float32)
+    passing: Sequence[int] = range(len(scores))
+    if threshold is not None:
+        with np.errstate(over="ignore"):  # a threshold beyond float32 is one that all or none pass
+            limit = np.float32(threshold)
+        passing = np.flatnonzero(scores < limit if metric in ranking.DISTANCES else scores > limit).tolist()
+    differs = scores[1:] != scores[:-1]
+    if differs.all():
+        return passing
+    ids, places = hits.ids, np.concatenate([[0], np.cumsum(differs)]).tolist()
+    return sorted(passing, key=lambda i: (places[i], isinstance(ids[i], str), ids[i]))

@@ -13,6 +13,8 @@ from .ids import PointId
 Floats = npt.NDArray[np.float32]
 Ranked = list[tuple[PointId, float]]  # the best first
 
+DISTANCES = ("l2", "l1")  # metrics of smaller scores the nearer
+
 _SPREAD = 3.0  # standard deviations on either side of the mean that DBSF takes for the range of scores
 
 
@@ -54,7 +56,7 @@ def best_first(scores: dict[PointId, float]) -> Ranked:
 def diverse(vectors: Floats, scores: Floats, diversity: float, n: int, metric: str) -> list[int]:
     """Maximal marginal relevance (Carbonell, Goldstein 1998): which n of the candidates, in the order chosen.
 
-    vectors (c, dim) as they are kept, scores (c,) larger is nearer: for l2 negative squares of distances. Each choice
+    vectors (c, dim) as they are kept, scores (c,) larger is nearer: distances negated, and for l2 squared. Each choice
     weighs nearness to the query against likeness to what was chosen before.
     """
     chosen: list[int] = []
@@ -71,9 +73,10 @@ def diverse(vectors: Floats, scores: Floats, diversity: float, n: int, metric: s
 
 def _similar(vectors: Floats, one: Floats, metric: str) -> npt.NDArray[np.float64]:
     """(c,) how like each vector is to one, in the terms of the scores."""
-    if metric == "l2":
-        squares: npt.NDArray[np.float64] = np.square(vectors.astype(np.float64) - one).sum(axis=1)
-        return -squares
+    if metric in DISTANCES:
+        apart = np.abs(vectors.astype(np.float64) - one)
+        far: npt.NDArray[np.float64] = (apart * apart if metric == "l2" else apart).sum(axis=1)
+        return -far
     products: npt.NDArray[np.float64] = vectors.astype(np.float64) @ one.astype(np.float64)
     return products
 

@@ -7,14 +7,8 @@ _P = f"{_C}/points"
 
 ABSENT: tuple[tuple[str, str, str], ...] = (
     ("POST", f"{_C}/cluster", "cluster operations"),
-    ("GET", f"{_C}/snapshots", "snapshots"),
-    ("POST", f"{_C}/snapshots", "snapshots"),
-    ("PUT", f"{_C}/snapshots/recover", "snapshots"),
-    ("POST", f"{_C}/snapshots/upload", "snapshots"),
-    ("GET", f"{_C}/snapshots/{{snapshot_name}}", "snapshots"),
-    ("DELETE", f"{_C}/snapshots/{{snapshot_name}}", "snapshots"),
-    ("GET", "/snapshots", "snapshots"),
-    ("POST", "/snapshots", "snapshots"),
+    ("GET", "/snapshots", "snapshots of all collections at once: see POST /pqdb/v1/backup"),
+    ("POST", "/snapshots", "snapshots of all collections at once: see POST /pqdb/v1/backup"),
     ("POST", f"{_P}/search/groups", "groups"),
     ("POST", f"{_P}/search/matrix/pairs", "distance matrices"),
     ("POST", f"{_P}/search/matrix/offsets", "distance matrices"),

@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     read_only: bool = Field(False, description="Open the database read-only: searches work, writes refuse.")
     memory_limit: str | None = Field(None, description="How much memory upkeep and searches may take, such as 512MB.")
     backups: Path | None = Field(None, description="The folder that backups are made in; without it there are none.")
+    snapshots: Path | None = Field(None, description="The folder of snapshots; without it, one in the database's own.")
     compat_version: str = Field("1.19.0", description="The Qdrant version whose REST interface is spoken.")
 
     api_key: SecretStr | None = Field(None, description="The key that opens everything.")
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(None, description="The certificate's private key in PEM.")
 
     body_limit_mb: Count = Field(32, description="The largest request body, in MiB.")
+    snapshot_limit_mb: Count = Field(10_240, description="The largest snapshot that may be uploaded, in MiB.")
     batch_limit: Count = Field(100_000, description="The most points one request writes, or gives back by id.")
     queries_limit: Count = Field(1_000, description="The most queries one batch asks.")
     threads: Count = Field(40, description="How many operations of the engine may run at once.")
@@ -94,6 +96,11 @@ class Settings(BaseSettings):
     def body_limit(self) -> int:
         """The largest request body in bytes."""
         return self.body_limit_mb * MEGABYTE
+
+    @property
+    def snapshot_limit(self) -> int:
+        """The largest uploaded snapshot in bytes."""
+        return self.snapshot_limit_mb * MEGABYTE
 
     @property
     def opening(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from . import bare
 from .errors import format_error
 from .fields import Fields, kind_of
 from .ids import PointId, point_id
-from .points import SHARDS, Batch, Which, check_depth, check_number
+from .points import SHARDS, Batch, Which, check_depth, check_number, parse_filter
 from .selectors import parse_path
 from .shape import Shape
 
@@ -32,13 +32,13 @@ class Reader:
     most: int  # points a request may write
 
     def upsert(self, body: Fields) -> Change:
-        """`{"points": [...]}` or `{"batch": {...}}`."""
+        """`{"points": [...]}` or `{"batch": {...}}`, with `update_mode` and `update_filter`."""
         batch = Batch.parse(body, self.shape, self.most)
 
         def change(collection: pqdb.Collection) -> int:
             if batch.has_bare:
                 bare.prepare(self.database, collection)
-            return collection.upsert(batch.ids, batch.vectors, batch.payloads)
+            return collection.upsert(batch.ids, batch.vectors, batch.payloads, **batch.terms)
 
         return change
 
@@ -86,9 +86,9 @@ class Reader:
         return fields.value, Which.parse(body)
 
     def update_vectors(self, body: Fields) -> Change:
-        """`{"points": [{"id", "vector"}]}`: payloads stay."""
-        body.only(("points", "shard_key", "update_filter"))
-        body.refuse(shard_key=SHARDS, update_filter="conditional updates")
+        """`{"points": [{"id", "vector"}], "update_filter"}`: payloads stay."""
+        body.only(("points", "shard_key", "update_filter")).refuse(shard_key=SHARDS)
+        where = parse_filter(body, "update_filter")
         points = body.array("points")
         check_number(body.path("points"), len(points), self.most)
         ids, vectors = [], []
@@ -101,9 +101,10 @@ class Reader:
         def change(collection: pqdb.Collection) -> int | None:
             if not ids:
                 return None
-            sequence = collection.set_vectors(ids, rows)
+            sequence = collection.set_vectors(ids, rows, where=where)
             if bare.may_be_in(collection):
-                collection.delete_payload([bare.MARK], ids)
+                passed = [{"has_id": ids}] if where is None else [{"has_id": ids}, where]
+                collection.delete_payload([bare.MARK], filter={"must": passed})
             return sequence
 
         return change

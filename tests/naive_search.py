@@ -39,7 +39,9 @@ def stored(vectors, source):
 
 
 def scores(queries, rows, metric):
-    """(q, n) scores as users see them: similarity, or the distance for l2; queries and rows prepared."""
+    """(q, n) scores as users see them: similarity, or the distance for l2 and l1; queries and rows prepared."""
+    if metric == "l1":
+        return np.stack([np.abs(rows - query).sum(axis=1) for query in queries])
     if metric != "l2":
         return queries @ rows.T
     return np.stack([np.sqrt(((rows - query) ** 2).sum(axis=1)) for query in queries])
@@ -49,7 +51,7 @@ def nearest(queries, rows, metric, k):
     """((q, k) scores, (q, k) row numbers) of the k nearest, nearest first, the lower row first among
     equals."""
     found = scores(queries, rows, metric)
-    order = np.argsort(found if metric == "l2" else -found, axis=1, kind="stable")[:, :k]
+    order = np.argsort(found if metric in ("l2", "l1") else -found, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(found, order, axis=1), order
 
 

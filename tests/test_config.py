@@ -51,7 +51,8 @@ def test_sub_quantizers_of_a_dimension(dim: int, quantization: PQ, m: int) -> No
         (lambda: CollectionConfig(3.0), "not 3.0"),  # type: ignore[arg-type]
         (lambda: CollectionConfig(True), "not True"),
         (lambda: CollectionConfig("8"), "not '8'"),  # type: ignore[arg-type]
-        (lambda: CollectionConfig(3, "l1"), "metric 'l1' is not one of"),  # type: ignore[arg-type]
+        (lambda: CollectionConfig(3, "l3"), "metric 'l3' is not one of"),  # type: ignore[arg-type]
+        (lambda: CollectionConfig(3, "l1", PQ(m=3)), "metric l1 is compared exactly, without codes: Flat() fits it"),
         (lambda: CollectionConfig(3, source="int4"), "source='int4' is not one of"),  # type: ignore[arg-type]
         (lambda: CollectionConfig(3, rerank="int4"), "rerank='int4' is not one of"),  # type: ignore[arg-type]
         (lambda: CollectionConfig(3, quantization=Flat(), source=None), "leaves nothing to compare"),

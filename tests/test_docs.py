@@ -127,6 +127,14 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+@pytest.mark.parametrize("index", ["README.md", "docs/README.md"])
+def test_an_index_has_every_page(index: str) -> None:
+    folder = (ROOT / index).parent
+    listed = {(folder / link.partition("#")[0]).resolve() for link in links(ROOT / index)}
+    pages = {page for page in (ROOT / "docs").glob("*.md") if page.name != "README.md"}
+    assert pages - listed == set()
+
+
 def test_every_page_can_be_reached_from_the_readme() -> None:
     reached, new = set(), {ROOT / "README.md"}
     while new:

@@ -106,12 +106,13 @@ def test_no_vectors_are_no_error_here() -> None:
 
 
 def test_an_unknown_metric_is_refused_by_name() -> None:
-    with pytest.raises(InputError, match="metric 'l3' is not one of cosine, dot, l2"):
+    with pytest.raises(InputError, match="metric 'l3' is not one of cosine, dot, l2, l1"):
         check_metric("l3")
 
 
 def test_values_become_scores() -> None:
     values = np.array([-4.0, -0.25, 0.0, 1e-9], np.float32)
     assert scores(values, "l2").tolist() == [2.0, 0.5, 0.0, 0.0]  # rounding never makes a distance of nothing NaN
+    assert scores(values, "l1").tolist() == [4.0, 0.25, 0.0, 0.0]
     for metric in ("cosine", "dot"):
         assert scores(values, check_metric(metric)).tolist() == values.tolist()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import pqdb
-from pqdb.metric import Metric
+from pqdb.metric import DISTANCES, METRICS
 from tests.conftest import SEED
 from tests.data import clustered, queries_near
 from tests.query.engine import edge
@@ -24,7 +24,6 @@ PAYLOADS: list[Any] = [
     {"file": f"f{row % 25}", "page": row % 7, "tags": [f"t{row % 4}", row % 3]} if row % 11 else {"file": None}
     for row in range(ROWS)
 ]
-METRICS: list[Metric] = ["cosine", "dot", "l2"]
 second_oracle = pytest.mark.skipif(edge is None, reason="qdrant-edge-py is not installed: no second oracle")
 
 
@@ -38,7 +37,7 @@ def things(request: pytest.FixtureRequest, db: pqdb.Database) -> pqdb.Collection
 @pytest.fixture
 def shard(things: pqdb.Collection) -> Iterator[Any]:
     """The same points in the engine."""
-    distance = {"cosine": "Cosine", "dot": "Dot", "l2": "Euclid"}[things.metric]
+    distance = {"cosine": "Cosine", "dot": "Dot", "l2": "Euclid", "l1": "Manhattan"}[things.metric]
     with tempfile.TemporaryDirectory() as folder:
         vectors = edge.EdgeVectorParams(size=DIM, distance=getattr(edge.Distance, distance))
         made = edge.EdgeShard.create(str(Path(folder) / "shard"), edge.EdgeConfig(vectors=vectors, wal_enabled=False))
@@ -225,7 +224,7 @@ def test_fused_lists_are_those_of_the_engine(things: pqdb.Collection, shard: Any
     lists = [things.search(query, 20) for query in QUERIES[:3]]
     weights = [3.0, 1.0, 0.5]
     prefetches = [edge.Prefetch(limit=20, query=edge.Query.Nearest(query.tolist())) for query in QUERIES[:3]]
-    if how == "dbsf" and things.metric == "l2":
+    if how == "dbsf" and things.metric in DISTANCES:
         pytest.skip("the engine sums distances as if larger were nearer")
     if how == "dbsf":
         fused, fusion = pqdb.fuse_dbsf(lists, 15), edge.Fusion.Dbsf()

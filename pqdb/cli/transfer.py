@@ -11,7 +11,7 @@ import pqdb
 from pqdb.bars import bar, stages
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-METRICS = ("cosine", "dot", "l2")
+METRICS = ("cosine", "dot", "l2", "l1")
 
 
 def _named(verb: Any) -> Any:

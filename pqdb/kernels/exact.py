@@ -6,23 +6,28 @@ from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.intrinsics import load_f32, prefetch
 from pqdb.kernels.topk import push_pair, sort_pairs_descending
-from pqdb.kernels.vectors import INT8, distance, dot
+from pqdb.kernels.vectors import INT8, distance, dot, l1_distance
 
 BLOCK = 64  # rows held in cache while every query passes over them
 AHEAD = 8
 
+PRODUCT, SQUARES, SIZES = 0, 1, 2  # what the value of a row is made of, as `by` says it
+
 
 @kernel_inline
-def row_value(kind: Whole, l2: bool, row: Whole, query: Whole, dim: Whole) -> Real:
-    """Value of a source row, larger is nearer: the inner product, or the squared distance negated. Addresses.
+def row_value(kind: Whole, by: Whole, row: Whole, query: Whole, dim: Whole) -> Real:
+    """Value of a source row, larger is nearer: the inner product, or the negated sum of the differences' squares or
+    sizes. Addresses.
 
     An int8 row is a float32 scale and then its bytes.
     """
     scale, start = np.float32(1), row
     if kind == INT8:
         scale, start = load_f32(row), row + np.uint64(4)
-    if l2:
+    if by == SQUARES:
         return -distance(kind, start, query, dim, scale)
+    if by == SIZES:
+        return -l1_distance(kind, start, query, dim, scale)
     return scale * dot(kind, start, query, dim)
 
 
@@ -36,7 +41,7 @@ def row_address(runs: Array, rows_per_run: Whole, row_bytes: Whole, row: Whole) 
 @kernel
 def scan_rows(
     kind: Whole,
-    l2: bool,
+    by: Whole,
     queries: Array,
     runs: Array,
     rows_per_run: Whole,
@@ -59,7 +64,7 @@ def scan_rows(
             query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim)
             for row in range(block, end):
                 if (allowed[row >> 3] >> (row & 7)) & 1:
-                    value = row_value(kind, l2, row_address(runs, rows_per_run, row_bytes, row), query_at, dim)
+                    value = row_value(kind, by, row_address(runs, rows_per_run, row_bytes, row), query_at, dim)
                     if value > heap[0]:
                         push_pair(heap, items, value, row)
 
@@ -67,7 +72,7 @@ def scan_rows(
 @kernel
 def score_rows(
     kind: Whole,
-    l2: bool,
+    by: Whole,
     query_at: Address,
     dim: Whole,
     runs: Array,
@@ -89,7 +94,7 @@ def score_rows(
                 prefetch(address + np.uint64(line))
         if i >= start + AHEAD:
             row = rows[i - AHEAD]
-            value = row_value(kind, l2, row_address(runs, rows_per_run, row_bytes, row), query_at, dim)
+            value = row_value(kind, by, row_address(runs, rows_per_run, row_bytes, row), query_at, dim)
             if value > heap[0]:
                 push_pair(heap, heap_rows, value, row)
 
@@ -97,7 +102,7 @@ def score_rows(
 @kernel
 def finish(
     kind: Whole,
-    l2: bool,
+    by: Whole,
     queries: Array,  # (q, d) float32
     runs: Array,  # (n_runs,) uint64 addresses
     rows_per_run: Whole,
@@ -124,7 +129,7 @@ def finish(
             query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim)
             score_rows(
                 kind,
-                l2,
+                by,
                 query_at,
                 dim,
                 runs,
@@ -141,6 +146,6 @@ def finish(
                 if np.float32(estimates[i] * unit) > values[q, 0]:
                     push_pair(values[q], rows[q], np.float32(estimates[i] * unit), candidates[i])
     if fresh < n_rows:
-        scan_rows(kind, l2, queries, runs, rows_per_run, row_bytes, fresh, n_rows, allowed, values, rows)
+        scan_rows(kind, by, queries, runs, rows_per_run, row_bytes, fresh, n_rows, allowed, values, rows)
     for q in range(queries.shape[0]):
         sort_pairs_descending(values[q], rows[q])

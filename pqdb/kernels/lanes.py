@@ -3,7 +3,7 @@ int8.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from llvmlite import ir
 from numba.core import types
@@ -32,19 +32,21 @@ def width_of(kind: Any) -> int:
     return 4 if kind == F32 else int(kind.width) // 8
 
 
-def _sum_ir(builder: Any, kind: int, args: list[Any], distance: bool) -> Any:
-    """Σ over `size` (a multiple of 16, at least 16) elements; args row, query, size, and for a distance the row's
-    scale.
+def _sum_ir(builder: Any, kind: int, args: list[Any], of: Literal["products", "squares", "sizes"]) -> Any:
+    """Σ over `size` (a multiple of 16, at least 16) elements: of products, or of the squares or sizes of differences;
+    args row, query, size, and for differences the row's scale.
     """
     row, query, size = args[:3]
-    scale = splat(builder, args[3], LANES) if distance else None
+    scale = None if of == "products" else splat(builder, args[3], LANES)
     lanes = vector(F32, LANES)
 
     def step(index: Any, sums: list[Any]) -> list[Any]:
         x = _elements(builder, kind, row, index)
         y = _elements(builder, 0, query, index)
-        if distance:
+        if of != "products":
             x = y = builder.fsub(y, builder.fmul(x, scale))
+        if of == "sizes":
+            return [builder.fadd(call(builder, "llvm.fabs.v16f32", lanes, [x]), sums[0])]
         return [call(builder, "llvm.fmuladd.v16f32", lanes, [x, y, sums[0]])]
 
     total = loop(builder, builder.lshr(size, I64(4)), [ir.Constant(lanes, None)], step)[0]
@@ -143,6 +145,10 @@ if JIT_OFF:
         """Never called: LANES_AVAILABLE is False."""
         raise NotImplementedError
 
+    def l1_lanes(kind: Any, row: Any, query: Any, size: Any, scale: Any) -> Any:
+        """Never called: LANES_AVAILABLE is False."""
+        raise NotImplementedError
+
     def nibble_row(query: Any, words: Any, first: Any, size: Any, beta: Any, row: Any, span: Any) -> Any:
         """Never called: LANES_AVAILABLE is False."""
         raise NotImplementedError
@@ -179,7 +185,7 @@ else:
         """⟨query, row⟩; size a multiple of 16."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _by_kind(builder, args[0], lambda number: _sum_ir(builder, number, list(args[1:]), distance=False))
+            return _by_kind(builder, args[0], lambda number: _sum_ir(builder, number, list(args[1:]), "products"))
 
         return types.float32(types.int64, types.uint64, types.uint64, types.int64), codegen
 
@@ -188,6 +194,15 @@ else:
         """|query − scale · row|²; size a multiple of 16."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _by_kind(builder, args[0], lambda number: _sum_ir(builder, number, list(args[1:]), distance=True))
+            return _by_kind(builder, args[0], lambda number: _sum_ir(builder, number, list(args[1:]), "squares"))
+
+        return types.float32(types.int64, types.uint64, types.uint64, types.int64, types.float32), codegen
+
+    @intrinsic
+    def l1_lanes(typingctx: Any, kind: Any, row: Any, query: Any, size: Any, scale: Any) -> Any:
+        """Σ |query − scale · row|; size a multiple of 16."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return _by_kind(builder, args[0], lambda number: _sum_ir(builder, number, list(args[1:]), "sizes"))
 
         return types.float32(types.int64, types.uint64, types.uint64, types.int64, types.float32), codegen

@@ -9,7 +9,7 @@ import numpy as np
 from pqdb.kernels._jit import kernel_inline
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.intrinsics import load_f16, load_f32, load_i8
-from pqdb.kernels.lanes import LANES, LANES_AVAILABLE, distance_lanes, dot_lanes
+from pqdb.kernels.lanes import LANES, LANES_AVAILABLE, distance_lanes, dot_lanes, l1_lanes
 from pqdb.kernels.rounding import largest, round_i8
 
 FLOAT32, FLOAT16, INT8 = 0, 1, 2
@@ -47,6 +47,18 @@ def distance(kind: Whole, row: Whole, query: Whole, size: Whole, scale: Real) ->
     for i in range(whole, size):
         step = load_f32(query + np.uint64(4 * i)) - scale * load_as_f32(kind, row, i)
         total += step * step
+    return total
+
+
+@kernel_inline
+def l1_distance(kind: Whole, row: Whole, query: Whole, size: Whole, scale: Real) -> Real:
+    """Σ |query − scale · row| of a float32 query and a row of float32, float16 or int8."""
+    whole = size // LANES * LANES if LANES_AVAILABLE else 0
+    total = np.float32(0)
+    if whole:
+        total = l1_lanes(kind, row, query, whole, scale)
+    for i in range(whole, size):
+        total += abs(load_f32(query + np.uint64(4 * i)) - scale * load_as_f32(kind, row, i))
     return total
 
 

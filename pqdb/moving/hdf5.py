@@ -17,8 +17,8 @@ from pqdb.moving.batch import Batch, Columns, Points
 from pqdb.moving.extras import needed
 from pqdb.moving.texts import ids_joined, ids_parted
 
-METRICS = {"angular": "cosine", "cosine": "cosine", "euclidean": "l2", "l2": "l2", "dot": "dot", "ip": "dot"}
-DISTANCES = {"cosine": "angular", "l2": "euclidean", "dot": "dot"}
+DISTANCES = {"cosine": "angular", "l2": "euclidean", "dot": "dot", "l1": "manhattan"}
+METRICS = {name: metric for metric, name in DISTANCES.items()} | {name: name for name in DISTANCES} | {"ip": "dot"}
 VECTORS, PAYLOADS = "train", "payloads"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pqdb.collection import Collection
-from pqdb.config import PQ, Quantization, VectorConfig
+from pqdb.config import Quantization, VectorConfig
 from pqdb.database import Database
 from pqdb.errors import InputError
 from pqdb.metric import check_metric
@@ -126,9 +126,9 @@ class _Target:
         if isinstance(part.vectors, np.ndarray):
             dim = part.vectors.shape[1]
             return self.database.create_collection(self.name, dim, self.metric, quantization=self.quantization)
-        metric, kind = check_metric(self.metric), self.quantization or PQ()
+        metric = check_metric(self.metric)
         dims = {name: len(vector) for each in part.vectors for name, vector in each.items()}
-        vectors = {name: VectorConfig(dim, metric, quantization=kind) for name, dim in dims.items()}
+        vectors = {name: VectorConfig(dim, metric, quantization=self.quantization) for name, dim in dims.items()}
         return self.database.create_collection(self.name, vectors=vectors)
 
     def _kept(self, done: int) -> str:

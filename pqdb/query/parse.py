@@ -4,7 +4,7 @@ import marshal
 from collections.abc import Mapping
 from typing import Any
 
-from pqdb.errors import FilterError, IdError
+from pqdb.errors import FilterError, FilterRangeError, IdError
 from pqdb.query.conditions import Condition, Field, Filter, HasId, HasVector, MinShould, Nested
 from pqdb.query.counting import IsEmpty, SomeNull
 from pqdb.query.parse_field import parse_predicate
@@ -69,7 +69,8 @@ def _min_should(given: object, place: str, depth: int, nested: bool) -> MinShoul
     fields = only(table(given, place), ("conditions", "min_count"), place)
     least = fields.get("min_count")
     if type(least) is not int or least < 1:
-        raise FilterError(f"{place}.min_count is a whole number of at least 1, not {shown(least)}")
+        kind = FilterRangeError if type(least) is int else FilterError
+        raise kind(f"{place}.min_count is a whole number of at least 1, not {shown(least)}")
     return MinShould(_conditions(fields.get("conditions"), f"{place}.conditions", depth, nested), least)
 
 

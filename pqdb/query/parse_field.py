@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pqdb.errors import FilterError
+from pqdb.errors import FilterError, FilterRangeError
 from pqdb.query.conditions import Predicate
 from pqdb.query.counting import SomeEmpty, SomeNull, ValuesCount
 from pqdb.query.geo import GeoBox, GeoPolygon, GeoRadius, Place, place_of
@@ -122,9 +122,11 @@ def _ring(given: object, place: str) -> tuple[Place, ...]:
     points = listed(fields.get("points"), f"{place}.points")
     ring = tuple(_place(point, f"{place}.points[{i}]") for i, point in enumerate(points))
     if len(ring) < LEAST_RING:
-        raise FilterError(f"{place} has at least {LEAST_RING} points, the last one the first again, not {len(ring)}")
+        raise FilterRangeError(
+            f"{place} has at least {LEAST_RING} points, the last one the first again, not {len(ring)}"
+        )
     if ring[0] != ring[-1]:
-        raise FilterError(f"{place} is closed: its last point {ring[-1]} must be its first {ring[0]}")
+        raise FilterRangeError(f"{place} is closed: its last point {ring[-1]} must be its first {ring[0]}")
     return ring
 
 

@@ -1,22 +1,26 @@
 """Writes to whatever a filter lets through: chosen and written in one commit."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from pqdb.errors import ConflictError
 from pqdb.query.conditions import Field, Filter
+from pqdb.query.evaluate import passes
 from pqdb.query.matching import MatchValue
 from pqdb.query.parse import parse_filter
 from pqdb.query.path import parse_path
 from pqdb.query.selector import Selector
 from pqdb.query.shapes import plain
-from pqdb.store.batch import PointBatch
+from pqdb.store.batch import Held, PointBatch
 from pqdb.store.points import PointStore
 from pqdb.store.slots import Sources
 
 Change = Callable[[bytes | None], bytes | None]  # a payload as stored → the one in its place; None: none
+New = tuple[Sequence[Any], np.ndarray | Sources, Sequence[bytes | None] | None]  # points: ids, source rows, payloads
+Only = Literal["new", "known"]  # ids that a write is for: those that are not there yet, those that are
 
 
 def chosen(batch: PointBatch, points: PointStore, selector: Selector, filter: Filter) -> tuple[list[int | str], int]:
@@ -46,7 +50,7 @@ def replace_where(
     points: PointStore,
     selector: Selector,
     filter: Filter,
-    new: tuple[Sequence[Any], np.ndarray | Sources, Sequence[bytes | None] | None],
+    new: New,
     if_version: int | None,
 ) -> int:
     """Delete what passes and write new points (ids, source rows, payloads), in one commit; returns its sequence.
@@ -64,6 +68,34 @@ def replace_where(
         batch.delete(going)
         batch.upsert(ids, rows, payloads)
     return batch.seq
+
+
+def permitted(
+    batch: PointBatch, new: New, slots: Mapping[str, int], only: Only | None, where: Filter | None
+) -> New:
+    """Those of new points that may be written over what a batch finds under their ids: nothing, or a point that passes
+    `where`. `slots`: of the vectors, by their names.
+    """
+
+    def may(held: Held | None) -> bool:
+        if held is None:
+            return only != "known"
+        return only != "new" and (where is None or _passes(where, held, slots))
+
+    ids, rows, payloads = new
+    kept = [at for at, held in enumerate(batch.held(ids)) if may(held)]
+    if len(kept) == len(ids):
+        return new
+    return (
+        [ids[at] for at in kept],
+        {slot: each.take(kept) for slot, each in rows.items()} if isinstance(rows, Mapping) else rows[kept],
+        None if payloads is None else [payloads[at] for at in kept],
+    )
+
+
+def _passes(filter: Filter, held: Held, slots: Mapping[str, int]) -> bool:
+    payload = None if held.payload is None else json.loads(held.payload)
+    return passes(filter, payload, held.id, frozenset(name for name, slot in slots.items() if slot in held.slots))
 
 
 def filter_of(where: object) -> Filter:

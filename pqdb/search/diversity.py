@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from pqdb.metric import Metric
 
-def choose(relevance: np.ndarray, vectors: np.ndarray, l2: bool, k: int, diversity: float) -> np.ndarray:
+
+def choose(relevance: np.ndarray, vectors: np.ndarray, metric: Metric, k: int, diversity: float) -> np.ndarray:
     """(min(k, n),) int64: which candidates to take, one after the other.
 
     relevance (n,): nearness to the query, larger is nearer; vectors (n, d). Each time the candidate with the largest
@@ -17,14 +19,17 @@ def choose(relevance: np.ndarray, vectors: np.ndarray, l2: bool, k: int, diversi
         best = int(np.argmax(np.where(left, worth, -np.inf)))
         taken.append(best)
         left[best] = False
-        nearest = np.maximum(nearest, nearness(vectors, vectors[best : best + 1], l2)[:, 0])
+        nearest = np.maximum(nearest, nearness(vectors, vectors[best : best + 1], metric)[:, 0])
     return np.array(taken, np.int64)
 
 
-def nearness(vectors: np.ndarray, to: np.ndarray, l2: bool) -> np.ndarray:
-    """(n, m) of vectors (n, d) to others (m, d), larger is nearer: inner products, or squared distances negated."""
-    if l2:
-        apart: np.ndarray = -((vectors[:, None, :] - to[None, :, :]) ** 2).sum(axis=2)
-        return apart
-    inner: np.ndarray = vectors @ to.T
-    return inner
+def nearness(vectors: np.ndarray, to: np.ndarray, metric: Metric) -> np.ndarray:
+    """(n, m) of vectors (n, d) to others (m, d), larger is nearer: inner products, or distances (l2: their squares)
+    negated.
+    """
+    if metric in ("cosine", "dot"):
+        inner: np.ndarray = vectors @ to.T
+        return inner
+    apart = vectors[:, None, :] - to[None, :, :]
+    far: np.ndarray = (np.square(apart) if metric == "l2" else np.abs(apart)).sum(axis=2)
+    return -far

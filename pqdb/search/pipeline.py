@@ -9,8 +9,8 @@
     rerank   the survivors' int8 residuals, the likeliest first, until no other can win
     finish   the exact values of the last few, and of fresh rows that are in no list yet
 
-A value is larger the nearer: the inner product, or the squared distance negated. All arrays below belong to one block
-of q queries (one query is a block of one); kernels release the GIL, so blocks run side by side on threads.
+A value is larger the nearer: the inner product, or the distance (l2: its square) negated. All arrays below belong to
+one block of q queries (one query is a block of one); kernels release the GIL, so blocks run side by side on threads.
 """
 
 import time
@@ -322,7 +322,7 @@ def finish(
     values, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.uint32)
     unit = index.router.unit if index is not None else 1.0
     exact.finish(
-        snapshot.source_kind, snapshot.l2, queries, points.runs, snapshot.rows_per_run, snapshot.row_bytes,
+        snapshot.source_kind, snapshot.by, queries, points.runs, snapshot.rows_per_run, snapshot.row_bytes,
         best.rows, best.values, best.firsts, best.found, snapshot.config.source is not None, unit * unit,
         snapshot.fresh_from if index is not None else 0, snapshot.n_rows, allowed, values, rows,
     )  # fmt: skip

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from pqdb.config import MAX_K
+from pqdb.metric import Metric
 from pqdb.quantization.source import decode_source
+from pqdb.search.diversity import nearness
 from pqdb.search.snapshot import Snapshot
 
 Find = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
@@ -53,20 +55,17 @@ def _scores(snapshot: Snapshot, rows: np.ndarray, positive: np.ndarray, negative
     for first in range(0, len(rows), BLOCK):
         raw = snapshot.points.source_of(rows[first : first + BLOCK])
         vectors = decode_source(raw, snapshot.config.dim, snapshot.config.kept_source)
-        best, worst = _nearest(vectors, positive, snapshot.l2), _nearest(vectors, negative, snapshot.l2)
+        best, worst = (_nearest(vectors, each, snapshot.config.metric) for each in (positive, negative))
         parts.append(np.where(best > worst, _scaled(best), -_scaled(worst)).astype(np.float32))
     return np.concatenate(parts)
 
 
-def _nearest(vectors: np.ndarray, examples: np.ndarray, l2: bool) -> np.ndarray:
-    """(n,) nearness to the nearest example, larger is nearer: inner product, or squared distance negated."""
+def _nearest(vectors: np.ndarray, examples: np.ndarray, metric: Metric) -> np.ndarray:
+    """(n,) nearness to the nearest example."""
     if not len(examples):
         return np.full(len(vectors), -np.inf)
-    if l2:
-        apart: np.ndarray = -((vectors[:, None, :] - examples[None]) ** 2).sum(axis=2).min(axis=1)
-        return apart
-    inner: np.ndarray = (vectors @ examples.T).max(axis=1)
-    return inner
+    best: np.ndarray = nearness(vectors, examples, metric).max(axis=1)
+    return best
 
 
 def _scaled(nearness: np.ndarray) -> np.ndarray:

@@ -136,7 +136,7 @@ def _score_block(snapshot: Snapshot, queries: np.ndarray, rows: np.ndarray, k: i
     n = len(queries)
     values, found = np.empty((n, k), np.float32), np.empty((n, k), np.uint32)
     exact.finish(
-        snapshot.source_kind, snapshot.l2, queries, snapshot.points.runs, snapshot.rows_per_run, snapshot.row_bytes,
+        snapshot.source_kind, snapshot.by, queries, snapshot.points.runs, snapshot.rows_per_run, snapshot.row_bytes,
         rows, values[0], np.zeros(n, np.int64), np.full(n, len(rows), np.int32), True, 1.0, 0, 0, _NO_BITS,
         values, found,
     )  # fmt: skip

@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 
 from pqdb.config import CollectionConfig
+from pqdb.kernels.exact import PRODUCT, SIZES, SQUARES
+from pqdb.metric import Metric
 from pqdb.quantization.source import KINDS
 from pqdb.search.index import Index
 from pqdb.store.blockview import BlockView
 from pqdb.store.view import PointView
+
+BY: dict[Metric, int] = {"cosine": PRODUCT, "dot": PRODUCT, "l2": SQUARES, "l1": SIZES}
 
 
 @dataclass(slots=True)  # not frozen: freezing costs a microsecond of every query
@@ -22,9 +26,9 @@ class Snapshot:
     n_rows: int  # rows below this are searched
 
     @property
-    def l2(self) -> bool:
-        """Whether values are negated squared distances."""
-        return self.config.metric == "l2"
+    def by(self) -> int:
+        """What values are made of, as kernels.exact names it."""
+        return BY[self.config.metric]
 
     @property
     def source_kind(self) -> int:

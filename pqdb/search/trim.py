@@ -3,14 +3,14 @@
 import numpy as np
 
 from pqdb.errors import InputError
-from pqdb.metric import Metric
+from pqdb.metric import DISTANCES, Metric, scores
 from pqdb.search.pipeline import Found
 
 
 def trimmed(found: Found, offset: int, threshold: float | None, metric: Metric) -> Found:
     """Without the `offset` nearest of each query, and without what does not score better than a threshold.
 
-    Better is more for cosine and dot, less for l2. Raises InputError for a threshold that is no number.
+    Better is more for cosine and dot, less for distances. Raises InputError for a threshold that is no number.
     """
     answers = found.answers[:, offset:].copy()
     if threshold is not None:
@@ -22,8 +22,8 @@ def _better(values: np.ndarray, threshold: object, metric: Metric) -> np.ndarray
     if isinstance(threshold, bool) or not isinstance(threshold, int | float | np.number) or np.isnan(threshold):
         raise InputError(f"score_threshold must be a number, not {threshold!r}")
     least = np.float32(threshold)
-    if metric != "l2":
+    if metric not in DISTANCES:
         better: np.ndarray = values > least
         return better
-    nearer: np.ndarray = (np.sqrt(np.maximum(-values, 0)) < least) & (values > -np.inf)
+    nearer: np.ndarray = (scores(values, metric) < least) & (values > -np.inf)
     return nearer

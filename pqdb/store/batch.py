@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import lmdb
 import numpy as np
@@ -16,7 +16,7 @@ from pqdb.store import manifest as manifest_record
 from pqdb.store.column import Column, Numbers, Rows
 from pqdb.store.deriving import Deriving, MissingTablesError
 from pqdb.store.environment import Environment, Txn, put_anew
-from pqdb.store.ids import TEXT, id_key, id_keys
+from pqdb.store.ids import TEXT, id_from_key, id_keys
 from pqdb.store.layout import (
     KIND_INT,
     KIND_SHIFT,
@@ -39,6 +39,14 @@ from pqdb.store.write import WriteBatch
 T = TypeVar("T")
 
 _ENTRIES_AT_ONCE = 2_000_000  # of tables, gathered before they are written: some hundred MB
+
+
+class Held(NamedTuple):
+    """A point as a batch sees it."""
+
+    id: int | str  # in canonical form
+    payload: bytes | None
+    slots: frozenset[int]  # whose vectors it has
 
 
 class PointBatch(WriteBatch):
@@ -134,15 +142,10 @@ class PointBatch(WriteBatch):
         keys = list(dict.fromkeys(id_keys(ids)))
         return self._run(lambda txn: self._delete(txn, keys))
 
-    def has(self, point_id: Any) -> bool:
-        """Whether there is such a point as this batch sees it. Raises IdError."""
-        key = id_key(point_id)
-        return self._run(lambda txn: bool(self._rows_of(txn, [key])))
-
-    def payload_of(self, point_id: Any) -> bytes | None:
-        """A point's payload as this batch sees it, None where there is none. Raises IdError."""
-        key = id_key(point_id)
-        return self._run(lambda txn: self._payload_of(txn, key))
+    def held(self, ids: Sequence[Any]) -> list[Held | None]:
+        """What there is under each id as this batch sees it, None where there is no point. Raises IdError."""
+        keys = id_keys(ids)
+        return self._run(lambda txn: self._held(txn, keys))
 
     def put_payload(self, point_id: Any, payload: bytes | None) -> bool:
         """Replace a point's payload, or take it away. -> whether there is such a point. Raises IdError."""
@@ -359,12 +362,18 @@ class PointBatch(WriteBatch):
 
     # -- the other verbs -------------------------------------------------------------------------------
 
-    def _payload_of(self, txn: Txn, key: bytes) -> bytes | None:
-        row = txn.get(key, db=self._dbs["ids"])
-        if row is None:
-            return None
-        value = txn.get(row_key(int.from_bytes(row, "little")), db=self._dbs["payloads"])
-        return None if value is None else bytes(layout.unseal(value, "a payload"))
+    def _held(self, txn: Txn, keys: list[bytes]) -> list[Held | None]:
+        row_of = dict(self._rows_of(txn, sorted(set(keys))))
+        rows = np.array(list(row_of.values()), np.int64)
+        alive = {slot: dict(zip(rows.tolist(), each.alive(txn, rows).tolist(), strict=True))
+                 for slot, each in self._columns.items()}  # fmt: skip
+
+        def point(key: bytes, row: int) -> Held:
+            value = txn.get(row_key(row), db=self._dbs["payloads"])
+            payload = None if value is None else bytes(layout.unseal(value, f"the payload of row {row}"))
+            return Held(id_from_key(key), payload, frozenset(slot for slot, rows in alive.items() if rows[row]))
+
+        return [point(key, row_of[key]) if key in row_of else None for key in keys]
 
     def _change_payloads(self, txn: Txn, keys: list[bytes], change: Callable[[bytes | None], bytes | None]) -> int:
         rows = [row for _, row in self._rows_of(txn, keys)]

@@ -49,7 +49,7 @@ class Verbs:
 
     @property
     def metric(self) -> Metric:
-        """cosine, dot or l2. Raises InputError where vectors have names."""
+        """cosine, dot, l2 or l1. Raises InputError where vectors have names."""
         return self.config.metric
 
     @property

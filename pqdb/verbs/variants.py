@@ -156,7 +156,7 @@ class Variants(Searching):
         """k of the answers to one query, chosen by maximal marginal relevance."""
         answers = found.answers[:, : int((found.answers["value"][0] > -np.inf).sum())]
         vectors = self._vectors_of(snapshot.points, answers["row"][0])
-        chosen = choose(answers["value"][0], vectors, snapshot.l2, k, diversity)
+        chosen = choose(answers["value"][0], vectors, self.config.metric, k, diversity)
         return Found(np.ascontiguousarray(answers[:, chosen]), len(chosen), found.every)
 
     def _best_scored(

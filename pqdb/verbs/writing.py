@@ -2,19 +2,19 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from pqdb.errors import InputError, PointNotFoundError
-from pqdb.hits import Id, Payload
+from pqdb.hits import Payload
 from pqdb.metric import prepare
 from pqdb.quantization.source import encode_source
 from pqdb.query.indexing import create_index, drop_index
 from pqdb.query.parse import parse_filter
 from pqdb.query.path import parse_path
 from pqdb.query.payloads import merged, without
-from pqdb.query.writing import change_where, delete_where, filter_of, replace_where
+from pqdb.query.writing import New, Only, change_where, delete_where, filter_of, permitted, replace_where
 from pqdb.store.batch import PointBatch
 from pqdb.store.slots import Sources
 from pqdb.verbs.base import Verbs
@@ -25,47 +25,66 @@ class Writing(Verbs):
     """Commits."""
 
     def upsert(
-        self, ids: Sequence[Id] | np.ndarray | Id, vectors: object, payloads: Sequence[Payload | None] | None = None
+        self,
+        ids: Ids,
+        vectors: object,
+        payloads: Sequence[Payload | None] | None = None,
+        *,
+        only: Only | None = None,
+        where: object = None,
     ) -> int:
         """Write points, replacing those of the same id; returns the sequence of the commit, once it is on disk.
 
         vectors (n, dim) array-like. Where vectors have names, a mapping of such by name, with None in place of a vector
-        that a point lacks; a name that is left out all of them lack. Of equal ids in one call the last wins. Raises
-        InputError and kin (DimensionError, IdError, PayloadError) before anything is written, ReadOnlyError,
-        StorageError.
+        that a point lacks; a name that is left out all of them lack. Of equal ids in one call the last wins.
+
+        only: "new" leaves ids alone that are there, "known" those that are not. where: a filter, or a key and the value
+        there; a point that is there is replaced only if it passes. Both are looked at in the commit itself; if nothing
+        is left to write there is none, and the sequence returned is 0.
+
+        Raises InputError and kin (DimensionError, IdError, PayloadError, FilterError) before anything is written,
+        ReadOnlyError, StorageError.
         """
         upkeep = self._writer()
-        names, rows, raw = self._new_points(ids, vectors, payloads)
-        if not names:
+        if only not in (None, *get_args(Only)):
+            raise InputError(f"only={only!r} is not one of {', '.join(map(repr, get_args(Only)))}")
+        asked = None if where is None else filter_of(where)
+        new = self._new_points(ids, vectors, payloads)
+        if not new[0]:
             raise InputError("an upsert needs at least one point")
 
-        def write(batch: PointBatch) -> int:
-            batch.upsert(names, rows, raw)
-            return batch.seq
+        def write(batch: PointBatch) -> tuple[int, int]:
+            free = only is None and asked is None
+            kept = new if free else permitted(batch, new, self._slots, only, asked)
+            return _write(batch, kept), len(kept[0])
 
-        sequence = self._points.commit(write)
-        upkeep.written(len(names))
+        sequence, written = self._points.commit(write)
+        upkeep.written(written)
         return sequence
 
-    def set_vectors(self, ids: Sequence[Id] | np.ndarray | Id, vectors: object) -> int:
+    def set_vectors(self, ids: Ids, vectors: object, *, where: object = None) -> int:
         """Give points other vectors; their payloads stay. Returns the sequence of the commit.
 
-        vectors as for upsert; those of a name that a point is given none of stay. Raises PointNotFoundError for an id
-        that is not there, DimensionError and kin; then nothing is changed.
+        vectors as for upsert; those of a name that a point is given none of stay. where: as for upsert, only points
+        that pass get theirs. Raises PointNotFoundError for an id that is not there, DimensionError and kin; then
+        nothing is changed.
         """
         upkeep = self._writer()
-        names = as_list(ids)
+        asked = None if where is None else filter_of(where)
+        names: Sequence[Any] = as_list(ids)
         if not names:
             raise InputError("there are no ids to set vectors of")
         given = self._sources(len(names), vectors)
         with self._points.write() as batch:
-            for name in names:
-                if not batch.has(name):
+            held = batch.held(names)
+            for name, point in zip(names, held, strict=True):
+                if point is None:
                     raise PointNotFoundError(f"there is no point {name!r}")
-            raw = [batch.payload_of(name) for name in names]
-            batch.upsert(names, self._in_place(batch, names, given), raw)
+            new: New = names, given, [None if point is None else point.payload for point in held]
+            names, given, raw = new if asked is None else permitted(batch, new, self._slots, None, asked)
+            sequence = _write(batch, (names, self._in_place(batch, names, given), raw))
         upkeep.poke()
-        return batch.seq
+        return sequence
 
     def delete_vectors(
         self,
@@ -152,8 +171,8 @@ class Writing(Verbs):
 
     def _new_points(
         self, ids: Ids, vectors: object, payloads: Sequence[Payload | None] | None
-    ) -> tuple[list[Any], np.ndarray | Sources, list[bytes | None] | None]:
-        """Points to be written, checked: ids, source rows, payloads."""
+    ) -> New:
+        """Points to be written, checked."""
         names = as_list(ids)
         self._writer().memory.check_upsert(len(names), sum(each.dim for each in self.vectors.values()))
         rows = self._sources(len(names), vectors)
@@ -173,7 +192,7 @@ class Writing(Verbs):
     def _in_place(
         self,
         batch: PointBatch,  # noqa: ARG002 - who has several vectors looks for the others there
-        names: list[Any],  # noqa: ARG002
+        names: Sequence[Any],  # noqa: ARG002
         given: np.ndarray | Sources,
     ) -> np.ndarray | Sources:
         """What points have once they are given other vectors."""
@@ -192,3 +211,11 @@ class Writing(Verbs):
         if names is None:
             return change_where(self._points, self._selector, parse_filter(filter), changed)
         return self._points.commit(lambda batch: batch.change_payloads(names, changed))
+
+
+def _write(batch: PointBatch, points: New) -> int:
+    """Put points into a batch; returns its sequence, 0 where there are none."""
+    if not points[0]:
+        return 0
+    batch.upsert(*points)
+    return batch.seq

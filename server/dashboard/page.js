@@ -69,6 +69,17 @@ function vectors(config) {
   return config.vectors.map(({ name, dim, metric }) => [`Vector ${name}`, `${dim} dimensions, ${metric}`]);
 }
 
+// Which vector is asked by, where they have names.
+function showNames(config) {
+  const names = (config.vectors ?? []).map(({ name }) => name);
+  at("using-field").hidden = names.length === 0;
+  if (names.join("\n") === [...at("using").options].map(({ value }) => value).join("\n")) return;
+  at("using").replaceChildren(...names.map((name) => element("option", { value: name }, name || "(without a name)")));
+}
+
+const using = () => (at("using-field").hidden ? {} : { using: at("using").value });
+const named = (path) => (at("using-field").hidden ? path : `${path}${path.includes("?") ? "&" : "?"}${new URLSearchParams(using())}`);
+
 async function showCollection() {
   if (chosen === null) return;
   const asked = chosen;
@@ -99,7 +110,9 @@ async function showCollection() {
     ...(upkeep.error ? [["Trouble", upkeep.error]] : []),
   ]);
   at("rollback").disabled = told.previous === null;
-  at("by-text").disabled = embeds !== config.dim;
+  showNames(config);
+  const { dim } = config.vectors?.find(({ name }) => name === at("using").value) ?? config;
+  at("by-text").disabled = embeds !== dim;
 }
 
 async function query() {
@@ -111,7 +124,7 @@ async function query() {
 }
 
 async function search() {
-  const body = { limit: Number(at("limit").value) };
+  const body = { limit: Number(at("limit").value), ...using() };
   const filter = at("filter").value.trim();
   if (filter) {
     try {
@@ -150,14 +163,14 @@ async function begin(verb) {
 
 async function rollback() {
   at("rollback").disabled = true;
-  const { generation } = await ask("POST", native(chosen, "rollback"));
+  const { generation } = await ask("POST", native(chosen, named("rollback")));
   at("job").textContent = `back to generation ${generation}`;
   await showCollection();
 }
 
 async function measure() {
   at("measured").textContent = "…";
-  const told = await ask("POST", native(chosen, "recall"), { k: 10, sample: 200 }).catch((error) => {
+  const told = await ask("POST", native(chosen, "recall"), { k: 10, sample: 200, ...using() }).catch((error) => {
     at("measured").textContent = "";
     throw error;
   });
@@ -166,7 +179,7 @@ async function measure() {
 }
 
 async function draw() {
-  const { points } = await ask("GET", native(chosen, "map?sample=500"));
+  const { points } = await ask("GET", native(chosen, named("map?sample=500")));
   map(at("drawing"), points);
   at("drawn").textContent = `${points.length} points`;
 }

@@ -12,10 +12,12 @@ import pqdb
 from pqdb_server import models
 from pqdb_server.answering import answer
 from pqdb_server.envelope import JSON, dumps
+from pqdb_server.openapi import errors
 
 router = APIRouter(tags=["service"])
 
 _TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+_READY = {**_TEXT, 503: {**_TEXT[200], "description": "The database is not open yet, or not any more"}}
 
 
 @router.get("/", responses={200: {"model": models.VersionInfo}})
@@ -41,7 +43,7 @@ async def livez() -> str:
     return "livez check passed"
 
 
-@router.get("/readyz", response_class=PlainTextResponse, responses=_TEXT)
+@router.get("/readyz", response_class=PlainTextResponse, responses=_READY)
 async def readyz(request: Request) -> Response:
     """Ready: the database is open."""
     if getattr(request.app.state, "database", None) is None:
@@ -49,7 +51,7 @@ async def readyz(request: Request) -> Response:
     return PlainTextResponse("all shards are ready")
 
 
-@router.get("/metrics", response_class=PlainTextResponse, responses=_TEXT)
+@router.get("/metrics", response_class=PlainTextResponse, responses=errors(429, 500, 503) | _TEXT)
 async def metrics(request: Request) -> Response:
     """What Prometheus is told."""
     state = request.app.state

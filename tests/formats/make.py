@@ -92,8 +92,16 @@ def version_3(path: Path) -> None:
             things.upsert([5_000, "fresh"], {"title": rows[:2] + 1, "body": [None, rows[2]]})
 
 
+def version_1_l1(path: Path) -> None:
+    """The metric l1, which came later in version 1."""
+    with pqdb.open(path, upkeep="manual") as database:
+        live(database.create_collection("l1", DIM, "l1"))
+        live(database.create_collection("l1 in int8", DIM, "l1", source="int8"))
+
+
 VERSIONS: dict[str, Callable[[Path], None]] = {
-    "version-1": version_1, "version-1-later": version_1_later, "version-2": version_2, "version-3": version_3,
+    "version-1": version_1, "version-1-later": version_1_later, "version-1-l1": version_1_l1,
+    "version-2": version_2, "version-3": version_3,
 }  # fmt: skip
 
 

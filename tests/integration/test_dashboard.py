@@ -42,6 +42,9 @@ def database(tmp_path_factory, vectors) -> Iterator[pqdb.Database]:
         big = database.create_collection("big", dim=DIM)
         big.upsert(np.arange(N), vectors, [{"page": i, "lang": "en"} for i in range(N)])
         big.optimize()
+        vectors_of = {"title": pqdb.VectorConfig(2, "dot"), "body": pqdb.VectorConfig(3, "l2")}
+        named = database.create_collection("named", vectors=vectors_of)
+        named.upsert([1, 2, 3], {"title": [[1, 0], [0, 1], [1, 0.5]], "body": [[3, 0, 0], [0, 4, 0], None]})
         small = database.create_collection("small & #%20odd", dim=2)
         small.upsert([1], [[1.0, 0.0]], [{"html": "<img src=x onerror=document.title='owned'>"}])
         yield database
@@ -117,6 +120,33 @@ def test_search_by_a_pasted_vector(page, vectors):
     search(page, "vector", json.dumps(vectors[3].tolist()))
     page.wait_for_selector("#hits li pre")
     assert text(page, "#hits li:first-child").startswith("3, score 1.0000")
+
+
+def test_a_vector_of_several_is_chosen_by_its_name(page):
+    assert not page.is_visible("#using"), "where vectors have no names there is nothing to choose"
+    page.click("text=named")
+    page.wait_for_selector("#using:visible")
+    assert page.locator("#using option").all_inner_texts() == ["title", "body"]
+    search(page, "vector", "0, 2")
+    page.wait_for_selector("#hits li pre")
+    assert page.locator("#hits strong").all_inner_texts() == ["2", "3", "1"]
+    page.select_option("#using", "body")
+    search(page, "vector", "0, 2")
+    until(page, "#filter-error", lambda told: "expected dim: 3, got 2" in told)
+    search(page, "vector", "0, 2, 0")
+    until(page, "#hits", lambda told: told.startswith("2, score 2.0000"))
+    assert page.locator("#hits strong").all_inner_texts() == ["2", "1"]  # the third has no such vector
+    until(page, "#did", lambda told: "compared exactly" in told)
+    page.click("#draw")
+    until(page, "#drawn", lambda told: told == "2 points")
+    page.click("#measure")
+    until(page, "#measured", lambda told: "stored rows" in told)
+    page.wait_for_timeout(4_000)  # the page looks at the service again meanwhile
+    assert page.input_value("#using") == "body"
+    page.click("text=big")
+    page.wait_for_selector("#using", state="hidden")
+    search(page, "id", "7")
+    page.wait_for_selector("#hits li pre")
 
 
 def test_errors_are_shown_where_they_were_made(page):

@@ -6,12 +6,14 @@ import pytest
 
 from pqdb.config import Source
 from pqdb.kernels import exact
+from pqdb.metric import check_metric, scores
 from pqdb.quantization.source import KINDS, encode_source, row_bytes
 from tests import naive
 from tests.kernels.families import at
 
 sources = pytest.mark.parametrize("source", ["float32", "float16", "int8"])
-metrics = pytest.mark.parametrize("metric", ["dot", "l2"])
+metrics = pytest.mark.parametrize("metric", ["dot", "l2", "l1"])
+BY = {"dot": exact.PRODUCT, "l2": exact.SQUARES, "l1": exact.SIZES}
 
 
 class Runs:
@@ -29,7 +31,7 @@ class Runs:
         self.addresses = np.array([at(part) for part in self.parts], np.uint64)
 
     def finish(
-        self, queries: np.ndarray, k: int, *, l2: bool, candidates: list[int], fresh: int,
+        self, queries: np.ndarray, k: int, *, by: int, candidates: list[int], fresh: int,
         allowed: np.ndarray,
         estimates: np.ndarray | None = None, unit: float = 1.0,
     ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
@@ -38,7 +40,7 @@ class Runs:
         values, rows = np.empty((q, k), np.float32), np.empty((q, k), np.uint32)
         guesses = np.zeros(len(candidates), np.float32) if estimates is None else estimates
         exact.finish(
-            self.kind, l2, queries, self.addresses, self.rows_per_run, self.row_bytes, np.array(candidates,
+            self.kind, by, queries, self.addresses, self.rows_per_run, self.row_bytes, np.array(candidates,
             np.uint32),
             guesses, np.zeros(q, np.int64), np.full(q, len(candidates), np.int32), estimates is None, unit,
             fresh, self.n, allowed, values, rows,
@@ -58,9 +60,9 @@ def test_all_rows_compared_are_the_naive_answer(
 ) -> None:
     vectors, queries = (rng.standard_normal((n, dim)).astype(np.float32) for n in (90, 3))
     runs = Runs(vectors, source)
-    values, rows = runs.finish(queries, 8, l2=metric == "l2", candidates=[], fresh=0, allowed=everyone(90))
+    values, rows = runs.finish(queries, 8, by=BY[metric], candidates=[], fresh=0, allowed=everyone(90))
     true, _ = naive.search.nearest(queries.astype(float), naive.search.stored(vectors, source), metric, 8)
-    found = np.sqrt(np.maximum(-values, 0)) if metric == "l2" else values
+    found = scores(values, check_metric(metric))
     np.testing.assert_allclose(found, true, rtol=1e-4, atol=1e-5)
     again = naive.search.scores(queries.astype(float), naive.search.stored(vectors, source), metric)
     np.testing.assert_allclose(np.take_along_axis(again, rows.astype(int), axis=1), found, rtol=1e-4, atol=1e-5)
@@ -72,7 +74,7 @@ def test_candidates_and_fresh_rows_compete_for_the_same_places(rng: np.random.Ge
     candidates = [3, 41, 7, 22, 0]
     seen = [*candidates, *range(50, 60)]
     values, rows = Runs(vectors, "float32").finish(
-        queries, 6, l2=metric == "l2", candidates=candidates, fresh=50, allowed=everyone(60)
+        queries, 6, by=BY[metric], candidates=candidates, fresh=50, allowed=everyone(60)
     )
     _, order = naive.search.nearest(queries.astype(float), vectors[seen].astype(float), metric, 6)
     assert np.array_equal(rows, np.array(seen)[order])
@@ -87,7 +89,7 @@ def test_rows_that_are_not_allowed_are_not_found_and_missing_hits_are_minus_infi
     bits = np.zeros(8 * 14, np.uint8)
     bits[alive] = 1
     values, rows = Runs(vectors, "float32").finish(
-        queries, 9, l2=False, candidates=[], fresh=0, allowed=np.packbits(bits, bitorder="little")
+        queries, 9, by=exact.PRODUCT, candidates=[], fresh=0, allowed=np.packbits(bits, bitorder="little")
     )
     assert all(sorted(row[:4].tolist()) == alive for row in rows)
     assert np.isfinite(values[:, :4]).all()
@@ -101,7 +103,7 @@ def test_estimates_stand_where_there_is_no_source(rng: np.random.Generator) -> N
     values, rows = Runs(vectors, "float32").finish(
         vectors[:1],
         2,
-        l2=True,
+        by=exact.SQUARES,
         candidates=[8, 6, 7],
         fresh=4,
         allowed=everyone(4),

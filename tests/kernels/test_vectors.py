@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pqdb.kernels.vectors import FLOAT16, FLOAT32, INT8, distance, dot, quantize_i8
+from pqdb.kernels.vectors import FLOAT16, FLOAT32, INT8, distance, dot, l1_distance, quantize_i8
 from tests import naive
 from tests.kernels.families import at
 
@@ -37,6 +37,8 @@ def test_products_and_distances_are_numpys(rng: np.random.Generator, kind: int, 
     scale = np.float32(0.01 if kind == INT8 else 1)
     true = float(((q - float(scale) * wide) ** 2).sum())
     assert distance(kind, address, at(query), size, scale) == pytest.approx(true, rel=2e-6)
+    sizes = float(np.abs(q - float(scale) * wide).sum())
+    assert l1_distance(kind, address, at(query), size, scale) == pytest.approx(sizes, rel=2e-6)
 
 
 def test_nothing_past_the_row_is_read_into_the_result(rng: np.random.Generator) -> None:
@@ -44,6 +46,7 @@ def test_nothing_past_the_row_is_read_into_the_result(rng: np.random.Generator) 
     row[:19], query[:19] = rng.standard_normal((2, 19))
     assert np.isfinite(dot(FLOAT32, at(row), at(query), 19))
     assert np.isfinite(distance(FLOAT32, at(row), at(query), 19, np.float32(1)))
+    assert np.isfinite(l1_distance(FLOAT32, at(row), at(query), 19, np.float32(1)))
 
 
 @pytest.mark.parametrize("size", [1, 63, 64, 100])

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import pqdb
-from pqdb.metric import METRICS, Metric
+from pqdb.metric import WITH_CODES, Metric
 from tests.conftest import SEED
 from tests.data import clustered
 from tests.search.conftest import ROWS, Make
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", WITH_CODES)
 def test_counts_add_up(make: Make, metric: Metric) -> None:
     made = make(metric)
     n_lists = made.collection.info()["lists"]
@@ -42,7 +42,7 @@ def test_it_gives_the_hits_of_the_search_and_a_time_for_each_stage(make: Make) -
     assert str(told).startswith(f"codes: {told.lists} of {told.n_lists} lists, {told.codes} codes")
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", WITH_CODES)
 def test_the_recall_expected_rises_with_the_lists_and_comes_from_the_calibration(make: Make, metric: Metric) -> None:
     made = make(metric)
     for query in made.raw[:4]:

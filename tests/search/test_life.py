@@ -8,7 +8,7 @@ import pytest
 
 import pqdb
 from pqdb.config import Quantization
-from pqdb.metric import METRICS, Metric
+from pqdb.metric import WITH_CODES, Metric
 from tests import naive
 from tests.conftest import SEED
 from tests.data import clustered, queries_near
@@ -33,7 +33,7 @@ NAMES = [
 kinds = pytest.mark.parametrize(
     ("quantization", "rerank", "source"), KINDS, ids=NAMES
 )
-metrics = pytest.mark.parametrize("metric", METRICS)
+metrics = pytest.mark.parametrize("metric", WITH_CODES)
 
 
 @metrics

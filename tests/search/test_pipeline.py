@@ -7,12 +7,12 @@ import pytest
 
 import pqdb
 from pqdb.config import Quantization, Rerank, Source
-from pqdb.metric import METRICS, Metric
+from pqdb.metric import WITH_CODES, Metric
 from pqdb.store import view
 from tests import naive
 from tests.search.conftest import Make
 
-metrics = pytest.mark.parametrize("metric", METRICS)
+metrics = pytest.mark.parametrize("metric", WITH_CODES)
 K = 10
 
 

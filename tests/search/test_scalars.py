@@ -7,7 +7,7 @@ import pytest
 
 import pqdb
 from pqdb.config import Quantization
-from pqdb.metric import METRICS, Metric
+from pqdb.metric import WITH_CODES, Metric
 from tests import naive
 from tests.conftest import SEED
 from tests.data import clustered, queries_near
@@ -17,7 +17,7 @@ KINDS = [pqdb.SQ("int8"), pqdb.SQ("float16"), pqdb.SQ("int4"), pqdb.SQ("1bit")]
 scalars = pytest.mark.parametrize("quantization", KINDS, ids=str)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", WITH_CODES)
 @scalars
 def test_filters_find_what_passes(
     db: pqdb.Database, monkeypatch: pytest.MonkeyPatch, metric: Metric, quantization: Quantization

@@ -218,7 +218,7 @@ def test_schemas_that_are_not_offered(unchanged, schema, words):
         {"must": [{"anything": {}}]},
         {"maybe": []},
         {"must": [{"has_id": ["no id" * 100]}]},
-        {"min_should": {"conditions": [], "min_count": 0}},
+        {"min_should": {"conditions": [], "min_count": "1"}},
     ],
 )
 @pytest.mark.parametrize("path", ["scroll", "count", "query", "delete"])
@@ -226,6 +226,21 @@ def test_malformed_filters_are_refused_everywhere(unchanged, path, filter_):
     status, answer = unchanged("POST", f"{POINTS}/{path}", {"filter": filter_})
     assert failed(status, answer)[0] == 400
     assert unchanged.ok("POST", f"{POINTS}/count", {}) == {"count": 3}
+
+
+@pytest.mark.parametrize(
+    ("filter_", "words"),
+    [
+        ({"min_should": {"conditions": [], "min_count": 0}}, "filter.min_should.min_count is a whole number"),
+        ({"must": {"key": "at", "geo_polygon": {"exterior": {"points": [{"lat": 0, "lon": 0}] * 3}}}}, "at least 4"),
+        ({"must": {"key": "at", "geo_polygon": {"exterior": {"points": [{"lat": 0, "lon": i} for i in range(4)]}}}},
+         "filter.must.geo_polygon.exterior"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["scroll", "count", "query", "delete"])
+def test_lengths_and_numbers_out_of_range_are_422(unchanged, path, filter_, words):
+    status, text = unchanged.error("POST", f"{POINTS}/{path}", {"filter": filter_})
+    assert (status, text.startswith("Validation error in JSON body: ["), words in text) == (422, True, True), text
 
 
 def test_a_filter_as_deep_as_the_sea_is_refused(unchanged):

@@ -15,6 +15,9 @@ PAGE = (Path(__file__).parents[2] / "docs/http.md").read_text()
 EXAMPLE = re.compile(r"```sh\n(.*?)```\n```json\n(.*?)```", re.DOTALL)
 
 
+SNAPSHOT = re.compile(r'"name":"([^"]+\.snapshot)"')  # in an answer: what $SNAPSHOT stands for from then on
+
+
 def request(command: str) -> tuple[str, str, dict[str, str], str | None]:
     """A curl command as (method, path, headers, body)."""
     words = iter(shlex.split(command))
@@ -48,9 +51,12 @@ def matches(answer: object, expected: object) -> bool:
 def test_every_command_gives_the_answer_beside_it(http):
     examples = EXAMPLE.findall(PAGE)
     assert len(examples) == PAGE.count("```sh") == PAGE.count("```json")
+    snapshot = ""
     for command, printed in examples:
-        method, path, headers, body = request(command)
-        answer = http.client.request(method, path, headers=headers, content=body).json()
+        method, path, headers, body = request(command.replace("$SNAPSHOT", snapshot))
+        answered = http.client.request(method, path, headers=headers, content=body)
+        answer, named = answered.json(), SNAPSHOT.search(answered.text)
+        snapshot = named[1] if named else snapshot
         expected = json.loads(printed)
         assert answer.pop("time", None).__class__ is expected.pop("time", None).__class__
         assert matches(answer, expected), (command, answer)

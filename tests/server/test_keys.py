@@ -146,3 +146,14 @@ def test_every_route_knows_what_it_needs(method, path):
         assert need.write == (tail in WRITING)
     else:
         assert need.write
+
+
+def test_the_page_says_who_may_be_turned_away(locked):
+    """By the answers to no key, and to one that opens reading of another collection."""
+    page = locked("GET", "/openapi.json")[1]["paths"]
+    for method, path in routes():
+        told = {status for status in ("401", "403") if status in page[path][method.lower()]["responses"]}
+        asked_at = path.replace("{collection_name}", "other").replace("{field_name}", "f")
+        without, other = (locked.client.request(method, asked_at, headers=key) for key in ({}, LOOK))
+        seen = {str(answer.status_code) for answer in (without, other)} & {"401", "403"}
+        assert seen == told, (method, path)

@@ -14,6 +14,7 @@ from .test_http_docs import EXAMPLE, PAGE, request
 ROUTES = [route for room in ROOMS for route in room.router.routes]
 # Routes whose body or answer is no JSON; the page shows them in Python. And those of the service itself.
 OTHERWISE = {"upsert_binary", "query_binary", "import_lines", "export_points", "version"}
+OTHERWISE |= {"get_snapshot", "upload_snapshot"}
 OTHERWISE |= {"healthz", "livez", "readyz", "metrics"}
 COMMANDS = [(*request(command), json.loads(answer)) for command, answer in EXAMPLE.findall(PAGE)]
 DESCRIBED = [command for command in COMMANDS if command[1] != "/" and not command[1].endswith("/discover")]

@@ -200,3 +200,20 @@ def test_more_effort_never_asks_for_less():
     assert all(0 < recall < 1 for recall in recalls)
     assert [recall_of_beam(ef) for ef in widths] == sorted(recall_of_beam(ef) for ef in widths)
     assert recall_of_beam(64, 1.5) > recall_of_beam(64)
+
+
+@pytest.mark.parametrize("distance", ["Cosine", "Dot", "Euclid", "Manhattan"])
+def test_points_of_equal_scores_come_in_the_order_of_their_ids(http, distance):
+    """Whatever the order they were written in: numbers first, then UUIDs."""
+    http.ok("PUT", "/collections/equal", {"vectors": {"size": 2, "distance": distance}})
+    uuids = [f"{n:08x}-58cc-4372-a567-0e02b2c3d479" for n in (7, 1, 12)]
+    ids = [40, uuids[0], 3, 2**63, uuids[2], 11, uuids[1]]
+    points = [{"id": id_, "vector": [1.0, 1.0]} for id_ in ids] + [{"id": 5, "vector": [1.0, 0.0]}]
+    http.ok("PUT", "/collections/equal/points", {"points": points})
+    equal = [3, 11, 40, 2**63, *sorted(uuids)]
+    found = http.ok("POST", "/collections/equal/points/query", {"query": [1.0, 1.0], "limit": 20})["points"]
+    assert [point["id"] for point in found] == [*equal, 5]
+    body = {"query": [1.0, 1.0], "limit": 3, "offset": 2}
+    page = http.ok("POST", "/collections/equal/points/query", body)["points"]
+    assert {point["score"] for point in page} == {found[0]["score"]}
+    assert [point["id"] for point in page] == [id_ for id_ in equal if id_ in {point["id"] for point in page}]

@@ -208,7 +208,7 @@ def test_another_process_that_writes_while_the_map_grows_is_no_error(tmp_path: P
         seen = []
 
         def change(batch: PointBatch) -> None:
-            seen.append(batch.payload_of(7))
+            seen.append(batch.held([7]))
             batch.upsert([1], rows(1))
             begin = store.env.begin_write_again
 

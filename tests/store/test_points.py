@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pqdb.errors import ClosedError, IdError, InputError, NotADatabaseError, ReadOnlyError, StorageError
 from pqdb.store import PointStore, datafile
 from pqdb.store.addresses import BYTES
+from pqdb.store.batch import Held
 from pqdb.store.ids import id_from_key, id_key
 from pqdb.store.layout import META_ROWS, PIECE_ROWS
 from tests.store.sources import ROW_BYTES, source_rows
@@ -73,9 +74,11 @@ class LikeADict(RuleBasedStateMachine):
     def put_payload(self, point_id: int | str, payload: bytes | None) -> None:
         point_id = id_from_key(id_key(point_id))
         with self.store.write() as batch:
-            assert batch.payload_of(point_id) == self.model.get(point_id, (0, None))[1]
+            (_, payload_there, _) = self.model.get(point_id, (0, None, 0))
+            there = Held(point_id, payload_there, frozenset([0])) if point_id in self.model else None
+            assert batch.held([point_id, "nobody", point_id]) == [there, None, there]
             assert batch.put_payload(point_id, payload) == (point_id in self.model)
-            assert batch.payload_of(point_id) == (payload if point_id in self.model else None)
+            assert batch.held([point_id]) == [there and there._replace(payload=payload)]
             seq = batch.seq
         if point_id in self.model:
             self.seq += 1
