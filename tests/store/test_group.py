@@ -278,9 +278,13 @@ def test_an_interrupted_follower_leaves_the_queue(points: PointStore, rows: Make
         time.sleep(0.05)
         signal.pthread_kill(main, signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     threads.start("interrupt", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        upsert(points, rows, 1)()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            upsert(points, rows, 1)()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert waiting(points) == 0
     gate.open.set()
     threads.join()
