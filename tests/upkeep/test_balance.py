@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pqdb
-from pqdb.metric import METRICS
+from pqdb.metric import WITH_CODES
 from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
 from pqdb.upkeep import balance, build
@@ -17,7 +17,7 @@ from tests.data import clustered
 from tests.upkeep.conftest import Keep, Kept
 
 KINDS: dict[str, dict[str, Any]] = {
-    **{metric: {"metric": metric} for metric in METRICS},
+    **{metric: {"metric": metric} for metric in WITH_CODES},
     "no rerank": {"rerank": None},
     "codes only": {"source": None},
     "8-bit": {"quantization": pqdb.PQ(m=6, nbits=8)},

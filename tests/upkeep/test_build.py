@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pqdb
-from pqdb.metric import METRICS, Metric
+from pqdb.metric import WITH_CODES, Metric
 from pqdb.search.plan import TARGETS
 from pqdb.upkeep import build
 from tests.upkeep.conftest import Keep, Kept
@@ -27,7 +27,7 @@ def bytes_of(kept: Kept) -> list[bytes]:
     return out
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", WITH_CODES)
 def test_every_live_row_is_in_exactly_one_list(keep: Keep, monkeypatch: pytest.MonkeyPatch, metric: Metric) -> None:
     several_lists(monkeypatch)
     kept = keep(700, metric=metric)
@@ -101,7 +101,7 @@ def test_progress_goes_through_the_stages(keep: Keep) -> None:
         assert shares[-1] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", WITH_CODES)
 @pytest.mark.parametrize("n", [1, 2, 3, 17])
 def test_a_handful_of_points_can_be_trained(keep: Keep, metric: Metric, n: int) -> None:
     kept = keep(n, metric=metric)
@@ -111,7 +111,7 @@ def test_a_handful_of_points_can_be_trained(keep: Keep, metric: Metric, n: int) 
     assert sorted(hits.ids) == list(range(n))
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", WITH_CODES)
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_points_in_a_few_of_many_dimensions_can_be_trained(
     db: pqdb.Database, rng: np.random.Generator, metric: Metric, scale: float
@@ -126,7 +126,7 @@ def test_points_in_a_few_of_many_dimensions_can_be_trained(
         assert things.search(flat[0], 1).ids == [0]
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", WITH_CODES)
 def test_more_recall_takes_more_lists(keep: Keep, monkeypatch: pytest.MonkeyPatch, metric: Metric) -> None:
     from pqdb.search.index import Index
     from pqdb.search.plan import Calibration

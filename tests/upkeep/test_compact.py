@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pqdb
-from pqdb.metric import METRICS
+from pqdb.metric import WITH_CODES
 from pqdb.upkeep import compact, steps
 from tests.conftest import SEED
 from tests.data import clustered
@@ -60,7 +60,7 @@ def made(keep: Keep, n: int, **options: Any) -> tuple[Kept, dict[Any, np.ndarray
 
 
 KINDS: dict[str, dict[str, Any]] = {
-    **{metric: {"metric": metric} for metric in METRICS},
+    **{metric: {"metric": metric} for metric in WITH_CODES},
     "flat": {"quantization": pqdb.Flat()},
     "float16": {"source": "float16"},
     "no rerank": {"rerank": None},

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from pqdb.metric import METRICS, Metric
+from pqdb.metric import WITH_CODES, Metric
 from pqdb.upkeep import build, fresh
 from tests.conftest import SEED
 from tests.data import clustered
 from tests.upkeep.conftest import Keep
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", WITH_CODES)
 @pytest.mark.parametrize("rerank", ["int8", "source", None])
 def test_fresh_rows_join_their_lists(
     keep: Keep, monkeypatch: pytest.MonkeyPatch, metric: Metric, rerank: str | None
