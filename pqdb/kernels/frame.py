@@ -60,6 +60,7 @@ FRAME = np.dtype(
         ("counts_at", "<u8"),  # (n_lists,) uint32
         ("rerank_at", "<u8"),  # (n_lists,) uint64
         ("kind", "<i8"),
+        ("by", "<i8"),  # what exact values are made of: see exact.row_value
         ("n_runs", "<i8"),
         ("runs_at", "<u8"),  # (n_runs,) uint64
         ("rows_per_run", "<i8"),

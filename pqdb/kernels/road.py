@@ -110,7 +110,7 @@ def search_block(
     if frame["n_others"] > 0:
         to_score = rows_with_others(to_score, firsts, found, u32_at(frame["others_at"], frame["n_others"]))
     finish(
-        frame["kind"], frame["l2"], queries, u64_at(frame["runs_at"], frame["n_runs"]), frame["rows_per_run"],
+        frame["kind"], frame["by"], queries, u64_at(frame["runs_at"], frame["n_runs"]), frame["rows_per_run"],
         frame["row_bytes"], to_score, best.reshape(n * keep), firsts, found, frame["rescore"] != 0,
         frame["unit"] * frame["unit"], frame["fresh"], frame["n_rows"], allowed, values, rows,
     )  # fmt: skip

@@ -9,7 +9,8 @@ from functools import cache
 
 import numpy as np
 
-from pqdb.search.pipeline import Among, search
+from pqdb.search.frame import Among
+from pqdb.search.pipeline import search
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 

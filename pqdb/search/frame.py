@@ -1,5 +1,6 @@
 """A plan's and a snapshot's part of every query, packed once for kernels.road and kept until either changes."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,14 @@ from pqdb.search.index import Index
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.layout import META_BYTES, META_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """What a filter leaves to do: lists to scan, and the rows it lets through in all others."""
+
+    lists: np.ndarray  # (n_lists,) bool
+    rows: np.ndarray  # (m,) uint32
 
 
 class Frame:
@@ -31,11 +40,13 @@ class Frame:
             else:
                 self.record[name] = value
 
-    def among(self, lists: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """The record for a search of some lists (n_lists,) bool and other rows (m,) uint32; it holds neither array."""
+    def record_of(self, among: Among | None) -> np.ndarray:
+        """The record for a search of what a filter leaves; it holds none of `among`'s arrays."""
+        if among is None:
+            return self.record
         record = self.record.copy()
-        record["kept_at"] = lists.ctypes.data
-        record["n_others"], record["others_at"] = len(rows), rows.ctypes.data
+        record["kept_at"] = among.lists.ctypes.data
+        record["n_others"], record["others_at"] = len(among.rows), among.rows.ctypes.data
         return record
 
 
@@ -104,6 +115,7 @@ def _of_snapshot(snapshot: Snapshot) -> dict[str, Any]:
         "counts_at": blocks.counts,
         "rerank_at": blocks.rerank,
         "kind": snapshot.source_kind,
+        "by": snapshot.by,
         "n_runs": len(points.runs),
         "runs_at": points.runs,
         "rows_per_run": snapshot.rows_per_run,

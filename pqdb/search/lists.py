@@ -8,8 +8,8 @@ import numpy as np
 
 from pqdb.kernels.gather import divide_rows, meet_rows
 from pqdb.kernels.pack import GROUP
+from pqdb.search.frame import Among
 from pqdb.search.index import Index
-from pqdb.search.pipeline import Among
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.addresses import BYTES

@@ -26,7 +26,7 @@ from pqdb.kernels.vectors import FLOAT16, INT8
 from pqdb.metric import prepare
 from pqdb.quantization.pack import padded_dim, row_bytes
 from pqdb.quantization.values import ValueCode
-from pqdb.search.frame import Frame, frame_of
+from pqdb.search.frame import Among, Frame, frame_of
 from pqdb.search.index import Index
 from pqdb.search.plan import Plan
 from pqdb.search.scratch import Scratch, scratch
@@ -64,14 +64,6 @@ class Trace:
         self.candidates, self.reranked = int(candidates.starts[1]), int(reranked[0])
         best = float(routed.bases[0, 0]) * float(index.router.weights[lists[0]])
         self.expected = index.calibration.recall_of(plan.k, best, len(lists))
-
-
-@dataclass(frozen=True, slots=True)
-class Among:
-    """What a filter leaves to do: lists to scan, and the rows it lets through in all others."""
-
-    lists: np.ndarray  # (n_lists,) bool
-    rows: np.ndarray  # (m,) uint32
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +171,8 @@ def search_framed(frame: Frame, query: np.ndarray, allowed: np.ndarray, among: A
     """As search_query, where all but the query was seen before; None if its length is not to be trusted."""
     answers = np.empty((1, frame.plan.k), ANSWER)
     room = scratch(frame.room)
-    record = frame.record if among is None else frame.among(among.lists, among.rows)
     done, filled, every = road.search_block(
-        record, room.room, query, True, allowed, room.table(frame.index, 1), answers
+        frame.record_of(among), room.room, query, True, allowed, room.table(frame.index, 1), answers
     )
     return Found(answers, filled, every) if done == 1 else None
 
@@ -193,9 +184,8 @@ def search_at_once(
     """The same road in one kernel, as every search but an explained one takes it: a third faster for one query."""
     answers, frame = np.empty((len(queries), k), ANSWER), frame_of(snapshot, index, plan)
     room = scratch(frame.room)
-    record = frame.record if among is None else frame.among(among.lists, among.rows)
     done, _, _ = road.search_block(
-        record, room.room, queries, False, allowed, room.table(index, len(queries)), answers
+        frame.record_of(among), room.room, queries, False, allowed, room.table(index, len(queries)), answers
     )
     if done < len(queries):
         return search_in_parts(snapshot, queries, plan, allowed, k, done, among)

@@ -58,7 +58,8 @@ class Planner:
         self.snapshot = snapshot
         self.selection = selection
         self.k = k
-        self.rows_us = len(selection) * (ROW_NS + ROW_BYTE_NS * snapshot.row_bytes) / 1e3  # to score every row selected
+        self.row_ns = ROW_NS + ROW_BYTE_NS * snapshot.row_bytes  # to score a row selected
+        self.rows_us = len(selection) * self.row_ns / 1e3
 
     @property
     def rows_can_be_scored(self) -> bool:
@@ -101,12 +102,12 @@ class Planner:
         """So many rows of a list are scored from their source sooner than the list is scanned."""
         if not self.rows_can_be_scored or self.snapshot.config.source is None:
             return 0
-        return int((LIST_NS + listed.list_bytes * CODE_BYTE_NS) / (ROW_NS + ROW_BYTE_NS * self.snapshot.row_bytes))
+        return int(_list_ns(listed) / self.row_ns)
 
     def _lists_us(self, listed: ListedRows, plan: Plan) -> float:
         """Expected microseconds for a scan, and for the rows that are in no list yet."""
         fresh = (self.snapshot.n_rows - self.snapshot.fresh_from) * ROW_NS
-        return (SCAN_NS + listed.probed_by(plan) * (LIST_NS + listed.list_bytes * CODE_BYTE_NS) + fresh) / 1e3
+        return (SCAN_NS + listed.probed_by(plan) * _list_ns(listed) + fresh) / 1e3
 
     def _measure(self, index: Index, listed: ListedRows, query: np.ndarray) -> tuple[float, float]:
         """How many rows of all there are lie about as near as the k nearest allowed; and how much denser the rows
@@ -137,6 +138,11 @@ class Planner:
             keep = keep_for(self.k, index.calibration.spare)
             plan = index.plans[key] = replace(wide, k=self.k, depth=self.k, keep=keep)
         return plan
+
+
+def _list_ns(listed: ListedRows) -> float:
+    """To scan a list of average size."""
+    return LIST_NS + listed.list_bytes * CODE_BYTE_NS
 
 
 def _first(index: Index, n: int) -> Plan:

@@ -9,8 +9,9 @@ from pqdb.kernels import exact
 from pqdb.metric import prepare
 from pqdb.query.select import Selection
 from pqdb.search.batch import pool, search_batch
+from pqdb.search.frame import Among
 from pqdb.search.lists import ListedRowsKept
-from pqdb.search.pipeline import Among, Found, Trace, answered, search, search_query
+from pqdb.search.pipeline import Found, Trace, answered, search, search_query
 from pqdb.search.plan import Plan
 from pqdb.search.planner import Kind, Planner, Way
 from pqdb.search.snapshot import Snapshot
@@ -48,14 +49,16 @@ class Selected:
         self.ways = [way]
         if trace:
             trace.mark("planner")
-        elif way.plan is not None:
-            found = search_query(
-                self.snapshot, query, way.plan, self.selection.allowed, k, self._among(planner, way.kind)
-            )
+        if trace is None and way.plan is not None:
+            among = self._among(planner, way.kind)
+            found = search_query(self.snapshot, query, way.plan, self.selection.allowed, k, among)
             if found.filled == k:
                 return found
-        prepared = prepare(query, config.dim, config.metric)
-        values, rows = self._go(planner, way, prepared, trace)
+            prepared = prepare(query, config.dim, config.metric)
+            values, rows = found.answers["value"].copy(), found.answers["row"].copy()
+        else:
+            prepared = prepare(query, config.dim, config.metric)
+            values, rows = self._go(planner, way, prepared, trace)
         return answered(self.snapshot, *self._filled(planner, prepared, values, rows))
 
     def search_batch(self, queries: np.ndarray, k: int, effort: Effort) -> Found:
