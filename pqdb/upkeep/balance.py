@@ -22,7 +22,7 @@ from pqdb.upkeep.fresh import alive, is_alive
 from pqdb.upkeep.newcomers import put_shape, stretched
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress
-from pqdb.upkeep.watch import about_of
+from pqdb.upkeep.watch import Watch, about_of
 
 LISTS_AT_ONCE = 64
 PART_BYTES = 32 << 20  # of float32 vectors
@@ -56,10 +56,8 @@ def is_uneven(stores: Stores) -> bool:
     return bool(len(large) + len(small) >= max(1, len(counts) // DUE_SHARE) or extreme)
 
 
-def balance(stores: Stores, index: Index, progress: Progress, seed: int = 0) -> int | None:
-    """Split and merge some lists; returns how many rows they hold, None if no list could be. Readers see the lists
-    before or after, never between.
-    """
+def balance(stores: Stores, index: Index, progress: Progress, seed: int = 0) -> int:
+    """Split and merge some lists; returns how many. Readers see the lists before or after, never between."""
     progress("balance", 0.0)
     rng = np.random.default_rng(seed)
     counts, usual = _counts(stores)
@@ -68,7 +66,7 @@ def balance(stores: Stores, index: Index, progress: Progress, seed: int = 0) -> 
     held, cuts = _cuts(stores, index, large[:LISTS_AT_ONCE], float(counts.mean()), rng)
     small = small[:LISTS_AT_ONCE]
     if not cuts and not len(small):
-        return None
+        return 0
     finer = sum((len(cuts[number]) - 1) * int(counts[number]) for number in cuts) / max(1, int(counts.sum()))
     shape = _shape(index.router.centroids, cuts, small.tolist())
     held += [_living(stores, index, number) for number in small.tolist()]
@@ -76,7 +74,7 @@ def balance(stores: Stores, index: Index, progress: Progress, seed: int = 0) -> 
     progress("balance", 0.5)
     _commit(stores, index, shape, rows, vectors, 1 + finer)
     progress("balance", 1.0)
-    return len(rows)
+    return len(cuts) + len(small)
 
 
 def _counts(stores: Stores) -> tuple[np.ndarray, float]:
@@ -172,6 +170,8 @@ def _commit(
             batch.put_list(index.generation, number, len(joined.rows), *joined.packed(index.codebook, tier))
         calibration = stretched(index.calibration, np.sqrt(finer), router.n_lists)
         put_shape(batch, index.generation, router, calibration)
+        watch = Watch.load_bytes(batch.get_object(index.generation, "watch") or b"").after_move(len(rows))
+        batch.put_note(index.generation, "watch", watch.to_bytes())
 
 
 def _renumber(batch: BlockBatch, index: Index, shape: Shape, has_rerank: bool) -> None:

@@ -186,13 +186,10 @@ class Steps:
             return False
         if not is_uneven(self._stores):
             return False
-        rows = balance(self._stores, now.index, progress)
-        if rows is None:
-            self._even = now.sequence  # what is uneven there cannot be told apart
-            return False
-        watch = self.now().watch  # rows in other lists are as good as new ones to whoever looks at recall
-        self._note(now.index.generation, replace(watch, recall_inserted=watch.recall_inserted - rows))
-        return True
+        if balance(self._stores, now.index, progress):
+            return True
+        self._even = now.sequence  # what is uneven there cannot be told apart
+        return False
 
     def _is_mostly_dead(self, now: Now) -> bool:
         dead, kept = dead_in_runs(self._stores)

@@ -79,6 +79,10 @@ class Watch:
         )
         return replace(grown, error=error, code_error=code_error)
 
+    def after_move(self, rows: int) -> Self:
+        """After so many rows came into other lists, which are as good as new ones to whoever looks at recall."""
+        return replace(self, recall_inserted=self.recall_inserted - rows)
+
 
 def errors_of(
     codebook: Code, residuals: np.ndarray, codes: np.ndarray | None = None, along: np.ndarray | None = None
