@@ -113,9 +113,7 @@ class Database:
         with a VectorConfig of its own. Raises CollectionExistsError (unless exist_ok and it is made alike),
         InputError, ReadOnlyError.
         """
-        self._guard()
-        if self.read_only:
-            raise ReadOnlyError(f"{self.path} was opened read-only")
+        self._guard_writing()
         _check_name(name)
         _check_metadata(metadata)
         config: CollectionConfig | NamedConfig
@@ -158,22 +156,18 @@ class Database:
         with self._lock:
             held = self._open.get(key)
             if held is None:
-                name = self._catalog.names().aliases.get(name, name)
-                held = self._open[key] = self._open_named(name, key)
+                held = self._open[key] = self._open_named(self._own_name(name), key)
             return held.collection
 
     def drop_collection(self, name: str) -> bool:
         """Delete a collection and its files; returns whether there was one."""
-        self._guard()
-        if self.read_only:
-            raise ReadOnlyError(f"{self.path} was opened read-only")
+        self._guard_writing()
         with self._lock:
             with self._catalog.write() as batch:
                 record = batch.remove(name)
             if record is None:
                 return False
-            self._release(str(record["uuid"]))
-            shutil.rmtree(self.path / str(record["uuid"]), ignore_errors=True)
+            self._remove_files(str(record["uuid"]))
             return True
 
     def rename_collection(self, old: str, new: str) -> None:
@@ -181,21 +175,17 @@ class Database:
 
         Raises CollectionNotFoundError, CollectionExistsError where the new name is taken, InputError, ReadOnlyError.
         """
-        self._guard()
-        if self.read_only:
-            raise ReadOnlyError(f"{self.path} was opened read-only")
+        self._guard_writing()
         _check_name(new)
         with self._catalog.write() as batch:
             batch.rename(old, new)
 
     def set_metadata(self, name: str, metadata: dict[str, Any] | None) -> None:
         """Replace a collection's metadata, a JSON object. Raises CollectionNotFoundError, InputError, ReadOnlyError."""
-        self._guard()
-        if self.read_only:
-            raise ReadOnlyError(f"{self.path} was opened read-only")
+        self._guard_writing()
         _check_metadata(metadata)
         with self._catalog.write() as batch:
-            name = self._catalog.names().aliases.get(name, name)
+            name = self._own_name(name)
             record = batch.get(name)
             if record is None:
                 raise CollectionNotFoundError(f"there is no collection {name!r} in {self.path}")
@@ -228,9 +218,7 @@ class Database:
 
     def change_aliases(self, changes: Sequence[tuple[str, str | None]]) -> None:
         """Several aliases in one commit: pairs of an alias and the collection it is to stand for, None to forget it."""
-        self._guard()
-        if self.read_only:
-            raise ReadOnlyError(f"{self.path} was opened read-only")
+        self._guard_writing()
         for alias, _ in changes:
             _check_name(alias)
         with self._catalog.write() as batch:
@@ -274,8 +262,7 @@ class Database:
         a file already, DiskFullError.
         """
         self._guard()
-        name = self._catalog.names().aliases.get(name, name)
-        pack(self.path, name, Path(file), progress)
+        pack(self.path, self._own_name(name), Path(file), progress)
 
     def restore_collection(self, name: str, file: str | os.PathLike[str]) -> Collection:
         """Let what `backup_collection` put into a file be the collection of this name, or alias, in one commit; what
@@ -284,9 +271,7 @@ class Database:
         All of it is checked first: where anything is wrong, nothing is changed. Raises CorruptError, FormatError,
         InputError, ReadOnlyError, StorageError, DiskFullError.
         """
-        self._guard()
-        if self.read_only:
-            raise ReadOnlyError(f"{self.path} was opened read-only")
+        self._guard_writing()
         _check_name(name)
         key, aside = uuid.uuid4().hex, self.path / f".restoring-{uuid.uuid4().hex}"
         try:
@@ -331,12 +316,21 @@ class Database:
         if self._closed:
             raise ClosedError(f"the database {self.path} is closed")
 
+    def _guard_writing(self) -> None:
+        self._guard()
+        if self.read_only:
+            raise ReadOnlyError(f"{self.path} was opened read-only")
+
+    def _own_name(self, name: str) -> str:
+        """The name that an alias stands for; any other as it is."""
+        return self._catalog.names().aliases.get(name, name)
+
     def _swap(self, name: str, record: dict[str, Any]) -> None:
         """Let a name stand for a collection whose files are in place; what it stood for before is dropped."""
         try:
             sync_folder(self.path)
             with self._catalog.write() as batch:
-                name = self._catalog.names().aliases.get(name, name)
+                name = self._own_name(name)
                 old = batch.get(name)
                 if old is None:
                     batch.add(name, record)
@@ -346,8 +340,7 @@ class Database:
             shutil.rmtree(self.path / record["uuid"], ignore_errors=True)
             raise
         if old is not None:
-            self._release(str(old["uuid"]))
-            shutil.rmtree(self.path / str(old["uuid"]), ignore_errors=True)
+            self._remove_files(str(old["uuid"]))
 
     def _create_stores(self, folder: Path, manifest: dict[str, Any], config: CollectionConfig | NamedConfig) -> None:
         """The environments of a new collection: one for its points, one for the index of each vector."""
@@ -446,6 +439,11 @@ class Database:
         if held is not None:
             held.collection.name = now  # it may have been renamed, by anyone
             self._sound[key] = names
+
+    def _remove_files(self, key: str) -> None:
+        """Give back a collection that no name stands for any more, and delete its files."""
+        self._release(key)
+        shutil.rmtree(self.path / key, ignore_errors=True)
 
     def _release(self, key: str) -> None:
         self._sound.pop(key, None)

@@ -8,18 +8,16 @@ import re
 import shutil
 import tarfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pqdb.backup import Progress, back_up
 from pqdb.checking import CATALOG, POINTS, check
 from pqdb.config import CollectionConfig, NamedConfig, config_from_dict
-from pqdb.errors import CorruptError, NotADatabaseError, PqdbError, StorageError
+from pqdb.errors import CorruptError, NotADatabaseError, StorageError
 from pqdb.store import datafile
 from pqdb.store.catalog import Catalog
-from pqdb.store.faults import sentence
+from pqdb.store.faults import refusals
 from pqdb.store.points import PointStore
 from pqdb.store.salvage import is_key
 
@@ -42,12 +40,12 @@ def pack(source: Path, name: str, file: Path, progress: Progress | None = None) 
     """
     if file.exists():
         raise StorageError(f"{file} is there already: a backup needs a new file")
-    with _refusals(file):
+    with refusals(file):
         datafile.make_folder(file.parent)
     aside = file.parent / f".{uuid.uuid4().hex}"
     try:
         back_up(source, aside / "database", progress, only=name)
-        with _refusals(file):
+        with refusals(file):
             packed = aside / "packed"
             with tarfile.open(packed, "w", format=tarfile.GNU_FORMAT) as tar:
                 for each in sorted((aside / "database").rglob(datafile.NAME)):
@@ -64,7 +62,7 @@ def unpack(file: Path, folder: Path) -> Unpacked:
 
     Raises CorruptError, a sentence that says what is wrong, FormatError, DiskFullError, StorageError.
     """
-    with _refusals(file):
+    with refusals(file):
         folder.mkdir(parents=True)
         _extract(file, folder)
     try:
@@ -108,14 +106,3 @@ def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uname = entry.gname = ""
     entry.mode = 0o600
     return entry
-
-
-@contextmanager
-def _refusals(file: Path) -> Iterator[None]:
-    """The system's refusals as ours. Raises DiskFullError, ReadOnlyError, StorageError."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, PqdbError):
-            raise
-        raise sentence(error.errno, error.strerror, file, writing=True) from error

@@ -32,7 +32,7 @@ from pqdb.errors import (
     StorageError,
 )
 from pqdb.store import datafile, moved, pages
-from pqdb.store.faults import mapping_errors, raise_ours, sentence
+from pqdb.store.faults import mapping_errors, raise_ours, refusals, sentence
 
 if sys.platform != "win32":
     import fcntl
@@ -570,7 +570,7 @@ class Environment:
         Others may write meanwhile; but of this process no other thread may, for LMDB lets an abort wait for a copy.
         """
         target = Path(path)
-        try:
+        with refusals(target):
             datafile.make_folder(target)
             if (target / datafile.NAME).exists():
                 raise StorageError(errno.EEXIST, f"{target} holds a store already")
@@ -578,10 +578,6 @@ class Environment:
                 self._env.copy(str(target), compact=True, txn=txn)
             datafile.sync(target / datafile.NAME)
             datafile.sync_folder(target)
-        except PqdbError:
-            raise
-        except OSError as error:
-            raise sentence(error.errno, error.strerror, target, writing=True) from error
 
     def stats(self) -> dict[str, Any]:
         """Bytes of the file: of its free pages, of every named database, and of what LMDB itself needs (meta)."""

@@ -54,6 +54,17 @@ def raise_ours(error: BaseException, path: Path, writing: bool = False) -> NoRet
     raise StorageError(f"{path}: {error}") from error
 
 
+@contextmanager
+def refusals(path: Path) -> Iterator[None]:
+    """Turn the system's refusals to write inside into ours: DiskFullError, ReadOnlyError, StorageError."""
+    try:
+        yield
+    except PqdbError:
+        raise
+    except OSError as error:
+        raise sentence(error.errno, error.strerror, path, writing=True) from error
+
+
 def sentence(code: int | None, text: str | None, path: Path, writing: bool) -> PqdbError:
     """The error of ours for an errno."""
     if code in (errno.EROFS, errno.EACCES, errno.EPERM):
