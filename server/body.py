@@ -36,8 +36,7 @@ async def read_bytes(request: Request) -> bytes:
 
 
 async def _within_limit(request: Request, limit: int) -> bytes:
-    length = request.headers.get("content-length", "")
-    announced = int(length) if length.isdecimal() else 0
+    announced = announced_bytes(request)
     chunks: list[bytes] = []
     size, more = 0, True
     while more:
@@ -59,6 +58,12 @@ async def _within_limit(request: Request, limit: int) -> bytes:
             f"(limit: {limit} bytes).",
         )
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def announced_bytes(request: Request) -> int:
+    """How long the body is to be by its header; 0 where there is none that can be read."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else 0
 
 
 def parse_body(body: bytes) -> Fields:

@@ -169,7 +169,7 @@ class Query:
             **effort,
         )
         watch.searched(Asked(collection, vector, k, effort), perf_counter() - started)
-        passing = _within(hits, self.threshold, metric)
+        passing = _within(hits, self.threshold)
         if without:
             passing = [i for i in passing if hits.ids[i] not in without]
         if mmr is not None:
@@ -192,7 +192,7 @@ class Query:
             with_vector=Shape.of(collection).wanted(self.with_vector),
             **effort,
         )
-        passing = _within(hits, self.threshold, "dot")
+        passing = _within(hits, self.threshold)
         return scored_hits(hits, passing[self.offset : self.offset + self.limit], self.payload, self.with_vector)
 
     def _checked(self, collection: pqdb.Collection, examples: tuple[Example, ...]) -> list[Any]:
@@ -342,12 +342,12 @@ def _diverse(
     (name, metric), rows = vector, np.array(passing)
     held = np.stack([_of_name(hits.vectors[row], name) for row in rows])
     scores = np.asarray(hits.scores, np.float32)[rows]
-    nearness = -scores if metric in ranking.DISTANCES else scores
+    nearness = -scores if hits.smaller_is_nearer else scores
     chosen = ranking.diverse(held, -scores * scores if metric == "l2" else nearness, diversity, n, metric)
     return [int(rows[i]) for i in chosen]
 
 
-def _within(hits: pqdb.Hits, threshold: float | None, metric: str) -> Sequence[int]:
+def _within(hits: pqdb.Hits, threshold: float | None) -> Sequence[int]:
     """The hits strictly better than a threshold, below it for distances, else above; those of equal scores in the order
     of their ids, numbers before UUIDs.
     """
@@ -356,7 +356,7 @@ def _within(hits: pqdb.Hits, threshold: float | None, metric: str) -> Sequence[i
     if threshold is not None:
         with np.errstate(over="ignore"):  # a threshold beyond float32 is one that all or none pass
             limit = np.float32(threshold)
-        passing = np.flatnonzero(scores < limit if metric in ranking.DISTANCES else scores > limit).tolist()
+        passing = np.flatnonzero(scores < limit if hits.smaller_is_nearer else scores > limit).tolist()
     differs = scores[1:] != scores[:-1]
     if differs.all():
         return passing

@@ -14,6 +14,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from .body import announced_bytes
 from .errors import Refusal, format_error
 
 FORM = "multipart/form-data"
@@ -85,7 +86,7 @@ class _Part:
 async def _chunks(request: Request, most: int) -> AsyncIterator[bytes]:
     """The body piece by piece; each may take as long as a whole body elsewhere. Raises Refusal 400 or 408."""
     wait, size, pieces = request.app.state.settings.body_timeout, 0, request.stream()
-    length = request.headers.get("content-length", "")
+    announced = announced_bytes(request)
     while True:
         try:
             async with asyncio.timeout(wait):
@@ -95,7 +96,7 @@ async def _chunks(request: Request, most: int) -> AsyncIterator[bytes]:
         if piece is None:
             return
         size += len(piece)
-        if max(size, int(length) if length.isdecimal() else 0) > most:
+        if max(size, announced) > most:
             raise Refusal(400, f"Payload error: the file is larger than allowed (limit: {most} bytes).")
         yield piece
 
