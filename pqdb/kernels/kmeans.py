@@ -32,26 +32,6 @@ def sum_by_label(
 
 
 @kernel
-def nearest_by_product(
-    products: NDArray[np.float32],  # (k, n) ⟨c, x⟩
-    half_norms: NDArray[np.float32],  # (k,) ‖c‖²/2
-    names: NDArray[np.int32],  # (k,) what each c is called in labels
-    best: NDArray[np.float32],  # (n,) in and out: the largest product − half_norm so far
-    labels: NDArray[np.int32],  # (n,) in and out: the name it belongs to
-) -> None:
-    """Move every column to the name whose product offers more than its best; the first of equals stays."""
-    for c in range(products.shape[0]):
-        half_norm = half_norms[c]
-        name = names[c]
-        row = products[c]
-        for i in range(row.shape[0]):
-            score = row[i] - half_norm
-            if score > best[i]:
-                best[i] = score
-                labels[i] = name
-
-
-@kernel
 def halve_norms(words: NDArray[np.float32], half_norms: NDArray[np.float32]) -> None:
     """‖w‖²/2 of every column of words (dsub, ksub) into half_norms (ksub,)."""
     for c in range(words.shape[1]):

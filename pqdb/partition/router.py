@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pqdb.errors import CorruptError, FormatError
+from pqdb.panels import inner_products
 
 _HEAD = struct.Struct("<4sIII f")
 _MAGIC = b"PQRT"
@@ -93,7 +94,7 @@ class Router:
         some = np.random.default_rng(0).choice(self.n_lists, min(self.n_lists, GAP_SAMPLE), replace=False)
         moved = self.centroids - self.center
         squares = np.einsum("nd,nd->n", moved, moved)
-        apart = squares[some, None] + squares - 2 * moved[some] @ moved.T
+        apart = squares[some, None] + squares - 2 * inner_products(moved[some], moved)
         apart[np.arange(len(some)), some] = np.inf
         return float(np.sqrt(np.median(np.maximum(apart.min(axis=1), 0))))
 

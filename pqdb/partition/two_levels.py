@@ -6,9 +6,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pqdb.kernels.kmeans import nearest_by_product
+from pqdb.panels import Panels
 from pqdb.partition.lloyd import kmeans
-from pqdb.partition.nearest import half_squares, nearest_centroids
+from pqdb.partition.nearest import nearest_centroids
 
 AGREEMENT = 0.99  # share of sample rows that must get the centroid that comparing all gives
 OPENED = (8, 10, 12, 16)  # groups looked into, tried in this order, of about √centroids; more does not pay
@@ -19,10 +19,8 @@ _ROUNDS = 8
 class TwoLevels:
     """Centroids, the groups they fall into, and the means of the groups."""
 
-    centroids: NDArray[np.float32]  # (k, d)
-    half_norms: NDArray[np.float32]  # (k,)
-    heads: NDArray[np.float32]  # (g, d)
-    groups: list[NDArray[np.int32]]  # of each head the numbers of its centroids, ascending
+    heads: Panels
+    groups: list[Panels]  # the centroids of each head, by number
     opened: int  # groups a row looks into
 
     @classmethod
@@ -33,10 +31,11 @@ class TwoLevels:
         """
         heads = kmeans(centroids, round(len(centroids) ** 0.5), _ROUNDS, np.random.default_rng(0))
         group_of = nearest_centroids(centroids, heads)
-        groups = [np.flatnonzero(group_of == g).astype(np.int32) for g in range(len(heads))]
+        members = [np.flatnonzero(group_of == g).astype(np.int32) for g in range(len(heads))]
+        groups = [Panels.of(centroids[numbers], numbers) for numbers in members]
         truth = nearest_centroids(sample, centroids)
         for opened in OPENED:
-            levels = cls(centroids, half_squares(centroids), heads, groups, min(opened, len(heads)))
+            levels = cls(Panels.of(heads), groups, min(opened, len(groups)))
             if np.mean(levels.nearest(sample) == truth) >= AGREEMENT:
                 return levels
         return None
@@ -45,17 +44,16 @@ class TwoLevels:
         """Number (n,) of the nearest centroid in the `opened` groups nearest to each of rows (n, d)."""
         best = np.full(len(rows), -np.inf, np.float32)
         labels = np.zeros(len(rows), np.int32)
-        for members, own in zip(self.groups, self._rows_by_group(rows), strict=True):
-            products = self.centroids[members] @ rows[own].T
+        for group, own in zip(self.groups, self._rows_by_group(rows), strict=True):
             best_here, labels_here = best[own], labels[own]
-            nearest_by_product(products, self.half_norms[members], members, best_here, labels_here)
+            group.improve(rows[own], best_here, labels_here)
             best[own], labels[own] = best_here, labels_here
         return labels
 
     def _rows_by_group(self, rows: NDArray[np.float32]) -> list[NDArray[np.int64]]:
         """For each group the rows that look into it."""
-        count = len(self.heads)
-        scores = rows @ self.heads.T - half_squares(self.heads)
+        count = len(self.groups)
+        scores = self.heads.products(rows) - self.heads.half_norms.ravel()[:count]
         nearest = np.argpartition(scores, count - self.opened, axis=1)[:, count - self.opened :].ravel()
         order = np.argsort(nearest.astype(np.uint16), kind="stable")  # 16 bits go by radix, ten times as fast
         return np.split(order // self.opened, np.cumsum(np.bincount(nearest, minlength=count))[:-1])

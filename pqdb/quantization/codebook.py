@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pqdb.errors import CorruptError, FormatError, InputError
+from pqdb.panels import inner_products
 
 MAGIC = b"PQCB"
 VERSION = 2
@@ -35,9 +36,7 @@ class Codebook:
 
     dim: int
     nbits: int
-    bounds: NDArray[
-        np.int32
-    ]  # (m + 1,) subspace j owns dimensions bounds[j] … bounds[j + 1] − 1; empty ones pad m
+    bounds: NDArray[np.int32]  # (m + 1,) subspace j owns dimensions bounds[j] … bounds[j + 1] − 1; empty ones pad m
     codewords: NDArray[np.float32]  # (d_out, ksub): column c of a subspace's rows is its codeword c
     rotation: NDArray[np.float32] | None = (
         None  # (d_out, dim) orthonormal rows; None: d_out = dim, dimensions as they are
@@ -80,8 +79,7 @@ class Codebook:
         """vectors (n, dim) in the dimensions that are coded (n, d_out): rotated, or the very same array."""
         if self.rotation is None:
             return vectors
-        turned: NDArray[np.float32] = vectors @ self.rotation.T
-        return turned
+        return inner_products(vectors, self.rotation)
 
     def to_bytes(self) -> bytes:
         """The codebook as bytes; from_bytes gives an equal one back."""
@@ -111,9 +109,7 @@ class Codebook:
             raise CorruptError(f"a codebook has 4 or 8 bits and 0 or 1 rotations, not {nbits} and {turned}")
         size = _HEADER.size + 4 * (m + 1 + turned * d_out * dim + (d_out << nbits) + (version > 1))
         if len(data) != size:
-            raise CorruptError(
-                f"a codebook of m={m}, nbits={nbits}, dim={dim} has {size} bytes, not {len(data)}"
-            )
+            raise CorruptError(f"a codebook of m={m}, nbits={nbits}, dim={dim} has {size} bytes, not {len(data)}")
         offset = _HEADER.size + 4 * (m + 1)
         bounds = np.frombuffer(data, "<i4", m + 1, _HEADER.size)
         rotation = np.frombuffer(data, "<f4", d_out * dim, offset).reshape(d_out, dim) if turned else None
@@ -145,9 +141,7 @@ def _check_numbers(dim: int, nbits: int) -> None:
 
 def _check_bounds(bounds: NDArray[np.int32]) -> None:
     if bounds.ndim != 1 or len(bounds) < 1 + SUBSPACES_STEP or (len(bounds) - 1) % SUBSPACES_STEP:
-        raise InputError(
-            f"expected bounds of a multiple of {SUBSPACES_STEP} subspaces, not of shape {bounds.shape}"
-        )
+        raise InputError(f"expected bounds of a multiple of {SUBSPACES_STEP} subspaces, not of shape {bounds.shape}")
     if bounds[0] != 0 or bounds[-1] < 1 or np.any(np.diff(bounds) < 0):
         raise InputError("expected bounds that rise from 0 to the dimensions coded")
 

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from pqdb.errors import DimensionError
 from pqdb.kernels.encode import code_products, decode_rows, encode_rows
 from pqdb.kernels.score_aware import refine_codes
+from pqdb.panels import inner_products
 from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.pack import value_rows, values_of
 from pqdb.quantization.values import Code, ValueCode
@@ -70,8 +71,7 @@ def decode(codebook: Code, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     decode_rows(codes, codebook.bounds, codebook.codewords, rows)
     if codebook.rotation is None:
         return rows
-    turned: NDArray[np.float32] = rows @ codebook.rotation
-    return turned
+    return inner_products(rows, codebook.rotation.T)
 
 
 def centroid_products(

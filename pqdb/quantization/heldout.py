@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pqdb.metric import Metric
+from pqdb.panels import Panels
 from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.encode import decode, encode
 
@@ -61,8 +62,8 @@ def _nearest(
 ) -> NDArray[np.int64]:
     """(q, count) of queries (q, d): the rows (n, d) of the least known − 2⟨q, row⟩, in any order. known (n,)."""
     count = min(count, len(rows))
-    best = np.empty((len(queries), count), np.int64)
+    best, panels = np.empty((len(queries), count), np.int64), Panels.of(rows)
     for start in range(0, len(queries), AT_ONCE):
-        distances = known - 2.0 * (queries[start : start + AT_ONCE] @ rows.T)
+        distances = known - 2.0 * panels.products(queries[start : start + AT_ONCE])
         best[start : start + AT_ONCE] = np.argpartition(distances, count - 1, axis=1)[:, :count]
     return best

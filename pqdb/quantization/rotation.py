@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pqdb.panels import inner_products
+
 
 def principal_axes(units: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Orthonormal rows (d, d) and the mean square of units (n, d) along each (d,), descending.
@@ -10,7 +12,7 @@ def principal_axes(units: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDA
     The second moment is taken about zero, not about the mean: codewords have to carry the mean too. Each
     axis points where its largest entry is positive, since LAPACK leaves the sign open.
     """
-    moment = (units.T @ units).astype(np.float64) / max(len(units), 1)
+    moment = inner_products(units.T, units.T).astype(np.float64) / max(len(units), 1)
     energies, axes = np.linalg.eigh(moment)
     axes = axes[:, ::-1].T
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)

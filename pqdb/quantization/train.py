@@ -1,7 +1,6 @@
 """Training a codebook: k-means in every subspace, and the choice between plain and rotated subspaces."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Literal
 
@@ -12,12 +11,14 @@ from pqdb.config import Objective
 from pqdb.errors import DimensionError, InputError
 from pqdb.kernels.kmeans import train_words
 from pqdb.metric import Metric
+from pqdb.panels import inner_products
 from pqdb.quantization.allocation import energy_bounds, equal_bounds
 from pqdb.quantization.codebook import NBITS, Codebook
 from pqdb.quantization.encode import normalise
 from pqdb.quantization.heldout import HeldOut
 from pqdb.quantization.rotation import principal_axes
 from pqdb.quantization.score_aware import train_score_aware
+from pqdb.threads import share_out
 
 POINTS_PER_WORD = {4: 1024, 8: 128}  # by nbits; more was measured to find no more neighbours
 ROUNDS = {4: 12, 8: 12}
@@ -26,7 +27,6 @@ ROTATION_GAIN = 0.03
 HELD_OUT_ROWS = 512
 FEWEST_CHECKED = 200  # rows below which a held-out check is noise
 CHECKED_FLOATS = 1 << 23  # of the rows the held-out check ranks: 32 MB
-THREADS = 2
 
 Layout = Literal["auto", "plain", "rotated"]
 Progress = Callable[[float], None]
@@ -102,7 +102,7 @@ def _train_rotated(units: NDArray[np.float32], m: int, seed: int, progress: Prog
     axes, energies = principal_axes(units)
     bounds = energy_bounds(energies, m)
     rotation = axes[: bounds[-1]]
-    words = _train_subspaces(units @ rotation.T, bounds, 4, seed, progress)
+    words = _train_subspaces(inner_products(units, rotation), bounds, 4, seed, progress)
     return Codebook(units.shape[1], 4, bounds, words, rotation)
 
 
@@ -111,16 +111,14 @@ def _train_subspaces(
 ) -> NDArray[np.float32]:
     """Codewords (d_out, 2**nbits) of all subspaces of units (n, d_out).
 
-    Two threads share the subspaces out; each is trained by itself, so the words do not depend on who did
-    which.
+    Each subspace is trained by itself, so the words do not depend on which thread did which.
     """
     points = np.ascontiguousarray(units.T)
     words = np.empty((int(bounds[-1]), 1 << nbits), np.float32)
     owned = [j for j in range(len(bounds) - 1) if bounds[j] < bounds[j + 1]]
     work = partial(_train_subspace, points, bounds, words, ROUNDS[nbits], seed)
-    with ThreadPoolExecutor(THREADS) as pool:
-        for done, _ in enumerate(pool.map(work, owned), start=1):
-            progress(done / len(owned))
+    for done, _ in enumerate(share_out(work, owned), start=1):
+        progress(done / len(owned))
     return words
 
 

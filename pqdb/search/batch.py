@@ -1,46 +1,14 @@
 """Many queries at once: blocks of them on a pool of threads of our own. Kernels release the GIL."""
 
-import os
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cache
-
 import numpy as np
 
 from pqdb.search.frame import Among
 from pqdb.search.pipeline import search
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
+from pqdb.threads import cores, is_alone, share_out
 
 BLOCK = 32
-_alone = threading.local()
-
-
-@cache
-def pool() -> ThreadPoolExecutor:
-    """The process's search threads, one a core."""
-    return ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="pqdb-search")
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=pool.cache_clear)  # a forked child has none of its parent's threads
-
-
-@contextmanager
-def on_this_thread() -> Iterator[None]:
-    """Batches of this thread are searched by it alone: background work leaves the other cores to those who wait."""
-    _alone.on = True
-    try:
-        yield
-    finally:
-        _alone.on = False
 
 
 def search_batch(
@@ -56,9 +24,7 @@ def search_batch(
 
     if len(blocks) == 1:
         return search_one(queries)
-    if getattr(_alone, "on", False):
-        parts = list(map(search_one, blocks))
-    else:
+    if not is_alone():
         _ = snapshot.points.runs, snapshot.points.meta  # looked up here: a transaction belongs to one thread
-        parts = list(pool().map(search_one, blocks))
+    parts = list(share_out(search_one, blocks))
     return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])

@@ -10,6 +10,7 @@ from pqdb.errors import CorruptError, InputError
 
 MARGIN_SIGMAS = 3.0  # candidates within 3σ of the k-th estimate are reranked: costs at most .001 of recall
 TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
+HARDNESS = [-math.log(1 - target) for target in TARGETS]
 
 
 @dataclass(frozen=True)
@@ -30,23 +31,24 @@ class Calibration:
         """(b,) float32 lists to probe at each knot, interpolated in log k and log (1 − recall); beyond the largest k,
         scaled.
         """
-        hardness = [-math.log(1 - target) for target in TARGETS]
-        per_k = np.stack([_along(self.widths[i], hardness, -math.log(1 - recall)) for i in range(len(self.ks))])
-        if k > self.ks[-1]:
-            beyond: np.ndarray = per_k[-1] * np.float32(k / self.ks[-1])
-            return beyond
-        return _along(per_k, [math.log(known) for known in self.ks], math.log(k))
+        return _along(self._widths_of(k), HARDNESS, -math.log(1 - recall))
 
     def recall_of(self, k: int, best: float, lists: int) -> float:
         """The recall that so many lists find for a query whose best centroid has this key: the inverse of widths_for.
 
         Never more than the highest target: the table knows nothing beyond.
         """
-        needed = np.array([np.interp(best, self.knots, self.widths_for(k, target)) for target in TARGETS])
-        hardness = [-math.log(1 - target) for target in TARGETS]
+        needed = np.array([np.interp(best, self.knots, widths) for widths in self._widths_of(k)])
         if lists < needed[0]:
             return float(TARGETS[0] * lists / needed[0])
-        return float(1 - math.exp(-np.interp(lists, np.maximum.accumulate(needed), hardness)))
+        return float(1 - math.exp(-np.interp(lists, np.maximum.accumulate(needed), HARDNESS)))
+
+    def _widths_of(self, k: int) -> np.ndarray:
+        """(len(TARGETS), b) float32."""
+        if k > self.ks[-1]:
+            beyond: np.ndarray = self.widths[-1] * np.float32(k / self.ks[-1])
+            return beyond
+        return _along(self.widths, [math.log(known) for known in self.ks], math.log(k))
 
     def to_bytes(self) -> bytes:
         """As JSON."""

@@ -8,13 +8,14 @@ from pqdb.hits import FilterExplanation
 from pqdb.kernels import exact
 from pqdb.metric import prepare
 from pqdb.query.select import Selection
-from pqdb.search.batch import pool, search_batch
+from pqdb.search.batch import search_batch
 from pqdb.search.frame import Among
 from pqdb.search.lists import ListedRowsKept
 from pqdb.search.pipeline import Found, Trace, answered, search, search_query
 from pqdb.search.plan import Plan
 from pqdb.search.planner import Kind, Planner, Way
 from pqdb.search.snapshot import Snapshot
+from pqdb.threads import share_out
 
 BLOCK = 8  # queries scored against the selected rows on one thread, one after the other
 
@@ -131,7 +132,7 @@ def score_rows(snapshot: Snapshot, queries: np.ndarray, rows: np.ndarray, k: int
     runs = snapshot.points.runs  # (looked up here: a transaction belongs to its thread)
     assert len(runs)
     blocks = [queries[first : first + BLOCK] for first in range(0, len(queries), BLOCK)]
-    parts = list(pool().map(lambda block: _score_block(snapshot, block, rows, k), blocks))
+    parts = list(share_out(lambda block: _score_block(snapshot, block, rows, k), blocks))
     return np.concatenate([values for values, _ in parts]), np.concatenate([found for _, found in parts])
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from pqdb.config import MAX_K
+from pqdb.panels import Panels, inner_products
 from pqdb.partition.router import Router
 from pqdb.quantization.encode import decode, encode
 from pqdb.quantization.values import Code
@@ -21,7 +22,7 @@ from pqdb.search.snapshot import Snapshot
 
 ROWS = 1_000  # queries that are rows
 MADE = 500  # of each made kind
-COVARIANCE_ROWS = 65_536  # that the data's covariance is taken from
+COVARIANCE_ROWS = 8_192  # that the data's covariance is taken from
 DEEP = 60  # queries for k above 100: their truth is long
 BINS = 6
 RANKED_AT_ONCE = 256  # queries
@@ -54,7 +55,7 @@ def _near_pairs(
     """
     chosen = rng.choice(len(vectors), min(queries, len(vectors)), replace=False)
     squares = np.einsum("nd,nd->n", vectors, vectors)
-    apart = squares - 2 * vectors[chosen] @ vectors.T
+    apart = squares - 2 * inner_products(vectors[chosen], vectors)
     apart[np.arange(len(chosen)), chosen] = np.inf
     near = np.argpartition(apart, min(k, len(vectors) - 1), axis=1)[:, :k]
     return near.ravel(), np.repeat(vectors[chosen], near.shape[1], axis=0)
@@ -87,11 +88,9 @@ def calibration_queries(sample: np.ndarray, metric: str, seed: int) -> tuple[np.
 
 
 def _noise_like(centred: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(MADE, d) float64 Gaussian noise of the covariance of centred rows (n, d), which may be of any rank and size."""
-    wide = centred.astype(np.float64)
-    energies, axes = np.linalg.eigh(wide.T @ wide / len(wide))
-    noise: np.ndarray = (rng.standard_normal((MADE, len(axes))) * np.sqrt(np.maximum(energies, 0))) @ axes.T
-    return noise
+    """(MADE, d) float32 Gaussian noise of the covariance of centred rows (n, d): sums of them, weighted at random."""
+    weights = rng.standard_normal((MADE, len(centred)), np.float32) / np.float32(np.sqrt(len(centred)))
+    return inner_products(weights, centred.T)
 
 
 def calibrate(
@@ -148,13 +147,14 @@ def list_places(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """(q, n_lists) int32: when each list is probed; and (q,) float32 the best key. As kernels.route ranks them."""
     place, best = np.empty((len(moved), router.n_lists), np.int32), np.empty(len(moved), np.float32)
     squares = np.einsum("nd,nd->n", router.centroids, router.centroids)
+    centroids = Panels.of(router.centroids)
     for start in range(0, len(moved), RANKED_AT_ONCE):
         part = slice(start, start + RANKED_AT_ONCE)
         if router.l2:
             lengths = np.einsum("qd,qd->q", moved[part], moved[part])[:, None]
-            keys = 2 * moved[part] @ router.centroids.T - squares - lengths
+            keys = 2 * centroids.products(moved[part]) - squares - lengths
         else:
-            keys = moved[part] @ router.centroids.T * router.weights
+            keys = centroids.products(moved[part]) * router.weights
         order = np.argsort(-keys, axis=1)
         np.put_along_axis(place[part], order, np.arange(router.n_lists, dtype=np.int32)[None, :], axis=1)
         best[part] = keys.max(axis=1)

@@ -84,6 +84,7 @@ def _factors(calibration: Calibration, i: int, ranks: np.ndarray, best: np.ndarr
     """For each target the least factor on the table's widths that finds it, on the mean over the queries."""
     for j, target in enumerate(TARGETS):
         widths = np.interp(best, calibration.knots, calibration.widths[i, j])
-        reached = [float((ranks < np.ceil(factor * widths)[:, None]).mean()) for factor in FACTORS]
-        enough = np.flatnonzero(np.array(reached) >= min(target + CODE_LOSS, 1.0))
+        asked = np.sort((ranks / widths[:, None]).ravel())  # a list is probed if its rank is below ⌈factor · width⌉
+        reached = np.searchsorted(asked, FACTORS) / asked.size
+        enough = np.flatnonzero(reached >= min(target + CODE_LOSS, 1.0))
         yield float(FACTORS[enough[0]]) if len(enough) else float(FACTORS[-1])

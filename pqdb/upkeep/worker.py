@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 
 from pqdb.errors import ClosedError, PqdbError
 from pqdb.memory import Memory
-from pqdb.search.batch import on_this_thread
 from pqdb.store.blocks import BlockStore
 from pqdb.store.locks import FileLock
 from pqdb.store.points import PointStore
+from pqdb.threads import on_this_thread
 from pqdb.upkeep.compact import SLIGHTLY_DEAD
 from pqdb.upkeep.pace import Pace
 from pqdb.upkeep.rollback import roll_back

@@ -41,15 +41,6 @@ def test_nearest_word_of_real_numbers_is_as_near_as_the_naive_one(rng: np.random
     assert np.allclose(distances, np.linalg.norm(points - words[true], axis=1), rtol=1e-6)
 
 
-def test_nearest_by_product_goes_on_where_the_last_call_stopped(rng: np.random.Generator) -> None:
-    points, centroids = whole_numbers(rng, 70, 5), whole_numbers(rng, 20, 5)
-    half_norms = (centroids**2).sum(axis=1) / 2
-    best, labels = np.full(70, -np.inf, np.float32), np.zeros(70, np.int32)
-    for part in np.split(np.arange(20, dtype=np.int32), [7]):
-        kmeans.nearest_by_product(centroids[part] @ points.T, half_norms[part], part, best, labels)
-    assert np.array_equal(labels, naive.nearest(points, centroids))
-
-
 def test_sums_by_label(rng: np.random.Generator) -> None:
     points, labels = whole_numbers(rng, 50, 7), rng.integers(0, 4, 50).astype(np.int32)
     sums, counts = np.ones((5, 7)), np.ones(5, np.int64)

@@ -5,7 +5,7 @@ import pytest
 
 from pqdb.errors import DimensionError
 from pqdb.partition import assign as assignment
-from pqdb.partition import nearest, two_levels
+from pqdb.partition import two_levels
 from pqdb.partition.assign import assign
 from pqdb.partition.nearest import nearest_centroids
 from pqdb.partition.two_levels import TwoLevels
@@ -25,13 +25,6 @@ def test_the_nearest_centroid_and_the_lowest_of_equals(rng: np.random.Generator,
     labels = nearest_centroids(vectors, centroids)
     assert labels.dtype == np.int32
     assert np.array_equal(labels, naive.nearest(vectors, centroids))
-
-
-def test_blocks_do_not_show(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    vectors, centroids = whole_numbers(rng, 100, 5), whole_numbers(rng, 7, 5)
-    monkeypatch.setattr(nearest, "_BLOCK_FLOATS", 1)
-    monkeypatch.setattr(nearest, "_MIN_BLOCK_ROWS", 9)
-    assert np.array_equal(nearest_centroids(vectors, centroids), naive.nearest(vectors, centroids))
 
 
 def test_rows_far_from_zero_keep_their_digits(rng: np.random.Generator) -> None:
@@ -58,7 +51,7 @@ def test_two_levels_that_open_every_group_are_flat(rng: np.random.Generator) -> 
     rows = rng.standard_normal((60, 5)).astype(np.float32)
     levels = TwoLevels.build(centroids, rows)
     assert levels is not None
-    assert levels.opened == len(levels.heads) == 6
+    assert levels.opened == len(levels.groups) == 6
     assert np.array_equal(levels.nearest(rows), naive.nearest(rows, centroids))
 
 

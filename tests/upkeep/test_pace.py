@@ -37,7 +37,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(pace, "_cpu_seconds", lambda: made.cpu)
+    monkeypatch.setattr(pace.time, "thread_time", lambda: made.cpu)
     monkeypatch.setattr(pace.time, "monotonic", lambda: made.now)
     return made
 
@@ -50,15 +50,6 @@ def test_it_rests_in_proportion(clock: Clock, share: float, rest: float) -> None
         clock.work(0.1)
         paced.rest(clock)  # type: ignore[arg-type]
     assert clock.rested == pytest.approx(rest, abs=0.02)
-
-
-def test_several_cores_at_once_count_as_such(clock: Clock) -> None:
-    paced = Pace(0.5)
-    paced.begin()
-    clock.work(0.1)
-    clock.cpu += 0.1  # another thread of a matrix product
-    paced.rest(clock)  # type: ignore[arg-type]
-    assert clock.rested == pytest.approx(0.3, abs=0.01)
 
 
 def test_nobody_rests_while_somebody_waits(clock: Clock) -> None:
@@ -82,28 +73,6 @@ def test_a_rest_ends_when_upkeep_stops() -> None:
         pass
     stopping.set()
     paced.rest(stopping)  # ten seconds otherwise
-
-
-def test_threads_that_are_not_pythons_are_counted() -> None:
-    """Those that numpy's matrix products run on."""
-    worked, looked = threading.Event(), threading.Event()
-
-    def work() -> None:
-        sum(range(3_000_000))
-        worked.set()
-        looked.wait()  # the system may know a thread for a while that Python has forgotten
-
-    before, own = pace._cpu_seconds(), time.thread_time()
-    thread = threading.Thread(target=work)
-    thread.start()
-    worked.wait()
-    assert pace._cpu_seconds() - before < time.thread_time() - own + 0.02  # a Python thread is not
-    looked.set()
-    thread.join()
-    rows = np.ones((1_500, 1_500), np.float32)
-    for _ in range(5):
-        rows @ rows
-    assert pace._cpu_seconds() > before
 
 
 @pytest.mark.parametrize("share", [0, -1, 1.5])

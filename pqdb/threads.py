@@ -1,0 +1,57 @@
+"""The process's own threads: one a core, for kernels, which release the GIL. Numba's `parallel=True` is not used: it
+aborts beside a host's own threads.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import TypeVar
+
+_T, _R = TypeVar("_T"), TypeVar("_R")
+_alone = threading.local()
+
+
+@cache
+def pool() -> ThreadPoolExecutor:
+    """The threads, started when first asked for."""
+    return ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="pqdb", initializer=_stay_alone)
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=pool.cache_clear)  # a forked child has none of its parent's threads
+
+
+@contextmanager
+def on_this_thread() -> Iterator[None]:
+    """What this thread would share out, it does by itself: background work leaves the other cores to those who wait."""
+    before = is_alone()
+    _alone.on = True
+    try:
+        yield
+    finally:
+        _alone.on = before
+
+
+def is_alone() -> bool:
+    """Whether this thread shares nothing out."""
+    return getattr(_alone, "on", False)
+
+
+def share_out(work: Callable[[_T], _R], parts: Sequence[_T]) -> Iterable[_R]:
+    """What `work` makes of each part, in order, on all cores."""
+    if len(parts) < 2 or is_alone():
+        return map(work, parts)
+    return pool().map(work, parts)
+
+
+def _stay_alone() -> None:
+    """A thread of the pool that waited for others of the pool would wait for ever."""
+    _alone.on = True

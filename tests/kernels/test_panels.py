@@ -1,0 +1,80 @@
+"""Rows against panels of others: products and the nearest, by fast tiles and plain ones, against numpy."""
+
+import numpy as np
+import pytest
+
+from pqdb.kernels import panels as kernels
+from pqdb.kernels.panels_simd import TILE, WIDTH
+from pqdb.panels import Panels, inner_products
+from tests import naive_quantization as naive
+from tests.compiled import compiled
+
+SHAPES = [(1, 1, 1), (TILE, WIDTH, 5), (TILE - 1, WIDTH + 1, 3), (3 * TILE + 2, 2 * WIDTH - 1, 17), (50, 7, 384)]
+shapes = pytest.mark.parametrize(("n", "k", "dim"), SHAPES)
+
+
+def whole_numbers(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Small whole numbers as float32: sums of their products are exact, so ties are ties."""
+    return rng.integers(-4, 5, shape).astype(np.float32)
+
+
+@pytest.fixture(params=[True, False], ids=["as the machine has it", "plain"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernels as they are, or with plain loops in them."""
+    if not request.param:
+        monkeypatch.setattr(kernels, "SIMD", False)
+        for name in ("nearest_of_panels", "products_of_panels"):
+            plain = getattr(getattr(kernels, name), "py_func", getattr(kernels, name))
+            monkeypatch.setattr(f"pqdb.panels.{name}", plain)
+
+
+@shapes
+@pytest.mark.usefixtures("either")
+def test_products_are_numpys(rng: np.random.Generator, n: int, k: int, dim: int) -> None:
+    rows, others = (rng.standard_normal((m, dim)).astype(np.float32) for m in (n, k))
+    true = rows.astype(np.float64) @ others.T.astype(np.float64)
+    added = np.abs(rows).astype(np.float64) @ np.abs(others).T.astype(np.float64)
+    found = inner_products(rows, others)
+    assert found.shape == (n, k)
+    assert found.dtype == np.float32
+    assert (np.abs(found - true) <= 1e-6 * added).all()
+
+
+@shapes
+@pytest.mark.usefixtures("either")
+def test_the_nearest_and_the_first_of_equals(rng: np.random.Generator, n: int, k: int, dim: int) -> None:
+    rows, others = whole_numbers(rng, n, dim), whole_numbers(rng, k, dim)
+    labels = Panels.of(others).nearest(rows)
+    assert labels.dtype == np.int32
+    assert np.array_equal(labels, naive.nearest(rows, others))
+
+
+@pytest.mark.usefixtures("either")
+def test_it_goes_on_where_the_last_call_stopped(rng: np.random.Generator) -> None:
+    rows, others = whole_numbers(rng, 70, 5), whole_numbers(rng, 3 * WIDTH, 5)
+    best, labels = np.full(70, -np.inf, np.float32), np.zeros(70, np.int32)
+    for part in np.split(np.arange(3 * WIDTH, dtype=np.int32), [7]):
+        Panels.of(others[part], part).improve(rows, best, labels)
+    assert np.array_equal(labels, naive.nearest(rows, others))
+    offered = rows.astype(np.float64) @ others[labels].T.astype(np.float64) - (others[labels] ** 2).sum(axis=1) / 2
+    assert np.array_equal(best, np.diag(offered).astype(np.float32))
+
+
+@compiled
+def test_rows_of_many_blocks_and_parts(rng: np.random.Generator) -> None:
+    """More than one block of rows in the kernel, and more than one part for the threads."""
+    rows, others = whole_numbers(rng, 5_003, 64), whole_numbers(rng, 70, 64)
+    assert np.array_equal(Panels.of(others).nearest(rows), naive.nearest(rows, others))
+    assert np.array_equal(inner_products(rows, others), rows @ others.T)
+
+
+def test_views_in_any_order_are_taken(rng: np.random.Generator) -> None:
+    wide = whole_numbers(rng, 12, 40)
+    rows, others = wide.T[::2], wide.T
+    assert np.array_equal(inner_products(rows, others), rows @ others.T)
+    assert np.array_equal(Panels.of(others).nearest(rows), naive.nearest(rows, others))
+
+
+def test_nothing_against_something(rng: np.random.Generator) -> None:
+    assert inner_products(np.empty((0, 4), np.float32), whole_numbers(rng, 3, 4)).shape == (0, 3)
+    assert inner_products(whole_numbers(rng, 3, 4), np.empty((0, 4), np.float32)).shape == (3, 0)
