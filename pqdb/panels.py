@@ -9,11 +9,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pqdb.kernels.panels import WIDTH, nearest_of_panels, products_of_panels
-from pqdb.threads import share_out
+from pqdb.kernels.panels import nearest_of_panels, products_of_panels
+from pqdb.kernels.panels_simd import TILE, WIDTH
+from pqdb.threads import cores, share_out
 
 Floats = NDArray[np.float32]
-_PART_ROWS = 2_048  # that a thread takes at a time
+_PART_ROWS = 256 * TILE  # at most, that a thread takes at a time
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -75,5 +76,7 @@ def _aligned(rows: Floats) -> Floats:
 
 
 def _in_parts(work: Callable[[slice], None], n: int) -> None:
-    for _ in share_out(work, [slice(start, start + _PART_ROWS) for start in range(0, n, _PART_ROWS)]):
+    """The work on n rows, whole tiles of them a part."""
+    each = min(_PART_ROWS, -(-n // cores() // TILE) * TILE or TILE)
+    for _ in share_out(work, [slice(start, start + each) for start in range(0, n, each)]):
         pass

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
-_T, _R = TypeVar("_T"), TypeVar("_R")
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 _alone = threading.local()
 
 
