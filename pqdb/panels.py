@@ -2,7 +2,6 @@
 calibrating compare.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from pqdb.kernels.panels import nearest_of_panels, products_of_panels
 from pqdb.kernels.panels_simd import TILE, WIDTH
-from pqdb.threads import cores, share_out
+from pqdb.threads import cores, share_rows
 
 Floats = NDArray[np.float32]
 _PART_ROWS = 256 * TILE  # at most, that a thread takes at a time
@@ -50,13 +49,17 @@ class Panels:
         def improve(part: slice) -> None:
             self.improve(rows[part], best[part], labels[part])
 
-        _in_parts(improve, len(rows))
+        share_rows(improve, len(rows), _part_of(len(rows)))
         return labels
 
     def products(self, rows: Floats) -> Floats:
         """(n, k) inner products of rows (n, d) with each."""
         out = np.empty((len(rows), self.half_norms.size), np.float32)
-        _in_parts(lambda part: products_of_panels(_aligned(rows[part]), self.columns, out[part]), len(rows))
+
+        def multiply(part: slice) -> None:
+            products_of_panels(_aligned(rows[part]), self.columns, out[part])
+
+        share_rows(multiply, len(rows), _part_of(len(rows)))
         return out[:, : len(self.names)]
 
 
@@ -75,8 +78,6 @@ def _aligned(rows: Floats) -> Floats:
     return np.ascontiguousarray(rows, np.float32)
 
 
-def _in_parts(work: Callable[[slice], None], n: int) -> None:
-    """The work on n rows, whole tiles of them a part."""
-    each = min(_PART_ROWS, -(-n // cores() // TILE) * TILE or TILE)
-    for _ in share_out(work, [slice(start, start + each) for start in range(0, n, each)]):
-        pass
+def _part_of(n: int) -> int:
+    """How many of n rows a thread takes at a time: whole tiles."""
+    return min(_PART_ROWS, -(-n // cores() // TILE) * TILE or TILE)

@@ -53,6 +53,12 @@ def share_out(work: Callable[[_T], _R], parts: Sequence[_T]) -> Iterable[_R]:
     return pool().map(work, parts)
 
 
+def share_rows(work: Callable[[slice], object], n: int, each: int) -> None:
+    """Work on n rows, at most `each` of them at a time, on all cores."""
+    for _ in share_out(work, [slice(start, min(n, start + each)) for start in range(0, n, each)]):
+        pass
+
+
 def _stay_alone() -> None:
     """A thread of the pool that waited for others of the pool would wait for ever."""
     _alone.on = True

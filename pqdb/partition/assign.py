@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pqdb.errors import DimensionError
 from pqdb.partition.nearest import nearest_centroids
 from pqdb.partition.two_levels import TwoLevels
+from pqdb.threads import share_rows
 
 MANY_LISTS = 4096  # from here on two levels are worth their grouping …
 MANY_ROWS = 16_384  # … for as many rows
@@ -42,9 +43,11 @@ def assigner(centroids: NDArray[np.float32], sample: NDArray[np.float32], n_rows
     def assign_rows(vectors: NDArray[np.float32]) -> NDArray[np.int32]:
         _check(vectors, centroids)
         labels = np.empty(len(vectors), np.int32)
-        for start in range(0, len(vectors), _BLOCK_ROWS):
-            part = slice(start, start + _BLOCK_ROWS)
+
+        def assign_part(part: slice) -> None:
             labels[part] = nearest(vectors[part] - origin)
+
+        share_rows(assign_part, len(vectors), _BLOCK_ROWS)
         return labels
 
     return assign_rows

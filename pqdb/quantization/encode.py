@@ -10,6 +10,7 @@ from pqdb.panels import inner_products
 from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.pack import value_rows, values_of
 from pqdb.quantization.values import Code, ValueCode
+from pqdb.threads import share_rows
 
 # A code that holds less of its row than this would be blown up past ten times the row's length.
 MIN_OVERLAP = np.float32(0.1)
@@ -47,8 +48,8 @@ def encode(
         return rows, values_of(rows, codebook.dim, codebook.form)[1]
     codes = np.empty((n, codebook.m), np.uint8)
     s = np.empty(n, np.float32)
-    for start in range(0, n, _BLOCK_ROWS):
-        part = slice(start, start + _BLOCK_ROWS)
+
+    def encode_part(part: slice) -> None:
         units, lengths = normalise(residuals[part])
         overlaps = np.empty(len(units), np.float32)
         turned = codebook.rotate(units)
@@ -60,6 +61,8 @@ def encode(
                 codes[part], overlaps,
             )  # fmt: skip
         s[part] = lengths / np.maximum(overlaps, MIN_OVERLAP)
+
+    share_rows(encode_part, n, _BLOCK_ROWS)
     return codes, s
 
 

@@ -24,7 +24,7 @@ class Index:
 
     def rows(self, key: bytes) -> BitMap:
         """The rows under a key."""
-        return self._tables.posting(self._table, key)
+        return union(self._tables.posting(self._table, key))
 
     def all_of(self, keys: Iterable[bytes]) -> BitMap:
         """The rows under every one of the keys; none without keys."""
@@ -38,7 +38,7 @@ class Index:
 
     def any_of(self, keys: Iterable[bytes]) -> BitMap:
         """The rows under one of the keys at least."""
-        return union([self.rows(key) for key in keys])
+        return union([piece for key in keys for piece in self._tables.posting(self._table, key)])
 
     def pieces(self, prefix: bytes) -> Iterator[tuple[bytes, BitMap]]:
         """Every key that begins so, in order, and its rows in one or more pieces."""

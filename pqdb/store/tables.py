@@ -53,16 +53,32 @@ _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 class Tables:
     """The tables as one transaction sees them."""
 
-    def __init__(self, txn: Txn, dbs: dict[str, Any]) -> None:
+    def __init__(self, txn: Txn, dbs: dict[str, Any], n_rows: int) -> None:
         self._txn = txn
         self._dbs = dbs
+        self._last_chunk = n_rows >> CHUNK_BITS
 
-    def posting(self, table: int, key: bytes) -> BitMap:
-        """The rows under a key."""
-        start = _TABLE.pack(table) + key
-        size = len(start) + _CHUNK.size
-        parts = [read_posting(value) for name, value in self._from(start) if len(name) == size]
-        return parts[0] if len(parts) == 1 else BitMap.union(*parts) if parts else BitMap()
+    def posting(self, table: int, key: bytes) -> list[BitMap]:
+        """The rows under a key, in pieces that share none."""
+        start, pieces = _TABLE.pack(table) + key, []
+        cursor = self._txn.cursor(db=self._dbs[POSTINGS])
+        size = len(start)
+        try:
+            there = cursor.set_range(start)
+            while there:
+                name, value = cursor.item()
+                if name[:size] != start:
+                    break
+                if len(name) <= size + _CHUNK.size:
+                    if len(name) == size + _CHUNK.size:  # (a shorter key and its chunk may begin like this key)
+                        pieces.append(read_posting(value))
+                    there = cursor.next()
+                    continue
+                chunk = _CHUNK.unpack_from(name, size)[0]  # what a longer key that begins like this one has there
+                there = chunk < self._last_chunk and cursor.set_range(start + _CHUNK.pack(chunk + 1))
+        finally:
+            cursor.close()
+        return pieces
 
     def postings(self, table: int, prefix: bytes = b"") -> Iterator[tuple[bytes, BitMap]]:
         """Every key that begins so, in order, and its rows in one or more pieces."""
@@ -115,7 +131,6 @@ class Tables:
                 there = cursor.next()
         finally:
             cursor.close()
-
 
     def leaves_backwards(self, table: int, low: int, high: int) -> Iterator[Part]:
         """The pairs (keys, rows) of the leaves that may hold keys from `low` to `high`, the last leaf first."""

@@ -145,7 +145,7 @@ class PointView(View[Snapshot]):
     @property
     def tables(self) -> Tables:
         """What is derived from payloads; there are tables only where the manifest says so."""
-        return Tables(self._txn, self._env.dbs)
+        return Tables(self._txn, self._env.dbs, self.n_rows)
 
     # -- points ----------------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ class Measuring(Searching):
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot, filtered = self._snapshot(points, blocks), None
             kept = min(check_k(k), max(1, points.n_live))
+            trace.mark("snapshot")
             if asked is not None:
                 selected, found = self._selected(snapshot, prepared, kept, asked, recall, exact, nprobe, rerank, trace)
                 filtered, by_codes = selected.explained(), selected.ways[0].kind.startswith("lists")

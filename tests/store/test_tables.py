@@ -15,6 +15,7 @@ from pqdb.errors import CorruptError, FormatError, IdError, StorageError
 from pqdb.store import PointStore, tables
 from pqdb.store import manifest as manifest_record
 from pqdb.store.tables import Derive, Entry
+from pqdb.store.view import PointView
 from tests.store.sources import ROW_BYTES, source_rows
 
 WORDS, NUMBERS = 1, 7
@@ -50,6 +51,13 @@ def index(store: PointStore, *wanted: int) -> None:
 
 def payload(words: Iterable[str] = (), numbers: Iterable[int] = ()) -> bytes:
     return json.dumps({"w": list(words), "n": list(numbers)}).encode()
+
+
+def rows_under(view: PointView, key: bytes) -> list[int]:
+    """Of the table of words."""
+    pieces = view.tables.posting(WORDS, key)
+    assert sum(map(len, pieces)) == len(set().union(*pieces))
+    return sorted(set().union(*pieces))
 
 
 def entries(store: PointStore) -> set[tuple[int, Any, int]]:
@@ -100,7 +108,7 @@ def test_any_batches_leave_what_the_payloads_say(
             with store.read() as view:
                 for word in ("", "a", "a\0", "a\0\0", "ab"):
                     under = sorted(row for table, key, row in there if (table, key) == (WORDS, word.encode()))
-                    assert list(view.tables.posting(WORDS, word.encode())) == under
+                    assert rows_under(view, word.encode()) == under
         assert store.verify() == []
 
 
@@ -151,7 +159,7 @@ def test_postings_over_several_chunks(tmp_path: Path) -> None:
         with store.write() as batch:
             batch.upsert(range(n), source_rows(n), [payload(["even"] if row % 2 == 0 else ["odd"]) for row in range(n)])
         with store.read() as view:
-            assert list(view.tables.posting(WORDS, b"even")) == list(range(0, n, 2))
+            assert rows_under(view, b"even") == list(range(0, n, 2))
             assert not view.tables.posting(WORDS, b"eve")
             pieces = [(key, len(rows)) for key, rows in view.tables.postings(WORDS)]
             assert [key for key, _ in pieces] == [b"even", b"even", b"odd", b"odd"]
@@ -231,7 +239,7 @@ def test_one_who_opened_before_there_were_tables_takes_them_up(tmp_path: Path) -
             store._deriving._known = store._snapshots.newest = None
             if late == "read":
                 with store.read() as view:
-                    assert list(view.tables.posting(WORDS, b"a")) == [0]
+                    assert rows_under(view, b"a") == [0]
             else:
                 with store.write() as batch:
                     batch.upsert([2], source_rows(1), [payload(["a"])])
