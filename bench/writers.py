@@ -1,4 +1,4 @@
-"""`python -m bench.writers`: upserts of single points by one thread and by several, each on disk before it returns.
+"""`python -m bench.writers`: upserts of a point or of more, by one thread and by several, on disk before they return.
 
 Measured with the machine's own syncs, and with syncs that take 2 ms longer, as on a network volume: a small C library
 (slow_sync.c) is compiled and preloaded. Each run is a process of its own; the rates are of acknowledged upserts.
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure every number of threads on every disk, print a table, keep the numbers."""
     options = _parser().parse_args(arguments)
     if options.measure:
-        print(json.dumps(measure(options.measure, options.seconds, options.folder)))
+        print(json.dumps(measure(options.measure, options.points, options.seconds, options.folder)))
         return
     found: dict[str, dict[str, dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -40,12 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 continue
             found[name] = {str(n): _run(n, options, shim, microseconds) for n in options.threads}
     print("\n".join(_table(found)))
-    print(notes.keep(options.out, "writers", {"machine": machine.card(), "rates": found}))
+    print(notes.keep(options.out, "writers", {"machine": machine.card(), "points": options.points, "rates": found}))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.writers", description=__doc__)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2, 8, 32])
+    parser.add_argument("--points", type=int, default=1, help="of one upsert")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--folder", type=Path, default=Path(), help="where the database is made: the disk to measure")
     parser.add_argument("--out", type=Path, default=notes.RESULTS, help="the folder where numbers are kept")
@@ -53,8 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def measure(n_threads: int, seconds: float, folder: Path) -> dict[str, float]:
-    """Acknowledged upserts a second, and the median and p99 of one in ms."""
+def measure(n_threads: int, points: int, seconds: float, folder: Path) -> dict[str, float]:
+    """Points acknowledged a second, and the median and p99 of one upsert in ms."""
     vectors = np.random.default_rng(0).standard_normal((1_000, _DIM)).astype(np.float32)
     times: list[list[float]] = [[] for _ in range(n_threads)]
     with tempfile.TemporaryDirectory(dir=folder) as path, pqdb.open(path, upkeep="manual") as database:
@@ -65,9 +66,9 @@ def measure(n_threads: int, seconds: float, folder: Path) -> dict[str, float]:
         def write(thread: int) -> None:
             number = thread * 10_000_000
             while (began := time.perf_counter()) < stop:
-                collection.upsert([number], vectors[number % 1_000])
+                collection.upsert(range(number, number + points), vectors[:points])
                 times[thread].append(time.perf_counter() - began)
-                number += 1
+                number += points
 
         threads = [threading.Thread(target=write, args=(thread,)) for thread in range(n_threads)]
         for each in threads:
@@ -76,7 +77,7 @@ def measure(n_threads: int, seconds: float, folder: Path) -> dict[str, float]:
             each.join()
     every = sorted(second for mine in times for second in mine)
     return {
-        "per_second": len(every) / seconds,
+        "per_second": points * len(every) / seconds,
         "median_ms": 1e3 * statistics.median(every),
         "p99_ms": 1e3 * every[int(0.99 * len(every))],
     }
@@ -87,9 +88,8 @@ def _run(n_threads: int, options: argparse.Namespace, shim: Path | None, microse
     if shim is not None:
         env["LD_PRELOAD"] = str(shim)
     command = [sys.executable, "-m", "bench.writers", "--measure", str(n_threads), "--seconds", str(options.seconds)]
-    done = subprocess.run(
-        [*command, "--folder", str(options.folder)], env=env, check=True, capture_output=True, text=True
-    )
+    command += ["--points", str(options.points), "--folder", str(options.folder)]
+    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -106,7 +106,7 @@ def _compile(folder: Path) -> Path | None:
 
 
 def _table(found: dict[str, Any]) -> list[str]:
-    lines = ["| disk | threads | upserts a second | against one thread | median ms | p99 ms |", "|---" * 6 + "|"]
+    lines = ["| disk | threads | points a second | against one thread | median ms | p99 ms |", "|---" * 6 + "|"]
     for disk, rates in found.items():
         alone = next(iter(rates.values()))["per_second"]
         lines += [

@@ -66,7 +66,12 @@ FRAME = np.dtype(
         ("rows_per_run", "<i8"),
         ("row_bytes", "<i8"),
         ("rescore", "<i8"),
-        ("fresh", "<i8"),
+        ("watermark", "<i8"),  # rows from here on are in no list
+        ("coded_places", "<i8"),  # of rows that are in no list but have codes: a multiple of 32, or 0
+        ("coded_first", "<i8"),  # the row of the first place
+        ("coded_at", "<u8"),  # (coded_places / 32, record_bytes) uint8
+        ("coded_lists_at", "<u8"),  # (coded_places,) uint32
+        ("fresh", "<i8"),  # rows from here on have no codes either
         ("n_rows", "<i8"),
         ("n_pages", "<i8"),
         ("meta_at", "<u8"),  # (n_pages,) uint64

@@ -7,6 +7,7 @@ import numpy as np
 
 from pqdb.kernels.frame import FRAME
 from pqdb.metric import LARGEST_SQUARE, LEAST_SQUARE
+from pqdb.search.fresh import FreshCodes
 from pqdb.search.index import Index
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
@@ -24,7 +25,7 @@ class Among:
 class Frame:
     """One record of kernels.frame.FRAME, and the arrays its addresses point into."""
 
-    __slots__ = ("_arrays", "blocks", "index", "plan", "points", "record", "room")
+    __slots__ = ("_arrays", "blocks", "coded", "compared", "index", "plan", "points", "record", "room")
 
     def __init__(self, snapshot: Snapshot, index: Index, plan: Plan) -> None:
         self.points, self.blocks = snapshot.points.state, snapshot.blocks.state  # what it was packed for
@@ -32,13 +33,21 @@ class Frame:
         self.room = int(snapshot.blocks.watermark) + 65_536  # candidates a query can have at most, and some
         self.record = np.zeros(1, FRAME)
         self._arrays: list[np.ndarray] = []
-        for name, value in {**_of_index(index), **_of_plan(plan), **_of_snapshot(snapshot)}.items():
+        self.coded = snapshot.coded
+        self.compared = snapshot.n_rows - snapshot.compared_from  # rows that every query is compared with
+        of_all = {**_of_index(index), **_of_plan(plan), **_of_snapshot(snapshot), **_of_fresh(snapshot.coded)}
+        for name, value in of_all.items():
             if isinstance(value, np.ndarray):
                 array = np.ascontiguousarray(value)
                 self._arrays.append(array)
                 self.record[name] = array.ctypes.data
             else:
                 self.record[name] = value
+
+    def fits(self, snapshot: Snapshot) -> bool:
+        """Whether it was packed for this state of things."""
+        same = self.points is snapshot.points.state and self.blocks is snapshot.blocks.state
+        return same and self.coded is snapshot.coded
 
     def record_of(self, among: Among | None) -> np.ndarray:
         """The record for a search of what a filter leaves; it holds none of `among`'s arrays."""
@@ -53,7 +62,7 @@ class Frame:
 def frame_of(snapshot: Snapshot, index: Index, plan: Plan) -> Frame:
     """The frame of a plan for this snapshot: the one kept, if it still fits."""
     frame: Frame | None = index.frames.get(plan)
-    if frame is None or frame.points is not snapshot.points.state or frame.blocks is not snapshot.blocks.state:
+    if frame is None or not frame.fits(snapshot):
         frame = index.frames[plan] = Frame(snapshot, index, plan)
     return frame
 
@@ -104,6 +113,17 @@ def _of_plan(plan: Plan) -> dict[str, Any]:
     }
 
 
+def _of_fresh(coded: FreshCodes | None) -> dict[str, Any]:
+    if coded is None:
+        return {"coded_places": 0}
+    return {
+        "coded_places": len(coded.lists),
+        "coded_first": coded.first,
+        "coded_at": coded.records,
+        "coded_lists_at": coded.lists,
+    }
+
+
 def _of_snapshot(snapshot: Snapshot) -> dict[str, Any]:
     config, points, blocks = snapshot.config, snapshot.points, snapshot.blocks
     cosine = config.metric == "cosine"
@@ -121,7 +141,8 @@ def _of_snapshot(snapshot: Snapshot) -> dict[str, Any]:
         "rows_per_run": snapshot.rows_per_run,
         "row_bytes": snapshot.row_bytes,
         "rescore": config.source is not None,
-        "fresh": snapshot.fresh_from,
+        "watermark": snapshot.fresh_from,
+        "fresh": snapshot.compared_from,
         "n_rows": snapshot.n_rows,
         "n_pages": len(points.meta),
         "meta_at": points.meta,

@@ -20,6 +20,7 @@ import numpy as np
 
 from pqdb.kernels import exact, rerank, road, route, scan, tables
 from pqdb.kernels.frame import ANSWER
+from pqdb.kernels.fresh import rows_with_fresh
 from pqdb.kernels.gather import write_answers
 from pqdb.kernels.scan_values import round_queries, scan_values
 from pqdb.kernels.vectors import FLOAT16, INT8
@@ -74,6 +75,7 @@ class Routed:
     probed: np.ndarray  # (q,) int32 how many of them
     bases: np.ndarray  # (q, p) float32 value of the centroid
     margins: np.ndarray  # (q, p) float32 error of an estimate there, per unit of a code's scale
+    every: np.ndarray  # (q, n_lists) float32 value of each centroid, where fresh rows have codes; or none
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ def search(
     if trace is None and snapshot.config.rerank == "int8":
         return search_at_once(snapshot, index, queries, plan, allowed, k, among)
     moved = index.router.to_index_space(queries)
-    routed = route_queries(index, moved, plan, among)
+    routed = route_queries(index, moved, plan, among, snapshot.coded is not None)
     if trace:
         trace.mark("route")
     table, coefficients = build_tables(index, moved)
@@ -147,6 +149,9 @@ def search(
     best, reranked = rerank_candidates(snapshot, index, moved, routed, candidates, plan)
     if trace:
         trace.mark("rerank")
+    best = with_fresh(snapshot, index, routed, table, coefficients, candidates, best, plan, allowed)
+    if trace:
+        trace.mark("fresh")
     values, rows = finish(snapshot, index, queries, best.with_rows_of(among), allowed, k)
     if trace:
         trace.mark("finish")
@@ -208,7 +213,9 @@ def search_in_parts(
     return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])
 
 
-def route_queries(index: Index, moved: np.ndarray, plan: Plan, among: Among | None = None) -> Routed:
+def route_queries(
+    index: Index, moved: np.ndarray, plan: Plan, among: Among | None = None, with_every: bool = False
+) -> Routed:
     """Which lists, in which order, how many; without those that are not worth a scan."""
     router, q, p = index.router, len(moved), plan.most
     routed = Routed(
@@ -216,10 +223,11 @@ def route_queries(index: Index, moved: np.ndarray, plan: Plan, among: Among | No
         np.empty(q, np.int32),
         np.empty((q, p), np.float32),
         np.empty((q, p), np.float32),
+        np.empty((q if with_every else 0, router.n_lists), np.float32),
     )
     route.route_queries(
         moved, router.l2, router.center, router.banks, router.scales, router.weights, router.offsets, index.centroids,
-        plan.margin, plan.knots, plan.widths, routed.lists, routed.probed, routed.bases, routed.margins,
+        plan.margin, plan.knots, plan.widths, routed.lists, routed.probed, routed.bases, routed.margins, routed.every,
     )  # fmt: skip
     if among is not None:
         route.keep_lists(among.lists, routed.lists, routed.probed, routed.bases, routed.margins)
@@ -304,6 +312,26 @@ def rerank_candidates(
     return Best(rows.reshape(-1), best.reshape(-1), np.arange(q) * keep, found), reranked
 
 
+def with_fresh(
+    snapshot: Snapshot, index: Index, routed: Routed, table: np.ndarray, coefficients: np.ndarray,
+    candidates: Candidates, best: Best, plan: Plan, allowed: np.ndarray,
+) -> Best:  # fmt: skip
+    """The best rows, and the rows in no list that by their codes could still be among the k nearest."""
+    coded = snapshot.coded
+    if coded is None:
+        return best
+    cuts, firsts, found = candidates.cuts, best.firsts.copy(), best.found.copy()
+    if snapshot.config.rerank != "source":  # (there values are estimates, and in no order)
+        last = np.minimum(firsts + plan.k - 1, len(best.values) - 1)
+        cuts = np.where(found >= plan.k, best.values[last], np.float32(-np.inf))
+    rows = rows_with_fresh(
+        index.book.nbits, index.book.m, index.record_bytes, index.router.l2, np.uint64(coded.records.ctypes.data),
+        coded.lists, coded.first, snapshot.fresh_from, routed.every, routed.margins, plan.margin, table, coefficients,
+        cuts, allowed, best.rows, firsts, found,
+    )  # fmt: skip
+    return Best(rows, np.zeros(len(rows), np.float32), firsts, found)
+
+
 def finish(
     snapshot: Snapshot, index: Index | None, queries: np.ndarray, best: Best, allowed: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -314,7 +342,7 @@ def finish(
     exact.finish(
         snapshot.source_kind, snapshot.by, queries, points.runs, snapshot.rows_per_run, snapshot.row_bytes,
         best.rows, best.values, best.firsts, best.found, snapshot.config.source is not None, unit * unit,
-        snapshot.fresh_from if index is not None else 0, snapshot.n_rows, allowed, values, rows,
+        snapshot.compared_from if index is not None else 0, snapshot.n_rows, allowed, values, rows,
     )  # fmt: skip
     return values, rows
 

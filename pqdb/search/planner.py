@@ -106,7 +106,7 @@ class Planner:
 
     def _lists_us(self, listed: ListedRows, plan: Plan) -> float:
         """Expected microseconds for a scan, and for the rows that are in no list yet."""
-        fresh = (self.snapshot.n_rows - self.snapshot.fresh_from) * ROW_NS
+        fresh = (self.snapshot.n_rows - self.snapshot.compared_from) * self.row_ns
         return (SCAN_NS + listed.probed_by(plan) * _list_ns(listed) + fresh) / 1e3
 
     def _measure(self, index: Index, listed: ListedRows, query: np.ndarray) -> tuple[float, float]:

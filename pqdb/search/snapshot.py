@@ -6,6 +6,7 @@ from pqdb.config import CollectionConfig
 from pqdb.kernels.exact import PRODUCT, SIZES, SQUARES
 from pqdb.metric import Metric
 from pqdb.quantization.source import KINDS
+from pqdb.search.fresh import FreshCodes
 from pqdb.search.index import Index
 from pqdb.store.blockview import BlockView
 from pqdb.store.view import PointView
@@ -24,6 +25,7 @@ class Snapshot:
     rows_per_run: int
     row_bytes: int
     n_rows: int  # rows below this are searched
+    coded: FreshCodes | None = None  # of rows that are in no list
 
     @property
     def by(self) -> int:
@@ -39,3 +41,8 @@ class Snapshot:
     def fresh_from(self) -> int:
         """First row that is in no list."""
         return min(self.blocks.watermark, self.n_rows) if self.index is not None else 0
+
+    @property
+    def compared_from(self) -> int:
+        """First row that has no code either: from here on rows are compared one by one."""
+        return self.fresh_from if self.coded is None else self.coded.stop

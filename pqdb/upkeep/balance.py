@@ -14,9 +14,9 @@ from pqdb.partition.assign import assign
 from pqdb.partition.router import Router
 from pqdb.partition.split import cut, uneven
 from pqdb.quantization.pack import rows_of_list
+from pqdb.search.coded import ListRows, by_list, code_rows, unpacked
 from pqdb.search.index import Index
 from pqdb.store.blockbatch import BlockBatch
-from pqdb.upkeep.blocks import ListRows, by_list, code_rows, unpacked
 from pqdb.upkeep.decoded import can_decode, decoded_list
 from pqdb.upkeep.fresh import alive, is_alive
 from pqdb.upkeep.newcomers import put_shape, stretched

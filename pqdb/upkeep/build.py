@@ -14,11 +14,11 @@ from pqdb.partition.assign import Assigner, assigner
 from pqdb.partition.router import Router
 from pqdb.partition.train import FEWEST_POINTS, choose_n_lists
 from pqdb.quantization.values import Code
+from pqdb.search.coded import by_list, code_rows
 from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.blocks import BlockStore
-from pqdb.upkeep.blocks import by_list, code_rows
 from pqdb.upkeep.calibrate import calibrate, measure_noise
 from pqdb.upkeep.fresh import catch_up
 from pqdb.upkeep.precision import measure_precision

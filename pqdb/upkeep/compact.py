@@ -15,10 +15,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from pqdb.quantization.pack import rerank_bytes, rows_of_list
+from pqdb.search.coded import unpacked
 from pqdb.search.index import Index
 from pqdb.store.layout import META_ROWS, UNNAMED_SLOT
 from pqdb.store.points import PointStore
-from pqdb.upkeep.blocks import unpacked
 from pqdb.upkeep.fresh import alive, index_fresh, is_alive
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress

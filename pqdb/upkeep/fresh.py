@@ -6,9 +6,9 @@ from pqdb.config import FRESH_ROWS
 from pqdb.kernels.pack import GROUP
 from pqdb.partition.assign import assign
 from pqdb.quantization.pack import rerank_bytes
+from pqdb.search.coded import ListRows, by_list, code_rows, unpacked
 from pqdb.search.index import Index
 from pqdb.store.blockbatch import BlockBatch
-from pqdb.upkeep.blocks import ListRows, by_list, code_rows, unpacked
 from pqdb.upkeep.newcomers import FEWEST, add_lists, distances
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.watch import Watch, about_of, errors_of

@@ -14,6 +14,7 @@ from pqdb.query.conditions import Filter, but_not
 from pqdb.query.parse import parse_filter
 from pqdb.search.batch import search_batch
 from pqdb.search.frame import Frame, frame_of
+from pqdb.search.fresh import FreshKept
 from pqdb.search.index import Index
 from pqdb.search.lists import ListedRowsKept
 from pqdb.search.pipeline import Found, Trace, answered, search_framed, search_query
@@ -56,6 +57,7 @@ class Searching(Verbs):
         self._frames: dict[Terms, Frame] = {}  # of terms asked for before
         self._index: tuple[int, int, Index | None] = (0, 0, None)  # swapped whole: other threads read it meanwhile
         self._listed = ListedRowsKept()
+        self._fresh = FreshKept()
 
     def search(
         self,
@@ -114,6 +116,8 @@ class Searching(Verbs):
         except TypeError:  # no numbers: whoever makes a plan of them says so
             return None
         if frame is None or frame.points is not points.state or frame.blocks is not blocks.state:
+            return None
+        if frame.compared and self._fresh.is_time(frame.compared, self._points.row_bytes):
             return None
         if self._tended is not None and self._tended.learned is not self._learned:
             return None
@@ -208,8 +212,10 @@ class Searching(Verbs):
                 index = replace(index, calibration=calibration, plans={}, frames={})
             self._learned = learned
             self._index = (blocks.generation, blocks.objects_version, index)
+        row_bytes = self._points.row_bytes
+        coded = self._fresh.of(self.config, points, index, blocks.watermark, row_bytes)
         return Snapshot(
-            self.config, points, blocks, index, self._points.rows_per_run, self._points.row_bytes, points.n_rows
+            self.config, points, blocks, index, self._points.rows_per_run, row_bytes, points.n_rows, coded
         )
 
     def _plan(

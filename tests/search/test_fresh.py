@@ -1,0 +1,179 @@
+"""Rows written since the lists were made: found by their codes as by themselves, coded once it pays, and once only."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pqdb
+from pqdb.search import fresh
+from pqdb.search.fresh import FreshKept
+from tests import naive
+from tests.compiled import compiled
+from tests.data import clustered, queries_near
+
+DIM, LISTED, FRESH, QUERIES = 24, 1_500, 600, 40
+ROWS = LISTED + FRESH
+pytestmark = compiled
+
+
+@pytest.fixture(autouse=True)
+def small_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pqdb.upkeep.build.choose_n_lists", lambda n: max(1, round(n / 96)))
+
+
+def made(db: pqdb.Database, metric: str = "cosine", **options: Any) -> tuple[pqdb.Collection, np.ndarray, np.ndarray]:
+    """A collection of which a quarter is fresh; its vectors, and queries near them."""
+    vectors = clustered(ROWS, DIM, seed=1)
+    things = db.create_collection("things", DIM, metric, **options)
+    things.upsert(np.arange(LISTED), vectors[:LISTED])
+    things.train()
+    things.upsert(np.arange(LISTED, ROWS), vectors[LISTED:], [{"even": n % 2 == 0} for n in range(LISTED, ROWS)])
+    return things, vectors, queries_near(vectors, QUERIES, seed=2)
+
+
+def coded(things: pqdb.Collection, rows: int = FRESH // 256 * 256) -> int:
+    """Ask until so many rows have codes."""
+    for asked in range(2_000):
+        held = things._fresh._held
+        if held is not None and len(held.lists) >= rows:
+            return asked
+        things.search(np.ones(DIM, np.float32), 5)
+    raise AssertionError("2,000 queries, and no codes")
+
+
+@pytest.fixture
+def db() -> Any:
+    with pqdb.open(upkeep="manual", live_queries=False) as database:
+        yield database
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+@pytest.mark.parametrize(
+    "options", [{}, {"rerank": "source"}, {"rerank": None}, {"quantization": pqdb.PQ(nbits=8)}], ids=str
+)
+def test_they_are_found_by_codes_as_by_themselves(db: pqdb.Database, metric: str, options: dict[str, Any]) -> None:
+    things, vectors, queries = made(db, metric, **options)
+    before = things.search(queries, 10, recall=0.95)
+    coded(things)
+    after = things.search(queries, 10, recall=0.95)
+    truth = naive.search.nearest(*(naive.search.prepared(each, metric) for each in (queries, vectors)), metric, 10)
+    recalls = [naive.search.recall(hits.scores.astype(np.float64), truth[0], metric) for hits in (before, after)]
+    assert recalls[1] >= recalls[0] - 0.01
+    for i, query in enumerate(queries):
+        single, staged = things.search(query, 10, recall=0.95), things.explain(query, 10, recall=0.95).hits
+        assert staged is not None
+        assert single.ids == staged.ids == after[i].ids
+        np.testing.assert_allclose(single.scores, staged.scores, rtol=1e-6)
+        assert len(set(single.ids)) == 10
+    themselves = things.search(vectors[LISTED:], 1) if metric != "dot" else None
+    assert themselves is None or [hits.ids[0] for hits in themselves] == list(range(LISTED, ROWS))
+
+
+def test_they_are_coded_once_comparing_them_has_cost_as_much(db: pqdb.Database) -> None:
+    things, _, _ = made(db)
+    asked = coded(things, 256)
+    assert 20 < asked < 500
+    assert len(things._fresh._held.lists) == fresh.STEP  # a step at a time
+    coded(things, 512)
+    for _ in range(500):
+        things.search(np.ones(DIM, np.float32), 5)
+    assert len(things._fresh._held.lists) == 512  # the last 88 are too few
+
+
+def test_the_dead_and_those_a_filter_refuses_are_not_found(db: pqdb.Database) -> None:
+    things, vectors, _ = made(db)
+    coded(things)
+    gone = list(range(LISTED, LISTED + 64))
+    things.delete(gone)
+    hits = things.search(vectors[gone], 10)
+    assert not {name for each in hits for name in each.ids} & set(gone)
+    even = things.search(vectors[LISTED], 300, filter={"must": [{"key": "even", "match": {"value": True}}]})
+    assert len(even) == (FRESH - 64) // 2
+    assert all(name % 2 == 0 and name not in gone for name in even.ids)
+
+
+def test_a_row_that_was_dead_when_it_was_coded_stays_so(db: pqdb.Database) -> None:
+    things, vectors, _ = made(db)
+    things.delete(list(range(LISTED, LISTED + 300)))
+    coded(things)
+    assert min(things.search(vectors[LISTED], 10, recall=0.99).ids) < LISTED
+    assert not set(range(LISTED, LISTED + 300)) & set(things.search(vectors[LISTED], 10).ids)
+
+
+def test_rows_that_have_come_into_lists_are_found_once(db: pqdb.Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    things, vectors, queries = made(db)
+    coded(things)
+    held = things._fresh._held
+    monkeypatch.setattr("pqdb.upkeep.fresh.BATCH_ROWS", 100)
+    steps = things._tended.steps
+    assert steps.catch_up(True, lambda *_: None)  # 100 of them, in the middle of a group
+    for query in [*queries, *vectors[LISTED : LISTED + 120]]:
+        hits = things.search(query, 20)
+        assert len(set(hits.ids)) == 20
+    assert things._fresh._held is held
+    themselves = things.search(vectors[LISTED:], 1)
+    assert [hits.ids[0] for hits in themselves] == list(range(LISTED, ROWS))
+    things.optimize()
+    coded_after = things.search(vectors[LISTED:], 1)
+    assert [hits.ids[0] for hits in coded_after] == list(range(LISTED, ROWS))
+
+
+def test_what_is_in_lists_goes_with_the_next_step(db: pqdb.Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    things, vectors, _ = made(db)
+    coded(things)
+    monkeypatch.setattr("pqdb.upkeep.fresh.BATCH_ROWS", 300)
+    assert things._tended.steps.catch_up(True, lambda *_: None)
+    more = clustered(300, DIM, seed=9)
+    things.upsert(np.arange(ROWS, ROWS + 300), more)
+    stop = things._fresh._held.stop
+    for _ in range(2_000):
+        things.search(np.ones(DIM, np.float32), 5)
+        if things._fresh._held.stop > stop:
+            break
+    held = things._fresh._held
+    assert (held.first, held.stop) == (LISTED + 288, stop + 256)
+    for found in (things.search(more, 1), things.search(vectors[LISTED:], 1)):
+        assert len({hits.ids[0] for hits in found}) == len(found)
+
+
+def test_another_generation_begins_anew(db: pqdb.Database) -> None:
+    things, vectors, _ = made(db)
+    coded(things)
+    things.train()
+    assert things.search(vectors[ROWS - 1], 1).ids == [ROWS - 1]
+    more = clustered(400, DIM, seed=9)
+    things.upsert(np.arange(ROWS, ROWS + 400), more)
+    coded(things, 256)
+    assert things._fresh._held.first == ROWS
+    assert [hits.ids[0] for hits in things.search(more, 1)] == list(range(ROWS, ROWS + 400))
+
+
+def test_a_state_from_before_does_not_see_them(db: pqdb.Database) -> None:
+    things, _, _ = made(db)
+    coded(things)
+    with things._points.read() as points, things._blocks.read() as blocks:
+        snapshot = things._snapshot(points, blocks)
+        index = snapshot.index
+        assert snapshot.coded is things._fresh._held
+
+        class Before:
+            n_rows, live = ROWS - 200, points.live
+
+        row_bytes = snapshot.row_bytes
+        assert things._fresh.of(things.config, Before, index, LISTED, row_bytes) is None  # type: ignore[arg-type]
+        assert things._fresh.of(things.config, points, index, LISTED - 10, row_bytes) is None
+
+
+@pytest.mark.parametrize("options", [{"source": None}, {"quantization": pqdb.SQ("int8")}], ids=str)
+def test_without_source_or_tables_they_are_compared(db: pqdb.Database, options: dict[str, Any]) -> None:
+    things, vectors, _ = made(db, **options)
+    for _ in range(300):
+        things.search(np.ones(DIM, np.float32), 5)
+    assert things._fresh._held is None
+    assert things.search(vectors[ROWS - 1], 1).ids == [ROWS - 1]
+
+
+def test_few_rows_are_never_worth_it() -> None:
+    kept = FreshKept()
+    assert not any(kept.is_time(fresh.STEP - 1, 1 << 20) for _ in range(1_000))
