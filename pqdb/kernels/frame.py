@@ -67,10 +67,10 @@ FRAME = np.dtype(
         ("row_bytes", "<i8"),
         ("rescore", "<i8"),
         ("watermark", "<i8"),  # rows from here on are in no list
-        ("coded_places", "<i8"),  # of rows that are in no list but have codes: a multiple of 32, or 0
-        ("coded_first", "<i8"),  # the row of the first place
-        ("coded_at", "<u8"),  # (coded_places / 32, record_bytes) uint8
-        ("coded_lists_at", "<u8"),  # (coded_places,) uint32
+        ("n_coded", "<i8"),  # rows that are in no list but have codes
+        ("coded_at", "<u8"),  # (ceil(n_coded / 32), record_bytes) uint8, in the order of the lists they are going to
+        ("coded_rows_at", "<u8"),  # (n_coded,) uint32
+        ("coded_starts_at", "<u8"),  # (n_lists + 1,) int64 where those of each list begin
         ("fresh", "<i8"),  # rows from here on have no codes either
         ("n_rows", "<i8"),
         ("n_pages", "<i8"),

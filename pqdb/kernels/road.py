@@ -23,7 +23,7 @@ from pqdb.kernels.tables import build_tables, rotate
 @kernel
 def route_and_tabulate(
     frame: Any, moved: Array, table: Array, coefficients: Array, lists: Array, probed: Array, bases: Array,
-    margins: Array, every: Array,
+    margins: Array,
 ) -> None:  # fmt: skip
     """The stages route and tables; outputs as route_queries and build_tables have them."""
     dim, n_lists, knots = frame["dim"], frame["n_lists"], frame["n_knots"]
@@ -32,7 +32,7 @@ def route_and_tabulate(
         f32_at(frame["scales_at"], n_lists), f32_at(frame["weights_at"], n_lists),
         f32_at(frame["offsets_at"], n_lists), matrix_at(frame["centroids_at"], frame["n_centroids"], dim),
         frame["margin"], f32_at(frame["knots_at"], knots), f32_at(frame["widths_at"], knots), lists, probed, bases,
-        margins, every,
+        margins,
     )  # fmt: skip
     if frame["kept_at"] != 0:
         keep_lists(u8_at(frame["kept_at"], n_lists), lists, probed, bases, margins)
@@ -86,8 +86,7 @@ def search_block(
     lists, probed = np.empty((n, most), np.int32), np.empty(n, np.int32)
     bases, margins = np.empty((n, most), np.float32), np.empty((n, most), np.float32)
     coefficients = np.empty((n, 2), np.float32)
-    every = np.empty((n if frame["coded_places"] > 0 else 0, frame["n_lists"]), np.float32)
-    route_and_tabulate(frame, moved, table, coefficients, lists, probed, bases, margins, every)
+    route_and_tabulate(frame, moved, table, coefficients, lists, probed, bases, margins)
     starts, cuts = np.empty(n + 1, np.int64), np.empty(n, np.float32)
     counts, size = u32_at(frame["counts_at"], frame["n_lists"]), room["capacity"]
     scanned, bounds = f32_at(room["values_at"], size), f32_at(room["bounds_at"], size)
@@ -109,13 +108,14 @@ def search_block(
         bounds, scanned_rows, places, starts, cuts, np.empty(frame["k"], np.float32), best, best_rows, found, reranked,
     )  # fmt: skip
     to_score = best_rows.reshape(n * keep)
-    if frame["coded_places"] > 0:
+    if frame["n_coded"] > 0:
         for q in range(n):
             cuts[q] = best[q, frame["k"] - 1] if found[q] >= frame["k"] else -np.inf
         to_score = rows_with_fresh(
             frame["nbits"], table.shape[1], frame["record_bytes"], l2, frame["coded_at"],
-            u32_at(frame["coded_lists_at"], frame["coded_places"]), frame["coded_first"], frame["watermark"], every,
-            margins, frame["margin"], table, coefficients, cuts, allowed, to_score, firsts, found,
+            u32_at(frame["coded_rows_at"], frame["n_coded"]), i64_at(frame["coded_starts_at"], frame["n_lists"] + 1),
+            frame["watermark"], lists, probed, bases, margins, table, coefficients, cuts, allowed, to_score, firsts,
+            found,
         )  # fmt: skip
     if frame["n_others"] > 0:
         to_score = rows_with_others(to_score, firsts, found, u32_at(frame["others_at"], frame["n_others"]))

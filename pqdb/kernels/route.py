@@ -100,7 +100,6 @@ def route_queries(
     probed: Array,  # (q,) int32 out
     bases: Array,  # (q, p) float32 out
     margins: Array,  # (q, p) float32 out
-    every: Array,  # (q, n_lists) float32 out: the value of each centroid, in int8; or none
 ) -> None:
     """Rank lists by ⟨q, c⟩/|c| (inner product) or −|q − c|² (l2) and take as many as the query's own difficulty asks
     for.
@@ -132,9 +131,6 @@ def route_queries(
         select_largest(keys, high, low[0], n, lists, q, histogram, picked)
         probed[q] = n
         margin = np.float32(noise) * np.sqrt(length)
-        if every.shape[0] > 0:
-            for i in range(n_lists):
-                every[q, i] = min(values[i] - length, np.float32(0)) if l2 else values[i]
         for p in range(n):
             bases[q, p] = values[lists[q, p]]
             margins[q, p] = margin

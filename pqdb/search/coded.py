@@ -1,7 +1,7 @@
 """Rows into list blocks: residuals, codes, factors, packed list by list."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -81,6 +81,11 @@ def code_rows(router: Router, code: Code, vectors: np.ndarray, rows: np.ndarray,
         squares = np.einsum("nd,nd->n", residuals, residuals)
         biases = -(squares + 2 * centroid_products(code, codes, scales, router.centroids, lists))
     return ListRows(codes, scales, biases, numbers, residuals, exact)
+
+
+def without_residuals(rows: ListRows) -> ListRows:
+    """Codes alone: what a scan reads."""
+    return replace(rows, residuals=rows.residuals[:, :0])
 
 
 def by_list(lists: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

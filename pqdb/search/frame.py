@@ -54,6 +54,7 @@ class Frame:
         if among is None:
             return self.record
         record = self.record.copy()
+        record["n_coded"], record["fresh"] = 0, record["watermark"]  # (coded rows of the other lists would be missed)
         record["kept_at"] = among.lists.ctypes.data
         record["n_others"], record["others_at"] = len(among.rows), among.rows.ctypes.data
         return record
@@ -115,12 +116,12 @@ def _of_plan(plan: Plan) -> dict[str, Any]:
 
 def _of_fresh(coded: FreshCodes | None) -> dict[str, Any]:
     if coded is None:
-        return {"coded_places": 0}
+        return {"n_coded": 0}
     return {
-        "coded_places": len(coded.lists),
-        "coded_first": coded.first,
+        "n_coded": len(coded.rows),
         "coded_at": coded.records,
-        "coded_lists_at": coded.lists,
+        "coded_rows_at": coded.rows,
+        "coded_starts_at": coded.starts,
     }
 
 

@@ -25,12 +25,21 @@ def losses_of(
     lost, index = np.zeros(len(CAUSES)), snapshot.index
     if index is None or plan is None:
         return lost
-    list_of_row = ListedRows.read(snapshot, index).lists
+    list_of_row = _list_of_row(snapshot, index)
     for i in np.flatnonzero((shares < 1) & np.array([len(rows) > 0 for rows in missing])).tolist():
         causes = np.array(list(_causes(snapshot, index, plan, queries[i : i + 1], missing[i], list_of_row)))
         lost += (1 - shares[i]) * np.bincount(causes, minlength=len(CAUSES)) / len(causes)
     lost /= max(1, len(queries))
     return lost
+
+
+def _list_of_row(snapshot: Snapshot, index: Index) -> np.ndarray:
+    """(rows,) int32 the list of each row up to the last that is in one, or on its way to one with a code."""
+    lists, coded = ListedRows.read(snapshot, index).lists, snapshot.coded
+    if coded is None:
+        return lists
+    fresh = snapshot.fresh_from
+    return np.concatenate([np.resize(lists, fresh), coded.lists[fresh - coded.first :]])
 
 
 def _causes(

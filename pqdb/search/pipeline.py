@@ -67,6 +67,12 @@ class Trace:
         self.expected = index.calibration.recall_of(plan.k, best, len(lists))
 
 
+def mark(trace: Trace | None, stage: str) -> None:
+    """The stage ends here, for whoever wants to know."""
+    if trace:
+        trace.mark(stage)
+
+
 @dataclass(frozen=True, slots=True)
 class Routed:
     """The lists of each query, best first."""
@@ -75,7 +81,6 @@ class Routed:
     probed: np.ndarray  # (q,) int32 how many of them
     bases: np.ndarray  # (q, p) float32 value of the centroid
     margins: np.ndarray  # (q, p) float32 error of an estimate there, per unit of a code's scale
-    every: np.ndarray  # (q, n_lists) float32 value of each centroid, where fresh rows have codes; or none
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,27 +139,24 @@ def search(
         return finish_exactly(snapshot, queries, allowed, k)
     if trace is None and snapshot.config.rerank == "int8":
         return search_at_once(snapshot, index, queries, plan, allowed, k, among)
+    if among is not None:
+        snapshot = snapshot.without_codes()  # (coded rows of the other lists would be missed)
     moved = index.router.to_index_space(queries)
-    routed = route_queries(index, moved, plan, among, snapshot.coded is not None)
-    if trace:
-        trace.mark("route")
+    routed = route_queries(index, moved, plan, among)
+    mark(trace, "route")
     table, coefficients = build_tables(index, moved)
-    if trace:
-        trace.mark("tables")
+    mark(trace, "tables")
     candidates, done = scan_lists(snapshot, index, routed, table, coefficients, plan, allowed)
-    if trace:
-        trace.mark("scan")
+    mark(trace, "scan")
     if done < len(queries):
         return search_in_parts(snapshot, queries, plan, allowed, k, done, among)
     best, reranked = rerank_candidates(snapshot, index, moved, routed, candidates, plan)
-    if trace:
-        trace.mark("rerank")
+    mark(trace, "rerank")
     best = with_fresh(snapshot, index, routed, table, coefficients, candidates, best, plan, allowed)
-    if trace:
-        trace.mark("fresh")
+    mark(trace, "fresh")
     values, rows = finish(snapshot, index, queries, best.with_rows_of(among), allowed, k)
+    mark(trace, "finish")
     if trace:
-        trace.mark("finish")
         trace.scanned(snapshot, index, routed, candidates, reranked, plan)
     return values, rows
 
@@ -213,9 +215,7 @@ def search_in_parts(
     return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])
 
 
-def route_queries(
-    index: Index, moved: np.ndarray, plan: Plan, among: Among | None = None, with_every: bool = False
-) -> Routed:
+def route_queries(index: Index, moved: np.ndarray, plan: Plan, among: Among | None = None) -> Routed:
     """Which lists, in which order, how many; without those that are not worth a scan."""
     router, q, p = index.router, len(moved), plan.most
     routed = Routed(
@@ -223,11 +223,10 @@ def route_queries(
         np.empty(q, np.int32),
         np.empty((q, p), np.float32),
         np.empty((q, p), np.float32),
-        np.empty((q if with_every else 0, router.n_lists), np.float32),
     )
     route.route_queries(
         moved, router.l2, router.center, router.banks, router.scales, router.weights, router.offsets, index.centroids,
-        plan.margin, plan.knots, plan.widths, routed.lists, routed.probed, routed.bases, routed.margins, routed.every,
+        plan.margin, plan.knots, plan.widths, routed.lists, routed.probed, routed.bases, routed.margins,
     )  # fmt: skip
     if among is not None:
         route.keep_lists(among.lists, routed.lists, routed.probed, routed.bases, routed.margins)
@@ -316,7 +315,8 @@ def with_fresh(
     snapshot: Snapshot, index: Index, routed: Routed, table: np.ndarray, coefficients: np.ndarray,
     candidates: Candidates, best: Best, plan: Plan, allowed: np.ndarray,
 ) -> Best:  # fmt: skip
-    """The best rows, and the rows in no list that by their codes could still be among the k nearest."""
+    """The best rows, and fresh rows on their way to these lists that by their codes could still be among the k nearest.
+    """
     coded = snapshot.coded
     if coded is None:
         return best
@@ -326,8 +326,8 @@ def with_fresh(
         cuts = np.where(found >= plan.k, best.values[last], np.float32(-np.inf))
     rows = rows_with_fresh(
         index.book.nbits, index.book.m, index.record_bytes, index.router.l2, np.uint64(coded.records.ctypes.data),
-        coded.lists, coded.first, snapshot.fresh_from, routed.every, routed.margins, plan.margin, table, coefficients,
-        cuts, allowed, best.rows, firsts, found,
+        coded.rows, coded.starts, snapshot.fresh_from, routed.lists, routed.probed, routed.bases, routed.margins, table,
+        coefficients, cuts, allowed, best.rows, firsts, found,
     )  # fmt: skip
     return Best(rows, np.zeros(len(rows), np.float32), firsts, found)
 

@@ -9,7 +9,6 @@ from tests import naive
 from tests.data import clustered, queries_near
 
 KNOTS = np.array([0.0], np.float32)
-NO_VALUES = np.empty((0, 0), np.float32)
 
 
 def a_router(n_lists: int, dim: int, l2: bool) -> Router:
@@ -25,7 +24,6 @@ def routed(
     knots: np.ndarray = KNOTS,
     noise: float = 0.0,
     exact: bool = True,
-    every: np.ndarray = NO_VALUES,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     q = len(queries)
     lists, probed = np.full((q, most), -1, np.int32), np.empty(q, np.int32)
@@ -33,7 +31,7 @@ def routed(
     route.route_queries(
         queries, router.l2, router.center, router.banks, router.scales, router.weights, router.offsets,
         router.centroids if exact else router.centroids[:0],
-        noise, knots, np.array(widths, np.float32), lists, probed, bases, margins, every,
+        noise, knots, np.array(widths, np.float32), lists, probed, bases, margins,
     )  # fmt: skip
     return lists, probed, bases, margins
 
@@ -87,19 +85,6 @@ def test_bases_are_exact_or_as_exact_as_int8_and_margins_grow_with_the_distance(
             else:
                 np.testing.assert_allclose(bases[i], near @ query, rtol=1e-4, atol=slack)
                 np.testing.assert_allclose(margins[i], 0.25 * np.linalg.norm(query), rtol=1e-5)
-
-
-@metrics
-def test_the_value_of_every_centroid_where_it_is_asked_for(l2: bool) -> None:
-    router = a_router(70, 24, l2)
-    queries = queries_near(router.centroids, 4, seed=3)
-    every = np.empty((4, 70), np.float32)
-    lists, _, bases, _ = routed(router, queries, 20, [20], exact=False, every=every)
-    np.testing.assert_array_equal(np.take_along_axis(every, lists, axis=1), bases)
-    rows, asked = router.centroids.astype(np.float64), queries.astype(np.float64)
-    true = -((asked[:, None] - rows[None]) ** 2).sum(axis=2) if l2 else asked @ rows.T
-    np.testing.assert_allclose(every, true, rtol=1e-4, atol=12 * (2 if l2 else 1) * router.rounding())
-    assert every.max() <= 0 or not l2
 
 
 @metrics

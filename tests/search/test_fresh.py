@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 import pqdb
+from pqdb.metric import prepare
+from pqdb.query.bitmaps import bitmap_of, bits_of
 from pqdb.search import fresh
 from pqdb.search.fresh import FreshKept
+from pqdb.search.lists import ListedRows
+from pqdb.search.pipeline import Trace, search
+from pqdb.search.selected import score_rows
 from tests import naive
 from tests.compiled import compiled
 from tests.data import clustered, queries_near
@@ -32,7 +37,7 @@ def made(db: pqdb.Database, metric: str = "cosine", **options: Any) -> tuple[pqd
     return things, vectors, queries_near(vectors, QUERIES, seed=2)
 
 
-def coded(things: pqdb.Collection, rows: int = FRESH // 256 * 256) -> int:
+def coded(things: pqdb.Collection, rows: int = FRESH) -> int:
     """Ask until so many rows have codes."""
     for asked in range(2_000):
         held = things._fresh._held
@@ -59,7 +64,7 @@ def test_they_are_found_by_codes_as_by_themselves(db: pqdb.Database, metric: str
     after = things.search(queries, 10, recall=0.95)
     truth = naive.search.nearest(*(naive.search.prepared(each, metric) for each in (queries, vectors)), metric, 10)
     recalls = [naive.search.recall(hits.scores.astype(np.float64), truth[0], metric) for hits in (before, after)]
-    assert recalls[1] >= recalls[0] - 0.01
+    assert recalls[0] >= recalls[1] >= 0.945  # what was asked: they are found as rows in lists are
     for i, query in enumerate(queries):
         single, staged = things.search(query, 10, recall=0.95), things.explain(query, 10, recall=0.95).hits
         assert staged is not None
@@ -75,10 +80,11 @@ def test_they_are_coded_once_comparing_them_has_cost_as_much(db: pqdb.Database) 
     asked = coded(things, 256)
     assert 20 < asked < 500
     assert len(things._fresh._held.lists) == fresh.STEP  # a step at a time
-    coded(things, 512)
-    for _ in range(500):
+    coded(things, ROWS - LISTED)
+    things.upsert(np.arange(ROWS, ROWS + 20), clustered(20, DIM, seed=7))
+    for _ in range(2_000):
         things.search(np.ones(DIM, np.float32), 5)
-    assert len(things._fresh._held.lists) == 512  # the last 88 are too few
+    assert len(things._fresh._held.lists) == FRESH  # so few are not worth it
 
 
 def test_the_dead_and_those_a_filter_refuses_are_not_found(db: pqdb.Database) -> None:
@@ -132,9 +138,50 @@ def test_what_is_in_lists_goes_with_the_next_step(db: pqdb.Database, monkeypatch
         if things._fresh._held.stop > stop:
             break
     held = things._fresh._held
-    assert (held.first, held.stop) == (LISTED + 288, stop + 256)
+    assert (held.first, held.stop) == (LISTED + 300, stop + 256)
     for found in (things.search(more, 1), things.search(vectors[LISTED:], 1)):
         assert len({hits.ids[0] for hits in found}) == len(found)
+
+
+def test_other_lists_of_the_same_generation_begin_anew(db: pqdb.Database) -> None:
+    """Lists are split and merged, and get new ones beside them, within a generation."""
+    things, vectors, _ = made(db)
+    coded(things)
+    held, generation = things._fresh._held, things.info()["generation"]
+    index = things._index[2]
+    with things._blocks.write() as batch:
+        batch.put_object(generation, "router", index.router.to_bytes())
+    assert [hits.ids[0] for hits in things.search(vectors[LISTED:], 1)] == list(range(LISTED, ROWS))
+    assert things.info()["generation"] == generation
+    assert things._fresh._held is not held
+
+
+def test_a_filter_against_the_grain_finds_them(db: pqdb.Database) -> None:
+    """Where lists with few rows that pass are left out, and these scored, fresh rows are in neither."""
+    things, _, queries = made(db)
+    coded(things)
+    with things._blocks.read() as blocks, things._points.read() as points:
+        snapshot = things._snapshot(points, blocks)
+        index = snapshot.index
+        chosen = np.arange(0, ROWS, 7, dtype=np.uint32)
+        listed = ListedRows.read(snapshot, index)
+        among = listed.among(chosen[chosen < LISTED], 12)
+        assert 0 < among.lists.sum() < len(among.lists)
+        allowed = bits_of(bitmap_of(chosen), ROWS)
+        plan = index.plan(10, None, index.router.n_lists, ROWS)
+        prepared = prepare(queries, DIM, "cosine")
+        by_all = score_rows(snapshot, prepared, chosen, 10)
+        for how in (None, Trace()):
+            found = search(snapshot, prepared, plan, allowed, 10, how, among)
+            np.testing.assert_allclose(found[0], by_all[0], rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_lost_of_them_has_a_cause(db: pqdb.Database) -> None:
+    things, _, _ = made(db)
+    coded(things)
+    report = things.measure_recall(10, recall=0.5, sample=300)
+    assert report.recall < 0.99
+    assert report.lost_partition > 0.5 * (1 - report.recall)
 
 
 def test_another_generation_begins_anew(db: pqdb.Database) -> None:
@@ -176,4 +223,4 @@ def test_without_source_or_tables_they_are_compared(db: pqdb.Database, options: 
 
 def test_few_rows_are_never_worth_it() -> None:
     kept = FreshKept()
-    assert not any(kept.is_time(fresh.STEP - 1, 1 << 20) for _ in range(1_000))
+    assert not any(kept.is_time(fresh.LEAST - 1, 1 << 20) for _ in range(1_000))
