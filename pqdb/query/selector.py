@@ -19,7 +19,8 @@ UNNAMED: Mapping[str, int] = {"": 0}
 KEPT_BYTES = 64 << 20  # of all selections kept, about; one is kept in any case
 KEPT_SHARE = 16  # under a limit on memory they may take one part in so many
 MOST_KEPT = 10_000
-ROW_BYTES = 8  # of a selection, in its bitmap and its array
+ROW_BYTES = 4  # of a row's number
+MOST_SCORED = 0.5  # share of all rows up to which numbers are asked for
 FEW_ROWS = 2_000  # rows: so few are scored one by one, and nobody asks for their bits
 
 
@@ -85,6 +86,9 @@ class Selector:
 
 
 def _bytes_of(selection: Selection) -> int:
-    """What a selection takes in memory, about: as rows, and as bits where there are many."""
-    bits = selection.n_rows // 8 if len(selection) > FEW_ROWS else 0
-    return ROW_BYTES * len(selection) + bits
+    """What a selection takes in memory, at most: two bytes a row in its bitmap or a bit of every row there is; numbers,
+    where few enough to be scored one by one; bits, where enough to be scanned for.
+    """
+    rows, bits = len(selection), selection.n_rows // 8
+    numbers = ROW_BYTES * rows if rows <= MOST_SCORED * selection.n_rows else 0
+    return min(2 * rows, bits) + numbers + (bits if rows > FEW_ROWS else 0)

@@ -7,6 +7,7 @@ the least is spent). Nothing is written: upkeep moves fresh rows into lists when
 what it searches.
 """
 
+import math
 import threading
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from pqdb.search.index import Index
 from pqdb.store.view import PointView
 
 LEAST, STEP = 32, 256  # rows coded at a time
+MOST = 65_536  # rows with codes: some 6 MB of them
 ROW_NS, ROW_BYTE_NS = 15.0, 0.06  # a row compared with a query
 STEP_NS, CODE_NS, FLOP_NS = 3e5, 5_000.0, 0.01  # a step; a row coded, and each operation of comparing it with centroids
 
@@ -73,7 +75,7 @@ class FreshKept:
         self._held: FreshCodes | None = None
         self._coding = threading.Lock()
         self._spent = 0.0  # ns on comparing rows that could have had codes
-        self._price = 0.0  # ns that coding the next of them takes
+        self._price = math.inf  # ns that coding the next of them takes; never, where they cannot have any
 
     def is_time(self, compared: int, row_bytes: int) -> bool:
         """Note a query that is compared with so many rows; whether it is time to code some of them."""
@@ -89,6 +91,7 @@ class FreshKept:
         without source vectors to score them by, or where an estimate needs more than int8 centroids.
         """
         if index is None or config.source is None or not isinstance(index.codebook, Codebook) or len(index.centroids):
+            self._held, self._price = None, math.inf
             return None
         held = self._held
         if held is not None and (held.router is not index.router or held.stop <= watermark):
@@ -96,8 +99,8 @@ class FreshKept:
         if held is not None and (held.first > watermark or held.stop > points.n_rows):
             return None  # a state from before these codes
         compared = points.n_rows - (watermark if held is None else held.stop)
-        step = min(STEP, compared)
-        self._price = STEP_NS + step * (CODE_NS + FLOP_NS * 2 * index.router.n_lists * config.dim)
+        step = min(STEP, compared, MOST - (0 if held is None else len(held.lists)))
+        self._price = _price_of(step, index.router.n_lists, config.dim)
         if self.is_time(compared, row_bytes) and self._coding.acquire(blocking=False):
             try:
                 held = self._held = _more(held, config, points, index, watermark, step)
@@ -105,6 +108,11 @@ class FreshKept:
             finally:
                 self._coding.release()
         return held
+
+
+def _price_of(rows: int, n_lists: int, dim: int) -> float:
+    """ns that coding so many rows takes."""
+    return STEP_NS + rows * (CODE_NS + FLOP_NS * 2 * n_lists * dim) if rows else math.inf
 
 
 def _more(

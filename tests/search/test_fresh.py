@@ -218,7 +218,18 @@ def test_without_source_or_tables_they_are_compared(db: pqdb.Database, options: 
     for _ in range(300):
         things.search(np.ones(DIM, np.float32), 5)
     assert things._fresh._held is None
+    assert not things._fresh.is_time(10**9, 1 << 20)
     assert things.search(vectors[ROWS - 1], 1).ids == [ROWS - 1]
+
+
+def test_so_many_and_no_more(db: pqdb.Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fresh, "MOST", 300)
+    things, vectors, _ = made(db)
+    coded(things, 300)
+    for _ in range(500):
+        things.search(np.ones(DIM, np.float32), 5)
+    assert len(things._fresh._held.lists) == 300
+    assert [hits.ids[0] for hits in things.search(vectors[LISTED:], 1)] == list(range(LISTED, ROWS))
 
 
 def test_few_rows_are_never_worth_it() -> None:
