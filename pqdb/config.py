@@ -215,8 +215,8 @@ class NamedConfig:
     vectors: Mapping[str, VectorConfig]
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.vectors) <= MAX_VECTORS:
-            raise InputError(f"a collection has 1 to {MAX_VECTORS} vectors with names, not {len(self.vectors)}")
+        if len(self.vectors) > MAX_VECTORS:
+            raise InputError(f"a collection has at most {MAX_VECTORS} vectors with names, not {len(self.vectors)}")
         for name, config in self.vectors.items():
             if len(name) > MAX_NAME or any("\ud800" <= character <= "\udfff" for character in name):
                 raise InputError(f"a vector's name has at most {MAX_NAME} characters, all valid Unicode, not {name!r}")

@@ -410,7 +410,7 @@ class Database:
             store = points.slot(slot) if slot else points
             stores = Stores(config, store, each, opening.follow_drift, memory=opening.memory)
             tended.append(Tended(stores, opening.live_queries))
-        upkeep = Upkeep(points, tended, FileLock(folder / "upkeep.lock"), opening.upkeep_share)
+        upkeep = Upkeep(points, tended, FileLock(folder / "upkeep.lock"), opening.upkeep_share, opening.memory)
         if opening.upkeep == "background":
             upkeep.start()
         return upkeep

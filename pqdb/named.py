@@ -19,11 +19,11 @@ from pqdb.store.blocks import BlockStore
 from pqdb.store.points import PointStore
 from pqdb.store.slots import Given, Sources, index_folder
 from pqdb.store.view import PointView
-from pqdb.upkeep.report import together
+from pqdb.upkeep.report import NOTHING_BESIDE, together
 from pqdb.upkeep.tended import Tended
 from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Upkeep
-from pqdb.verbs.base import UNNAMED, Guard, Metadata, Verbs, listed
+from pqdb.verbs.base import UNNAMED, Guard, Metadata, Verbs
 from pqdb.verbs.given import Ids, Wanted, ids_or_filter
 
 
@@ -218,7 +218,7 @@ class NamedCollection(Collection):
     def info(self) -> dict[str, Any]:
         self._guard()
         facts = {name: one.facts() for name, one in self._by_name.items()}
-        disk = {"points": self._points.stats()}
+        disk = {"points": self._points.stats(), "beside": NOTHING_BESIDE}
         for name, one in self._by_name.items():
             apart = facts[name].pop("disk")
             disk[index_folder(one.slot)], disk["beside"] = apart["index"], apart["beside"]
@@ -250,7 +250,7 @@ class NamedCollection(Collection):
         self._guard()
         name = UNNAMED if using is None else using
         if using is None and name not in self._by_name:
-            raise InputError(f"collection {self.name!r} has the vectors {listed(self._by_name)}: using= says which")
+            raise InputError(f"collection {self.name!r} has {self._held()}: using= says which")
         self._refuse_name(name)
         return self._by_name[name]
 
@@ -260,8 +260,7 @@ class NamedCollection(Collection):
     def _sources(self, n: int, vectors: object) -> Sources:
         """What every slot is given for n points."""
         if not isinstance(vectors, Mapping):
-            names = listed(self._by_name)
-            raise InputError(f"collection {self.name!r} has the vectors {names}: give a mapping of names to vectors")
+            raise InputError(f"collection {self.name!r} has {self._held()}: give a mapping of names to vectors")
         for name in vectors:
             self._refuse_name(name)
         given = {name: _given(n, vectors.get(name), name, config) for name, config in self.config.vectors.items()}

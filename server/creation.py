@@ -52,7 +52,7 @@ class Creation:
         configs, sent = {}, {}
         for name, fields in vectors.items():
             configs[name], sent[name] = _vector(fields, body, options)
-        sent_all = parse_quantization(body, next(iter(configs.values())).dim)[1]
+        sent_all = parse_quantization(body, next((each.dim for each in configs.values()), 1))[1]
         echo = {
             "vectors": sent[UNNAMED] if is_plain else sent,
             "sparse_vectors": body.get("sparse_vectors"),
@@ -83,8 +83,6 @@ def _vectors(body: Fields) -> tuple[dict[str, Fields], bool]:
     vectors = Fields.of(body.required("vectors"), "vectors")
     if _is_plain(vectors):
         return {UNNAMED: vectors}, True
-    if not vectors.value:
-        raise not_yet("collections without vectors")
     return {name: Fields.of(each, f'vectors["{name}"]') for name, each in vectors.value.items()}, False
 
 

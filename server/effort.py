@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import format_error, not_yet, validation_error
+from .errors import format_error, validation_error
 from .fields import Fields
 
 _ACORN: tuple[str, ...] = ("enable", "max_selectivity")
@@ -51,8 +51,7 @@ class Effort:
 
 def _oversampling(codes: Fields) -> float | None:
     """How many times more candidates to rescore than are asked for."""
-    if not codes.boolean("rescore", True):
-        raise not_yet(f"scores straight from the codes (`{codes.path('rescore')}`: leave it out, or say true)")
+    codes.boolean("rescore")  # false allows scores straight from the codes, and a dozen exact ones are as fast
     oversampling = codes.number("oversampling")
     if oversampling is not None and oversampling < 1.0:
         raise validation_error(codes.path("oversampling"), f"value {oversampling} invalid, must be 1.0 or larger")

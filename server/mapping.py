@@ -20,6 +20,8 @@ def drawn(collection: pqdb.Collection, sample: int, using: str | None) -> list[d
     using: the name of the vector; where vectors have names and none is said, the first.
     """
     shape = Shape.of(collection)
+    if using is None and not shape.dims:
+        return []
     name = next(iter(shape.dims)) if using is None else using
     shape.dim(name)
     found = collection.sample(sample, {"must": [{"has_vector": name}]}, with_payload=False, with_vector=[name], seed=0)

@@ -364,7 +364,7 @@ class CodesParams(Strict):
     """What to do about the codes."""
 
     ignore: bool | None = Field(None, description="Compare source vectors only, like `exact`.")
-    rescore: bool | None = Field(None, description="Always: false is refused.")
+    rescore: bool | None = Field(None, description="Scores are exact either way.")
     oversampling: Annotated[float, Field(ge=1)] | None = None
 
 

@@ -77,7 +77,6 @@ def test_what_cannot_be_made_is_refused(db: pqdb.Database, db_path: Path) -> Non
     one: Any = {"a": pqdb.VectorConfig(3)}
     refused: list[tuple[dict[str, Any], str]] = [
         ({}, "needs dim=, or vectors="),
-        ({"vectors": {}}, "1 to 64 vectors"),
         ({"vectors": {str(i): pqdb.VectorConfig(1) for i in range(65)}}, "not 65"),
         ({"vectors": {"a": 3}}, r"vectors\['a'\] must be a VectorConfig"),
         ({"vectors": {"x" * 256: pqdb.VectorConfig(3)}}, "at most 255 characters"),

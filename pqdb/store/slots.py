@@ -42,8 +42,8 @@ def geometry(row_bytes: int | Sequence[int]) -> dict[int, Runs]:
     """The runs of every slot: of the vector without a name, or of those that have one. Raises InputError."""
     if isinstance(row_bytes, int):
         return {UNNAMED_SLOT: Runs.of(row_bytes)}
-    if not 1 <= len(row_bytes) <= MAX_SLOTS:
-        raise InputError(f"a collection has 1 to {MAX_SLOTS} vectors with names, not {len(row_bytes)}")
+    if len(row_bytes) > MAX_SLOTS:
+        raise InputError(f"a collection has at most {MAX_SLOTS} vectors with names, not {len(row_bytes)}")
     return {UNNAMED_SLOT: NO_SOURCE, **{slot: Runs.of(size) for slot, size in enumerate(row_bytes, 1)}}
 
 

@@ -18,6 +18,9 @@ from pqdb.upkeep.held import held_bytes
 from pqdb.upkeep.rollback import previous
 from pqdb.upkeep.watch import Watch, about_of, imbalance
 
+TIERS = ("codes", "rerank", "shared", "source")
+NOTHING_BESIDE: dict[str, Any] = {"file": 0, "free": 0, "databases": {}, "meta": 0}
+
 
 def report(snapshot: Snapshot, points: PointStore, blocks: BlockStore) -> dict[str, Any]:
     """Counts, state and bytes; `bytes` says what the searched tiers take in the map, `disk` what the files take."""
@@ -86,12 +89,12 @@ def _block_bytes(snapshot: Snapshot) -> tuple[int, int]:
 def together(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Of a collection's vectors, what there is to say of all: sums, and what is worst."""
     parts = list(facts.values())
-    tiers = {tier for part in parts for tier in part["bytes"]}
+    tiers = {tier for part in parts for tier in part["bytes"]} or set(TIERS)
     return {
         "indexed": sum(part["indexed"] for part in parts),
-        "fresh": max(part["fresh"] for part in parts),
+        "fresh": max((part["fresh"] for part in parts), default=0),
         "status": "ready" if all(part["status"] == "ready" for part in parts) else "training",
-        "generation": max(part["generation"] for part in parts),
+        "generation": max((part["generation"] for part in parts), default=0),
         "previous": None,
         "lists": sum(part["lists"] for part in parts),
         "drift": None,

@@ -32,10 +32,13 @@ class Stopped(Exception):
 class Upkeep:
     """Keeps one collection's indexes, one for each vector, in step with its points."""
 
-    def __init__(self, points: PointStore, tended: Sequence[Tended], lock: FileLock, share: float) -> None:
+    def __init__(
+        self, points: PointStore, tended: Sequence[Tended], lock: FileLock, share: float, memory: Memory
+    ) -> None:
         self.tended = tended
+        self.memory = memory  # what work may take
         self._points = points
-        self._shared = SharedRows(points) if len(points.geometry) > 1 else None
+        self._shared = None if points.row_bytes else SharedRows(points)
         self._lock = lock
         self._busy = threading.Lock()
         self._wake = threading.Event()
@@ -45,11 +48,6 @@ class Upkeep:
         self._written = 0  # rows by this process since it last looked whether upkeep is behind
         self.error: str | None = None  # what the last background step failed with
         self.stage: str | None = None  # what is being done now
-
-    @property
-    def memory(self) -> Memory:
-        """What work may take."""
-        return self.tended[0].stores.memory
 
     def start(self) -> None:
         """Begin to work in the background."""

@@ -112,8 +112,13 @@ class Verbs:
     def _refuse_name(self, name: str | None) -> None:
         """Raise InputError for the name of a vector that is not there."""
         if name not in self._slots:
-            held = "one vector, which has no name" if UNNAMED in self._slots else f"the vectors {listed(self._slots)}"
-            raise InputError(f"collection {self.name!r} has {held}; there is none named {name!r}")
+            raise InputError(f"collection {self.name!r} has {self._held()}; there is none named {name!r}")
+
+    def _held(self) -> str:
+        """Its vectors, as a sentence has them."""
+        if UNNAMED in self._slots:
+            return "one vector, which has no name"
+        return f"the vectors {listed(self._slots)}" if self._slots else "no vectors"
 
 
 def listed(names: Iterable[str]) -> str:

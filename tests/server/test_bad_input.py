@@ -131,7 +131,6 @@ OTHERS = [
     ("/query", {"query": ONES, "params": {"hnsw_ef": -1}}, 400, "params.hnsw_ef"),
     ("/query", {"query": ONES, "params": {"typo": 1}}, 400, "params: unknown field `typo`"),
     ("/query", {"params": {"quantization": {"oversampling": 0.5}}}, 422, "value 0.5 invalid, must be 1.0"),
-    ("/query", {"params": {"quantization": {"rescore": False}}}, 400, "scores straight from the codes"),
     ("/query", {"querry": ONES}, 400, "unknown field `querry`"),
     ("/query/batch", {}, 400, "missing field `searches`"),
     ("/query/batch", {"searches": [7]}, 400, "searches[0]: invalid type: integer `7`"),

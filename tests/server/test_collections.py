@@ -148,7 +148,6 @@ def test_counts_follow_the_points(docs):
     ("body", "status", "text"),
     [
         ({}, 400, "missing field `vectors`"),
-        ({"vectors": {}}, 400, "collections without vectors"),
         ({"vectors": {"size": 4}}, 400, "missing field `distance`"),
         ({"vectors": {"distance": "Dot"}}, 400, "missing field `size`"),
         ({"vectors": {"size": 0, "distance": "Dot"}}, 422, "vectors.size: value 0 invalid, must be from 1"),

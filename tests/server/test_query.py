@@ -159,6 +159,7 @@ def test_batch_names_the_search_that_is_wrong(docs):
         {"hnsw_ef": 64},
         {"hnsw_ef": 0},
         {"quantization": {"rescore": True, "oversampling": 2.5}},
+        {"quantization": {"rescore": False}},
         {"quantization": {"ignore": True}},
         {"indexed_only": True, "acorn": {"enable": False}},
         {},
