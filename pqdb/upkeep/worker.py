@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from pqdb.errors import ClosedError, PqdbError
-from pqdb.memory import Memory
+from pqdb.memory import Memory, give_back
 from pqdb.store.blocks import BlockStore
 from pqdb.store.locks import FileLock
 from pqdb.store.points import PointStore
@@ -158,6 +158,8 @@ class Upkeep:
                         yield
                 except Stopped:
                     raise ClosedError(f"{self._points.path.parent} was closed during upkeep") from None
+                finally:
+                    give_back()
 
     @contextmanager
     def _released(self) -> Iterator[None]:
@@ -215,6 +217,7 @@ class Upkeep:
                 self.pace.begin()
                 done = self._step(False, self._check(None, self._rest))
         if done:
+            give_back()  # else the allocator keeps for good what a step took for a second
             self._rest()
         return done
 
