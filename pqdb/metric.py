@@ -28,6 +28,12 @@ def check_metric(metric: str) -> Metric:
     raise InputError(f"metric {metric!r} is not one of {', '.join(METRICS)}")
 
 
+def limits(metric: Metric) -> tuple[bool, float, float]:
+    """Whether vectors are divided by their lengths, and the squared lengths from which to which a kernel may do it."""
+    cosine = metric == "cosine"
+    return cosine, LEAST_SQUARE if cosine else 0.0, LARGEST_SQUARE[metric]
+
+
 def prepare(vectors: object, dim: int, metric: Metric) -> np.ndarray:
     """Check vectors and bring them into the form that is stored and compared: (n, dim) float32, C-contiguous.
 

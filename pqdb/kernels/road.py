@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pqdb.kernels._jit import kernel
-from pqdb.kernels._types import Array, Whole
-from pqdb.kernels.exact import finish
+from pqdb.kernels._types import Array, Real, Whole
+from pqdb.kernels.exact import finish, score_rows
 from pqdb.kernels.frame import banks_at, f32_at, i32_at, i64_at, matrix_at, u8_at, u32_at, u64_at
 from pqdb.kernels.fresh import rows_with_fresh
 from pqdb.kernels.gather import write_answers
@@ -18,6 +18,7 @@ from pqdb.kernels.rerank import rerank_candidates
 from pqdb.kernels.route import keep_lists, route_queries
 from pqdb.kernels.scan import scan_lists
 from pqdb.kernels.tables import build_tables, rotate
+from pqdb.kernels.topk import sort_pairs_descending
 
 
 @kernel
@@ -129,3 +130,36 @@ def search_block(
         pages, frame["rows_per_page"], frame["record_size"], frame["record_last"], values, rows, answers
     )
     return done, filled, every
+
+
+@kernel
+def score_selected(
+    kind: Whole,
+    by: Whole,
+    asked: Array,  # (1, d) float32, not prepared yet
+    normalise: bool,
+    least: Real,  # squared lengths outside least … largest are refused
+    largest: Real,
+    runs: Array,  # (n_runs,) uint64
+    rows_per_run: Whole,
+    row_bytes: Whole,
+    selected: Array,  # (m,) uint32 rows
+    pages: Array,  # (n_pages,) uint64 of row records
+    rows_per_page: Whole,
+    record_size: Whole,
+    record_last: Whole,
+    answers: Array,  # (1, k) frame.ANSWER out
+) -> tuple[Whole, Whole, Whole]:
+    """The answer to one query among some rows, each scored from its source: 1, or −1 if the query's length is not
+    within the limits; how many places of the answer are filled, and the last words of their records or-ed together.
+    """
+    dim, k = asked.shape[1], answers.shape[1]
+    query, moved = np.empty((1, dim), np.float32), np.empty((1, dim), np.float32)
+    if prepare_queries(asked, normalise, least, largest, np.zeros(dim, np.float32), 1.0, query, moved) == 0:
+        return -1, 0, np.uint64(0)
+    values, rows = np.full((1, k), -np.inf, np.float32), np.zeros((1, k), np.uint32)
+    at = np.uint64(query.ctypes.data)
+    score_rows(kind, by, at, dim, runs, rows_per_run, row_bytes, selected, 0, len(selected), values[0], rows[0])
+    sort_pairs_descending(values[0], rows[0])
+    filled, every = write_answers(pages, rows_per_page, record_size, record_last, values, rows, answers)
+    return 1, filled, every

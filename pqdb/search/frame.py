@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pqdb.kernels.frame import FRAME
-from pqdb.metric import LARGEST_SQUARE, LEAST_SQUARE
+from pqdb.metric import limits
 from pqdb.search.fresh import FreshCodes
 from pqdb.search.index import Index
 from pqdb.search.plan import Plan
@@ -127,11 +127,11 @@ def _of_fresh(coded: FreshCodes | None) -> dict[str, Any]:
 
 def _of_snapshot(snapshot: Snapshot) -> dict[str, Any]:
     config, points, blocks = snapshot.config, snapshot.points, snapshot.blocks
-    cosine = config.metric == "cosine"
+    normalise, least, largest = limits(config.metric)
     return {
-        "normalise": cosine,
-        "least": LEAST_SQUARE if cosine else 0.0,
-        "largest": LARGEST_SQUARE[config.metric],
+        "normalise": normalise,
+        "least": least,
+        "largest": largest,
         "codes_at": blocks.codes,
         "counts_at": blocks.counts,
         "rerank_at": blocks.rerank,

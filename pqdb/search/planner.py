@@ -30,7 +30,9 @@ Kind = Literal["nothing", "rows", "lists", "lists with rows", "all rows"]
 
 ROW_NS, ROW_BYTE_NS = 15.0, 0.06  # a source row scored somewhere in memory
 LIST_NS, CODE_BYTE_NS = 150.0, 0.055  # a list scanned, and a byte of its codes, candidates included
-SCAN_NS = 40_000.0  # planning, routing, tables, the last rerank
+MEASURE_US = 20.0  # to count how many rows a filter lets through near a query, its routing aside
+CENTROID_BYTE_NS = 0.03  # to rank lists: a byte of an int8 centroid
+SCAN_NS = 35_000.0  # planning, routing, tables, the last rerank
 EVEN = 1.5  # contrasts up to this are chance
 STEEP = 4.0  # past this the calibration says nothing: measured, .89 of a recall of .97 where it was 9
 FEW_LISTS = 0.25  # share of rows allowed up to which it is worth a look which lists hold one
@@ -83,8 +85,8 @@ class Planner:
         if not len(self.selection):
             return NOTHING
         rows_us = self.rows_us if self.rows_can_be_scored else math.inf
-        least = self._lists_us(listed, self._plan(index, self.k, recall))
-        if rows_us <= least:
+        least = self._lists_us(index, listed, self._plan(index, self.k, recall))
+        if rows_us <= least + MEASURE_US + _route_us(index):
             return Way("rows", None, None, rows_us, least)
         neighbours, contrast = self._measure(index, listed, query)
         everywhere = contrast > STEEP
@@ -92,7 +94,7 @@ class Planner:
             plan = index.plan(self.k, None, index.router.n_lists, None)
         else:
             plan = self._plan(index, neighbours, recall, max(0, math.ceil(2 * math.log2(max(contrast, 1) / EVEN))))
-        lists_us = self._lists_us(listed, plan)
+        lists_us = self._lists_us(index, listed, plan)
         if rows_us <= lists_us:
             return Way("rows", None, neighbours, rows_us, lists_us)
         few = everywhere and len(self.selection) <= FEW_LISTS * self.snapshot.points.n_live
@@ -104,10 +106,10 @@ class Planner:
             return 0
         return int(_list_ns(listed) / self.row_ns)
 
-    def _lists_us(self, listed: ListedRows, plan: Plan) -> float:
+    def _lists_us(self, index: Index, listed: ListedRows, plan: Plan) -> float:
         """Expected microseconds for a scan, and for the rows that are in no list yet."""
         fresh = (self.snapshot.n_rows - self.snapshot.compared_from) * self.row_ns
-        return (SCAN_NS + listed.probed_by(plan) * _list_ns(listed) + fresh) / 1e3
+        return _route_us(index) + (SCAN_NS + listed.probed_by(plan) * _list_ns(listed) + fresh) / 1e3
 
     def _measure(self, index: Index, listed: ListedRows, query: np.ndarray) -> tuple[float, float]:
         """How many rows of all there are lie about as near as the k nearest allowed; and how much denser the rows
@@ -138,6 +140,11 @@ class Planner:
             keep = keep_for(self.k, index.calibration.spare)
             plan = index.plans[key] = replace(wide, k=self.k, depth=self.k, keep=keep)
         return plan
+
+
+def _route_us(index: Index) -> float:
+    """To rank all lists."""
+    return index.router.n_lists * index.router.dpad * CENTROID_BYTE_NS / 1e3
 
 
 def _list_ns(listed: ListedRows) -> float:

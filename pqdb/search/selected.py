@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pqdb.hits import FilterExplanation
-from pqdb.kernels import exact
-from pqdb.metric import prepare
+from pqdb.kernels import exact, road
+from pqdb.kernels.frame import ANSWER
+from pqdb.metric import limits, prepare
 from pqdb.query.select import Selection
 from pqdb.search.batch import search_batch
 from pqdb.search.frame import Among
@@ -15,6 +16,7 @@ from pqdb.search.pipeline import Found, Trace, answered, search, search_query
 from pqdb.search.plan import Plan
 from pqdb.search.planner import Kind, Planner, Way
 from pqdb.search.snapshot import Snapshot
+from pqdb.store.layout import META_BYTES, META_ROWS
 from pqdb.threads import share_out
 
 BLOCK = 8  # queries scored against the selected rows on one thread, one after the other
@@ -50,9 +52,12 @@ class Selected:
         self.ways = [way]
         if trace:
             trace.mark("planner")
-        if trace is None and way.plan is not None:
-            among = self._among(planner, way.kind)
-            found = search_query(self.snapshot, query, way.plan, self.selection.allowed, k, among)
+        if trace is None and (way.plan is not None or way.kind == "rows"):
+            if way.plan is None:
+                found = score_query(self.snapshot, query, self.selection.array, k)
+            else:
+                among = self._among(planner, way.kind)
+                found = search_query(self.snapshot, query, way.plan, self.selection.allowed, k, among)
             if found.filled == k:
                 return found
             prepared = prepare(query, config.dim, config.metric)
@@ -123,6 +128,21 @@ class Selected:
             found = self._go(planner, way, queries[number : number + 1])
             values[number], rows[number] = found[0][0], found[1][0]
         return values, rows
+
+
+def score_query(snapshot: Snapshot, query: np.ndarray, rows: np.ndarray, k: int) -> Found:
+    """The answer to one query (1, d) float32 that is not prepared yet, among some rows (n,) uint32, in one kernel.
+    Raises InputError as metric.prepare does.
+    """
+    points, answers = snapshot.points, np.empty((1, k), ANSWER)
+    done, filled, every = road.score_selected(
+        snapshot.source_kind, snapshot.by, query, *limits(snapshot.config.metric), points.runs, snapshot.rows_per_run,
+        snapshot.row_bytes, rows, points.meta, META_ROWS, META_BYTES, META_BYTES - 8, answers,
+    )  # fmt: skip
+    if done == 1:
+        return Found(answers, filled, every)
+    prepared = prepare(query, snapshot.config.dim, snapshot.config.metric)
+    return answered(snapshot, *score_rows(snapshot, prepared, rows, k))
 
 
 def score_rows(snapshot: Snapshot, queries: np.ndarray, rows: np.ndarray, k: int) -> Values:
