@@ -10,7 +10,7 @@ what it searches.
 import math
 import threading
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -25,47 +25,35 @@ from pqdb.store.view import PointView
 
 LEAST, STEP = 32, 256  # rows coded at a time
 MOST = 65_536  # rows with codes: some 6 MB of them
-ROW_NS, ROW_BYTE_NS = 15.0, 0.06  # a row compared with a query
+ROW_NS, ROW_BYTE_NS = 15.0, 0.06  # a source row compared with a query, somewhere in memory
 STEP_NS, CODE_NS, FLOP_NS = 3e5, 5_000.0, 0.01  # a step; a row coded, and each operation of comparing it with centroids
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class FreshCodes:
-    """Codes of rows first … stop − 1, whether they are alive or not."""
+    """Codes of rows first … stop − 1, whether they are alive or not: as they came, and in the order of lists."""
 
     router: Router
-    book: Codebook
     first: int
     coded: ListRows  # in the order of rows
     lists: np.ndarray  # (n,) int32 the list each is going to
+    records: np.ndarray  # uint8 groups of 32 codes, as a list has them, in the order of lists
+    rows: np.ndarray  # (n,) uint32 their rows, in that order
+    starts: np.ndarray  # (n_lists + 1,) int64 where those of each list begin
+
+    @classmethod
+    def of(cls, router: Router, book: Codebook, first: int, coded: ListRows, lists: np.ndarray) -> Self:
+        """Put them in the order of lists."""
+        order = np.argsort(lists, kind="stable")
+        starts = np.zeros(router.n_lists + 1, np.int64)
+        np.cumsum(np.bincount(lists, minlength=router.n_lists), out=starts[1:])
+        records = coded.take(order).packed(book, None)[0]
+        return cls(router, first, coded, lists, records, coded.rows[order], starts)
 
     @property
     def stop(self) -> int:
         """The row behind the last."""
         return self.first + len(self.lists)
-
-    @cached_property
-    def order(self) -> np.ndarray:
-        """(n,) positions, in the order of lists."""
-        return np.argsort(self.lists, kind="stable")
-
-    @cached_property
-    def records(self) -> np.ndarray:
-        """uint8 groups of 32 codes, as a list has them, in the order of lists."""
-        return self.coded.take(self.order).packed(self.book, None)[0]
-
-    @cached_property
-    def rows(self) -> np.ndarray:
-        """(n,) uint32 their rows, in that order."""
-        rows: np.ndarray = self.coded.rows[self.order]
-        return rows
-
-    @cached_property
-    def starts(self) -> np.ndarray:
-        """(n_lists + 1,) int64 where those of each list begin."""
-        starts = np.zeros(self.router.n_lists + 1, np.int64)
-        np.cumsum(np.bincount(self.lists, minlength=len(starts) - 1), out=starts[1:])
-        return starts
 
 
 class FreshKept:
@@ -85,10 +73,11 @@ class FreshKept:
         return self._spent >= self._price
 
     def of(
-        self, config: CollectionConfig, points: PointView, index: Index | None, watermark: int, row_bytes: int
+        self, config: CollectionConfig, points: PointView, index: Index | None, watermark: int, shape: tuple[int, int]
     ) -> FreshCodes | None:
         """The codes that a search of this state can use, a few more of them when it is time. None where there are none:
-        without source vectors to score them by, or where an estimate needs more than int8 centroids.
+        without source vectors to score them by, or where an estimate needs more than int8 centroids. shape: rows of a
+        run of source rows, and bytes of a row.
         """
         if index is None or config.source is None or not isinstance(index.codebook, Codebook) or len(index.centroids):
             self._held, self._price = None, math.inf
@@ -101,9 +90,14 @@ class FreshKept:
         compared = points.n_rows - (watermark if held is None else held.stop)
         step = min(STEP, compared, MOST - (0 if held is None else len(held.lists)))
         self._price = _price_of(step, index.router.n_lists, config.dim)
-        if self.is_time(compared, row_bytes) and self._coding.acquire(blocking=False):
+        if self.is_time(compared, shape[1]) and self._coding.acquire(blocking=False):
             try:
-                held = self._held = _more(held, config, points, index, watermark, step)
+                first = watermark if held is None else held.stop
+                rows = np.arange(first, first + step, dtype=np.int64)
+                there = points.runs[rows // shape[0]] != 0  # the dead too: a row may be written before it is alive
+                vectors = np.zeros((step, config.dim), np.float32)
+                vectors[there] = decode_source(points.source_of(rows[there]), config.dim, config.kept_source)
+                held = self._held = _more(held, index, watermark, rows, vectors)
                 self._spent = 0.0
             finally:
                 self._coding.release()
@@ -116,19 +110,14 @@ def _price_of(rows: int, n_lists: int, dim: int) -> float:
 
 
 def _more(
-    held: FreshCodes | None, config: CollectionConfig, points: PointView, index: Index, watermark: int, step: int
+    held: FreshCodes | None, index: Index, watermark: int, rows: np.ndarray, vectors: np.ndarray
 ) -> FreshCodes:
-    """With so many more rows behind those held; what is in lists by now goes."""
-    first = watermark if held is None else held.stop
-    rows = np.arange(first, first + step, dtype=np.int64)
-    there = (points.live[rows >> 3] >> (rows & 7).astype(np.uint8) & 1).astype(bool)
-    vectors = np.zeros((step, config.dim), np.float32)
-    vectors[there] = decode_source(points.source_of(rows[there]), config.dim, config.kept_source)
+    """With rows (n,) of these vectors (n, dim) behind those held; what is in lists by now goes."""
     moved = index.router.to_index_space(vectors)
     lists = assign(moved, index.router.centroids)
     coded = without_residuals(code_rows(index.router, index.codebook, moved, rows, lists))
     if held is not None:
         kept = np.arange(watermark - held.first, len(held.lists))
-        first, coded = watermark, held.coded.take(kept).joined(coded)
+        coded = held.coded.take(kept).joined(coded)
         lists = np.concatenate([held.lists[kept], lists])
-    return FreshCodes(index.router, index.book, first, coded, lists)
+    return FreshCodes.of(index.router, index.book, watermark, coded, lists)

@@ -20,6 +20,7 @@ import numpy as np
 
 from pqdb.config import DEFAULT_RECALL
 from pqdb.query.select import Selection
+from pqdb.search.fresh import ROW_BYTE_NS, ROW_NS
 from pqdb.search.index import Index
 from pqdb.search.lists import ListedRows
 from pqdb.search.pipeline import route_queries
@@ -28,7 +29,6 @@ from pqdb.search.snapshot import Snapshot
 
 Kind = Literal["nothing", "rows", "lists", "lists with rows", "all rows"]
 
-ROW_NS, ROW_BYTE_NS = 15.0, 0.06  # a source row scored somewhere in memory
 LIST_NS, CODE_BYTE_NS = 150.0, 0.055  # a list scanned, and a byte of its codes, candidates included
 MEASURE_US = 20.0  # to count how many rows a filter lets through near a query, its routing aside
 CENTROID_BYTE_NS = 0.03  # to rank lists: a byte of an int8 centroid

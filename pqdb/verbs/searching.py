@@ -212,11 +212,9 @@ class Searching(Verbs):
                 index = replace(index, calibration=calibration, plans={}, frames={})
             self._learned = learned
             self._index = (blocks.generation, blocks.objects_version, index)
-        row_bytes = self._points.row_bytes
-        coded = self._fresh.of(self.config, points, index, blocks.watermark, row_bytes)
-        return Snapshot(
-            self.config, points, blocks, index, self._points.rows_per_run, row_bytes, points.n_rows, coded
-        )
+        shape = self._points.rows_per_run, self._points.row_bytes
+        coded = self._fresh.of(self.config, points, index, blocks.watermark, shape)
+        return Snapshot(self.config, points, blocks, index, *shape, points.n_rows, coded)
 
     def _plan(
         self, snapshot: Snapshot, k: int, recall: float | None, exact: bool, nprobe: int | None, rerank: int | None
