@@ -49,7 +49,10 @@ def test_slots_say_where_each_vector_lies() -> None:
     assert state.key_of(0) == state.KEY != state.key_of(1)
     assert layout.piece_key(7) == layout.row_key(7)
     assert layout.piece_key(7, 1) == layout.run_key(7, 1)
-    for wrong in ((), (4,) * 65, (0,)):
+    bare = slots.geometry(())
+    assert slots.indexed(bare) == []
+    assert slots.from_record(slots.to_record(bare)) == bare
+    for wrong in ((4,) * 65, (0,)):
         with pytest.raises(InputError):
             slots.geometry(wrong)
 
