@@ -1,13 +1,12 @@
 """The list of each row."""
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pqdb.errors import DimensionError
-from pqdb.partition.nearest import nearest_centroids
+from pqdb.panels import Panels
 from pqdb.partition.two_levels import TwoLevels
 from pqdb.threads import share_rows
 
@@ -35,10 +34,10 @@ def assigner(centroids: NDArray[np.float32], sample: NDArray[np.float32], n_rows
     _check(sample, centroids)
     origin = centroids.mean(axis=0)  # rows far from zero are compared there
     near_zero = centroids - origin
-    nearest: Assigner = partial(nearest_centroids, centroids=near_zero)
+    levels = None
     if len(centroids) >= MANY_LISTS and n_rows >= MANY_ROWS:
         levels = TwoLevels.build(near_zero, sample[:: max(1, len(sample) // _SAMPLE_ROWS)] - origin)
-        nearest = nearest if levels is None else levels.nearest
+    nearest: Assigner = (levels or Panels.of(near_zero)).nearest
 
     def assign_rows(vectors: NDArray[np.float32]) -> NDArray[np.int32]:
         _check(vectors, centroids)

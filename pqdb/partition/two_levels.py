@@ -29,13 +29,13 @@ class TwoLevels:
 
         The same arguments give the same groups.
         """
-        heads = kmeans(centroids, round(len(centroids) ** 0.5), _ROUNDS, np.random.default_rng(0))
-        group_of = nearest_centroids(centroids, heads)
-        members = [np.flatnonzero(group_of == g).astype(np.int32) for g in range(len(heads))]
+        heads = Panels.of(kmeans(centroids, round(len(centroids) ** 0.5), _ROUNDS, np.random.default_rng(0)))
+        group_of = heads.nearest(centroids)
+        members = [np.flatnonzero(group_of == g).astype(np.int32) for g in range(len(heads.names))]
         groups = [Panels.of(centroids[numbers], numbers) for numbers in members]
         truth = nearest_centroids(sample, centroids)
         for opened in OPENED:
-            levels = cls(Panels.of(heads), groups, min(opened, len(groups)))
+            levels = cls(heads, groups, min(opened, len(groups)))
             if np.mean(levels.nearest(sample) == truth) >= AGREEMENT:
                 return levels
         return None

@@ -52,19 +52,14 @@ class Selected:
         self.ways = [way]
         if trace:
             trace.mark("planner")
-        if trace is None and (way.plan is not None or way.kind == "rows"):
-            if way.plan is None:
-                found = score_query(self.snapshot, query, self.selection.array, k)
-            else:
-                among = self._among(planner, way.kind)
-                found = search_query(self.snapshot, query, way.plan, self.selection.allowed, k, among)
-            if found.filled == k:
-                return found
-            prepared = prepare(query, config.dim, config.metric)
-            values, rows = found.answers["value"].copy(), found.answers["row"].copy()
-        else:
-            prepared = prepare(query, config.dim, config.metric)
+        found = None if trace else self._at_once(planner, way, query)
+        if found is not None and found.filled == k:
+            return found
+        prepared = prepare(query, config.dim, config.metric)
+        if found is None:
             values, rows = self._go(planner, way, prepared, trace)
+        else:
+            values, rows = found.answers["value"].copy(), found.answers["row"].copy()
         return answered(self.snapshot, *self._filled(planner, prepared, values, rows))
 
     def search_batch(self, queries: np.ndarray, k: int, effort: Effort) -> Found:
@@ -95,6 +90,15 @@ class Selected:
             return planner.by_hand(effort.plan)
         listed = self.listed.of(self.snapshot, index)
         return planner.by_recall(index, listed, index.router.to_index_space(query), effort.recall)
+
+    def _at_once(self, planner: Planner, way: Way, query: np.ndarray) -> Found | None:
+        """The answer to a query that is not prepared yet, in one kernel; None where its way has none."""
+        if way.kind == "rows":
+            return score_query(self.snapshot, query, self.selection.array, planner.k)
+        if way.plan is None:
+            return None
+        among = self._among(planner, way.kind)
+        return search_query(self.snapshot, query, way.plan, self.selection.allowed, planner.k, among)
 
     def _go(self, planner: Planner, way: Way, queries: np.ndarray, trace: Trace | None = None) -> Values:
         k, allowed = planner.k, self.selection.allowed

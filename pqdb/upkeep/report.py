@@ -89,7 +89,6 @@ def _block_bytes(snapshot: Snapshot) -> tuple[int, int]:
 def together(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Of a collection's vectors, what there is to say of all: sums, and what is worst."""
     parts = list(facts.values())
-    tiers = {tier for part in parts for tier in part["bytes"]} or set(TIERS)
     return {
         "indexed": sum(part["indexed"] for part in parts),
         "fresh": max((part["fresh"] for part in parts), default=0),
@@ -99,7 +98,7 @@ def together(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "lists": sum(part["lists"] for part in parts),
         "drift": None,
         "hot_bytes": sum(part["hot_bytes"] for part in parts),
-        "bytes": {tier: sum(part["bytes"][tier] for part in parts) for tier in sorted(tiers)},
+        "bytes": {tier: sum(part["bytes"][tier] for part in parts) for tier in TIERS},
     }
 
 
