@@ -5,6 +5,7 @@ own files are not in it: the kernel takes them back when it likes.
 """
 
 import ctypes
+import os
 import re
 import sys
 import threading
@@ -21,7 +22,8 @@ UPSERT_COPIES, UPSERT_ROW = 4, 400  # of a point to be written, and bytes beside
 ROW = 32  # bytes a row of the collection takes while a generation is built: its list, its place in their order
 
 _UNITS = {"": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
-_EARLY = 1 << 20  # bytes from which a freed array goes back to the system at once
+_EARLY = 1 << 18  # bytes from which a freed array goes back to the system at once [M]
+_HOSTS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")  # what a host may have set
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # of glibc's mallopt
 
 
@@ -34,12 +36,11 @@ class Memory:
         """
         self.limit = None if limit is None else _bytes(limit)
         self._turn = threading.Lock()
-        if self.limit is not None:
-            if self.limit <= BASE:
-                raise InputError(
-                    f"memory_limit={self.limit:,} bytes is too small: kernels and handles alone take {BASE:,}"
-                )
-            _return_early()
+        if self.limit is not None and self.limit <= BASE:
+            raise InputError(
+                f"memory_limit={self.limit:,} bytes is too small: kernels and handles alone take {BASE:,}"
+            )
+        return_early()
 
     def check(self, dim: int) -> None:
         """Raise InputError where vectors of so many dimensions cannot be learned from within the limit."""
@@ -107,12 +108,16 @@ def give_back() -> None:
         library.malloc_trim(0)
 
 
-def _return_early() -> None:
-    """From now on a freed array goes back at once: glibc else learns from large ones to keep up to 64 MB."""
+def return_early() -> None:
+    """From now on a freed array goes back at once, unless the host's environment says how glibc is to do it.
+
+    Left alone, glibc learns from the first large array that is freed to keep up to 64 MB, and lets what comes next lie
+    on it: two lists of LMDB's, 3 MB an environment and hardly ever written, then take memory of their own.
+    """
     library = _glibc()
-    if library is not None:
+    if library is not None and not any(name in os.environ for name in _HOSTS):
         library.mallopt(_MMAP_THRESHOLD, _EARLY)
-        library.mallopt(_TRIM_THRESHOLD, 4 * _EARLY)
+        library.mallopt(_TRIM_THRESHOLD, 16 * _EARLY)
 
 
 @cache

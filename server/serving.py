@@ -19,7 +19,7 @@ import pqdb
 from . import logs
 from .app import create_app
 from .connection import PatientProtocol
-from .memory import keep_little
+from .memory import few_heaps
 from .metrics import MULTIPROCESS
 from .settings import Settings, load
 
@@ -56,7 +56,7 @@ class Application:
         self._shared = shared
 
     def __call__(self) -> ASGIApp:
-        keep_little()
+        few_heaps()
         logs.set_up(self._settings)
         return create_app(settings=self._settings, shared=self._shared)
 

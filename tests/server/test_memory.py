@@ -9,11 +9,13 @@ import pytest
 SCRIPT = """
     import threading
     import numpy as np
+    import pqdb
     import psutil
-    from pqdb_server.memory import keep_little
+    from pqdb_server.memory import few_heaps
 
-    print(keep_little())
+    print(few_heaps())
     np.ones(4_000_000)  # freed at once: glibc's threshold rises
+    pqdb.open(upkeep="manual").close()
 
     def work():
         arrays = [np.ones(500_000) for _ in range(50)]
