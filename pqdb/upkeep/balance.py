@@ -46,14 +46,15 @@ def is_balanceable(stores: Stores) -> bool:
     return stores.config.source is not None or can_decode(stores.config)
 
 
-def is_uneven(stores: Stores) -> bool:
-    """Whether enough lists are too large or too small."""
+def n_uneven(stores: Stores) -> int:
+    """How many lists are too large or too small; 0 where they are too few to be worth a commit."""
     counts, usual = _counts(stores)
     if len(counts) < 2 or not counts.sum():
-        return False
+        return 0
     large, small = uneven(counts, usual)
     extreme = len(large) > 0 and counts[large[0]] > FAR_OUT * 2 * counts.mean()
-    return bool(len(large) + len(small) >= max(1, len(counts) // DUE_SHARE) or extreme)
+    n = len(large) + len(small)
+    return n if extreme or n >= max(1, len(counts) // DUE_SHARE) else 0
 
 
 def balance(stores: Stores, index: Index, progress: Progress, seed: int = 0) -> int:

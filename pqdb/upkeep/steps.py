@@ -8,7 +8,7 @@ import numpy as np
 from pqdb.config import FRESH_ROWS, RETRAIN_GROWTH, TRAIN_ROWS
 from pqdb.search.index import Index
 from pqdb.upkeep import drift
-from pqdb.upkeep.balance import balance, is_balanceable, is_uneven
+from pqdb.upkeep.balance import balance, is_balanceable, n_uneven
 from pqdb.upkeep.build import build_generation, is_trainable
 from pqdb.upkeep.compact import DEAD, dead_in_lists, dead_in_runs, tidy_lists, tidy_rows
 from pqdb.upkeep.fresh import index_fresh
@@ -19,6 +19,7 @@ from pqdb.upkeep.watch import About, Watch, about_of
 FEWEST_DEAD = 2_000  # rows: fewer are not worth the work
 LOOK = 0.02  # of the rows in lists have died: time to look which lists hold them
 BEHIND_ROWS, BEHIND_SHARE = 20_000, 0.1  # fresh rows: past the larger, writers help to index
+VAIN_MOVES = 3  # of lists, one after the other: a list cut in two may have to be cut again
 BEHIND_DEAD = 0.4  # of the rows on disk are dead: giving them back comes first, and writers help
 
 
@@ -35,6 +36,29 @@ class Now:
     watch: Watch
 
 
+class Patience:
+    """How often lists are moved in vain before something is written again. What a cut takes apart, a merge can put
+    together: rows go to the nearest of all centroids, and both go by the mean of all lists.
+    """
+
+    def __init__(self) -> None:
+        self._sequence = -1
+        self._fewest = 0  # uneven lists, since something was written
+        self._vain = 0  # moves that did not make them fewer
+
+    def allows(self, sequence: int, uneven: int) -> bool:
+        """Whether to move lists once more, when so many are uneven."""
+        if sequence != self._sequence or uneven < self._fewest:
+            self._sequence, self._fewest, self._vain = sequence, uneven, 0
+        else:
+            self._vain += 1
+        return self._vain <= VAIN_MOVES
+
+    def end(self) -> None:
+        """Move none any more until something is written."""
+        self._vain = VAIN_MOVES
+
+
 class Steps:
     """Knows what is due, and does it."""
 
@@ -45,7 +69,7 @@ class Steps:
         self._seen_dead = 0  # rows in lists, when they were last looked through
         self._tidying = False  # runs that are mostly dead are being rewritten, a round at a time
         self._barren = -1  # sequence at which there was nothing to give back, though it looked so
-        self._even = -1  # sequence at which lists that look uneven could not be split
+        self._patience = Patience()
         self._tries = 0  # so that each draw of a sample is another one
 
     def now(self) -> Now:
@@ -181,14 +205,15 @@ class Steps:
     # -- lists and rows --------------------------------------------------------------------------------
 
     def _balance(self, now: Now, progress: Progress) -> bool:
-        """Split and merge lists, where enough of them are uneven."""
-        if now.index is None or now.sequence == self._even or not is_balanceable(self._stores):
+        """Split and merge lists, where enough of them are uneven and it makes them fewer."""
+        if now.index is None or not is_balanceable(self._stores):
             return False
-        if not is_uneven(self._stores):
+        uneven = n_uneven(self._stores)
+        if not uneven or not self._patience.allows(now.sequence, uneven):
             return False
         if balance(self._stores, now.index, progress):
             return True
-        self._even = now.sequence  # what is uneven there cannot be told apart
+        self._patience.end()  # what is uneven there cannot be told apart
         return False
 
     def _is_mostly_dead(self, now: Now) -> bool:

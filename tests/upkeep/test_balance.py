@@ -9,7 +9,7 @@ import pqdb
 from pqdb.metric import WITH_CODES
 from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
-from pqdb.upkeep import balance, build
+from pqdb.upkeep import balance, build, steps
 from pqdb.upkeep.balance import Shape, _shape
 from pqdb.upkeep.newcomers import stretched
 from tests.conftest import SEED
@@ -141,3 +141,30 @@ def test_numbers_are_given_out_without_gaps(seed: int) -> None:
         assert shape.centroids[place, 0] == number
         assert place not in shape.rebuilt
     assert {*range(len(shape.centroids))} - {shape.moved.get(number, number) for number in kept} <= shape.rebuilt
+
+
+def test_lists_that_never_become_even_are_left_alone_until_something_is_written(
+    keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where what one move takes apart the next puts together, `compact` came to no end."""
+    kept, moves = keep(1_600, 12), []
+    kept.collection.train()
+    monkeypatch.setattr(steps, "n_uneven", lambda stores: 2 + len(moves) % 2)
+    monkeypatch.setattr(steps, "balance", lambda *_: moves.append(1) or 1)
+    kept.collection.compact()
+    assert 0 < len(moves) <= steps.VAIN_MOVES + 2
+    moves.clear()
+    kept.collection.compact()
+    assert moves == []
+    kept.collection.upsert([0], kept.vectors[:1])
+    kept.collection.compact()
+    assert 0 < len(moves) <= steps.VAIN_MOVES + 2
+
+
+def test_lists_are_moved_on_while_that_makes_fewer_uneven() -> None:
+    patience = steps.Patience()
+    assert all(patience.allows(7, uneven) for uneven in range(100, 0, -1))
+    assert [patience.allows(7, 5) for _ in range(steps.VAIN_MOVES + 1)] == [True] * steps.VAIN_MOVES + [False]
+    assert patience.allows(8, 5)
+    patience.end()
+    assert not patience.allows(8, 5)
