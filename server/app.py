@@ -24,7 +24,7 @@ from .envelope import failure
 from .errors import UNFORESEEN, Refusal, format_error, refusal_of, validation_error
 from .jobs import Jobs
 from .keys import Keys
-from .lane import FastLane, lanes
+from .lane import FastLanes, lanes
 from .metrics import Metrics
 from .pace import Pace
 from .proof import Proof
@@ -92,7 +92,8 @@ def create_app(
             if database is not None and database is not source:
                 await in_thread(None, database.close)
 
-    app = FastAPI(title="pqdb", version=pqdb.__version__, description=_ABOUT, lifespan=lifespan, redirect_slashes=False)
+    version = pqdb.__version__
+    app = FastLanes(title="pqdb", version=version, description=_ABOUT, lifespan=lifespan, redirect_slashes=False)
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.activity = Activity()
@@ -102,9 +103,10 @@ def create_app(
     for room in (*ROOMS, dashboard, absent):
         app.include_router(room.router)
     busy = [route for room in (points, query, legacy) for route in room.router.routes]
-    app.add_middleware(FastLane, lanes=lanes(busy))
-    app.add_middleware(Door, settings=settings, keys=Keys(None if trusted else settings), metrics=metrics)
+    keys = Keys(None if trusted else settings)
+    app.add_middleware(Door, settings=settings, keys=keys, metrics=metrics)
     app.add_middleware(TrailingSlash)
+    app.open_lanes(lanes(busy), lambda inner: Door(inner, settings, keys, metrics))
     openapi.install(app)
     _install_errors(app)
     return app

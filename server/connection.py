@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from .body import WHOLE
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -19,6 +21,7 @@ class PatientProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._patience = patience
         self._deadline: asyncio.TimerHandle | None = None
+        self._in_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -28,11 +31,20 @@ class PatientProtocol(HttpToolsProtocol):
         self._rest()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Most requests come in one piece: then nothing has to be waited for, in the head or in the body."""
+        super().data_received(data)
+        if self._in_head:
+            self._wait()
+        elif not getattr(self.cycle, "more_body", True):  # there is no cycle before the first head
+            cast("dict[str, Any]", self.cycle.scope)[WHOLE] = True
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._wait()
+        self._in_head = True
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
         self._rest()
         super().on_headers_complete()
 

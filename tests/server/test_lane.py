@@ -1,7 +1,9 @@
 """The fast lane answers what the ordinary way answers; queries are answered at once only while they are quick."""
 
 import pytest
+from starlette.middleware import Middleware
 
+from pqdb_server.errors import UNFORESEEN
 from pqdb_server.pace import QUICK, Pace
 
 from .conftest import DIM
@@ -62,6 +64,37 @@ def test_wait_takes_the_lane(seen, query, word):
     body = {"points": [{"id": 7, "vector": ONES}]}
     assert docs.ok("PUT", f"{POINTS}{query}", body)["status"] == word
     assert paths == []
+
+
+def test_a_layer_of_the_callers_closes_the_lanes(docs):
+    asked = []
+
+    class Layer:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            asked.append(scope["path"])
+            await self.app(scope, receive, send)
+
+    app = docs.client._transport._asgi.app
+    app.user_middleware.insert(0, Middleware(Layer))  # as `add_middleware` does before the first request
+    app.middleware_stack = None
+    expected = {"count": docs.ok("POST", f"{POINTS}/count", {})["count"]}
+    assert asked == [f"{POINTS}/count"]
+    del app.user_middleware[0]
+    assert docs.ok("POST", f"{POINTS}/count", {}) == expected
+    assert len(asked) == 1
+
+
+def test_what_nobody_foresaw_gets_an_envelope_there_too(docs, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("pqdb_server.routes.query.parse_body", broken)
+    monkeypatch.setattr("pqdb_server.routes.query.read_body", broken)
+    answer = docs.client.post(f"{POINTS}/query", json={"query": ONES})
+    assert (answer.status_code, answer.json()["status"]["error"]) == (500, UNFORESEEN)
 
 
 def test_metrics_know_the_route(docs):

@@ -128,6 +128,13 @@ def test_slow_clients_are_sent_away(tmp_path):
             head = f"POST {POINTS}/count HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
             client.sendall(f"{head}content-length: 9\r\n\r\n{{".encode())
             assert client.recv(65536).startswith(b"HTTP/1.1 408 ")
+        with socket.create_connection(("127.0.0.1", process.port)) as client:  # patience ends after a whole one too
+            client.settimeout(60)
+            client.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+            client.sendall(b"GET /healthz HTTP/1.1\r\nho")
+            while part := client.recv(65536):
+                assert b"HTTP/1.1" not in part
         with httpx.Client(base_url=process.url, timeout=60) as client:  # an idle connection is kept meanwhile
             assert client.get("/healthz").status_code == 200
             time.sleep(0.5)
