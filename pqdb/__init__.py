@@ -45,6 +45,7 @@ from pqdb.moving.importing import import_points
 from pqdb.query.parse import parse_filter
 from pqdb.repairing import RepairReport, repair
 from pqdb.search.fusion import fuse_dbsf, fuse_rrf
+from pqdb.warming import ROADS, warm_up
 
 try:
     __version__ = version("pqdb")
@@ -53,6 +54,7 @@ except PackageNotFoundError:  # run from a checkout that was never installed
 
 __all__ = [
     "PQ",
+    "ROADS",
     "SQ",
     "BatchHits",
     "CheckReport",
@@ -104,4 +106,5 @@ __all__ = [
     "parse_filter",
     "repair",
     "restore",
+    "warm_up",
 ]

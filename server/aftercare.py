@@ -12,13 +12,14 @@ from .activity import Activity
 
 IDLE = 0.05  # seconds without a request after which the service counts as idle
 PATIENCE = 30.0  # seconds after which one work is done although the service never was idle
+LONGEST = 20.0  # seconds a closing service waits for a work: one that compiles kernels takes a minute
 CAPACITY = 200  # works that may wait; of more, the oldest are dropped
 
 log = logging.getLogger("pqdb.server.aftercare")
 
 
 class Aftercare:
-    """A thread that does works when the service is idle. Works must be short; what they raise is logged."""
+    """A thread that does works when the service is idle. Works should be short; what they raise is logged."""
 
     def __init__(self, activity: Activity) -> None:
         self._activity = activity
@@ -34,10 +35,10 @@ class Aftercare:
         self._wake.set()
 
     def close(self) -> None:
-        """Drop what waits, and wait for what is being done."""
+        """Drop what waits, and wait for what is being done, though not longer than a work may take."""
         self._closing.set()
         self._wake.set()
-        self._thread.join()
+        self._thread.join(LONGEST)
 
     def _run(self) -> None:
         while not self._closing.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from . import openapi
 from .activity import Activity
 from .aftercare import Aftercare
 from .door import Door, TrailingSlash
-from .envelope import failure
+from .envelope import failure, now
 from .errors import UNFORESEEN, Refusal, format_error, refusal_of, validation_error
 from .jobs import Jobs
 from .keys import Keys
@@ -45,6 +46,8 @@ from .routes import (
 )
 from .settings import Settings
 from .watch import Watch
+
+log = logging.getLogger("pqdb.server")
 
 ROOMS = (service, collections, points, query, legacy, indexes, aliases, snapshots, cluster, native, backups)
 
@@ -83,6 +86,8 @@ def create_app(
                 state.database = source
             else:
                 state.database = await in_thread(None, lambda: pqdb.open(source, **settings.opening))
+                if settings.warm_up:
+                    state.aftercare.offer(_warm_up)
             yield
         finally:
             database, state.database = getattr(state, "database", None), None
@@ -110,6 +115,12 @@ def create_app(
     openapi.install(app)
     _install_errors(app)
     return app
+
+
+def _warm_up() -> None:
+    began = now()
+    pqdb.warm_up()
+    log.info("kernels are ready", extra={"seconds": round(now() - began, 3)})
 
 
 def _install_errors(app: FastAPI) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pqdb
 from tests.data import clustered
 
 SEED = 20_251
+os.environ.setdefault("PQDB_WARM_UP", "false")  # a hundred servers that load all kernels would take minutes
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

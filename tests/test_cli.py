@@ -13,7 +13,6 @@ from click.testing import CliRunner, Result
 
 import pqdb
 from pqdb.cli import main
-from pqdb.cli.warmup import ROADS
 
 Command = Callable[..., Result]
 
@@ -220,7 +219,7 @@ def test_serving_without_the_service_says_what_to_install(
 def test_warmup_says_what_is_ready(command: Command) -> None:
     result = command("warmup")
     assert result.exit_code == 0
-    for road in ROADS:
+    for road in pqdb.ROADS:
         assert f"  {road}: ready after " in result.output
 
 

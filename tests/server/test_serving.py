@@ -117,6 +117,19 @@ def test_what_is_in_flight_when_it_is_told_to_stop_is_done(tmp_path, workers):
         assert database["docs"].count() == 1
 
 
+def test_kernels_are_loaded_at_the_start_and_it_stops_meanwhile_too(tmp_path):
+    with served(tmp_path / "db", warm_up=True) as process:
+        assert httpx.get(f"{process.url}/healthz", timeout=60).status_code == 200
+        for _ in range(1_200):
+            if "kernels are ready" in process.text:
+                break
+            time.sleep(0.1)
+        assert "kernels are ready" in process.text
+        assert process.stop() in (0, -signal.SIGTERM)
+    with served(tmp_path / "db", warm_up=True) as process:
+        assert process.stop() in (0, -signal.SIGTERM)
+
+
 def test_slow_clients_are_sent_away(tmp_path):
     with served(tmp_path / "db", header_timeout=0.3, body_timeout=0.3) as process:
         with socket.create_connection(("127.0.0.1", process.port)) as client:
