@@ -114,7 +114,7 @@ class Pqdb(Service):
         return request("POST", "/collections/bench/points/query", body, f"x-pqdb-recall: {effort}\r\n".encode())
 
     def efforts(self) -> list[Any]:
-        return [0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999]
+        return [0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995, 0.999]
 
     def found(self, body: bytes) -> list[int]:
         return [hit["id"] for hit in orjson.loads(body)["result"]["points"]]

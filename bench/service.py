@@ -38,6 +38,7 @@ async def measure(service: Service, data: Data, core: int, seconds: float) -> di
         wire = await Wire.open(port)
         await service.create(wire, data.points.shape[1])
         requests = _batches(service, data)
+        await _quiet(process)
         idle = own_bytes(process)
         written = await _upserts(wire, requests, len(data.points))
         await service.settled(wire)
@@ -60,7 +61,7 @@ async def measure(service: Service, data: Data, core: int, seconds: float) -> di
 
 
 async def _quiet(process: psutil.Process) -> None:
-    """Wait until the server rests: what it learns from queries, or writes behind, is not what is measured."""
+    """Wait until the server rests: what it loads at its start, learns from queries or writes behind is not measured."""
     for _ in range(READY_SECONDS):
         before = sum(process.cpu_times()[:2])
         await asyncio.sleep(1)
