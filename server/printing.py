@@ -38,7 +38,7 @@ def scored_hits(
     hits: pqdb.Hits, chosen: Sequence[int], payload: PayloadSelector, with_vector: Wanted
 ) -> list[Printed]:
     """The chosen hits of a search. A payload that is wanted whole is passed on as it is stored, unparsed."""
-    ids, scores, versions = hits.ids, np.asarray(hits.scores, np.float32), hits.versions.tolist()
+    ids, scores, versions = hits.ids, hits.scores, hits.versions.tolist()
     printed: list[Printed] = [{"id": ids[i], "version": versions[i], "score": scores[i]} for i in chosen]
     if payload.wanted:
         raw = hits.raw_payloads

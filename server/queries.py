@@ -351,14 +351,14 @@ def _within(hits: pqdb.Hits, threshold: float | None) -> Sequence[int]:
     """The hits strictly better than a threshold, below it for distances, else above; those of equal scores in the order
     of their ids, numbers before UUIDs.
     """
-    scores = np.asarray(hits.scores, np.float32)
+    scores = hits.scores
     passing: Sequence[int] = range(len(scores))
     if threshold is not None:
         with np.errstate(over="ignore"):  # a threshold beyond float32 is one that all or none pass
             limit = np.float32(threshold)
         passing = np.flatnonzero(scores < limit if hits.smaller_is_nearer else scores > limit).tolist()
-    differs = scores[1:] != scores[:-1]
-    if differs.all():
+    if len(set(scores.tolist())) == len(scores):
         return passing
+    differs = scores[1:] != scores[:-1]
     ids, places = hits.ids, np.concatenate([[0], np.cumsum(differs)]).tolist()
     return sorted(passing, key=lambda i: (places[i], isinstance(ids[i], str), ids[i]))
