@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel
+from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.exact import finish, score_rows
 from pqdb.kernels.frame import banks_at, f32_at, i32_at, i64_at, matrix_at, u8_at, u32_at, u64_at
 from pqdb.kernels.fresh import rows_with_fresh
-from pqdb.kernels.gather import write_answers
+from pqdb.kernels.gather import meet_rows, write_answers
 from pqdb.kernels.prepare import prepare_queries
 from pqdb.kernels.rerank import rerank_candidates
 from pqdb.kernels.route import keep_lists, route_queries
@@ -21,20 +21,29 @@ from pqdb.kernels.tables import build_tables, rotate
 from pqdb.kernels.topk import sort_pairs_descending
 
 
+@kernel_inline
+def route_framed(
+    frame: Any, n_centroids: Whole, moved: Array, lists: Array, probed: Array, bases: Array, margins: Array
+) -> None:
+    """The stage route; outputs as route_queries has them."""
+    dim, n_lists, knots = frame["dim"], frame["n_lists"], frame["n_knots"]
+    route_queries(
+        moved, frame["l2"] != 0, f32_at(frame["center_at"], dim), banks_at(frame["banks_at"], frame["n_banks"], dim),
+        f32_at(frame["scales_at"], n_lists), f32_at(frame["weights_at"], n_lists),
+        f32_at(frame["offsets_at"], n_lists), matrix_at(frame["centroids_at"], n_centroids, dim),
+        frame["margin"], f32_at(frame["knots_at"], knots), f32_at(frame["widths_at"], knots), lists, probed, bases,
+        margins,
+    )  # fmt: skip
+
+
 @kernel
 def route_and_tabulate(
     frame: Any, moved: Array, table: Array, coefficients: Array, lists: Array, probed: Array, bases: Array,
     margins: Array,
 ) -> None:  # fmt: skip
     """The stages route and tables; outputs as route_queries and build_tables have them."""
-    dim, n_lists, knots = frame["dim"], frame["n_lists"], frame["n_knots"]
-    route_queries(
-        moved, frame["l2"] != 0, f32_at(frame["center_at"], dim), banks_at(frame["banks_at"], frame["n_banks"], dim),
-        f32_at(frame["scales_at"], n_lists), f32_at(frame["weights_at"], n_lists),
-        f32_at(frame["offsets_at"], n_lists), matrix_at(frame["centroids_at"], frame["n_centroids"], dim),
-        frame["margin"], f32_at(frame["knots_at"], knots), f32_at(frame["widths_at"], knots), lists, probed, bases,
-        margins,
-    )  # fmt: skip
+    dim, n_lists = frame["dim"], frame["n_lists"]
+    route_framed(frame, frame["n_centroids"], moved, lists, probed, bases, margins)
     if frame["kept_at"] != 0:
         keep_lists(u8_at(frame["kept_at"], n_lists), lists, probed, bases, margins)
     d_out = frame["d_out"]
@@ -130,6 +139,32 @@ def search_block(
         pages, frame["rows_per_page"], frame["record_size"], frame["record_last"], values, rows, answers
     )
     return done, filled, every
+
+
+@kernel
+def meet_near(
+    frames: Array,  # (1,) frame.FRAME
+    asked: Array,  # (1, d) float32
+    raw: bool,  # not prepared yet
+    rows: Array,  # as meet_rows has them, from here on
+    starts: Array,
+    allowed: Array,
+    once: Whole,
+    twice: Whole,
+    most: Real,
+) -> tuple[Real, Real, Whole, Whole]:
+    """meet_rows in the lists nearest to a query; nothing is met by one whose length is not within the limits."""
+    frame = frames[0]
+    dim, n = frame["dim"], frame["most"]
+    query, moved = np.empty((1, dim), np.float32), np.empty((1, dim), np.float32)
+    least, largest = (frame["least"], frame["largest"]) if raw else (np.float32(0), np.float32(np.inf))
+    mean, scale = f32_at(frame["mean_at"], dim), np.float32(1) / frame["unit"]
+    if prepare_queries(asked, raw and frame["normalise"] != 0, least, largest, mean, scale, query, moved) == 0:
+        return 0.0, 0.0, 0, 0
+    lists, probed = np.empty((1, n), np.int32), np.empty(1, np.int32)
+    bases, margins = np.empty((1, n), np.float32), np.empty((1, n), np.float32)
+    route_framed(frame, 0, moved, lists, probed, bases, margins)
+    return meet_rows(rows, starts, lists[0], allowed, once, twice, most)
 
 
 @kernel

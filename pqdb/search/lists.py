@@ -8,7 +8,8 @@ import numpy as np
 
 from pqdb.kernels.gather import divide_rows, meet_rows
 from pqdb.kernels.pack import GROUP
-from pqdb.search.frame import Among
+from pqdb.kernels.road import meet_near
+from pqdb.search.frame import Among, Frame
 from pqdb.search.index import Index
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
@@ -70,6 +71,12 @@ class ListedRows:
         passed.
         """
         return Met(*meet_rows(self.rows, self.starts, lists, allowed, wanted, 2 * wanted, most))
+
+    def meet_near(
+        self, frame: Frame, query: np.ndarray, raw: bool, allowed: np.ndarray, wanted: int, most: float
+    ) -> Met:
+        """The same in the lists that a frame's plan routes a query (1, d) to, in one kernel; raw: not prepared yet."""
+        return Met(*meet_near(frame.record, query, raw, self.rows, self.starts, allowed, wanted, 2 * wanted, most))
 
     def probed_by(self, plan: Plan) -> float:
         """How many lists a plan probes, on average over the grades of difficulty."""

@@ -20,9 +20,10 @@ import numpy as np
 
 from pqdb.config import DEFAULT_RECALL
 from pqdb.query.select import Selection
+from pqdb.search.frame import frame_of
 from pqdb.search.fresh import ROW_BYTE_NS, ROW_NS
 from pqdb.search.index import Index
-from pqdb.search.lists import ListedRows
+from pqdb.search.lists import ListedRows, Met
 from pqdb.search.pipeline import route_queries
 from pqdb.search.plan import TARGETS, Plan, keep_for
 from pqdb.search.snapshot import Snapshot
@@ -80,15 +81,15 @@ class Planner:
         """With the effort an expert names."""
         return Way("lists", plan) if len(self.selection) else NOTHING
 
-    def by_recall(self, index: Index, listed: ListedRows, query: np.ndarray, recall: float | None) -> Way:
-        """For one query (1, d) as the index compares them."""
+    def by_recall(self, index: Index, listed: ListedRows, query: np.ndarray, raw: bool, recall: float | None) -> Way:
+        """For one query (1, d); raw: not prepared yet."""
         if not len(self.selection):
             return NOTHING
         rows_us = self.rows_us if self.rows_can_be_scored else math.inf
         least = self._lists_us(index, listed, self._plan(index, self.k, recall))
         if rows_us <= least + MEASURE_US + _route_us(index):
             return Way("rows", None, None, rows_us, least)
-        neighbours, contrast = self._measure(index, listed, query)
+        neighbours, contrast = self._measure(index, listed, query, raw)
         everywhere = contrast > STEEP
         if everywhere:
             plan = index.plan(self.k, None, index.router.n_lists, None)
@@ -111,7 +112,7 @@ class Planner:
         fresh = (self.snapshot.n_rows - self.snapshot.compared_from) * self.row_ns
         return _route_us(index) + (SCAN_NS + listed.probed_by(plan) * _list_ns(listed) + fresh) / 1e3
 
-    def _measure(self, index: Index, listed: ListedRows, query: np.ndarray) -> tuple[float, float]:
+    def _measure(self, index: Index, listed: ListedRows, query: np.ndarray, raw: bool) -> tuple[float, float]:
         """How many rows of all there are lie about as near as the k nearest allowed; and how much denser the rows
         allowed lie in general than there (as a factor).
         """
@@ -120,13 +121,20 @@ class Planner:
         most = STEEP * wanted / share  # rows passed: past so many nothing more can be learned
         look_at = 2 + int(most * n_lists / max(1, len(listed.rows)))
         while True:
-            look_at = min(look_at, n_lists)
-            lists = route_queries(index, query, _first(index, look_at)).lists[0]
-            met = listed.meet(lists, self.selection.allowed, self.k, most)
+            look_at = min(1 << (look_at - 1).bit_length(), n_lists)  # few numbers, since each has a plan of its own
+            met = self._meet(index, listed, query, raw, look_at, most)
             if met.allowed >= wanted or met.passed > most or look_at == n_lists:
                 break
             look_at *= 2
         return max(self.k, met.once, met.twice / 2), share * met.twice / wanted
+
+    def _meet(self, index: Index, listed: ListedRows, query: np.ndarray, raw: bool, look_at: int, most: float) -> Met:
+        """What is met in so many of the nearest lists."""
+        plan, allowed = _first(index, look_at), self.selection.allowed
+        if self.snapshot.config.rerank == "int8":
+            return listed.meet_near(frame_of(self.snapshot, index, plan), query, raw, allowed, self.k, most)
+        lists = route_queries(index, index.router.to_index_space(query), plan).lists[0]  # (its length does not matter)
+        return listed.meet(lists, allowed, self.k, most)
 
     def _plan(self, index: Index, neighbours: float, recall: float | None, halvings: int = 0) -> Plan:
         """The effort that finds so many neighbours, spent on k; the share missed is halved so many times."""

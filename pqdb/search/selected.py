@@ -48,7 +48,7 @@ class Selected:
         1. Raises InputError as metric.prepare does.
         """
         planner, config = Planner(self.snapshot, self.selection, k), self.snapshot.config
-        way = self._way(planner, query, effort)
+        way = self._way(planner, query, True, effort)
         self.ways = [way]
         if trace:
             trace.mark("planner")
@@ -65,7 +65,7 @@ class Selected:
     def search_batch(self, queries: np.ndarray, k: int, effort: Effort) -> Found:
         """The answers to queries (q, d) that are prepared."""
         planner = Planner(self.snapshot, self.selection, k)
-        self.ways = [self._way(planner, queries[i : i + 1], effort) for i in range(len(queries))]
+        self.ways = [self._way(planner, queries[i : i + 1], False, effort) for i in range(len(queries))]
         values, rows = np.full((len(queries), k), -np.inf, np.float32), np.zeros((len(queries), k), np.uint32)
         alike: dict[tuple[object, Plan | None], list[int]] = {}
         for number, way in enumerate(self.ways):
@@ -81,15 +81,15 @@ class Selected:
             len(selection), selection.indexes, selection.scanned, way.kind, way.neighbours, way.rows_us, way.lists_us
         )
 
-    def _way(self, planner: Planner, query: np.ndarray, effort: Effort) -> Way:
-        """For one query (1, d); its length does not matter where only angles do."""
+    def _way(self, planner: Planner, query: np.ndarray, raw: bool, effort: Effort) -> Way:
+        """For one query (1, d); raw: not prepared yet."""
         index = self.snapshot.index
         if index is None or effort.exact:
             return planner.exact()
         if effort.plan is not None:
             return planner.by_hand(effort.plan)
         listed = self.listed.of(self.snapshot, index)
-        return planner.by_recall(index, listed, index.router.to_index_space(query), effort.recall)
+        return planner.by_recall(index, listed, query, raw, effort.recall)
 
     def _at_once(self, planner: Planner, way: Way, query: np.ndarray) -> Found | None:
         """The answer to a query that is not prepared yet, in one kernel; None where its way has none."""
