@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -82,7 +83,7 @@ class Router:
         """How many lists there are."""
         return len(self.centroids)
 
-    @property
+    @cached_property
     def dpad(self) -> int:
         """Bytes of an int8 row of this dimension."""
         return padded(self.centroids.shape[1])

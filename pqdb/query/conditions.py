@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from pqdb.query.counting import IsEmpty, SomeEmpty, SomeNull, ValuesCount
 from pqdb.query.geo import GeoBox, GeoPolygon, GeoRadius
@@ -70,7 +71,7 @@ class MinShould:
     least: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Filter:
     """All of `must`, one of `should`, none of `must_not`, enough of `min_should`; what is empty asks for nothing."""
 
@@ -83,6 +84,14 @@ class Filter:
     def asks_nothing(self) -> bool:
         """Whether every point passes."""
         return not (self.must or self.should or self.must_not or self.min_should)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Kept: a filter is looked up at every search, and may list a thousand words."""
+        return hash((self.must, self.should, self.must_not, self.min_should))
 
 
 Condition = Field | HasId | HasVector | Nested | Filter

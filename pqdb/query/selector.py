@@ -40,9 +40,10 @@ class Selector:
     def select(self, view: PointView, filter: Filter) -> Selection:
         """The rows of a snapshot that pass a filter."""
         with self._lock:
-            if view.seq == self._seq and filter in self._kept:
+            known = self._kept.get(filter) if view.seq == self._seq else None
+            if known is not None:
                 self._kept.move_to_end(filter)
-                return self._kept[filter]
+                return known
         if filter.asks_nothing:
             return Selection(self._live_of(view), view.n_rows)
         held = self.definitions(view)
