@@ -23,7 +23,7 @@ ROW = 32  # bytes a row of the collection takes while a generation is built: its
 
 _UNITS = {"": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _EARLY = 1 << 18  # bytes from which a freed array goes back to the system at once [M]
-_HOSTS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")  # what a host may have set
+_HOSTS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")  # what a host may have set
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # of glibc's mallopt
 
 
@@ -115,7 +115,8 @@ def return_early() -> None:
     on it: two lists of LMDB's, 3 MB an environment and hardly ever written, then take memory of their own.
     """
     library = _glibc()
-    if library is not None and not any(name in os.environ for name in _HOSTS):
+    said = any(name in os.environ for name in _HOSTS) or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
+    if library is not None and not said:
         library.mallopt(_MMAP_THRESHOLD, _EARLY)
         library.mallopt(_TRIM_THRESHOLD, 16 * _EARLY)
 

@@ -12,7 +12,7 @@ from .activity import Activity
 
 IDLE = 0.05  # seconds without a request after which the service counts as idle
 PATIENCE = 30.0  # seconds after which one work is done although the service never was idle
-LONGEST = 20.0  # seconds a closing service waits for a work: one that compiles kernels takes a minute
+LONGEST = 5.0  # seconds a closing service waits for a work: one that compiles kernels takes a minute
 CAPACITY = 200  # works that may wait; of more, the oldest are dropped
 
 log = logging.getLogger("pqdb.server.aftercare")
@@ -35,7 +35,7 @@ class Aftercare:
         self._wake.set()
 
     def close(self) -> None:
-        """Drop what waits, and wait for what is being done, though not longer than a work may take."""
+        """Drop what waits, and wait a while for what is being done: it is left behind after LONGEST."""
         self._closing.set()
         self._wake.set()
         self._thread.join(LONGEST)

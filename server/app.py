@@ -111,9 +111,9 @@ def create_app(
     keys = Keys(None if trusted else settings)
     app.add_middleware(Door, settings=settings, keys=keys, metrics=metrics)
     app.add_middleware(TrailingSlash)
-    app.open_lanes(lanes(busy), lambda inner: Door(inner, settings, keys, metrics))
     openapi.install(app)
     _install_errors(app)
+    app.open_lanes(lanes(busy), lambda inner: Door(inner, settings, keys, metrics), (TrailingSlash, Door))
     return app
 
 

@@ -34,9 +34,10 @@ class PatientProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Most requests come in one piece: then nothing has to be waited for, in the head or in the body."""
         super().data_received(data)
-        if self._in_head:
+        answered = getattr(self.cycle, "response_complete", True)  # there is no cycle before the first head
+        if self._in_head or answered:  # what comes after an answer ended uvicorn's own patience between requests
             self._wait()
-        elif not getattr(self.cycle, "more_body", True):  # there is no cycle before the first head
+        elif not self.cycle.more_body:
             cast("dict[str, Any]", self.cycle.scope)[WHOLE] = True
 
     def on_message_begin(self) -> None:

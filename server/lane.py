@@ -9,8 +9,9 @@ do where the caller has put a layer of his own around the application.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 from fastapi import FastAPI
@@ -24,6 +25,7 @@ from .parameters import ReadParams, WriteParams
 
 log = logging.getLogger("pqdb.server")
 
+LOOK = 1.0  # seconds after which it is looked again whether the lanes may be open
 _TAKEN = "pqdb.lane"  # the key of a request's scope under which its lane is
 Handler = Callable[..., Awaitable[Response]]
 
@@ -41,11 +43,17 @@ class Lane:
 class FastLanes(FastAPI):
     """FastAPI with a second entrance: what takes a lane comes in by a door of its own, like that of all others."""
 
-    def open_lanes(self, lanes: dict[tuple[str, str], Lane], door: Callable[[ASGIApp], ASGIApp]) -> None:
-        """`lanes`: (method, what follows the collection's name) → Lane. Layers put around from now on close them."""
+    def open_lanes(
+        self, lanes: dict[tuple[str, str], Lane], door: Callable[[ASGIApp], ASGIApp], layers: Sequence[type]
+    ) -> None:
+        """`lanes`: (method, what follows the collection's name) → Lane. They are closed while anything is put around
+        the application but these layers of its own: a caller's layers, instruments, a handler of errors.
+        """
         self._lanes = lanes
         self._entrance = door(_answer)
-        self._layers = len(self.user_middleware)
+        self._layers = list(layers)
+        self._handler = self.exception_handlers.get(Exception)
+        self._are_open, self._look_again = False, 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         taken = self._taken(scope) if scope["type"] == "http" else None
@@ -53,16 +61,33 @@ class FastLanes(FastAPI):
             await super().__call__(scope, receive, send)
             return
         scope["app"], scope[_TAKEN] = self, taken
-        await self._entrance(scope, receive, send)
+        try:
+            await self._entrance(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 (as the ordinary way answers what nobody foresaw)
+            log.error("an operation failed in a way nobody foresaw", exc_info=error)
+            await failure(500, UNFORESEEN)(scope, receive, send)
 
     def _taken(self, scope: Scope) -> tuple[Lane, str, dict[str, Any]] | None:
         """The lane of a request, its collection and its handler's options."""
         parts = scope["path"].split("/", 3)
-        if len(parts) < 4 or parts[1] != "collections" or not parts[2] or len(self.user_middleware) > self._layers:
+        if len(parts) < 4 or parts[1] != "collections" or not parts[2] or not self._is_alone():
             return None
         lane = self._lanes.get((scope["method"], parts[3]))
         options = None if lane is None else lane.options.get(scope["query_string"])
         return None if lane is None or options is None else (lane, parts[2], options)
+
+    def _is_alone(self) -> bool:
+        """Whether nobody has put anything around the application; looked at once in a while."""
+        now = perf_counter()
+        if now >= self._look_again:
+            self._look_again = now + LOOK
+            self._are_open = (
+                [each.cls for each in self.user_middleware] == self._layers
+                and "build_middleware_stack" not in vars(self)  # as instruments replace it
+                and self.exception_handlers.get(Exception) is self._handler
+                and not self._native_telemetry.enabled()
+            )
+        return self._are_open
 
 
 async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,9 +102,6 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
         response = failure(refusal.status, refusal.text)
     except ClientDisconnect:
         return
-    except Exception as error:
-        log.error("an operation failed in a way nobody foresaw", exc_info=error)
-        response = failure(500, UNFORESEEN)
     await response(scope, receive, send)
 
 

@@ -153,14 +153,14 @@ def meet_near(
     twice: Whole,
     most: Real,
 ) -> tuple[Real, Real, Whole, Whole]:
-    """meet_rows in the lists nearest to a query; nothing is met by one whose length is not within the limits."""
+    """meet_rows in the lists nearest to a query; −1 at the end if its length is not within the limits."""
     frame = frames[0]
     dim, n = frame["dim"], frame["most"]
     query, moved = np.empty((1, dim), np.float32), np.empty((1, dim), np.float32)
     least, largest = (frame["least"], frame["largest"]) if raw else (np.float32(0), np.float32(np.inf))
     mean, scale = f32_at(frame["mean_at"], dim), np.float32(1) / frame["unit"]
     if prepare_queries(asked, raw and frame["normalise"] != 0, least, largest, mean, scale, query, moved) == 0:
-        return 0.0, 0.0, 0, 0
+        return 0.0, 0.0, 0, -1
     lists, probed = np.empty((1, n), np.int32), np.empty(1, np.int32)
     bases, margins = np.empty((1, n), np.float32), np.empty((1, n), np.float32)
     route_framed(frame, 0, moved, lists, probed, bases, margins)

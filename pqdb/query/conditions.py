@@ -88,6 +88,9 @@ class Filter:
     def __hash__(self) -> int:
         return self._hash
 
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "_hash"}  # words hash anew in each process
+
     @cached_property
     def _hash(self) -> int:
         """Kept: a filter is looked up at every search, and may list a thousand words."""

@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 
 from pqdb.config import DEFAULT_RECALL
+from pqdb.metric import prepare
 from pqdb.query.select import Selection
 from pqdb.search.frame import frame_of
 from pqdb.search.fresh import ROW_BYTE_NS, ROW_NS
@@ -129,10 +130,15 @@ class Planner:
         return max(self.k, met.once, met.twice / 2), share * met.twice / wanted
 
     def _meet(self, index: Index, listed: ListedRows, query: np.ndarray, raw: bool, look_at: int, most: float) -> Met:
-        """What is met in so many of the nearest lists."""
+        """What is met in so many of the nearest lists. Raises InputError as metric.prepare does."""
         plan, allowed = _first(index, look_at), self.selection.allowed
-        if self.snapshot.config.rerank == "int8":
-            return listed.meet_near(frame_of(self.snapshot, index, plan), query, raw, allowed, self.k, most)
+        config = self.snapshot.config
+        if config.rerank == "int8":
+            frame = frame_of(self.snapshot, index, plan)
+            met = listed.meet_near(frame, query, raw, allowed, self.k, most)
+            if met.passed >= 0:
+                return met
+            return listed.meet_near(frame, prepare(query, config.dim, config.metric), False, allowed, self.k, most)
         lists = route_queries(index, index.router.to_index_space(query), plan).lists[0]  # (its length does not matter)
         return listed.meet(lists, allowed, self.k, most)
 

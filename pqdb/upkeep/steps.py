@@ -1,5 +1,6 @@
 """What is due in one collection, most urgent first, a step at a time. One thread at a time, under the upkeep lock."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -8,7 +9,7 @@ import numpy as np
 from pqdb.config import FRESH_ROWS, RETRAIN_GROWTH, TRAIN_ROWS
 from pqdb.search.index import Index
 from pqdb.upkeep import drift
-from pqdb.upkeep.balance import balance, is_balanceable, n_uneven
+from pqdb.upkeep.balance import LISTS_AT_ONCE, balance, is_balanceable, n_uneven
 from pqdb.upkeep.build import build_generation, is_trainable
 from pqdb.upkeep.compact import DEAD, dead_in_lists, dead_in_runs, tidy_lists, tidy_rows
 from pqdb.upkeep.fresh import index_fresh
@@ -44,19 +45,19 @@ class Patience:
     def __init__(self) -> None:
         self._sequence = -1
         self._fewest = 0  # uneven lists, since something was written
-        self._vain = 0  # moves that did not make them fewer
+        self._vain: float = 0  # moves that did not make them fewer
 
     def allows(self, sequence: int, uneven: int) -> bool:
-        """Whether to move lists once more, when so many are uneven."""
+        """Whether to move lists once more, when so many are uneven: a move takes LISTS_AT_ONCE of either kind."""
         if sequence != self._sequence or uneven < self._fewest:
             self._sequence, self._fewest, self._vain = sequence, uneven, 0
         else:
             self._vain += 1
-        return self._vain <= VAIN_MOVES
+        return self._vain <= VAIN_MOVES + uneven // LISTS_AT_ONCE
 
     def end(self) -> None:
         """Move none any more until something is written."""
-        self._vain = VAIN_MOVES
+        self._vain = math.inf
 
 
 class Steps:

@@ -78,13 +78,30 @@ def test_a_layer_of_the_callers_closes_the_lanes(docs):
             await self.app(scope, receive, send)
 
     app = docs.client._transport._asgi.app
+    docs.ok("POST", f"{POINTS}/count", {})
     app.user_middleware.insert(0, Middleware(Layer))  # as `add_middleware` does before the first request
-    app.middleware_stack = None
+    app.middleware_stack, app._look_again = None, 0
     expected = {"count": docs.ok("POST", f"{POINTS}/count", {})["count"]}
     assert asked == [f"{POINTS}/count"]
     del app.user_middleware[0]
+    app._look_again = 0
     assert docs.ok("POST", f"{POINTS}/count", {}) == expected
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("put", ["telemetry", "stack", "handler"])
+def test_instruments_and_handlers_of_the_callers_close_them_too(seen, monkeypatch, put):
+    docs, paths = seen
+    app = docs.client._transport._asgi.app
+    if put == "telemetry":
+        monkeypatch.setattr(app._native_telemetry, "enabled", lambda: True)
+    elif put == "stack":
+        monkeypatch.setattr(app, "build_middleware_stack", app.build_middleware_stack)
+    else:
+        monkeypatch.setitem(app.exception_handlers, Exception, print)
+    app._look_again = 0
+    docs.ok("POST", f"{POINTS}/count", {})
+    assert paths == [f"{POINTS}/count"]
 
 
 def test_what_nobody_foresaw_gets_an_envelope_there_too(docs, monkeypatch):
@@ -94,6 +111,9 @@ def test_what_nobody_foresaw_gets_an_envelope_there_too(docs, monkeypatch):
     monkeypatch.setattr("pqdb_server.routes.query.parse_body", broken)
     monkeypatch.setattr("pqdb_server.routes.query.read_body", broken)
     answer = docs.client.post(f"{POINTS}/query", json={"query": ONES})
+    assert (answer.status_code, answer.json()["status"]["error"]) == (500, UNFORESEEN)
+    monkeypatch.setattr("pqdb_server.door.Door._refusal", broken)
+    answer = docs.client.post(f"{POINTS}/count", json={})
     assert (answer.status_code, answer.json()["status"]["error"]) == (500, UNFORESEEN)
 
 

@@ -148,6 +148,16 @@ def test_slow_clients_are_sent_away(tmp_path):
             client.sendall(b"GET /healthz HTTP/1.1\r\nho")
             while part := client.recv(65536):
                 assert b"HTTP/1.1" not in part
+        refused = f"POST {POINTS}/count HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 9\r\n\r\n"
+        for request, stray in ((refused, b"{"), ("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", b"\r\n")):
+            with socket.create_connection(("127.0.0.1", process.port)) as client:  # nor do stray bytes keep it for ever
+                client.settimeout(30)
+                client.sendall(request.encode())
+                assert client.recv(65536).startswith(b"HTTP/1.1 ")
+                time.sleep(0.05)
+                client.sendall(stray)
+                while client.recv(65536):
+                    pass
         with httpx.Client(base_url=process.url, timeout=60) as client:  # an idle connection is kept meanwhile
             assert client.get("/healthz").status_code == 200
             time.sleep(0.5)
