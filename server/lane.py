@@ -63,7 +63,7 @@ class FastLanes(FastAPI):
         scope["app"], scope[_TAKEN] = self, taken
         try:
             await self._entrance(scope, receive, send)
-        except Exception as error:  # noqa: BLE001 (as the ordinary way answers what nobody foresaw)
+        except Exception as error:  # as the ordinary way answers what nobody foresaw
             log.error("an operation failed in a way nobody foresaw", exc_info=error)
             await failure(500, UNFORESEEN)(scope, receive, send)
 

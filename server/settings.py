@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     snapshot_limit_mb: Count = Field(10_240, description="The largest snapshot that may be uploaded, in MiB.")
     batch_limit: Count = Field(100_000, description="The most points one request writes, or gives back by id.")
     queries_limit: Count = Field(1_000, description="The most queries one batch asks.")
-    warm_up: bool = Field(True, description="Load the kernels of cosine collections at the start, not when the first query waits for them.")
+    warm_up: bool = Field(True, description="Load the kernels of cosine collections at the start.")
     threads: Count = Field(40, description="How many operations of the engine may run at once.")
     queue_limit: Count = Field(1_000, description="The most requests at once; beyond, the answer is 429.")
     header_timeout: Seconds = Field(20.0, description="Seconds a connection may take to send a request's head.")

@@ -83,6 +83,50 @@ def select_largest(
         histogram[bucket] += 1
 
 
+@kernel_inline
+def keys_of(
+    queries: Array, q: Whole, l2: bool, center: Array, banks: Array, scales: Array, weights: Array, offsets: Array,
+    moved: Array, small: Array, products: Array, values: Array, keys: Array,
+) -> Real:  # fmt: skip
+    """Value and key (n_lists,) of every list for query q, as route_queries has them; returns the query's squared
+    length, for l2 from the center. moved, small and products are scratch.
+    """
+    dim = center.shape[0]
+    query_at, moved_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim), np.uint64(moved.ctypes.data)
+    base = np.float32(0) if l2 else dot(FLOAT32, np.uint64(center.ctypes.data), query_at, dim)
+    for i in range(dim):
+        moved[i] = queries[q, i] - center[i] if l2 else queries[q, i]
+    step = quantize_i8(moved, small) * np.float32(2 if l2 else 1)
+    bank_products(banks, small, products)
+    for i in range(scales.shape[0]):
+        values[i] = base + step * scales[i] * np.float32(products[i]) - offsets[i]
+        keys[i] = values[i] * weights[i]
+    return dot(FLOAT32, moved_at, moved_at, dim)
+
+
+@kernel
+def list_keys(
+    queries: Array,  # (q, d) float32
+    l2: bool,
+    center: Array,  # these as route_queries has them
+    banks: Array,
+    scales: Array,
+    weights: Array,
+    offsets: Array,
+    keys: Array,  # (q, n_lists) float32 out: the larger the earlier a list is probed
+    best: Array,  # (q,) float32 out: what route_queries tells a query's difficulty by
+) -> None:
+    """What route_queries ranks lists by."""
+    n_lists = scales.shape[0]
+    values, products = np.empty(n_lists, np.float32), np.empty(64 * banks.shape[0], np.int32)
+    moved, small = np.empty(center.shape[0], np.float32), np.empty(4 * banks.shape[2], np.int8)
+    for q in range(queries.shape[0]):
+        length = keys_of(
+            queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys[q]
+        )
+        best[q] = keys[q].max() - length if l2 else keys[q].max()
+
+
 @kernel
 def route_queries(
     queries: Array,  # (q, d) float32
@@ -112,18 +156,9 @@ def route_queries(
     histogram, picked, low = np.empty(BUCKETS, np.int32), np.empty(n_lists + 1, np.int32), np.empty(1, np.float32)
     moved = np.empty(dim, np.float32)
     small = np.empty(4 * banks.shape[2], np.int8)
-    center_at, moved_at = np.uint64(center.ctypes.data), np.uint64(moved.ctypes.data)
     for q in range(queries.shape[0]):
         query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim)
-        base = np.float32(0) if l2 else dot(FLOAT32, center_at, query_at, dim)
-        for i in range(dim):
-            moved[i] = queries[q, i] - center[i] if l2 else queries[q, i]
-        length = dot(FLOAT32, moved_at, moved_at, dim)
-        step = quantize_i8(moved, small) * np.float32(2 if l2 else 1)
-        bank_products(banks, small, products)
-        for i in range(n_lists):
-            values[i] = base + step * scales[i] * np.float32(products[i]) - offsets[i]
-            keys[i] = values[i] * weights[i]
+        length = keys_of(queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys)
         high = extent(keys, n_lists, low)
         best = high - length if l2 else high
         wanted = np.int64(np.ceil(interpolate(best, knots, widths)))

@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from pqdb.config import MAX_K
-from pqdb.panels import Panels, inner_products
+from pqdb.kernels.route import list_keys
+from pqdb.panels import inner_products
 from pqdb.partition.router import Router
 from pqdb.quantization.encode import decode, encode
 from pqdb.quantization.values import Code
@@ -144,20 +145,20 @@ def aim(target: float, metric: str) -> float:
 
 
 def list_places(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(q, n_lists) int32: when each list is probed; and (q,) float32 the best key. As kernels.route ranks them."""
+    """(q, n_lists) int32: when each list is probed; and (q,) float32 the best key. By the int8 centroids that a search
+    ranks lists by: where these cannot tell lists apart, more of them have to be probed.
+    """
     place, best = np.empty((len(moved), router.n_lists), np.int32), np.empty(len(moved), np.float32)
-    squares = np.einsum("nd,nd->n", router.centroids, router.centroids)
-    centroids = Panels.of(router.centroids)
     for start in range(0, len(moved), RANKED_AT_ONCE):
         part = slice(start, start + RANKED_AT_ONCE)
-        if router.l2:
-            lengths = np.einsum("qd,qd->q", moved[part], moved[part])[:, None]
-            keys = 2 * centroids.products(moved[part]) - squares - lengths
-        else:
-            keys = centroids.products(moved[part]) * router.weights
-        order = np.argsort(-keys, axis=1)
+        queries = np.ascontiguousarray(moved[part], np.float32)
+        keys = np.empty((len(queries), router.n_lists), np.float32)
+        list_keys(
+            queries, router.l2, router.center, router.banks, router.scales, router.weights, router.offsets, keys,
+            best[part],
+        )  # fmt: skip
+        order = np.argsort(-keys, axis=1, kind="stable")
         np.put_along_axis(place[part], order, np.arange(router.n_lists, dtype=np.int32)[None, :], axis=1)
-        best[part] = keys.max(axis=1)
     return place, best
 
 

@@ -170,3 +170,15 @@ def test_usual_codes_need_no_more_margin_than_usual(keep: Keep) -> None:
         spares[dim], noises[dim] = calibration.spare, calibration.noise * np.sqrt(dim)
     assert spares[96] == 1
     assert noises[4] > noises[96]
+
+
+def test_recall_is_kept_where_int8_centroids_cannot_tell_lists_apart() -> None:
+    """Rows on a circle: the keys of the nearest lists differ by less than a step of an int8 centroid."""
+    rng = np.random.default_rng(SEED)
+    rows = (rng.standard_normal((20_000, 2)) @ rng.standard_normal((2, 96))).astype(np.float32)
+    with pqdb.open(upkeep="manual") as db:
+        circle = db.create_collection("circle", 96)
+        circle.upsert(np.arange(len(rows)), rows)
+        circle.optimize()
+        report = circle.measure_recall(10, rows[::200], recall=0.95)
+    assert report.recall >= 0.94
