@@ -44,14 +44,14 @@ class FastLanes(FastAPI):
     """FastAPI with a second entrance: what takes a lane comes in by a door of its own, like that of all others."""
 
     def open_lanes(
-        self, lanes: dict[tuple[str, str], Lane], door: Callable[[ASGIApp], ASGIApp], layers: Sequence[type]
+        self, lanes: dict[tuple[str, str], Lane], door: Callable[[ASGIApp], ASGIApp], layers: Sequence[Any]
     ) -> None:
         """`lanes`: (method, what follows the collection's name) → Lane. They are closed while anything is put around
         the application but these layers of its own: a caller's layers, instruments, a handler of errors.
         """
         self._lanes = lanes
         self._entrance = door(_answer)
-        self._layers = list(layers)
+        self._layers: list[Any] = list(layers)
         self._handler = self.exception_handlers.get(Exception)
         self._are_open, self._look_again = False, 0.0
 

@@ -7,6 +7,7 @@ import pqdb
 from pqdb.metric import WITH_CODES, Metric
 from pqdb.search.plan import TARGETS
 from pqdb.upkeep import build
+from tests.conftest import SEED
 from tests.upkeep.conftest import Keep, Kept
 
 
