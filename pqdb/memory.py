@@ -40,7 +40,7 @@ class Memory:
             raise InputError(
                 f"memory_limit={self.limit:,} bytes is too small: kernels and handles alone take {BASE:,}"
             )
-        return_early()
+        _return_early()
 
     def check(self, dim: int) -> None:
         """Raise InputError where vectors of so many dimensions cannot be learned from within the limit."""
@@ -108,7 +108,7 @@ def give_back() -> None:
         library.malloc_trim(0)
 
 
-def return_early() -> None:
+def _return_early() -> None:
     """From now on a freed array goes back at once, unless the host's environment says how glibc is to do it.
 
     Left alone, glibc learns from the first large array that is freed to keep up to 64 MB, and lets what comes next lie

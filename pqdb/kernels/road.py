@@ -22,6 +22,16 @@ from pqdb.kernels.topk import sort_pairs_descending
 
 
 @kernel_inline
+def prepare_framed(frame: Any, asked: Array, raw: bool, queries: Array, moved: Array) -> Whole:
+    """Queries as exact values are made of them, and in the index's space; 0 if a raw one's length is not within the
+    limits.
+    """
+    least, largest = (frame["least"], frame["largest"]) if raw else (np.float32(0), np.float32(np.inf))
+    mean, scale = f32_at(frame["mean_at"], frame["dim"]), np.float32(1) / frame["unit"]
+    return prepare_queries(asked, raw and frame["normalise"] != 0, least, largest, mean, scale, queries, moved)
+
+
+@kernel_inline
 def route_framed(
     frame: Any, n_centroids: Whole, moved: Array, lists: Array, probed: Array, bases: Array, margins: Array
 ) -> None:
@@ -87,11 +97,9 @@ def search_block(
     the limits); how many places of the answers are filled, and the last words of their records or-ed together.
     """
     frame, room, n = frames[0], rooms[0], asked.shape[0]
-    l2, dim, most, keep = frame["l2"] != 0, frame["dim"], frame["most"], frame["keep"]
+    l2, most, keep = frame["l2"] != 0, frame["most"], frame["keep"]
     queries, moved = np.empty(asked.shape, np.float32), np.empty(asked.shape, np.float32)
-    least, largest = (frame["least"], frame["largest"]) if raw else (np.float32(0), np.float32(np.inf))
-    mean, scale = f32_at(frame["mean_at"], dim), np.float32(1) / frame["unit"]
-    if prepare_queries(asked, raw and frame["normalise"] != 0, least, largest, mean, scale, queries, moved) == 0:
+    if prepare_framed(frame, asked, raw, queries, moved) == 0:
         return -1, 0, np.uint64(0)
     lists, probed = np.empty((n, most), np.int32), np.empty(n, np.int32)
     bases, margins = np.empty((n, most), np.float32), np.empty((n, most), np.float32)
@@ -157,9 +165,7 @@ def meet_near(
     frame = frames[0]
     dim, n = frame["dim"], frame["most"]
     query, moved = np.empty((1, dim), np.float32), np.empty((1, dim), np.float32)
-    least, largest = (frame["least"], frame["largest"]) if raw else (np.float32(0), np.float32(np.inf))
-    mean, scale = f32_at(frame["mean_at"], dim), np.float32(1) / frame["unit"]
-    if prepare_queries(asked, raw and frame["normalise"] != 0, least, largest, mean, scale, query, moved) == 0:
+    if prepare_framed(frame, asked, raw, query, moved) == 0:
         return 0.0, 0.0, 0, -1
     lists, probed = np.empty((1, n), np.int32), np.empty(1, np.int32)
     bases, margins = np.empty((1, n), np.float32), np.empty((1, n), np.float32)

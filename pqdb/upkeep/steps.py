@@ -20,8 +20,8 @@ from pqdb.upkeep.watch import About, Watch, about_of
 FEWEST_DEAD = 2_000  # rows: fewer are not worth the work
 LOOK = 0.02  # of the rows in lists have died: time to look which lists hold them
 BEHIND_ROWS, BEHIND_SHARE = 20_000, 0.1  # fresh rows: past the larger, writers help to index
-VAIN_MOVES = 3  # of lists, one after the other: a list cut in two may have to be cut again
 BEHIND_DEAD = 0.4  # of the rows on disk are dead: giving them back comes first, and writers help
+VAIN_MOVES = 3  # of lists, one after the other: a list cut in two may have to be cut again
 
 
 @dataclass(frozen=True)
