@@ -252,14 +252,15 @@ class FilterExplanation:
     indexes: tuple[str, ...]  # payload indexes that were asked: "lang (keyword)"
     scanned: int  # payloads that were looked at
     way: str  # "rows": scored one by one; "lists": scanned; "all rows": compared; "nothing"
-    neighbours: float | None  # of all points, that are about as near as the k nearest that pass
     rows_us: float | None  # what scoring the rows was expected to cost
     lists_us: float | None  # and scanning the lists
 
     def __str__(self) -> str:
         asked = f"by {', '.join(self.indexes)}" if self.indexes else "without an index"
-        costs = "" if self.rows_us is None else f" (expected µs: rows {self.rows_us:.0f}, lists {self.lists_us:.0f})"
-        return f"{self.matches} points pass {asked}, {self.scanned} payloads read; {self.way}{costs}"
+        costs = {"rows": self.rows_us, "lists": self.lists_us}
+        told = ", ".join(f"{way} {cost:.0f}" for way, cost in costs.items() if cost is not None)
+        expected = f" (expected µs: {told})" if told else ""
+        return f"{self.matches} points pass {asked}, {self.scanned} payloads read; {self.way}{expected}"
 
 
 def interval(shares: np.ndarray) -> tuple[float, float, float]:

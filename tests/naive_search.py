@@ -123,6 +123,17 @@ def scan(lists, codes_of, tables_of, allowed, depth, nbits):
 # -- routes
 
 
+def rows_above(threshold, values, lengths, l2, query_length, shares, scatter, passing):
+    """(lists,) how many of each list's rows that pass are expected above a threshold; scatter: low, step and shift."""
+    low, step, shift = scatter
+    nearer = (values[None, :] > values[:, None]).sum(axis=1)
+    belts = (nearer * 24 >= len(values)).astype(int) + (nearer * 6 >= len(values))
+    units = (2 * np.sqrt(-values.astype(np.float64)) if l2 else query_length) * lengths
+    above = (threshold - (values - shift * lengths**2)) / units
+    steps = low + step * np.arange(shares.shape[1])
+    return passing * np.array([np.interp(at, steps, shares[belt]) for at, belt in zip(above, belts, strict=True)])
+
+
 def keys(queries, centroids, metric):
     """(q, lists) how likely a list is to hold neighbours: ⟨q, c⟩/|c|, or the squared distance negated."""
     if metric == "l2":

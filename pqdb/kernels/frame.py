@@ -78,9 +78,21 @@ FRAME = np.dtype(
         ("rows_per_page", "<i8"),
         ("record_size", "<i8"),
         ("record_last", "<i8"),
-        ("kept_at", "<u8"),  # (n_lists,) uint8: lists that may be scanned; 0: all of them
-        ("n_others", "<i8"),
-        ("others_at", "<u8"),  # (n_others,) uint32: rows that are scored with the best
+        ("n_shares", "<i8"),
+        ("shares_at", "<u8"),  # (belts, n_shares) float32: this and the rest as choose.choose_queries has it
+        ("low", "<f4"),
+        ("step", "<f4"),
+        ("shift", "<f4"),
+        ("aim", "<f4"),  # 0: lists are not chosen
+        ("mean_groups", "<f4"),
+        ("limit", "<f4"),
+        ("most_missed", "<f4"),  # as scan_lists has it
+        ("lengths_at", "<u8"),  # (n_lists,) float32
+        ("passing_at", "<u8"),  # (n_lists,) int32
+        ("groups_at", "<u8"),  # (n_lists,) int32
+        ("n_words", "<i8"),  # 0: no filter
+        ("words_at", "<u8"),  # (n_words,) uint32
+        ("firsts_at", "<u8"),  # (n_lists + 1,) int64
     ]
 )
 
@@ -127,12 +139,6 @@ def f32_at(address: Address, n: Whole) -> Any:
 def i32_at(address: Address, n: Whole) -> Any:
     """(n,) int32 at an address."""
     return _carray(_pointer(address), (n,), np.int32)
-
-
-@kernel_inline
-def u8_at(address: Address, n: Whole) -> Any:
-    """(n,) uint8 at an address."""
-    return _carray(_pointer(address), (n,), np.uint8)
 
 
 @kernel_inline

@@ -9,13 +9,15 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Array, Real, Whole
+from pqdb.kernels.cells import BELTS, CELLS
+from pqdb.kernels.choose import choose_queries
 from pqdb.kernels.exact import finish, score_rows
-from pqdb.kernels.frame import banks_at, f32_at, i32_at, i64_at, matrix_at, u8_at, u32_at, u64_at
+from pqdb.kernels.frame import banks_at, f32_at, i32_at, i64_at, matrix_at, u32_at, u64_at
 from pqdb.kernels.fresh import rows_with_fresh
-from pqdb.kernels.gather import meet_rows, write_answers
+from pqdb.kernels.gather import write_answers
 from pqdb.kernels.prepare import prepare_queries
 from pqdb.kernels.rerank import rerank_candidates
-from pqdb.kernels.route import keep_lists, route_queries
+from pqdb.kernels.route import route_queries
 from pqdb.kernels.scan import scan_lists
 from pqdb.kernels.tables import build_tables, rotate
 from pqdb.kernels.topk import sort_pairs_descending
@@ -33,30 +35,40 @@ def prepare_framed(frame: Any, asked: Array, raw: bool, queries: Array, moved: A
 
 @kernel_inline
 def route_framed(
-    frame: Any, n_centroids: Whole, moved: Array, lists: Array, probed: Array, bases: Array, margins: Array
-) -> None:
-    """The stage route; outputs as route_queries has them."""
-    dim, n_lists, knots = frame["dim"], frame["n_lists"], frame["n_knots"]
-    route_queries(
-        moved, frame["l2"] != 0, f32_at(frame["center_at"], dim), banks_at(frame["banks_at"], frame["n_banks"], dim),
-        f32_at(frame["scales_at"], n_lists), f32_at(frame["weights_at"], n_lists),
-        f32_at(frame["offsets_at"], n_lists), matrix_at(frame["centroids_at"], n_centroids, dim),
-        frame["margin"], f32_at(frame["knots_at"], knots), f32_at(frame["widths_at"], knots), lists, probed, bases,
-        margins,
-    )  # fmt: skip
-
-
-@kernel
-def route_and_tabulate(
-    frame: Any, moved: Array, table: Array, coefficients: Array, lists: Array, probed: Array, bases: Array,
-    margins: Array,
+    frame: Any, moved: Array, lists: Array, probed: Array, bases: Array, margins: Array, there: Array, cells: Array,
+    cell_of: Array,
 ) -> None:  # fmt: skip
-    """The stages route and tables; outputs as route_queries and build_tables have them."""
-    dim, n_lists = frame["dim"], frame["n_lists"]
-    route_framed(frame, frame["n_centroids"], moved, lists, probed, bases, margins)
-    if frame["kept_at"] != 0:
-        keep_lists(u8_at(frame["kept_at"], n_lists), lists, probed, bases, margins)
-    d_out = frame["d_out"]
+    """The stage route; outputs as route_queries has them, or choose_queries where lists are chosen."""
+    dim, n_lists, knots = frame["dim"], frame["n_lists"], frame["n_knots"]
+    center, banks = f32_at(frame["center_at"], dim), banks_at(frame["banks_at"], frame["n_banks"], dim)
+    scales, weights = f32_at(frame["scales_at"], n_lists), f32_at(frame["weights_at"], n_lists)
+    offsets, bests = f32_at(frame["offsets_at"], n_lists), f32_at(frame["knots_at"], knots)
+    centroids, widths = matrix_at(frame["centroids_at"], frame["n_centroids"], dim), f32_at(frame["widths_at"], knots)
+    if frame["aim"] > 0:
+        choose_queries(
+            moved, frame["l2"] != 0, center, banks, scales, weights, offsets, centroids, frame["margin"], bests, widths,
+            f32_at(frame["lengths_at"], n_lists), shares_framed(frame), frame["low"], frame["step"], frame["shift"],
+            i32_at(frame["passing_at"], n_lists), i32_at(frame["groups_at"], n_lists), frame["k"], frame["aim"],
+            frame["mean_groups"], frame["limit"], lists, probed, there, np.empty(len(moved), np.int64), cells, cell_of,
+            bases, margins,
+        )  # fmt: skip
+    else:
+        route_queries(
+            moved, frame["l2"] != 0, center, banks, scales, weights, offsets, centroids, frame["margin"], bests, widths,
+            lists, probed, bases, margins,
+        )  # fmt: skip
+
+
+@kernel_inline
+def shares_framed(frame: Any) -> Any:
+    """How rows scatter about their centroids, as choose_lists has it."""
+    return matrix_at(frame["shares_at"], len(BELTS) + 1, frame["n_shares"])
+
+
+@kernel_inline
+def tabulate_framed(frame: Any, moved: Array, table: Array, coefficients: Array) -> None:
+    """The stage tables; outputs as build_tables has them."""
+    dim, d_out = frame["dim"], frame["d_out"]
     codewords = matrix_at(frame["codewords_at"], d_out, frame["ksub"])
     bounds = i32_at(frame["word_bounds_at"], frame["m"] + 1)
     if frame["axis_banks"] > 0:
@@ -66,19 +78,6 @@ def route_and_tabulate(
         build_tables(rotated, codewords, bounds, frame["beta"], frame["top"], table, coefficients)
     else:
         build_tables(moved, codewords, bounds, frame["beta"], frame["top"], table, coefficients)
-
-
-@kernel
-def rows_with_others(rows: Array, firsts: Array, found: Array, others: Array) -> Array:
-    """The rows of every query, found[q] from firsts[q] on, and others (m,) behind them; firsts and found follow."""
-    n, most = len(found), len(rows) // len(found) + len(others)
-    joined = np.empty(n * most, np.uint32)
-    for q in range(n):
-        mine = found[q]
-        joined[q * most : q * most + mine] = rows[firsts[q] : firsts[q] + mine]
-        joined[q * most + mine : q * most + mine + len(others)] = others
-        firsts[q], found[q] = q * most, mine + len(others)
-    return joined
 
 
 @kernel
@@ -104,15 +103,23 @@ def search_block(
     lists, probed = np.empty((n, most), np.int32), np.empty(n, np.int32)
     bases, margins = np.empty((n, most), np.float32), np.empty((n, most), np.float32)
     coefficients = np.empty((n, 2), np.float32)
-    route_and_tabulate(frame, moved, table, coefficients, lists, probed, bases, margins)
+    chosen = n if frame["aim"] > 0 else 0  # queries whose lists are chosen for a filter
+    there, cells = np.empty(chosen, np.int32), np.empty((chosen, CELLS, 4), np.float32)
+    n_lists, n_passing = frame["n_lists"], frame["n_lists"] if chosen else 0
+    cell_of = np.empty((chosen, n_lists), np.int32)
+    route_framed(frame, moved, lists, probed, bases, margins, there, cells, cell_of)
+    tabulate_framed(frame, moved, table, coefficients)
     starts, cuts = np.empty(n + 1, np.int64), np.empty(n, np.float32)
-    counts, size = u32_at(frame["counts_at"], frame["n_lists"]), room["capacity"]
+    counts, size = u32_at(frame["counts_at"], n_lists), room["capacity"]
     scanned, bounds = f32_at(room["values_at"], size), f32_at(room["bounds_at"], size)
     scanned_rows, places = u32_at(room["rows_at"], size), i64_at(room["places_at"], size)
     done = scan_lists(
-        frame["nbits"], table.shape[1], frame["record_bytes"], l2, u64_at(frame["codes_at"], frame["n_lists"]), counts,
-        lists, probed, bases, margins, table, coefficients, allowed, np.empty(frame["depth"], np.float32),
-        scanned, bounds, scanned_rows, places, starts, cuts,
+        frame["nbits"], table.shape[1], frame["record_bytes"], l2, u64_at(frame["codes_at"], n_lists), counts, lists,
+        probed, bases, margins, table, coefficients, allowed, u32_at(frame["words_at"], frame["n_words"]),
+        i64_at(frame["firsts_at"], n_lists + 1 if frame["n_words"] else 0), there,
+        i32_at(frame["passing_at"], n_passing), i32_at(frame["groups_at"], n_passing), shares_framed(frame), cells,
+        cell_of, frame["most_missed"], np.empty(frame["depth"], np.float32), scanned, bounds, scanned_rows, places,
+        starts, cuts,
     )  # fmt: skip
     if done < n:
         return done, 0, np.uint64(0)
@@ -135,42 +142,19 @@ def search_block(
             frame["watermark"], lists, probed, bases, margins, table, coefficients, cuts, allowed, to_score, firsts,
             found,
         )  # fmt: skip
-    if frame["n_others"] > 0:
-        to_score = rows_with_others(to_score, firsts, found, u32_at(frame["others_at"], frame["n_others"]))
     finish(
         frame["kind"], frame["by"], queries, u64_at(frame["runs_at"], frame["n_runs"]), frame["rows_per_run"],
         frame["row_bytes"], to_score, best.reshape(n * keep), firsts, found, frame["rescore"] != 0,
         frame["unit"] * frame["unit"], frame["fresh"], frame["n_rows"], allowed, values, rows,
     )  # fmt: skip
+    for q in range(n):
+        if probed[q] < 0:
+            values[q] = -np.inf
     pages = u64_at(frame["meta_at"], frame["n_pages"])
     filled, every = write_answers(
         pages, frame["rows_per_page"], frame["record_size"], frame["record_last"], values, rows, answers
     )
     return done, filled, every
-
-
-@kernel
-def meet_near(
-    frames: Array,  # (1,) frame.FRAME
-    asked: Array,  # (1, d) float32
-    raw: bool,  # not prepared yet
-    rows: Array,  # as meet_rows has them, from here on
-    starts: Array,
-    allowed: Array,
-    once: Whole,
-    twice: Whole,
-    most: Real,
-) -> tuple[Real, Real, Whole, Whole]:
-    """meet_rows in the lists nearest to a query; −1 at the end if its length is not within the limits."""
-    frame = frames[0]
-    dim, n = frame["dim"], frame["most"]
-    query, moved = np.empty((1, dim), np.float32), np.empty((1, dim), np.float32)
-    if prepare_framed(frame, asked, raw, query, moved) == 0:
-        return 0.0, 0.0, 0, -1
-    lists, probed = np.empty((1, n), np.int32), np.empty(1, np.int32)
-    bases, margins = np.empty((1, n), np.float32), np.empty((1, n), np.float32)
-    route_framed(frame, 0, moved, lists, probed, bases, margins)
-    return meet_rows(rows, starts, lists[0], allowed, once, twice, most)
 
 
 @kernel

@@ -127,6 +127,29 @@ def list_keys(
         best[q] = keys[q].max() - length if l2 else keys[q].max()
 
 
+@kernel_inline
+def value_lists(
+    queries: Array, q: Whole, l2: bool, length: Real, values: Array, centroids: Array, noise: Real, lists: Array,
+    n: Whole, bases: Array, margins: Array,
+) -> None:  # fmt: skip
+    """Bases and margins of the n lists of query q, as route_queries has them; length and values as keys_of has them."""
+    dim = queries.shape[1]
+    query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim)
+    margin = np.float32(noise) * np.sqrt(length)
+    for p in range(n):
+        bases[q, p] = values[lists[q, p]]
+        margins[q, p] = margin
+        centroid_at = np.uint64(centroids.ctypes.data) + np.uint64(4 * dim * lists[q, p])
+        if l2:
+            if centroids.shape[0] > 0:
+                bases[q, p] = -distance(FLOAT32, centroid_at, query_at, dim, np.float32(1))
+            else:
+                bases[q, p] = min(bases[q, p] - length, np.float32(0))
+            margins[q, p] = np.float32(2 * noise) * np.sqrt(-bases[q, p])
+        elif centroids.shape[0] > 0:
+            bases[q, p] = dot(FLOAT32, centroid_at, query_at, dim)
+
+
 @kernel
 def route_queries(
     queries: Array,  # (q, d) float32
@@ -157,7 +180,6 @@ def route_queries(
     moved = np.empty(dim, np.float32)
     small = np.empty(4 * banks.shape[2], np.int8)
     for q in range(queries.shape[0]):
-        query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim)
         length = keys_of(queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys)
         high = extent(keys, n_lists, low)
         best = high - length if l2 else high
@@ -165,28 +187,4 @@ def route_queries(
         n = min(max(wanted, 1), lists.shape[1])
         select_largest(keys, high, low[0], n, lists, q, histogram, picked)
         probed[q] = n
-        margin = np.float32(noise) * np.sqrt(length)
-        for p in range(n):
-            bases[q, p] = values[lists[q, p]]
-            margins[q, p] = margin
-            centroid_at = np.uint64(centroids.ctypes.data) + np.uint64(4 * dim * lists[q, p])
-            if l2:
-                if centroids.shape[0] > 0:
-                    bases[q, p] = -distance(FLOAT32, centroid_at, query_at, dim, np.float32(1))
-                else:
-                    bases[q, p] = min(bases[q, p] - length, np.float32(0))
-                margins[q, p] = np.float32(2 * noise) * np.sqrt(-bases[q, p])
-            elif centroids.shape[0] > 0:
-                bases[q, p] = dot(FLOAT32, centroid_at, query_at, dim)
-
-
-@kernel
-def keep_lists(kept: Array, lists: Array, probed: Array, bases: Array, margins: Array) -> None:
-    """Drop the lists for which kept (n_lists,) is 0 from what route_queries found; the others keep their order."""
-    for q in range(lists.shape[0]):
-        n = 0
-        for p in range(probed[q]):
-            if kept[lists[q, p]] != 0:
-                lists[q, n], bases[q, n], margins[q, n] = lists[q, p], bases[q, p], margins[q, p]
-                n += 1
-        probed[q] = n
+        value_lists(queries, q, l2, length, values, centroids, noise, lists, n, bases, margins)

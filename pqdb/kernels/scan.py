@@ -8,6 +8,7 @@ from pqdb.kernels import dot_simd, scan_plain, scan_simd
 from pqdb.kernels._cpu import KERNEL
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
+from pqdb.kernels.cells import lists_to_scan
 from pqdb.kernels.intrinsics import load_u32, lowest_bit, prefetch
 from pqdb.kernels.topk import push
 
@@ -178,12 +179,21 @@ def scan_lists(
     codes: Array,  # (n_lists,) uint64 address of each list's first group
     counts: Array,  # (n_lists,) uint32
     lists: Array,  # (q, p) int32 lists to scan, best first
-    probed: Array,  # (q,) int32 how many of them
+    probed: Array,  # (q,) int32 how many of them; out, where there may be more
     bases: Array,  # (q, p) float32 A of each
     margins: Array,  # (q, p) float32 g of each
     tables: Array,  # (q, m, ksub) uint8, or uint16 for 8-bit codes
     coefficients: Array,  # (q, 2) float32 a, b
     allowed: Array,  # uint8 bitmap of rows that may be found
+    words: Array,  # (n_groups,) uint32 the same, list by list: see places.mark_rows; or none
+    firsts: Array,  # (n_lists + 1,) int64 the first word of each list
+    there: Array,  # (q,) int32 lists that may be scanned if needed: this and the next five as in choose.py; or none
+    passing: Array,
+    groups: Array,
+    shares: Array,
+    cells: Array,
+    cell_of: Array,
+    most: Real,  # rows that may be expected in lists that are not scanned
     heap: Array,  # (depth,) float32 scratch
     values: Array,  # (capacity,) float32 candidates: value,
     bounds: Array,  # (capacity,) float32   upper bound,
@@ -194,7 +204,8 @@ def scan_lists(
 ) -> Whole:
     """Scan the probed lists of each query; returns how many queries were finished before the candidates' room ran out.
 
-    A candidate is kept if its upper bound reaches the depth-th best value seen, and its row is allowed.
+    A candidate is kept if its upper bound reaches the depth-th best value seen, and its row is allowed. Groups in which
+    none is are passed over, where words tell.
     """
     group_values = np.empty(GROUP, np.float32)
     group_bounds = np.empty(GROUP, np.float32)
@@ -211,20 +222,27 @@ def scan_lists(
         heap[:] = -np.inf
         found = starts[q]
         table, a, b = np.uint64(tables[q].ctypes.data), coefficients[q, 0], coefficients[q, 1]
-        for p in range(probed[q]):
+        p, stop, checked = 0, np.int64(probed[q]), 0
+        while p < stop:
             count = np.int64(counts[lists[q, p]])
             record = codes[lists[q, p]]
-            groups = (count + GROUP - 1) // GROUP
-            row_at = record + np.uint64(groups * record_bytes)
+            n_groups = (count + GROUP - 1) // GROUP
+            row_at = record + np.uint64(n_groups * record_bytes)
             base, margin = bases[q, p], margins[q, p]
-            if p + 1 < probed[q]:
+            if p + 1 < stop:
                 following = lists[q, p + 1]
                 announce(codes[following], (np.int64(counts[following]) + GROUP - 1) // GROUP * record_bytes)
-            for group in range(groups):
+            word_at = firsts[lists[q, p]] if len(words) else 0
+            for group in range(n_groups):
+                if len(words) and words[word_at + group] == 0:
+                    record += np.uint64(record_bytes)
+                    continue
                 mask = score_group(
                     nbits, record, table, m, bias, base, a, b, margin, heap[0], values_at, bounds_at, sums_at
                 )
                 first = group * GROUP
+                if len(words):
+                    mask &= np.uint64(words[word_at + group])
                 if count - first < GROUP:
                     mask &= (np.uint64(1) << np.uint64(count - first)) - np.uint64(1)
                 if mask != np.uint64(0):
@@ -233,6 +251,18 @@ def scan_lists(
                         found, values, bounds, rows, places,
                     )  # fmt: skip
                 record += np.uint64(record_bytes)
+            p += 1
+            if p == stop and len(there):
+                stop = lists_to_scan(
+                    checked, stop, there[q], lists[q], passing, groups, shares, cells[q], cell_of[q], most, heap[0]
+                )
+                checked = p
+                for later in range(p, stop):
+                    room += counts[lists[q, later]]
+                if room > values.shape[0]:
+                    return q
+        if p > probed[q] >= 0:
+            probed[q] = p
         cuts[q] = heap[0]
         starts[q + 1] = drop_below(heap[0], starts[q], found, values, bounds, rows, places)
     return lists.shape[0]

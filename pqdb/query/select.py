@@ -27,7 +27,7 @@ AT_ONCE = 4_096  # payloads held while they are looked at
 WITHOUT_VALUES = (IsEmpty, SomeEmpty, SomeNull, ValuesCount)  # may hold where there is nothing at a path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Selection:
     """The rows that pass a filter, as of one commit."""
 
@@ -35,6 +35,7 @@ class Selection:
     n_rows: int
     scanned: int = 0  # payloads that were looked at
     indexes: tuple[str, ...] = ()  # "lang (keyword)": those that were asked
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False)  # what searches make of it, to find it again
 
     def __len__(self) -> int:
         return self.count

@@ -88,8 +88,9 @@ class Selector:
 
 def _bytes_of(selection: Selection) -> int:
     """What a selection takes in memory, at most: two bytes a row in its bitmap or a bit of every row there is; numbers,
-    where few enough to be scored one by one; bits, where enough to be scanned for.
+    where few enough to be scored one by one; bits, where enough to be scanned for, in the order of rows and of lists,
+    and two numbers for each list.
     """
     rows, bits = len(selection), selection.n_rows // 8
     numbers = ROW_BYTES * rows if rows <= MOST_SCORED * selection.n_rows else 0
-    return min(2 * rows, bits) + numbers + (bits if rows > FEW_ROWS else 0)
+    return min(2 * rows, bits) + numbers + (3 * bits if rows > FEW_ROWS else 0)

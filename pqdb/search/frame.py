@@ -5,21 +5,26 @@ from typing import Any
 
 import numpy as np
 
+from pqdb.kernels.cells import SLACK
 from pqdb.kernels.frame import FRAME
 from pqdb.metric import limits
 from pqdb.search.fresh import FreshCodes
 from pqdb.search.index import Index
+from pqdb.search.lists import Passing
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.layout import META_BYTES, META_ROWS
 
+MOST_RECORDS = 8  # of one selection
+
 
 @dataclass(frozen=True, slots=True)
 class Among:
-    """What a filter leaves to do: lists to scan, and the rows it lets through in all others."""
+    """The rows that pass a filter, and how lists are chosen among which to look for them."""
 
-    lists: np.ndarray  # (n_lists,) bool
-    rows: np.ndarray  # (m,) uint32
+    passing: Passing
+    aim: float = 0.0  # share of the nearest to look for; 0: in the lists of the plan, 1 or more: in all that hold any
+    limit: float = np.inf  # groups: a query that would have to scan more of them scans none and finds nothing
 
 
 class Frame:
@@ -50,14 +55,25 @@ class Frame:
         return same and self.coded is snapshot.coded
 
     def record_of(self, among: Among | None) -> np.ndarray:
-        """The record for a search of what a filter leaves; it holds none of `among`'s arrays."""
+        """The record for a search among some rows; it holds none of `among`'s arrays."""
         if among is None:
             return self.record
-        record = self.record.copy()
-        record["n_coded"], record["fresh"] = 0, record["watermark"]  # (coded rows of the other lists would be missed)
-        record["kept_at"] = among.lists.ctypes.data
-        record["n_others"], record["others_at"] = len(among.rows), among.rows.ctypes.data
+        passing, key = among.passing, (self, among.aim, among.limit)
+        record = passing.records.get(key)
+        if record is None:
+            record = self.record.copy()
+            how = {"aim": among.aim, "limit": among.limit, "most_missed": most_missed(self.plan.k, among)}
+            for name, value in {**_of_passing(passing), **how}.items():
+                record[name] = value
+            if len(passing.records) > MOST_RECORDS:
+                passing.records.clear()
+            passing.records[key] = record
         return record
+
+
+def most_missed(k: int, among: Among) -> float:
+    """Rows that may be expected in lists that are not scanned, above the k-th value found."""
+    return float(SLACK) * (1 - among.aim) * k
 
 
 def frame_of(snapshot: Snapshot, index: Index, plan: Plan) -> Frame:
@@ -71,6 +87,7 @@ def frame_of(snapshot: Snapshot, index: Index, plan: Plan) -> Frame:
 def _of_index(index: Index) -> dict[str, Any]:
     router, book = index.router, index.book
     axes, axis_scales = index.axes
+    scatter = index.calibration.scatter
     return {
         "dim": book.dim,
         "l2": router.l2,
@@ -98,6 +115,24 @@ def _of_index(index: Index) -> dict[str, Any]:
         "top": index.top,
         "codewords_at": index.codewords,
         "word_bounds_at": index.bounds,
+        "n_shares": scatter.shares.shape[1],
+        "shares_at": scatter.shares,
+        "low": scatter.low,
+        "step": scatter.step,
+        "shift": scatter.shift,
+    }
+
+
+def _of_passing(passing: Passing) -> dict[str, Any]:
+    listed = passing.listed
+    return {
+        "mean_groups": listed.mean_groups,
+        "lengths_at": listed.lengths.ctypes.data,
+        "passing_at": passing.rows.ctypes.data,
+        "groups_at": passing.groups.ctypes.data,
+        "n_words": len(passing.words),
+        "words_at": passing.words.ctypes.data,
+        "firsts_at": listed.firsts.ctypes.data,
     }
 
 

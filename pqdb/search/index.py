@@ -91,6 +91,15 @@ class Index:
             return GROUP * self.codebook.code_bytes
         return group_bytes(self.codebook.m, self.codebook.nbits, self.router.l2)
 
+    @property
+    def record_shape(self) -> tuple[int, int, int]:
+        """As kernels.places has it: bytes of 32 codes with their factors, where the scales begin in them, and bytes of
+        one code where they are not grouped.
+        """
+        if isinstance(self.codebook, ValueCode):
+            return 0, -1, self.codebook.code_bytes
+        return self.record_bytes, GROUP * self.codebook.m * self.codebook.nbits // 8, 0
+
     def codes_bytes(self, count: int) -> int:
         """Bytes of the codes of a list of so many rows; their row numbers lie behind them."""
         if isinstance(self.codebook, ValueCode):

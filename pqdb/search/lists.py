@@ -1,100 +1,98 @@
-"""Which rows lie in which list, as plain arrays: what a planner counts in."""
+"""Which rows lie in which list, and where among them those that pass a filter lie."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from pqdb.kernels.gather import divide_rows, meet_rows
 from pqdb.kernels.pack import GROUP
-from pqdb.kernels.road import meet_near
-from pqdb.search.frame import Among, Frame
+from pqdb.kernels.places import mark_rows, read_places
+from pqdb.query.bitmaps import rows_of
+from pqdb.query.select import Selection
+from pqdb.search.fresh import FreshCodes
 from pqdb.search.index import Index
-from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
-from pqdb.store.addresses import BYTES
+
+LONGEST = 3.0  # times the mean, and the shortest a third of it: what tells more of them were all in one class
 
 
-@dataclass(frozen=True, slots=True)
-class Met:
-    """What was met on the way through lists: rows passed until as many allowed ones as wanted, and until twice as many;
-    allowed rows, and all.
-    """
-
-    once: float
-    twice: float
-    allowed: int
-    passed: int
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ListedRows:
-    """The rows of all lists one behind the other; those of list i are starts[i]:starts[i + 1]. Dead ones included."""
+    """The place of each row among all places of all groups, list by list. Dead rows have theirs too."""
 
-    rows: np.ndarray  # (n,) uint32
-    starts: np.ndarray  # (n_lists + 1,) int64
-    list_bytes: float  # of codes, on average
-    probes: dict[Plan, float] = field(default_factory=dict)  # lists that plans probe on average, as planners asked
+    places: np.ndarray  # (largest row + 1,) int32, −1 for rows that lie in no list
+    firsts: np.ndarray  # (n_lists + 1,) int64 the first group of each list
+    lengths: np.ndarray  # (n_lists,) float32 of the residuals in each list, 1 on the mean
 
     @classmethod
     def read(cls, snapshot: Snapshot, index: Index) -> "ListedRows":
         """From the code blocks of a snapshot."""
-        counts = snapshot.blocks.counts.astype(np.int64)
-        parts = []
-        for address, count in zip(snapshot.blocks.codes.tolist(), counts.tolist(), strict=True):
-            if count:
-                at = address + index.codes_bytes(count)
-                parts.append(np.frombuffer(BYTES[at : at + 4 * count], "<u4"))
-        rows = np.concatenate(parts) if parts else np.zeros(0, np.uint32)
-        list_bytes = float(counts.mean()) * index.record_bytes / GROUP if len(counts) else 0.0
-        return cls(rows, np.concatenate([[0], np.cumsum(counts)]), list_bytes)
+        blocks, counts = snapshot.blocks, snapshot.blocks.counts.astype(np.int64)
+        firsts = np.concatenate([[0], np.cumsum(-(-counts // GROUP))])
+        places, squares = np.full(blocks.watermark, -1, np.int32), np.empty(len(counts), np.float32)
+        read_places(blocks.codes, blocks.counts, firsts, *index.record_shape, places, squares)
+        mean = float(squares @ counts) / max(1, int(counts.sum()))
+        lengths = np.sqrt(squares / mean) if mean > 0 else np.ones(len(counts))
+        lengths = np.clip(np.where(counts > 0, lengths, 1), 1 / LONGEST, LONGEST)
+        return cls(places, firsts, lengths.astype(np.float32))
 
-    @cached_property
+    @property
     def lists(self) -> np.ndarray:
         """(largest row + 1,) int32: the list of each row; of rows in none, 0."""
-        lists = np.zeros(int(self.rows.max(initial=0)) + 1, np.int32)
-        lists[self.rows] = np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
-        return lists
+        groups = np.maximum(self.places, 0) // GROUP
+        lists: np.ndarray = np.searchsorted(self.firsts, groups, side="right") - 1
+        return np.maximum(lists, 0).astype(np.int32)
 
-    def among(self, rows: np.ndarray, few: int) -> Among:
-        """Some rows (m,) uint32, ascending: the lists that hold more than `few` of them, and those that lie in others.
-        Rows in no list are left out.
-        """
-        rows = rows[: np.searchsorted(rows, len(self.lists))]
-        counts, others = np.empty(len(self.starts) - 1, np.int32), np.empty(len(rows), np.uint32)
-        n = divide_rows(self.lists, rows, few, counts, others)
-        return Among(counts > few, others[:n])
-
-    def meet(self, lists: np.ndarray, allowed: np.ndarray, wanted: int, most: float) -> Met:
-        """Go through lists (p,) one by one until twice as many rows as wanted that a bitmap allows are met, or `most`
-        passed.
-        """
-        return Met(*meet_rows(self.rows, self.starts, lists, allowed, wanted, 2 * wanted, most))
-
-    def meet_near(
-        self, frame: Frame, query: np.ndarray, raw: bool, allowed: np.ndarray, wanted: int, most: float
-    ) -> Met:
-        """The same in the lists that a frame's plan routes a query (1, d) to, in one kernel; raw: not prepared yet."""
-        return Met(*meet_near(frame.record, query, raw, self.rows, self.starts, allowed, wanted, 2 * wanted, most))
-
-    def probed_by(self, plan: Plan) -> float:
-        """How many lists a plan probes, on average over the grades of difficulty."""
-        known = self.probes.get(plan)
-        if known is None:
-            known = self.probes[plan] = min(float(plan.widths.mean()), len(self.starts) - 1)
-        return known
+    @property
+    def mean_groups(self) -> float:
+        """Groups of a list."""
+        return float(self.firsts[-1]) / max(1, len(self.firsts) - 1)
 
 
-class ListedRowsKept:
+@dataclass(frozen=True, eq=False)
+class Passing:
+    """Where the rows lie that pass a filter."""
+
+    listed: ListedRows
+    words: np.ndarray  # (n_groups,) uint32, bit i for row i of the group; at least one word
+    rows: np.ndarray  # (n_lists,) int32 how many each list holds, and of fresh rows is going to
+    groups: np.ndarray  # (n_lists,) int32 in how many groups
+    records: dict[Any, np.ndarray] = field(default_factory=dict, repr=False)  # search.frame keeps its values here
+
+    @classmethod
+    def of(cls, listed: ListedRows, selection: Selection, coded: FreshCodes | None) -> "Passing":
+        """The rows of a selection that are in lists, and those that have codes by which they are looked for there."""
+        n_lists = len(listed.firsts) - 1
+        words = np.zeros(max(1, int(listed.firsts[-1])), np.uint32)
+        rows, groups = np.empty(n_lists, np.int32), np.empty(n_lists, np.int32)
+        selected = rows_of(selection.rows)  # (not kept: there may be many)
+        mark_rows(
+            listed.places, selected[: np.searchsorted(selected, len(listed.places))], listed.firsts, words, rows, groups
+        )
+        if coded is not None:
+            first, last = np.searchsorted(selected, [coded.first, coded.stop])
+            rows += np.bincount(coded.lists[selected[first:last] - coded.first], minlength=n_lists).astype(np.int32)
+        return cls(listed, words, rows, groups)
+
+
+class PassingKept:
     """The ListedRows of the newest index commit. Threads may share it."""
 
     def __init__(self) -> None:
-        self._kept: tuple[Any, ListedRows] | None = None
+        self._kept: tuple[object, ListedRows] | None = None
 
-    def of(self, snapshot: Snapshot, index: Index) -> ListedRows:
-        """As of a snapshot."""
-        kept = self._kept
-        if kept is None or kept[0] is not snapshot.blocks.state:
-            kept = self._kept = (snapshot.blocks.state, ListedRows.read(snapshot, index))
+    def of(self, snapshot: Snapshot, index: Index, selection: Selection) -> Passing:
+        """Where the rows of a selection lie, as of a snapshot."""
+        made_for, passing = selection.kept.get(Passing, (None, None))
+        state = snapshot.blocks.state, snapshot.coded
+        if made_for is None or made_for[0] is not state[0] or made_for[1] is not state[1]:
+            passing = Passing.of(self._listed_of(snapshot, index), selection, snapshot.coded)
+            selection.kept[Passing] = (state, passing)
+        assert isinstance(passing, Passing)
+        return passing
+
+    def _listed_of(self, snapshot: Snapshot, index: Index) -> ListedRows:
+        kept, state = self._kept, snapshot.blocks.state
+        if kept is None or kept[0] is not state:
+            kept = self._kept = (state, ListedRows.read(snapshot, index))
         return kept[1]

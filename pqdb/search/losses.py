@@ -36,10 +36,7 @@ def losses_of(
 def _list_of_row(snapshot: Snapshot, index: Index) -> np.ndarray:
     """(rows,) int32 the list of each row up to the last that is in one, or on its way to one with a code."""
     lists, coded = ListedRows.read(snapshot, index).lists, snapshot.coded
-    if coded is None:
-        return lists
-    fresh = snapshot.fresh_from
-    return np.concatenate([np.resize(lists, fresh), coded.lists[fresh - coded.first :]])
+    return lists if coded is None else np.concatenate([lists, coded.lists[snapshot.fresh_from - coded.first :]])
 
 
 def _causes(

@@ -18,7 +18,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pqdb.hits import FilterExplanation
 from pqdb.kernels import exact, rerank, road, route, scan, tables
+from pqdb.kernels.cells import CELLS
+from pqdb.kernels.choose import choose_queries
 from pqdb.kernels.frame import ANSWER
 from pqdb.kernels.fresh import rows_with_fresh
 from pqdb.kernels.gather import write_answers
@@ -27,12 +30,14 @@ from pqdb.kernels.vectors import FLOAT16, INT8
 from pqdb.metric import prepare
 from pqdb.quantization.pack import padded_dim, row_bytes
 from pqdb.quantization.values import ValueCode
-from pqdb.search.frame import Among, Frame, frame_of
+from pqdb.search.frame import Among, Frame, frame_of, most_missed
 from pqdb.search.index import Index
 from pqdb.search.plan import Plan
 from pqdb.search.scratch import Scratch, scratch
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.layout import META_BYTES, META_ROWS
+
+_NO_WORDS, _NO_FIRSTS, _NO_ROWS = np.zeros(0, np.uint32), np.zeros(0, np.int64), np.zeros(0, np.int32)
 
 
 @dataclass
@@ -45,6 +50,9 @@ class Trace:
     codes: int = 0
     candidates: int = 0
     reranked: int = 0
+    wanted: int | None = None  # groups that lists chosen for a filter have
+    declined: bool = False  # they were too many
+    filter: FilterExplanation | None = None
     expected: float | None = None  # recall, by the calibration
     _since: float = field(default_factory=time.perf_counter)
 
@@ -56,13 +64,19 @@ class Trace:
 
     def scanned(
         self, snapshot: Snapshot, index: Index, routed: "Routed", candidates: "Candidates", reranked: np.ndarray,
-        plan: Plan,
+        plan: Plan, among: Among | None,
     ) -> None:  # fmt: skip
         """What became of the first query of a block."""
-        lists = routed.lists[0, : routed.probed[0]]
+        self.declined = bool(routed.probed[0] < 0)
+        lists = routed.lists[0, : max(0, routed.probed[0])]
         counts = snapshot.blocks.counts[lists].astype(np.int64)
         self.lists, self.codes, self.groups = len(lists), int(counts.sum()), int((-(-counts // scan.GROUP)).sum())
         self.candidates, self.reranked = int(candidates.starts[1]), int(reranked[0])
+        if among is not None:
+            self.groups = int(among.passing.groups[lists].sum())
+            self.codes = min(self.codes, self.groups * scan.GROUP)
+            self.wanted = int(routed.wanted[0]) if among.aim else self.groups
+            return
         best = float(routed.bases[0, 0]) * float(index.router.weights[lists[0]])
         self.expected = index.calibration.recall_of(plan.k, best, len(lists))
 
@@ -81,6 +95,10 @@ class Routed:
     probed: np.ndarray  # (q,) int32 how many of them
     bases: np.ndarray  # (q, p) float32 value of the centroid
     margins: np.ndarray  # (q, p) float32 error of an estimate there, per unit of a code's scale
+    wanted: np.ndarray  # (q,) int64 groups that lists chosen for a filter have: those probed first
+    there: np.ndarray  # (q,) int32 lists that may be probed if need be; (0,) where lists are not chosen
+    cells: np.ndarray  # (q, CELLS, 4) float32 and
+    cell_of: np.ndarray  # (q, n_lists) int32, as choose_queries leaves them
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +118,6 @@ class Best:
     values: np.ndarray  # float32, as far as they are known
     firsts: np.ndarray  # (q,) int64
     found: np.ndarray  # (q,) int32
-
-    def with_rows_of(self, among: Among | None) -> "Best":
-        """With the rows that lie in no list to be scanned behind those of each query, their values unknown."""
-        if among is None or not len(among.rows):
-            return self
-        firsts, found = self.firsts.copy(), self.found.copy()
-        rows = road.rows_with_others(self.rows, firsts, found, among.rows)
-        return Best(rows, np.zeros(len(rows), np.float32), firsts, found)
 
 
 @dataclass(slots=True)
@@ -130,23 +140,21 @@ def search(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest rows of each query: values (q, k) float32, −inf where there are fewer, and rows (q, k) uint32.
 
-    queries (q, d) float32 as metric.prepare leaves them; `allowed` a bitmap of the rows that may be found; `among` what
-    is left of the lists, where that is not all of them. Without an index, or without a plan, every row is compared
-    exactly.
+    queries (q, d) float32 as metric.prepare leaves them; `allowed` a bitmap of the rows that may be found; `among`
+    where these lie, if not all may, and how they are looked for: a query for which that takes too much finds nothing.
+    Without an index, or without a plan, every row is compared exactly.
     """
     index = snapshot.index
     if index is None or plan is None:
         return finish_exactly(snapshot, queries, allowed, k)
     if trace is None and snapshot.config.rerank == "int8":
         return search_at_once(snapshot, index, queries, plan, allowed, k, among)
-    if among is not None:
-        snapshot = snapshot.without_codes()  # (coded rows of the other lists would be missed)
     moved = index.router.to_index_space(queries)
     routed = route_queries(index, moved, plan, among)
     mark(trace, "route")
     table, coefficients = build_tables(index, moved)
     mark(trace, "tables")
-    candidates, done = scan_lists(snapshot, index, routed, table, coefficients, plan, allowed)
+    candidates, done = scan_lists(snapshot, index, routed, table, coefficients, plan, allowed, among)
     mark(trace, "scan")
     if done < len(queries):
         return search_in_parts(snapshot, queries, plan, allowed, k, done, among)
@@ -154,10 +162,11 @@ def search(
     mark(trace, "rerank")
     best = with_fresh(snapshot, index, routed, table, coefficients, candidates, best, plan, allowed)
     mark(trace, "fresh")
-    values, rows = finish(snapshot, index, queries, best.with_rows_of(among), allowed, k)
+    values, rows = finish(snapshot, index, queries, best, allowed, k)
+    values[routed.probed < 0] = -np.inf
     mark(trace, "finish")
     if trace:
-        trace.scanned(snapshot, index, routed, candidates, reranked, plan)
+        trace.scanned(snapshot, index, routed, candidates, reranked, plan, among)
     return values, rows
 
 
@@ -216,20 +225,32 @@ def search_in_parts(
 
 
 def route_queries(index: Index, moved: np.ndarray, plan: Plan, among: Among | None = None) -> Routed:
-    """Which lists, in which order, how many; without those that are not worth a scan."""
+    """Which lists, in which order, how many; −1 where it would take too many."""
     router, q, p = index.router, len(moved), plan.most
+    chosen = q if among is not None and among.aim else 0
     routed = Routed(
         np.empty((q, p), np.int32),
         np.empty(q, np.int32),
         np.empty((q, p), np.float32),
         np.empty((q, p), np.float32),
+        np.zeros(q, np.int64),
+        np.zeros(chosen, np.int32),
+        np.empty((chosen, CELLS, 4), np.float32),
+        np.empty((chosen, router.n_lists), np.int32),
     )
-    route.route_queries(
+    known = (
         moved, router.l2, router.center, router.banks, router.scales, router.weights, router.offsets, index.centroids,
-        plan.margin, plan.knots, plan.widths, routed.lists, routed.probed, routed.bases, routed.margins,
+        plan.margin, plan.knots, plan.widths,
     )  # fmt: skip
-    if among is not None:
-        route.keep_lists(among.lists, routed.lists, routed.probed, routed.bases, routed.margins)
+    if among is None or not among.aim:
+        route.route_queries(*known, routed.lists, routed.probed, routed.bases, routed.margins)
+        return routed
+    scatter, passing = index.calibration.scatter, among.passing
+    choose_queries(
+        *known, passing.listed.lengths, scatter.shares, scatter.low, scatter.step, scatter.shift, passing.rows,
+        passing.groups, plan.k, among.aim, passing.listed.mean_groups, among.limit, routed.lists, routed.probed,
+        routed.there, routed.wanted, routed.cells, routed.cell_of, routed.bases, routed.margins,
+    )  # fmt: skip
     return routed
 
 
@@ -265,7 +286,7 @@ def rounded_queries(code: ValueCode, beta: float, moved: np.ndarray) -> tuple[np
 
 def scan_lists(
     snapshot: Snapshot, index: Index, routed: Routed, table: np.ndarray, coefficients: np.ndarray, plan: Plan,
-    allowed: np.ndarray,
+    allowed: np.ndarray, among: Among | None = None,
 ) -> tuple[Candidates, int]:  # fmt: skip
     """Every code of the probed lists. Also how many queries were finished before the candidates' room was full."""
     blocks, code = snapshot.blocks, index.codebook
@@ -279,9 +300,16 @@ def scan_lists(
         return candidates, scan_values(
             kind, size, code.code_bytes, *where, table, coefficients, allowed, heap, *out
         )
+    words, firsts, passing, groups, missed = _NO_WORDS, _NO_FIRSTS, _NO_ROWS, _NO_ROWS, 0.0
+    if among is not None:
+        lies = among.passing
+        words, firsts, passing, groups = lies.words, lies.listed.firsts, lies.rows, lies.groups
+        missed = most_missed(plan.k, among)
     done = scan.scan_lists(
-        code.nbits, code.m, index.record_bytes, index.router.l2, *where, table, coefficients, allowed, heap, *out
-    )
+        code.nbits, code.m, index.record_bytes, index.router.l2, *where, table, coefficients, allowed, words, firsts,
+        routed.there, passing, groups, index.calibration.scatter.shares, routed.cells, routed.cell_of, missed, heap,
+        *out,
+    )  # fmt: skip
     return candidates, done
 
 

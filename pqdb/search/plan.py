@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pqdb.errors import CorruptError, InputError
+from pqdb.search.scatter import NO_SCATTER, Scatter
 
 MARGIN_SIGMAS = 3.0  # candidates within 3σ of the k-th estimate are reranked: costs at most .001 of recall
 TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
@@ -26,6 +27,7 @@ class Calibration:
     knots: np.ndarray  # (b,) float32 ascending
     widths: np.ndarray  # (len(ks), len(TARGETS), b) float32
     spare: float = 1.0  # how much longer than usual the list of rows scored from the source is
+    scatter: Scatter = NO_SCATTER
 
     def widths_for(self, k: int, recall: float) -> np.ndarray:
         """(b,) float32 lists to probe at each knot, interpolated in log k and log (1 − recall); beyond the largest k,
@@ -58,6 +60,7 @@ class Calibration:
             "knots": self.knots.tolist(),
             "widths": self.widths.tolist(),
             "spare": self.spare,
+            "scatter": self.scatter.to_json(),
         }
         return json.dumps(fields).encode()
 
@@ -68,7 +71,8 @@ class Calibration:
             fields = json.loads(data)
             widths = np.asarray(fields["widths"], np.float32)
             knots = np.asarray(fields["knots"], np.float32)
-            return cls(fields["noise"], tuple(fields["ks"]), knots, widths, fields["spare"])
+            scatter = Scatter.from_json(fields["scatter"]) if "scatter" in fields else NO_SCATTER
+            return cls(fields["noise"], tuple(fields["ks"]), knots, widths, fields["spare"], scatter)
         except (ValueError, KeyError, TypeError) as problem:
             raise CorruptError(f"the calibration is damaged: {problem}") from None
 

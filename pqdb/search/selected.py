@@ -1,6 +1,6 @@
 """The search among the rows a filter lets through. It returns min(k, rows that pass) hits, always."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,11 +10,11 @@ from pqdb.kernels.frame import ANSWER
 from pqdb.metric import limits, prepare
 from pqdb.query.select import Selection
 from pqdb.search.batch import search_batch
-from pqdb.search.frame import Among
-from pqdb.search.lists import ListedRowsKept
+from pqdb.search.frame import Among, Frame, frame_of
+from pqdb.search.lists import PassingKept
 from pqdb.search.pipeline import Found, Trace, answered, search, search_query
 from pqdb.search.plan import Plan
-from pqdb.search.planner import Kind, Planner, Way
+from pqdb.search.planner import Planner, Way
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.layout import META_BYTES, META_ROWS
 from pqdb.threads import share_out
@@ -22,6 +22,7 @@ from pqdb.threads import share_out
 BLOCK = 8  # queries scored against the selected rows on one thread, one after the other
 
 _NO_BITS = np.zeros(1, np.uint8)
+Again = tuple[Frame, Among]
 Values = tuple[np.ndarray, np.ndarray]  # values (q, k) float32, −inf where there are fewer, and rows (q, k) uint32
 
 
@@ -40,97 +41,82 @@ class Selected:
 
     snapshot: Snapshot
     selection: Selection
-    listed: ListedRowsKept
-    ways: list[Way] = field(default_factory=list)  # of the queries, for explain
+    kept: PassingKept
+    again: Again | None = None  # for one like the last that was searched, as long as nothing is written
 
     def search(self, query: np.ndarray, k: int, effort: Effort, trace: Trace | None = None) -> Found:
         """The answer to one query (1, d) float32 that is not prepared yet; k is at most the number of rows selected, or
         1. Raises InputError as metric.prepare does.
         """
-        planner, config = Planner(self.snapshot, self.selection, k), self.snapshot.config
-        way = self._way(planner, query, True, effort)
-        self.ways = [way]
+        planner, config = Planner(self.snapshot, self.selection, self.kept, k), self.snapshot.config
+        way = self._way(planner, effort)
         if trace:
             trace.mark("planner")
-        found = None if trace else self._at_once(planner, way, query)
+        found = None if trace else self._at_once(way, query, k)
         if found is not None and found.filled == k:
             return found
         prepared = prepare(query, config.dim, config.metric)
         if found is None:
-            values, rows = self._go(planner, way, prepared, trace)
+            values, rows = self._go(way, prepared, k, trace)
         else:
             values, rows = found.answers["value"].copy(), found.answers["row"].copy()
+        if trace:
+            trace.filter = self._explained(planner, way, trace)
         return answered(self.snapshot, *self._filled(planner, prepared, values, rows))
 
     def search_batch(self, queries: np.ndarray, k: int, effort: Effort) -> Found:
         """The answers to queries (q, d) that are prepared."""
-        planner = Planner(self.snapshot, self.selection, k)
-        self.ways = [self._way(planner, queries[i : i + 1], False, effort) for i in range(len(queries))]
-        values, rows = np.full((len(queries), k), -np.inf, np.float32), np.zeros((len(queries), k), np.uint32)
-        alike: dict[tuple[object, Plan | None], list[int]] = {}
-        for number, way in enumerate(self.ways):
-            alike.setdefault((way.kind, way.plan), []).append(number)
-        for numbers in alike.values():
-            values[numbers], rows[numbers] = self._go(planner, self.ways[numbers[0]], queries[numbers])
+        planner = Planner(self.snapshot, self.selection, self.kept, k)
+        values, rows = self._go(self._way(planner, effort), queries, k)
         return answered(self.snapshot, *self._filled(planner, queries, values, rows))
 
-    def explained(self) -> FilterExplanation:
-        """What was done for the first query."""
-        selection, way = self.selection, self.ways[0]
-        return FilterExplanation(
-            len(selection), selection.indexes, selection.scanned, way.kind, way.neighbours, way.rows_us, way.lists_us
-        )
+    def _explained(self, planner: Planner, way: Way, trace: Trace) -> FilterExplanation:
+        """What was done for a query."""
+        index, kind, lists_us = self.snapshot.index, way.kind, None
+        if index is not None and trace.wanted is not None:
+            lists_us = planner.lists_us(index, trace.wanted)
+            kind = "rows" if trace.declined else kind
+        rows_us = planner.rows_us if kind in ("rows", "lists") and planner.rows_can_be_scored else None
+        selection = self.selection
+        return FilterExplanation(len(selection), selection.indexes, selection.scanned, kind, rows_us, lists_us)
 
-    def _way(self, planner: Planner, query: np.ndarray, raw: bool, effort: Effort) -> Way:
-        """For one query (1, d); raw: not prepared yet."""
+    def _way(self, planner: Planner, effort: Effort) -> Way:
         index = self.snapshot.index
         if index is None or effort.exact:
             return planner.exact()
         if effort.plan is not None:
-            return planner.by_hand(effort.plan)
-        listed = self.listed.of(self.snapshot, index)
-        return planner.by_recall(index, listed, query, raw, effort.recall)
+            return planner.by_hand(index, effort.plan)
+        return planner.by_recall(index, effort.recall)
 
-    def _at_once(self, planner: Planner, way: Way, query: np.ndarray) -> Found | None:
+    def _at_once(self, way: Way, query: np.ndarray, k: int) -> Found | None:
         """The answer to a query that is not prepared yet, in one kernel; None where its way has none."""
         if way.kind == "rows":
-            return score_query(self.snapshot, query, self.selection.array, planner.k)
+            return score_query(self.snapshot, query, self.selection.array, k)
         if way.plan is None:
             return None
-        among = self._among(planner, way.kind)
-        return search_query(self.snapshot, query, way.plan, self.selection.allowed, planner.k, among)
+        if way.among is not None and self.snapshot.index is not None and self.snapshot.config.rerank == "int8":
+            self.again = frame_of(self.snapshot, self.snapshot.index, way.plan), way.among
+        return search_query(self.snapshot, query, way.plan, self.selection.allowed, k, way.among)
 
-    def _go(self, planner: Planner, way: Way, queries: np.ndarray, trace: Trace | None = None) -> Values:
-        k, allowed = planner.k, self.selection.allowed
+    def _go(self, way: Way, queries: np.ndarray, k: int, trace: Trace | None = None) -> Values:
+        allowed = self.selection.allowed
         if way.kind == "nothing":
             return np.full((len(queries), k), -np.inf, np.float32), np.zeros((len(queries), k), np.uint32)
         if way.kind == "rows":
             return score_rows(self.snapshot, queries, self.selection.array, k)
-        among = self._among(planner, way.kind)
         if len(queries) == 1:
-            return search(self.snapshot, queries, way.plan, allowed, k, trace, among)
-        return search_batch(self.snapshot, queries, way.plan, allowed, k, among)
-
-    def _among(self, planner: Planner, kind: Kind) -> Among | None:
-        """What the selection leaves of the lists, where all of them are gone through."""
-        index = self.snapshot.index
-        if kind != "lists with rows" or index is None:
-            return None
-        listed = self.listed.of(self.snapshot, index)
-        return listed.among(self.selection.array, planner.few_rows(listed))
+            return search(self.snapshot, queries, way.plan, allowed, k, trace, way.among)
+        return search_batch(self.snapshot, queries, way.plan, allowed, k, way.among)
 
     def _filled(self, planner: Planner, queries: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Values:
-        """Where a search of lists came back with too few, look at all there is."""
+        """Where a search of lists came back with too few, or found that scoring the rows takes less: look at all there
+        is.
+        """
         index, k = self.snapshot.index, values.shape[1]
-        for number in np.flatnonzero(values[:, -1] == -np.inf).tolist() if len(self.selection) else ():
-            if planner.rows_can_be_scored:
-                way = Way("rows")
-            elif index is not None:
-                way = Way("lists", index.plan(k, None, index.router.n_lists, None))
-            else:
-                continue
-            found = self._go(planner, way, queries[number : number + 1])
-            values[number], rows[number] = found[0][0], found[1][0]
+        short = np.flatnonzero(values[:, -1] == -np.inf) if len(self.selection) else np.zeros(0, np.int64)
+        if len(short) and (planner.rows_can_be_scored or index is not None):
+            way = Way("rows") if planner.rows_can_be_scored or index is None else planner.everywhere(index)
+            values[short], rows[short] = self._go(way, queries[short], k)
         return values, rows
 
 

@@ -1,6 +1,6 @@
 """What one query sees: one state of the truth, one of the index, and the values that give them meaning."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pqdb.config import CollectionConfig
 from pqdb.kernels.exact import PRODUCT, SIZES, SQUARES
@@ -41,10 +41,6 @@ class Snapshot:
     def fresh_from(self) -> int:
         """First row that is in no list."""
         return min(self.blocks.watermark, self.n_rows) if self.index is not None else 0
-
-    def without_codes(self) -> "Snapshot":
-        """The same, all fresh rows compared one by one."""
-        return self if self.coded is None else replace(self, coded=None)
 
     @property
     def compared_from(self) -> int:

@@ -18,7 +18,9 @@ from pqdb.partition.router import Router
 from pqdb.quantization.encode import decode, encode
 from pqdb.quantization.values import Code
 from pqdb.search.batch import search_batch
+from pqdb.search.lists import ListedRows
 from pqdb.search.plan import TARGETS, Calibration, plan_by_hand
+from pqdb.search.scatter import Scatter
 from pqdb.search.snapshot import Snapshot
 
 ROWS = 1_000  # queries that are rows
@@ -27,6 +29,7 @@ COVARIANCE_ROWS = 8_192  # that the data's covariance is taken from
 DEEP = 60  # queries for k above 100: their truth is long
 BINS = 6
 RANKED_AT_ONCE = 256  # queries
+SCATTER_QUERIES, SCATTER_ROWS = 256, 2_048
 CAUTION, CAUTION_POWER = 0.7, 0.3  # see aim
 KS = (1, 10, 100, 1_000, MAX_K)
 
@@ -111,7 +114,10 @@ def calibrate(
     queries, n_rows = calibration_queries(sample, snapshot.config.metric, seed)
     itself = np.full(len(queries), -1, np.int64)
     itself[:n_rows] = sample_rows[:n_rows]
-    place, best = list_places(router, router.to_index_space(queries))
+    moved = router.to_index_space(queries)
+    place, best = list_places(router, moved)
+    lengths = ListedRows.read(snapshot, index).lengths
+    scatter = measure_scatter(router, moved, itself, place, sample, sample_rows, list_of_row, lengths)
     ks = [k for k in KS if k == 1 or 2 * k <= len(list_of_row)]
     edges = np.quantile(best, np.linspace(0, 1, BINS + 1)[1:-1])
     bins = np.searchsorted(edges, best)
@@ -129,7 +135,22 @@ def calibrate(
         for k in wanted:
             widths[ks.index(k)] = _widths(ranks[:, :k], bins[chosen], router.n_lists, aims)
     rising = np.argsort(knots, kind="stable")
-    return replace(index.calibration, ks=tuple(ks), knots=knots[rising], widths=widths[:, :, rising])
+    return replace(index.calibration, ks=tuple(ks), knots=knots[rising], widths=widths[:, :, rising], scatter=scatter)
+
+
+def measure_scatter(
+    router: Router, queries: np.ndarray, itself: np.ndarray, place: np.ndarray, sample: np.ndarray,
+    sample_rows: np.ndarray, list_of_row: np.ndarray, lengths: np.ndarray,
+) -> Scatter:  # fmt: skip
+    """How rows of a sample scatter, seen by some of the queries (q, d) in index space; itself (q,) the row each is,
+    place (q, n_lists) as list_places has it, the others as calibrate has them.
+    """
+    some = slice(0, len(queries), max(1, len(queries) // SCATTER_QUERIES))
+    listed = np.flatnonzero(list_of_row[sample_rows[:SCATTER_ROWS]] >= 0)
+    rows = sample_rows[listed]
+    lists, others = list_of_row[rows], itself[some, None] != rows
+    residuals = router.to_index_space(sample[listed]) - router.centroids[lists]
+    return Scatter.measured(queries[some], place[some], others, residuals, lists, router.centroids, lengths, router.l2)
 
 
 def aim(target: float, metric: str) -> float:

@@ -78,7 +78,7 @@ class Care(Searching):
             holders: dict[str, list[Any]] = {
                 "rows": [points.state, blocks.state],
                 "index": [snapshot.index],
-                "filters": [self._selector, self._listed],
+                "filters": [self._selector, self._passing],
                 "upkeep": [self._upkeep],
             }
             facts = report(snapshot, self._points, self._blocks)

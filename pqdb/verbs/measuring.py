@@ -43,8 +43,8 @@ class Measuring(Searching):
             kept = min(check_k(k), max(1, points.n_live))
             trace.mark("snapshot")
             if asked is not None:
-                selected, found = self._selected(snapshot, prepared, kept, asked, recall, exact, nprobe, rerank, trace)
-                filtered, by_codes = selected.explained(), selected.ways[0].kind.startswith("lists")
+                _, found = self._selected(snapshot, prepared, kept, asked, recall, exact, nprobe, rerank, trace)
+                filtered, by_codes = trace.filter, trace.filter is not None and trace.filter.way == "lists"
             else:
                 plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
                 found = answered(snapshot, *search(snapshot, prepared, plan, points.live, kept, trace))

@@ -16,7 +16,7 @@ from pqdb.search.batch import search_batch
 from pqdb.search.frame import Frame, frame_of
 from pqdb.search.fresh import FreshKept
 from pqdb.search.index import Index
-from pqdb.search.lists import ListedRowsKept
+from pqdb.search.lists import PassingKept
 from pqdb.search.pipeline import Found, Trace, answered, search_framed, search_query
 from pqdb.search.plan import Plan
 from pqdb.search.selected import Effort, Selected
@@ -56,7 +56,7 @@ class Searching(Verbs):
         self._learned: Learned | None = None
         self._frames: dict[Terms, Frame] = {}  # of terms asked for before
         self._index: tuple[int, int, Index | None] = (0, 0, None)  # swapped whole: other threads read it meanwhile
-        self._listed = ListedRowsKept()
+        self._passing = PassingKept()
         self._fresh = FreshKept()
 
     def search(
@@ -97,8 +97,8 @@ class Searching(Verbs):
         terms = (k, recall, nprobe, rerank)
         with self._blocks.read() as blocks, self._points.read() as points:
             found = None
-            if single and asked is None and not exact and not offset:
-                found = self._found_again(points, blocks, queries, terms)
+            if single and not exact and not offset:
+                found = self._found_again(points, blocks, queries, terms, asked)
             if found is None:
                 found = self._found(self._snapshot(points, blocks), queries, single, asked, exact, offset, terms)
             if self._live is not None and asked is None and nprobe is None and not exact and self._index[2] is not None:
@@ -109,10 +109,16 @@ class Searching(Verbs):
                 return self._hits(points, found, 0, with_payload, with_vector)
             return BatchHits([self._hits(points, found, i, with_payload, with_vector) for i in range(len(queries))], k)
 
-    def _found_again(self, points: PointView, blocks: Any, query: np.ndarray, terms: Terms) -> Found | None:
+    def _found_again(
+        self, points: PointView, blocks: Any, query: np.ndarray, terms: Terms, asked: Filter | None
+    ) -> Found | None:
         """The answer to a query like one before: same terms, nothing written since. None where it is not like that."""
+        selection = None if asked is None else self._selector.select(points, asked)
         try:
-            frame = self._frames.get(terms)
+            if selection is None:
+                frame, among = self._frames.get(terms), None
+            else:
+                frame, among = selection.kept.get(terms, (None, None))
         except TypeError:  # no numbers: whoever makes a plan of them says so
             return None
         if frame is None or frame.points is not points.state or frame.blocks is not blocks.state:
@@ -121,7 +127,10 @@ class Searching(Verbs):
             return None
         if self._tended is not None and self._tended.learned is not self._learned:
             return None
-        return search_framed(frame, query, points.live)
+        if selection is None:
+            return search_framed(frame, query, points.live)
+        found = search_framed(frame, query, selection.allowed, among)
+        return found if found is not None and found.filled == found.answers.size else None
 
     def _found(
         self, snapshot: Snapshot, queries: np.ndarray, single: bool, asked: Filter | None, exact: bool, offset: int,
@@ -130,7 +139,12 @@ class Searching(Verbs):
         k, recall, nprobe, rerank = terms
         kept = min(check_k(k + offset), max(1, snapshot.points.n_live))
         if asked is not None:
-            return self._selected(snapshot, queries, kept, asked, recall, exact, nprobe, rerank)[1]
+            selected, found = self._selected(snapshot, queries, kept, asked, recall, exact, nprobe, rerank)
+            if selected.again is not None and not offset:
+                if len(selected.selection.kept) > MOST_FRAMES:
+                    selected.selection.kept.clear()
+                selected.selection.kept[terms] = selected.again
+            return found
         plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
         if not single:
             return answered(snapshot, *search_batch(snapshot, queries, plan, snapshot.points.live, kept))
@@ -156,7 +170,7 @@ class Searching(Verbs):
     ) -> tuple[Selected, Found]:
         """The search among the points that pass, and the answers."""
         plan = self._plan(snapshot, k, recall, exact, nprobe, rerank)
-        selected = Selected(snapshot, self._selector.select(snapshot.points, filter), self._listed)
+        selected = Selected(snapshot, self._selector.select(snapshot.points, filter), self._passing)
         if trace:
             trace.mark("filter")
         effort = Effort(recall, plan if nprobe is not None else None, exact)

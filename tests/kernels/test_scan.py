@@ -173,9 +173,11 @@ class Lists:
         self.everyone = np.full(self.n // 8 + 9, 255, np.uint8)
 
     def scan(
-        self, order: list[int], depth: int, allowed: np.ndarray, room: int
+        self, order: list[int], depth: int, allowed: np.ndarray, room: int, words: bool = False
     ) -> tuple[int, dict[int, tuple[float, float]], float]:
-        """Queries finished, {row: (value, bound)} of the candidates, and the cut."""
+        """Queries finished, {row: (value, bound)} of the candidates, and the cut. words: with what is allowed list by
+        list, too.
+        """
         lists = np.array([order], np.int32)
         values, bounds = np.empty(room, np.float32), np.empty(room, np.float32)
         rows, places = np.empty(room, np.uint32), np.empty(room, np.int64)
@@ -184,9 +186,9 @@ class Lists:
             self.nbits, self.m, group_bytes(self.m, self.nbits, self.bias), self.bias, self.addresses,
             self.counts,
             lists, np.array([len(order)], np.int32), self.bases[:, : len(order)].copy(),
-            self.margins[:, : len(order)].copy(), self.table, self.coefficients, allowed, np.empty(depth,
-            np.float32),
-            values, bounds, rows, places, starts, cuts,
+            self.margins[:, : len(order)].copy(), self.table, self.coefficients, allowed,
+            *(self.words(allowed) if words else (np.zeros(0, np.uint32), np.zeros(0, np.int64))), *nothing_more(),
+            np.empty(depth, np.float32), values, bounds, rows, places, starts, cuts,
         )  # fmt: skip
         if done < 1:
             return done, {}, 0.0
@@ -198,6 +200,15 @@ class Lists:
         assert len(found) == starts[1]
         return done, found, float(cuts[0])
 
+    def words(self, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A word for each group of each list, and the first of each list."""
+        bits, words, firsts = np.unpackbits(allowed, bitorder="little"), [], [0]
+        for rows in self.rows:
+            groups = [rows[first : first + 32] for first in range(0, len(rows), 32)]
+            words += [sum(int(bits[row]) << i for i, row in enumerate(group)) for group in groups]
+            firsts.append(len(words))
+        return np.array(words, np.uint32), np.array(firsts, np.int64)
+
     def naive(self, order: list[int], depth: int, allowed: np.ndarray) -> tuple[dict[int, tuple[float, float]], float]:
         lists = [
             (float(self.bases[0, p]), float(self.margins[0, p]), self.s[i], self.biases[i], self.rows[i])
@@ -206,6 +217,13 @@ class Lists:
         bits = np.unpackbits(allowed, bitorder="little")
         tables = (self.table[0], float(self.coefficients[0, 0]), float(self.coefficients[0, 1]))
         return naive.search.scan(lists, [self.codes[i] for i in order], tables, bits, depth, self.nbits)
+
+
+def nothing_more() -> tuple[object, ...]:
+    """Lists that may be scanned besides: none."""
+    none = np.zeros(0, np.int32)
+    shares, cells = np.zeros((1, 1), np.float32), np.zeros((0, 1, 4), np.float32)
+    return none, none, none, shares, cells, none[:, None], 0
 
 
 def same(found: dict[int, tuple[float, float]], true: dict[int, tuple[float, float]]) -> None:
@@ -234,6 +252,17 @@ def test_rows_that_are_not_allowed_are_not_found_and_do_not_raise_the_cut(rng: n
     same(found, true)
     assert cut == pytest.approx(true_cut, rel=1e-5)
     assert not lists.scan([1, 0], 4, np.zeros_like(allowed), 100)[1]
+
+
+@both
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.5, 1.0])
+def test_groups_without_a_row_that_is_allowed_are_passed_over(
+    rng: np.random.Generator, bias: bool, share: float
+) -> None:
+    lists = Lists(rng, [200, 0, 31, 96], 8, 4, bias)
+    allowed = np.packbits(rng.random(lists.n + 72) < share, bitorder="little")
+    plain, filtered = (lists.scan([3, 1, 2, 0], 4, allowed, 500, words) for words in (False, True))
+    assert filtered == plain
 
 
 @both

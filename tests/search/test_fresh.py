@@ -1,5 +1,6 @@
 """Rows written since the lists were made: found by their codes as by themselves, coded once it pays, and once only."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,11 @@ import pytest
 import pqdb
 from pqdb.metric import prepare
 from pqdb.query.bitmaps import bitmap_of, bits_of
+from pqdb.query.select import Selection
 from pqdb.search import fresh
+from pqdb.search.frame import Among
 from pqdb.search.fresh import FreshKept
-from pqdb.search.lists import ListedRows
+from pqdb.search.lists import PassingKept
 from pqdb.search.pipeline import Trace, search
 from pqdb.search.selected import score_rows
 from tests import naive
@@ -164,24 +167,25 @@ def test_other_lists_of_the_same_generation_begin_anew(db: pqdb.Database) -> Non
     assert things._fresh._held is not held
 
 
-def test_a_filter_against_the_grain_finds_them(db: pqdb.Database) -> None:
-    """Where lists with few rows that pass are left out, and these scored, fresh rows are in neither."""
+def test_a_filter_finds_them(db: pqdb.Database) -> None:
+    """Lists are chosen by the rows they hold that pass: the fresh rows on their way to a list count there, too."""
     things, _, queries = made(db)
     coded(things)
     with things._blocks.read() as blocks, things._points.read() as points:
         snapshot = things._snapshot(points, blocks)
         index = snapshot.index
-        chosen = np.arange(0, ROWS, 7, dtype=np.uint32)
-        listed = ListedRows.read(snapshot, index)
-        among = listed.among(chosen[chosen < LISTED], 12)
-        assert 0 < among.lists.sum() < len(among.lists)
-        allowed = bits_of(bitmap_of(chosen), ROWS)
-        plan = index.plan(10, None, index.router.n_lists, ROWS)
+        plan = replace(index.plan(10, 0.99, None, None), most=index.router.n_lists)
         prepared = prepare(queries, DIM, "cosine")
-        by_all = score_rows(snapshot, prepared, chosen, 10)
-        for how in (None, Trace()):
-            found = search(snapshot, prepared, plan, allowed, 10, how, among)
-            np.testing.assert_allclose(found[0], by_all[0], rtol=1e-4, atol=1e-5)
+        for chosen in (np.arange(0, ROWS, 7, dtype=np.uint32), np.arange(LISTED, ROWS, 3, dtype=np.uint32)):
+            selection = Selection(bitmap_of(chosen), ROWS)
+            among = Among(PassingKept().of(snapshot, index, selection), 0.999, np.inf)
+            assert among.passing.rows.sum() == len(chosen)
+            by_all = score_rows(snapshot, prepared, chosen, 10)
+            for how in (None, Trace()):
+                found = search(snapshot, prepared, plan, selection.allowed, 10, how, among)
+                assert (found[1] == by_all[1]).mean() > 0.98
+                declined = search(snapshot, prepared, plan, selection.allowed, 10, how, replace(among, limit=0.0))
+                assert not np.isfinite(declined[0]).any()  # for then all rows that pass are scored, fresh ones too
 
 
 def test_what_is_lost_of_them_has_a_cause(db: pqdb.Database) -> None:

@@ -1,0 +1,126 @@
+"""How many rows that pass a filter are expected above a threshold, in lists that were not scanned yet: see choose.py.
+
+Lists of like value and like length are taken together, as cells, since what is expected is counted many times over.
+"""
+
+import numpy as np
+
+from pqdb.kernels._jit import kernel_inline
+from pqdb.kernels._types import Array, Real, Whole
+
+SPANS, CLASSES = 96, 8  # of values, of lengths
+CELLS = SPANS * CLASSES
+BELTS = (24, 6)  # one ends with the nearest 24th of all lists, one with the nearest sixth
+ROWS, STEP, PLACE, BELT = 0, 1, 2, 3  # of a cell; a threshold t is at t·step + place in the table of shares
+HALVINGS = 12  # of the range of values, to find where the nearest begin
+SLACK = np.float32(2)  # times the share that may be missed may seem to be missed by what was found
+CHECKED = 32  # groups scanned until that is looked at again
+
+
+@kernel_inline
+def share_above(shares: Array, belt: Whole, place: Real) -> Real:
+    """shares[belt] at a place between its first and its last number, or at the nearer end."""
+    last = shares.shape[1] - 1
+    if place <= 0:
+        return shares[belt, 0]
+    if place >= last:
+        return shares[belt, last]
+    i = np.int64(place)
+    return shares[belt, i] + np.float32(place - i) * (shares[belt, i + 1] - shares[belt, i])
+
+
+@kernel_inline
+def expected_above(shares: Array, cells: Array, threshold: Real) -> Real:
+    """Rows of all cells that are expected to have values above a threshold."""
+    expected = np.float32(0)
+    for c in range(cells.shape[0]):
+        if cells[c, ROWS] < 0:
+            break
+        if cells[c, ROWS] > 0:
+            place = threshold * cells[c, STEP] + cells[c, PLACE]
+            expected += cells[c, ROWS] * share_above(shares, np.int64(cells[c, BELT]), place)
+    return expected
+
+
+@kernel_inline
+def belts_of(values: Array, top: Real, inverse: Real, belts: Array) -> None:
+    """The belt that each span of values lies in, belts (SPANS,) int32 out, by how many lists are nearer."""
+    belts[:] = 0
+    for value in values:
+        belts[np.int32((top - value) * inverse)] += 1
+    nearer = 0
+    for s in range(SPANS):
+        rank = nearer + belts[s] // 2
+        nearer += belts[s]
+        belts[s] = 0
+        for part in BELTS:
+            belts[s] += rank * part >= len(values)
+
+
+@kernel_inline
+def gather_cells(
+    values: Array, lengths: Array, l2: bool, query_length: Real, low: Real, step: Real, shift: Real, passing: Array,
+    cells: Array, cell_of: Array,
+) -> Whole:  # fmt: skip
+    """Lists into cells, as choose_lists has them all. Returns how many there are."""
+    top, shortest, longest = values.max(), lengths.min(), lengths.max()
+    width = (top - values.min()) / np.float32(SPANS - 1)
+    inverse = np.float32(1) / width if width > 0 else np.float32(0)
+    wider = (longest - shortest) / np.float32(CLASSES - 1)
+    inverse_wider = np.float32(1) / wider if wider > 0 else np.float32(0)
+    belts, slots, n = np.empty(SPANS, np.int32), np.full(CELLS, -1, np.int32), 0
+    belts_of(values, top, inverse, belts)
+    for i in range(len(values)):
+        if passing[i] == 0:
+            continue
+        span, kind = np.int32((top - values[i]) * inverse), np.int32((lengths[i] - shortest) * inverse_wider)
+        slot = span * CLASSES + kind
+        if slots[slot] < 0:
+            value = top - (np.float32(span) + np.float32(0.5)) * width
+            length = shortest + (np.float32(kind) + np.float32(0.5)) * wider
+            way = np.float32(2) * np.sqrt(max(-value, np.float32(0))) if l2 else query_length
+            cells[n, STEP] = np.float32(1) / (step * max(way * length, np.float32(1e-30)))
+            cells[n, PLACE] = -(value - shift * length * length) * cells[n, STEP] - low / step
+            cells[n, BELT], cells[n, ROWS] = belts[span], 0
+            slots[slot] = n
+            n += 1
+        cell_of[i] = slots[slot]
+        cells[cell_of[i], ROWS] += passing[i]
+    if n < CELLS:
+        cells[n, ROWS] = -1
+    return n
+
+
+@kernel_inline
+def find_threshold(shares: Array, cells: Array, n: Whole, k: Whole) -> Real:
+    """The threshold above which k rows are expected in n cells."""
+    floor, ceiling = np.float32(np.inf), np.float32(-np.inf)
+    for c in range(n):
+        floor = min(floor, -cells[c, PLACE] / cells[c, STEP])
+        ceiling = max(ceiling, (np.float32(shares.shape[1]) - cells[c, PLACE]) / cells[c, STEP])
+    for _ in range(HALVINGS):
+        middle = np.float32(0.5) * (floor + ceiling)
+        if expected_above(shares, cells, middle) >= k:
+            floor = middle
+        else:
+            ceiling = middle
+    return floor
+
+
+@kernel_inline
+def lists_to_scan(
+    done: Whole, stop: Whole, there: Whole, lists: Array, passing: Array, groups: Array, shares: Array, cells: Array,
+    cell_of: Array, most: Real, cut: Real,
+) -> Whole:  # fmt: skip
+    """Now that lists[done:stop] were scanned, up to which to go on: no further, if at most `most` rows are expected in
+    the others above the k-th value found.
+    """
+    for p in range(done, stop):
+        cells[cell_of[lists[p]], ROWS] = max(cells[cell_of[lists[p]], ROWS] - passing[lists[p]], np.float32(0))
+    if stop == there or (cut > -np.inf and expected_above(shares, cells, cut) <= most):
+        return stop
+    cost: Whole = 0
+    while stop < there and cost < CHECKED:
+        cost += max(groups[lists[stop]], 1)
+        stop += 1
+    return stop
