@@ -40,8 +40,8 @@ class ListedRows:
     def lists(self) -> np.ndarray:
         """(largest row + 1,) int32: the list of each row; of rows in none, 0."""
         groups = np.maximum(self.places, 0) // GROUP
-        lists: np.ndarray = np.searchsorted(self.firsts, groups, side="right") - 1
-        return np.maximum(lists, 0).astype(np.int32)
+        lists: np.ndarray = np.searchsorted(self.firsts, groups, side="right").astype(np.int32) - np.int32(1)
+        return lists
 
     @property
     def mean_groups(self) -> float:
