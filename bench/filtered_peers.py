@@ -26,9 +26,10 @@ FEWEST = 20  # queries all the same
 class Rate:
     """How one setting of a peer did."""
 
-    setting: str
+    setting: dict[str, int]
     recall: float
     microseconds: float
+    asked: int  # queries
 
 
 class Peer(Protocol):
@@ -81,8 +82,7 @@ def _measured(
         recalls.append(recall_of(len(recalls), rows[rows >= 0]))
         if len(recalls) >= FEWEST and spent > LONGEST_S:
             break
-    named = ", ".join(f"{name}={value}" for name, value in setting.items())
-    return Rate(named, float(np.mean(recalls)), spent / len(recalls) * 1e6)
+    return Rate(setting, float(np.mean(recalls)), spent / len(recalls) * 1e6, len(recalls))
 
 
 class FilteredFaiss:
@@ -102,8 +102,8 @@ class FilteredFaiss:
         self._lists = engine._codes.nlist  # noqa: SLF001
 
     def settings(self) -> Sequence[dict[str, int]]:
-        probes = [max(1, self._lists >> shift) for shift in (5, 4, 3, 2, 1, 0)]
-        return [{"nprobe": probe, "k_factor": factor} for probe in probes for factor in (8, 32)]
+        probes = sorted({max(1, round(self._lists / 2 ** (step / 2))) for step in range(13)})
+        return [{"nprobe": probe, "k_factor": factor} for probe in probes for factor in (4, 8, 16, 32)]
 
     def prepared(self, mask: Mask) -> Any:
         bits = np.packbits(mask, bitorder="little")
@@ -130,7 +130,7 @@ class FilteredHnswlib:
         self._index = engine._index  # noqa: SLF001 (the benches' own)
 
     def settings(self) -> Sequence[dict[str, int]]:
-        return [{"ef": ef} for ef in (40, 160, 640)]
+        return [{"ef": ef} for ef in (20, 30, 40, 60, 80, 120, 160, 240, 320, 480, 640)]
 
     def prepared(self, mask: Mask) -> Any:
         return mask.tolist().__getitem__

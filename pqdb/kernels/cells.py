@@ -8,7 +8,7 @@ import numpy as np
 from pqdb.kernels._jit import kernel_inline
 from pqdb.kernels._types import Array, Real, Whole
 
-SPANS, CLASSES = 96, 8  # of values, of lengths
+SPANS, CLASSES = 64, 4  # of values, of lengths
 CELLS = SPANS * CLASSES
 BELTS = (24, 6)  # one ends with the nearest 24th of all lists, one with the nearest sixth
 ROWS, STEP, PLACE, BELT = 0, 1, 2, 3  # of a cell; a threshold t is at t·step + place in the table of shares

@@ -170,6 +170,57 @@ def collect(
     return found
 
 
+@kernel_inline
+def scan_list(
+    nbits: Whole,
+    m: Whole,
+    record_bytes: Whole,
+    bias: bool,
+    record: Address,  # of the list's first group
+    count: Whole,
+    probe: Whole,
+    base: Real,
+    margin: Real,
+    table: Address,
+    a: Real,
+    b: Real,
+    allowed: Array,
+    words: Array,
+    word_at: Whole,  # the list's first word
+    heap: Array,
+    group_values: Array,
+    group_bounds: Array,
+    group_sums: Array,
+    found: Whole,
+    values: Array,
+    bounds: Array,
+    rows: Array,
+    places: Array,
+) -> Whole:
+    """Append the survivors of one list; returns the new number of candidates. The rest is as scan_lists has it."""
+    values_at, bounds_at = np.uint64(group_values.ctypes.data), np.uint64(group_bounds.ctypes.data)
+    sums_at = np.uint64(group_sums.ctypes.data)
+    n_groups = (count + GROUP - 1) // GROUP
+    row_at = record + np.uint64(n_groups * record_bytes)
+    for group in range(n_groups):
+        if len(words) and words[word_at + group] == 0:
+            record += np.uint64(record_bytes)
+            continue
+        mask = score_group(nbits, record, table, m, bias, base, a, b, margin, heap[0], values_at, bounds_at, sums_at)
+        first = group * GROUP
+        if len(words):
+            mask &= np.uint64(words[word_at + group])
+        if count - first < GROUP:
+            mask &= (np.uint64(1) << np.uint64(count - first)) - np.uint64(1)
+        if mask != np.uint64(0):
+            found = collect(
+                mask, first, row_at + np.uint64(4 * first), probe, allowed, heap, group_values, group_bounds, found,
+                values, bounds, rows, places,
+            )  # fmt: skip
+        record += np.uint64(record_bytes)
+    return found
+
+
 @kernel
 def scan_lists(
     nbits: Whole,
@@ -210,13 +261,11 @@ def scan_lists(
     group_values = np.empty(GROUP, np.float32)
     group_bounds = np.empty(GROUP, np.float32)
     group_sums = np.empty(GROUP, np.uint32)
-    values_at, bounds_at = np.uint64(group_values.ctypes.data), np.uint64(group_bounds.ctypes.data)
-    sums_at = np.uint64(group_sums.ctypes.data)
     starts[0] = 0
     for q in range(lists.shape[0]):
         room = starts[q]
         for p in range(probed[q]):
-            room += counts[lists[q, p]]
+            room += passing[lists[q, p]] if len(there) else counts[lists[q, p]]
         if room > values.shape[0]:
             return q
         heap[:] = -np.inf
@@ -224,33 +273,14 @@ def scan_lists(
         table, a, b = np.uint64(tables[q].ctypes.data), coefficients[q, 0], coefficients[q, 1]
         p, stop, checked = 0, np.int64(probed[q]), 0
         while p < stop:
-            count = np.int64(counts[lists[q, p]])
-            record = codes[lists[q, p]]
-            n_groups = (count + GROUP - 1) // GROUP
-            row_at = record + np.uint64(n_groups * record_bytes)
-            base, margin = bases[q, p], margins[q, p]
             if p + 1 < stop:
                 following = lists[q, p + 1]
                 announce(codes[following], (np.int64(counts[following]) + GROUP - 1) // GROUP * record_bytes)
-            word_at = firsts[lists[q, p]] if len(words) else 0
-            for group in range(n_groups):
-                if len(words) and words[word_at + group] == 0:
-                    record += np.uint64(record_bytes)
-                    continue
-                mask = score_group(
-                    nbits, record, table, m, bias, base, a, b, margin, heap[0], values_at, bounds_at, sums_at
-                )
-                first = group * GROUP
-                if len(words):
-                    mask &= np.uint64(words[word_at + group])
-                if count - first < GROUP:
-                    mask &= (np.uint64(1) << np.uint64(count - first)) - np.uint64(1)
-                if mask != np.uint64(0):
-                    found = collect(
-                        mask, first, row_at + np.uint64(4 * first), p, allowed, heap, group_values, group_bounds,
-                        found, values, bounds, rows, places,
-                    )  # fmt: skip
-                record += np.uint64(record_bytes)
+            found = scan_list(
+                nbits, m, record_bytes, bias, codes[lists[q, p]], np.int64(counts[lists[q, p]]), p, bases[q, p],
+                margins[q, p], table, a, b, allowed, words, firsts[lists[q, p]] if len(words) else 0, heap,
+                group_values, group_bounds, group_sums, found, values, bounds, rows, places,
+            )  # fmt: skip
             p += 1
             if p == stop and len(there):
                 stop = lists_to_scan(
@@ -258,7 +288,7 @@ def scan_lists(
                 )
                 checked = p
                 for later in range(p, stop):
-                    room += counts[lists[q, later]]
+                    room += passing[lists[q, later]]
                 if room > values.shape[0]:
                     return q
         if p > probed[q] >= 0:

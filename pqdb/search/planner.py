@@ -37,6 +37,7 @@ class Way:
     kind: Kind
     plan: Plan | None = None
     among: Among | None = None
+    rows_us: float | None = None  # what scoring the rows is expected to cost, where that was weighed
 
 
 NOTHING = Way("nothing")
@@ -76,14 +77,15 @@ class Planner:
         """For a recall; None for the default."""
         if not len(self.selection):
             return NOTHING
-        limit = math.inf
+        limit, rows_us = math.inf, None
         if self.rows_can_be_scored:
+            rows_us = self.rows_us
             limit = (self.rows_us - self.lists_us(index, 0)) * 1e3 / _group_ns(index)
             if limit <= 0:
-                return Way("rows")
+                return Way("rows", rows_us=rows_us)
         aim = 1.0 if index.calibration.scatter is NO_SCATTER else recall or DEFAULT_RECALL
         passing = self.kept.of(self.snapshot, index, self.selection)
-        return Way("lists", self._plan(index, recall), Among(passing, aim, limit))
+        return Way("lists", self._plan(index, recall), Among(passing, aim, limit), rows_us)
 
     def everywhere(self, index: Index) -> Way:
         """In all lists that hold a row selected."""

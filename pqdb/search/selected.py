@@ -76,9 +76,8 @@ class Selected:
         if index is not None and trace.wanted is not None:
             lists_us = planner.lists_us(index, trace.wanted)
             kind = "rows" if trace.declined else kind
-        rows_us = planner.rows_us if kind in ("rows", "lists") and planner.rows_can_be_scored else None
         selection = self.selection
-        return FilterExplanation(len(selection), selection.indexes, selection.scanned, kind, rows_us, lists_us)
+        return FilterExplanation(len(selection), selection.indexes, selection.scanned, kind, way.rows_us, lists_us)
 
     def _way(self, planner: Planner, effort: Effort) -> Way:
         index = self.snapshot.index

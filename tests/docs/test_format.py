@@ -171,7 +171,10 @@ def _dot(a: Any, b: Any) -> float:
 
 def test_calibration_and_about(case: Written) -> None:
     calibration = json.loads(case.index.object("calibration"))
-    assert calibration.keys() == {"noise", "spare", "ks", "knots", "widths"}
+    assert calibration.keys() == {"noise", "spare", "ks", "knots", "widths", "scatter"}
+    shares = np.array(calibration["scatter"]["shares"])
+    assert shares.shape[0] == 3
+    assert (np.diff(shares, axis=1) <= 0).all()
     widths = np.array(calibration["widths"])
     assert widths.shape == (len(calibration["ks"]), 10, len(calibration["knots"]))
     assert np.all((widths >= 1) & (widths <= len(case.counts)))

@@ -86,7 +86,7 @@ def test_lists_come_by_what_they_hold_for_their_size_until_the_aim_is_reached(
     assert 0.87 < held[found].sum() / held.sum() < 0.97
     worth = held[there] / made.groups[there]
     in_order = worth[:-20] + 1e-6 >= 0.75 * worth[20:]  # to within a grade, a cell and the ends of belts
-    assert in_order.mean() > 0.97
+    assert in_order.mean() > 0.95
     assert worth[: len(found)].min() > 0.5 * worth[len(found) :].max()
 
 
