@@ -12,7 +12,7 @@ SPANS, CLASSES = 64, 4  # of values, of lengths
 CELLS = SPANS * CLASSES
 BELTS = (24, 6)  # one ends with the nearest 24th of all lists, one with the nearest sixth
 ROWS, STEP, PLACE, BELT = 0, 1, 2, 3  # of a cell; a threshold t is at t·step + place in the table of shares
-HALVINGS = 12  # of the range of values, to find where the nearest begin
+HALVINGS = 10  # of the range of values, to find where the nearest begin
 SLACK = np.float32(2)  # times the share that may be missed may seem to be missed by what was found
 CHECKED = 32  # groups scanned until that is looked at again
 
@@ -20,12 +20,9 @@ CHECKED = 32  # groups scanned until that is looked at again
 @kernel_inline
 def share_above(shares: Array, belt: Whole, place: Real) -> Real:
     """shares[belt] at a place between its first and its last number, or at the nearer end."""
-    last = shares.shape[1] - 1
-    if place <= 0:
-        return shares[belt, 0]
-    if place >= last:
-        return shares[belt, last]
-    i = np.int64(place)
+    last = shares.shape[1] - 1  # (no branch: none could be foretold)
+    place = min(max(place, np.float32(0)), np.float32(last))
+    i = min(np.int64(place), last - 1)
     return shares[belt, i] + np.float32(place - i) * (shares[belt, i + 1] - shares[belt, i])
 
 
@@ -36,9 +33,8 @@ def expected_above(shares: Array, cells: Array, threshold: Real) -> Real:
     for c in range(cells.shape[0]):
         if cells[c, ROWS] < 0:
             break
-        if cells[c, ROWS] > 0:
-            place = threshold * cells[c, STEP] + cells[c, PLACE]
-            expected += cells[c, ROWS] * share_above(shares, np.int64(cells[c, BELT]), place)
+        place = threshold * cells[c, STEP] + cells[c, PLACE]
+        expected += cells[c, ROWS] * share_above(shares, np.int64(cells[c, BELT]), place)
     return expected
 
 

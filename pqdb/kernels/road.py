@@ -108,6 +108,11 @@ def search_block(
     n_lists, n_passing = frame["n_lists"], frame["n_lists"] if chosen else 0
     cell_of = np.empty((chosen, n_lists), np.int32)
     route_framed(frame, moved, lists, probed, bases, margins, there, cells, cell_of)
+    if probed.max() < 0:  # nothing is found
+        for q in range(n):
+            for i in range(answers.shape[1]):
+                answers[q, i]["value"], answers[q, i]["row"] = -np.inf, 0
+        return n, 0, np.uint64(0)
     tabulate_framed(frame, moved, table, coefficients)
     starts, cuts = np.empty(n + 1, np.int64), np.empty(n, np.float32)
     counts, size = u32_at(frame["counts_at"], n_lists), room["capacity"]

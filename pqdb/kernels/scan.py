@@ -143,6 +143,7 @@ def collect(
     row_at: Address,
     probe: Whole,
     allowed: Array,
+    known: bool,
     heap: Array,
     group_values: Array,
     group_bounds: Array,
@@ -152,7 +153,8 @@ def collect(
     rows: Array,
     places: Array,
 ) -> Whole:
-    """Append the survivors of one group whose row is allowed; returns the new number of candidates.
+    """Append the survivors of one group whose row is allowed, as may be known of all; returns the new number of
+    candidates.
 
     `first` is the position of the group's first vector in its list, `row_at` the address of its row number.
     """
@@ -160,7 +162,7 @@ def collect(
         v = lowest_bit(mask)
         mask &= mask - np.uint64(1)
         row = load_u32(row_at + np.uint64(4 * v))
-        if (allowed[row >> 3] >> (row & 7)) & 1:
+        if known or (allowed[row >> 3] >> (row & 7)) & 1:
             value = group_values[v]
             values[found], bounds[found], rows[found] = value, group_bounds[v], row
             places[found] = (np.int64(probe) << 32) | np.int64(first + v)
@@ -214,8 +216,8 @@ def scan_list(
             mask &= (np.uint64(1) << np.uint64(count - first)) - np.uint64(1)
         if mask != np.uint64(0):
             found = collect(
-                mask, first, row_at + np.uint64(4 * first), probe, allowed, heap, group_values, group_bounds, found,
-                values, bounds, rows, places,
+                mask, first, row_at + np.uint64(4 * first), probe, allowed, len(words) > 0, heap, group_values,
+                group_bounds, found, values, bounds, rows, places,
             )  # fmt: skip
         record += np.uint64(record_bytes)
     return found

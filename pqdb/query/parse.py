@@ -24,7 +24,7 @@ def parse_filter(given: object) -> Filter:
     if isinstance(given, Filter):
         return given
     try:
-        spelled = marshal.dumps(given, 2)  # type: ignore[arg-type]  # by value; what it cannot take raises
+        spelled = marshal.dumps(given)  # type: ignore[arg-type]  # no two filters alike; what it cannot take raises
     except (ValueError, RecursionError):
         return _filter(given, "filter", 0, False)
     known = _parsed.get(spelled)

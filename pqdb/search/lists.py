@@ -11,6 +11,7 @@ from pqdb.query.bitmaps import rows_of
 from pqdb.query.select import Selection
 from pqdb.search.fresh import FreshCodes
 from pqdb.search.index import Index
+from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 
 LONGEST = 3.0  # times the mean, and the shortest a third of it: what tells more of them were all in one class
@@ -57,6 +58,7 @@ class Passing:
     words: np.ndarray  # (n_groups,) uint32, bit i for row i of the group; at least one word
     rows: np.ndarray  # (n_lists,) int32 how many each list holds, and of fresh rows is going to
     groups: np.ndarray  # (n_lists,) int32 in how many groups
+    in_groups: int  # in all lists
     records: dict[Any, np.ndarray] = field(default_factory=dict, repr=False)  # search.frame keeps its values here
 
     @classmethod
@@ -72,7 +74,11 @@ class Passing:
         if coded is not None:
             first, last = np.searchsorted(selected, [coded.first, coded.stop])
             rows += np.bincount(coded.lists[selected[first:last] - coded.first], minlength=n_lists).astype(np.int32)
-        return cls(listed, words, rows, groups)
+        return cls(listed, words, rows, groups, int(groups.sum()))
+
+    def usual_groups(self, plan: Plan) -> float:
+        """In so many of these groups a search would look if it needed no more lists than without a filter."""
+        return self.in_groups * min(1.0, plan.mean_width / len(self.groups))
 
 
 class PassingKept:

@@ -3,7 +3,8 @@
 A search of lists is calibrated without filters: so many lists reach the k nearest of all rows. With a filter the k
 nearest that pass are farther out, and may lie in any list. Which lists are worth a scan, the kernel chooses query by
 query, by the rows that pass in each and how rows scatter about their centroids (kernels/choose.py); it scans none where
-that would take longer than scoring the rows. So all that is planned here is where that lies.
+that would take longer than scoring the rows. So all that is planned here is where that lies, and whether it is worth
+asking.
 
 The costs are as measured (docs/decisions/033). They need to be right only where they cross.
 """
@@ -83,9 +84,11 @@ class Planner:
             limit = (self.rows_us - self.lists_us(index, 0)) * 1e3 / _group_ns(index)
             if limit <= 0:
                 return Way("rows", rows_us=rows_us)
+        plan, passing = self._plan(index, recall), self.kept.of(self.snapshot, index, self.selection)
+        if limit < passing.usual_groups(plan):
+            return Way("rows", rows_us=rows_us)
         aim = 1.0 if index.calibration.scatter is NO_SCATTER else recall or DEFAULT_RECALL
-        passing = self.kept.of(self.snapshot, index, self.selection)
-        return Way("lists", self._plan(index, recall), Among(passing, aim, limit), rows_us)
+        return Way("lists", plan, Among(passing, aim, limit), rows_us)
 
     def everywhere(self, index: Index) -> Way:
         """In all lists that hold a row selected."""

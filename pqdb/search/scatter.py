@@ -71,7 +71,7 @@ class Scatter:
 
 
 # Of generations from before it was measured:
-NO_SCATTER = Scatter(np.ones((len(BELTS) + 1, 1), np.float32), 0.0, 1.0, 0.0)
+NO_SCATTER = Scatter(np.ones((len(BELTS) + 1, 2), np.float32), 0.0, 1.0, 0.0)
 
 
 def _shares_above(values: np.ndarray, low: float, step: float) -> np.ndarray:

@@ -53,6 +53,8 @@ class Selected:
         if trace:
             trace.mark("planner")
         found = None if trace else self._at_once(way, query, k)
+        if found is not None and found.filled == 0 and planner.rows_can_be_scored:  # lists would take longer
+            found, self.again = score_query(self.snapshot, query, self.selection.array, k), None
         if found is not None and found.filled == k:
             return found
         prepared = prepare(query, config.dim, config.metric)

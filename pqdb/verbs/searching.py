@@ -130,6 +130,8 @@ class Searching(Verbs):
         if selection is None:
             return search_framed(frame, query, points.live)
         found = search_framed(frame, query, selection.allowed, among)
+        if found is not None and found.filled == 0:  # lists would take longer than scoring the rows
+            selection.kept.pop(terms, None)
         return found if found is not None and found.filled == found.answers.size else None
 
     def _found(
