@@ -16,7 +16,8 @@ MAX_DEPTH = 50  # filters inside filters
 MOST_KEPT, LONGEST_KEPT = 1_000, 10_000  # filters parsed, so that one that is asked again is not; bytes of one
 CLAUSES = ("must", "should", "must_not", "min_should")
 ALONE = ("is_empty", "is_null", "has_id", "has_vector", "nested")
-_parsed: dict[bytes, Filter] = {}
+_parsed: dict[bytes, Filter] = {}  # by its bytes, of which one filter has several: they tell what is shared
+_distinct: dict[Filter, Filter] = {}  # so that what is known of one is found without a look into it
 
 
 def parse_filter(given: object) -> Filter:
@@ -32,8 +33,9 @@ def parse_filter(given: object) -> Filter:
         known = _filter(given, "filter", 0, False)
         if len(_parsed) >= MOST_KEPT:
             _parsed.clear()
+            _distinct.clear()
         if len(spelled) <= LONGEST_KEPT:
-            _parsed[spelled] = known
+            known = _parsed[spelled] = _distinct.setdefault(known, known)
     return known
 
 

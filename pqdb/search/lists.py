@@ -11,7 +11,6 @@ from pqdb.query.bitmaps import rows_of
 from pqdb.query.select import Selection
 from pqdb.search.fresh import FreshCodes
 from pqdb.search.index import Index
-from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 
 LONGEST = 3.0  # times the mean, and the shortest a third of it: what tells more of them were all in one class
@@ -75,11 +74,6 @@ class Passing:
             first, last = np.searchsorted(selected, [coded.first, coded.stop])
             rows += np.bincount(coded.lists[selected[first:last] - coded.first], minlength=n_lists).astype(np.int32)
         return cls(listed, words, rows, groups, int(groups.sum()))
-
-    def usual_groups(self, plan: Plan) -> float:
-        """In so many of these groups a search would look if it needed no more lists than without a filter."""
-        return self.in_groups * min(1.0, plan.mean_width / len(self.groups))
-
 
 class PassingKept:
     """The ListedRows of the newest index commit. Threads may share it."""

@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -99,12 +98,6 @@ class Plan:
     knots: np.ndarray  # (b,) float32 best key
     widths: np.ndarray  # (b,) float32 lists to probe
     most: int  # the largest of widths, at most the number of lists
-
-    @cached_property
-    def mean_width(self) -> float:
-        """Lists to probe, on average over the grades of difficulty."""
-        return float(self.widths.mean())
-
 
 def plan_recall(calibration: Calibration, n_lists: int, k: int, recall: float) -> Plan:
     """The effort that reaches a recall. Raises InputError if recall is not between 0 and 1."""

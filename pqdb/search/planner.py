@@ -85,7 +85,7 @@ class Planner:
             if limit <= 0:
                 return Way("rows", rows_us=rows_us)
         plan, passing = self._plan(index, recall), self.kept.of(self.snapshot, index, self.selection)
-        if limit < passing.usual_groups(plan):
+        if limit < passing.in_groups:  # (where so few pass, nearly all of their groups would have to be scanned)
             return Way("rows", rows_us=rows_us)
         aim = 1.0 if index.calibration.scatter is NO_SCATTER else recall or DEFAULT_RECALL
         return Way("lists", plan, Among(passing, aim, limit), rows_us)

@@ -87,7 +87,14 @@ class Selected:
             return planner.exact()
         if effort.plan is not None:
             return planner.by_hand(index, effort.plan)
-        return planner.by_recall(index, effort.recall)
+        state, key = self.snapshot.blocks.state, (Way, planner.k, effort.recall)
+        made_for, way = self.selection.kept.get(key, (None, None))
+        if made_for is not state:
+            way = planner.by_recall(index, effort.recall)
+            if way.kind == "rows":  # (how lists are searched is known by the terms)
+                self.selection.kept[key] = state, way
+        assert isinstance(way, Way)
+        return way
 
     def _at_once(self, way: Way, query: np.ndarray, k: int) -> Found | None:
         """The answer to a query that is not prepared yet, in one kernel; None where its way has none."""
