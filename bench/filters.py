@@ -4,7 +4,8 @@ Every point has fields that let through 0.01 % to 99 % of all at random, and the
 kinds are asked: at random; only the clusters nearest to the query; only those farthest from it. The first kind is the
 same filter for every query, the other two are another one for each, so that nothing found for the last one helps. With
 --peers FAISS and hnswlib are asked the same; of each the fastest setting counts that finds as much as pqdb, and is then
-timed once more in turns with it. Rows are found, not payloads: the others have none.
+timed once more in turns with it. All have the filter in the form they like best before the clock starts: pqdb as
+parse_filter leaves it. Rows are found, not payloads: the others have none.
 """
 
 import argparse
@@ -127,7 +128,8 @@ def measure(data: Dataset, folder: Path | None = None, peers: Sequence[str] | No
             collection = database["bench"]
             rows = []
             for kind, share in itertools.product(KINDS, SELECTIVITIES):
-                filters, masks = zip(*(_asked(data, fields, kind, share, query) for query in data.test), strict=True)
+                asked, masks = zip(*(_asked(data, fields, kind, share, query) for query in data.test), strict=True)
+                filters = [pqdb.parse_filter(each) for each in asked]
                 truths = [Truth.of(*each) for each in zip(near, masks, strict=True)]
                 row, ask = _row(collection, data, filters, masks, truths)
                 found = _peers(others, data.test, masks, truths, row["recall"] - AS_NEAR, ask)
@@ -152,7 +154,7 @@ def _build(folder: Path, data: Dataset, fields: Fields) -> None:
 def _row(
     collection: pqdb.Collection,
     data: Dataset,
-    filters: Sequence[dict[str, Any]],
+    filters: Sequence[object],
     masks: Sequence[Mask],
     truths: Sequence[Truth],
 ) -> tuple[dict[str, Any], Ask]:

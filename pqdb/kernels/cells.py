@@ -7,9 +7,10 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel_inline
 from pqdb.kernels._types import Array, Real, Whole
+from pqdb.kernels.rounding import extent
 
-SPANS, CLASSES = 64, 4  # of values, of lengths
-CELLS = SPANS * CLASSES
+SPANS, KINDS = 64, 4  # of values, of lengths
+CELLS = SPANS * KINDS
 BELTS = (24, 6)  # one ends with the nearest 24th of all lists, one with the nearest sixth
 ROWS, STEP, PLACE, BELT = 0, 1, 2, 3  # of a cell; a threshold t is at t·step + place in the table of shares
 HALVINGS = 10  # of the range of values, to find where the nearest begin
@@ -55,25 +56,25 @@ def belts_of(values: Array, top: Real, inverse: Real, belts: Array) -> None:
 
 @kernel_inline
 def gather_cells(
-    values: Array, lengths: Array, l2: bool, query_length: Real, low: Real, step: Real, shift: Real, passing: Array,
-    cells: Array, cell_of: Array,
+    values: Array, kinds: Array, lengths: Array, l2: bool, query_length: Real, low: Real, step: Real, shift: Real,
+    passing: Array, cells: Array, cell_of: Array,
 ) -> Whole:  # fmt: skip
     """Lists into cells, as choose_lists has them all. Returns how many there are."""
-    top, shortest, longest = values.max(), lengths.min(), lengths.max()
-    width = (top - values.min()) / np.float32(SPANS - 1)
+    bottom = np.empty(1, np.float32)
+    top = extent(values, len(values), bottom)
+    width = (top - bottom[0]) / np.float32(SPANS - 1)
     inverse = np.float32(1) / width if width > 0 else np.float32(0)
-    wider = (longest - shortest) / np.float32(CLASSES - 1)
-    inverse_wider = np.float32(1) / wider if wider > 0 else np.float32(0)
     belts, slots, n = np.empty(SPANS, np.int32), np.full(CELLS, -1, np.int32), 0
     belts_of(values, top, inverse, belts)
     for i in range(len(values)):
+        cell_of[i] = 0
         if passing[i] == 0:
             continue
-        span, kind = np.int32((top - values[i]) * inverse), np.int32((lengths[i] - shortest) * inverse_wider)
-        slot = span * CLASSES + kind
+        span = np.int32((top - values[i]) * inverse)
+        slot = span * KINDS + kinds[i]
         if slots[slot] < 0:
             value = top - (np.float32(span) + np.float32(0.5)) * width
-            length = shortest + (np.float32(kind) + np.float32(0.5)) * wider
+            length = lengths[kinds[i]]
             way = np.float32(2) * np.sqrt(max(-value, np.float32(0))) if l2 else query_length
             cells[n, STEP] = np.float32(1) / (step * max(way * length, np.float32(1e-30)))
             cells[n, PLACE] = -(value - shift * length * length) * cells[n, STEP] - low / step

@@ -15,6 +15,7 @@ import numpy as np
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.cells import BELT, PLACE, STEP, find_threshold, gather_cells, share_above
+from pqdb.kernels.rounding import extent
 from pqdb.kernels.route import interpolate, keys_of, value_lists
 
 GRADE_SHIFT = 20  # of a float32's bits: eight grades to a factor of two
@@ -32,22 +33,23 @@ def grade_lists(
     each grade those rows, held float32, groups, costs int64, and lists, members int64, (GRADES,) out. Returns how many
     rows all lists hold. mass: the share of each cell's rows that counts.
     """
-    worth = np.empty(1, np.float32)
-    bits, whole = worth.view(np.int32), np.float32(0)
+    mine, worth, whole = np.empty(len(passing), np.float32), np.empty(len(passing), np.float32), np.float32(0)
+    for i in range(len(passing)):
+        mine[i] = np.float32(passing[i]) * mass[cell_of[i]]
+        worth[i] = mine[i] / np.float32(max(groups[i], 1))
+    bits = worth.view(np.int32)
+    for i in range(len(passing)):
+        grade_of[i] = min(max((bits[i] >> GRADE_SHIFT) - LEAST_GRADE, 0), GRADES - 1)
     held[:] = 0
     costs[:] = 0
     members[:] = 0
     for i in range(len(passing)):
         if passing[i] > 0:
-            cost = max(groups[i], 1)
-            mine = passing[i] * mass[cell_of[i]]
-            worth[0] = mine / np.float32(cost)
-            grade = min(max((bits[0] >> GRADE_SHIFT) - LEAST_GRADE, 0), GRADES - 1)
-            grade_of[i] = grade
-            held[grade] += mine
-            costs[grade] += cost
+            grade = grade_of[i]
+            held[grade] += mine[i]
+            costs[grade] += max(groups[i], 1)
             members[grade] += 1
-            whole += mine
+            whole += mine[i]
     return whole
 
 
@@ -74,7 +76,8 @@ def take_grades(held: Array, costs: Array, members: Array, enough: Real, least: 
 @kernel
 def choose_lists(
     values: Array,  # (n_lists,) float32 of the centroids: inner products, or squared distances negated
-    lengths: Array,  # (n_lists,) float32 of the lists' residuals, 1 on the mean
+    kinds: Array,  # (n_lists,) uint8: by length of a list's residuals
+    lengths: Array,  # (KINDS,) float32 of residuals of each kind, 1 on the mean
     l2: bool,
     query_length: Real,  # not for l2
     shares: Array,  # (belts, n) float32 of rows more than low + i·step units above what their centroid tells
@@ -88,10 +91,10 @@ def choose_lists(
     least: Real,  # groups to take in any case
     lists: Array,  # (n_lists,) int32 out: those that hold a row that passes, the best first, to within a grade
     cells: Array,  # (CELLS, 4) float32 out: those in use, then one of −1 rows
-    cell_of: Array,  # (n_lists,) int32 out, of lists that hold a row that passes
+    cell_of: Array,  # (n_lists,) int32 out; 0 for lists that hold no row that passes
 ) -> tuple[Whole, Whole, Whole]:
     """Returns how many lists there are to scan first, and their groups; and how many there are in all."""
-    n = gather_cells(values, lengths, l2, query_length, low, step, shift, passing, cells, cell_of)
+    n = gather_cells(values, kinds, lengths, l2, query_length, low, step, shift, passing, cells, cell_of)
     threshold, mass = find_threshold(shares, cells, n, k), np.empty(n, np.float32)
     for c in range(n):
         place = threshold * cells[c, STEP] + cells[c, PLACE]
@@ -123,7 +126,8 @@ def choose_queries(
     noise: Real,
     knots: Array,
     widths: Array,
-    lengths: Array,  # these as choose_lists has them
+    kinds: Array,  # these as choose_lists has them
+    lengths: Array,
     shares: Array,
     low: Real,
     step: Real,
@@ -147,16 +151,16 @@ def choose_queries(
     n_lists, dim = scales.shape[0], center.shape[0]
     keys, values = np.empty(n_lists, np.float32), np.empty(n_lists, np.float32)
     products, nearness = np.empty(64 * banks.shape[0], np.int32), np.empty(n_lists, np.float32)
-    moved, small = np.empty(dim, np.float32), np.empty(4 * banks.shape[2], np.int8)
+    moved, small, low_key = np.empty(dim, np.float32), np.empty(4 * banks.shape[2], np.int8), np.empty(1, np.float32)
     for q in range(queries.shape[0]):
         length = keys_of(queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys)
-        best = keys.max() - length if l2 else keys.max()
+        best = extent(keys, n_lists, low_key) - (length if l2 else np.float32(0))
         least = FLOOR * interpolate(best, knots, widths) * mean_groups
         for i in range(n_lists):
             nearness[i] = min(values[i] - length, np.float32(0)) if l2 else values[i]
         n, wanted[q], there[q] = choose_lists(
-            nearness, lengths, l2, np.sqrt(length), shares, low, step, shift, passing, groups, k, aim, least, lists[q],
-            cells[q], cell_of[q],
+            nearness, kinds, lengths, l2, np.sqrt(length), shares, low, step, shift, passing, groups, k, aim, least,
+            lists[q], cells[q], cell_of[q],
         )  # fmt: skip
         probed[q] = n if wanted[q] <= limit else -1
         if probed[q] >= 0:

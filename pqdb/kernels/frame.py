@@ -87,7 +87,8 @@ FRAME = np.dtype(
         ("mean_groups", "<f4"),
         ("limit", "<f4"),
         ("most_missed", "<f4"),  # as scan_lists has it
-        ("lengths_at", "<u8"),  # (n_lists,) float32
+        ("kinds_at", "<u8"),  # (n_lists,) uint8
+        ("lengths_at", "<u8"),  # (KINDS,) float32
         ("passing_at", "<u8"),  # (n_lists,) int32
         ("groups_at", "<u8"),  # (n_lists,) int32
         ("n_words", "<i8"),  # 0: no filter
@@ -139,6 +140,12 @@ def f32_at(address: Address, n: Whole) -> Any:
 def i32_at(address: Address, n: Whole) -> Any:
     """(n,) int32 at an address."""
     return _carray(_pointer(address), (n,), np.int32)
+
+
+@kernel_inline
+def u8_at(address: Address, n: Whole) -> Any:
+    """(n,) uint8 at an address."""
+    return _carray(_pointer(address), (n,), np.uint8)
 
 
 @kernel_inline

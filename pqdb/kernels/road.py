@@ -9,10 +9,10 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Array, Real, Whole
-from pqdb.kernels.cells import BELTS, CELLS
+from pqdb.kernels.cells import BELTS, CELLS, KINDS
 from pqdb.kernels.choose import choose_queries
 from pqdb.kernels.exact import finish, score_rows
-from pqdb.kernels.frame import banks_at, f32_at, i32_at, i64_at, matrix_at, u32_at, u64_at
+from pqdb.kernels.frame import banks_at, f32_at, i32_at, i64_at, matrix_at, u8_at, u32_at, u64_at
 from pqdb.kernels.fresh import rows_with_fresh
 from pqdb.kernels.gather import write_answers
 from pqdb.kernels.prepare import prepare_queries
@@ -47,7 +47,8 @@ def route_framed(
     if frame["aim"] > 0:
         choose_queries(
             moved, frame["l2"] != 0, center, banks, scales, weights, offsets, centroids, frame["margin"], bests, widths,
-            f32_at(frame["lengths_at"], n_lists), shares_framed(frame), frame["low"], frame["step"], frame["shift"],
+            u8_at(frame["kinds_at"], n_lists), f32_at(frame["lengths_at"], KINDS), shares_framed(frame), frame["low"],
+            frame["step"], frame["shift"],
             i32_at(frame["passing_at"], n_lists), i32_at(frame["groups_at"], n_lists), frame["k"], frame["aim"],
             frame["mean_groups"], frame["limit"], lists, probed, there, np.empty(len(moved), np.int64), cells, cell_of,
             bases, margins,

@@ -5,13 +5,16 @@ numba does not vectorise a maximum: it keeps the order in which NaN would matter
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
 from pqdb.kernels._cpu import JIT_OFF
 from pqdb.kernels._ir import F32, I8, I32, I64, call, constant, load, loop, splat, store, vector
-from pqdb.kernels.lanes import LANES
+from pqdb.kernels._jit import kernel_inline
+from pqdb.kernels._types import Array, Real, Whole
+from pqdb.kernels.lanes import LANES, LANES_AVAILABLE
 
 _lanes = vector(F32, LANES)
 
@@ -115,3 +118,16 @@ else:
             return round_i8_ir(builder, list(args))
 
         return types.int64(types.uint64, types.int64, types.float32, types.uint64), codegen
+
+
+@kernel_inline
+def extent(keys: Array, n: Whole, low: Array) -> Real:
+    """The largest of keys[:n]; the smallest goes to low[0]."""
+    whole = n // LANES * LANES if LANES_AVAILABLE else 0
+    high = keys[0]
+    low[0] = keys[0]
+    if whole:
+        high = extremes(np.uint64(keys.ctypes.data), whole, np.uint64(low.ctypes.data))
+    for i in range(whole, n):
+        high, low[0] = max(high, keys[i]), min(low[0], keys[i])
+    return high

@@ -5,8 +5,7 @@ import numpy as np
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.banks import bank_products
-from pqdb.kernels.lanes import LANES, LANES_AVAILABLE
-from pqdb.kernels.rounding import extremes
+from pqdb.kernels.rounding import extent
 from pqdb.kernels.vectors import FLOAT32, distance, dot, quantize_i8
 
 BUCKETS = 128
@@ -24,19 +23,6 @@ def interpolate(x: Real, knots: Array, heights: Array) -> Real:
             share = (x - knots[i]) / (knots[i + 1] - knots[i])
             return heights[i] + share * (heights[i + 1] - heights[i])
     return heights[last]
-
-
-@kernel_inline
-def extent(keys: Array, n: Whole, low: Array) -> Real:
-    """The largest of keys[:n]; the smallest goes to low[0]."""
-    whole = n // LANES * LANES if LANES_AVAILABLE else 0
-    high = keys[0]
-    low[0] = keys[0]
-    if whole:
-        high = extremes(np.uint64(keys.ctypes.data), whole, np.uint64(low.ctypes.data))
-    for i in range(whole, n):
-        high, low[0] = max(high, keys[i]), min(low[0], keys[i])
-    return high
 
 
 @kernel_inline

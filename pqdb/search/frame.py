@@ -127,7 +127,8 @@ def _of_passing(passing: Passing) -> dict[str, Any]:
     listed = passing.listed
     return {
         "mean_groups": listed.mean_groups,
-        "lengths_at": listed.lengths.ctypes.data,
+        "kinds_at": listed.kinds.ctypes.data,
+        "lengths_at": listed.kind_lengths.ctypes.data,
         "passing_at": passing.rows.ctypes.data,
         "groups_at": passing.groups.ctypes.data,
         "n_words": len(passing.words),

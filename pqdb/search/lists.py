@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pqdb.kernels.cells import KINDS
 from pqdb.kernels.pack import GROUP
 from pqdb.kernels.places import mark_rows, read_places
 from pqdb.query.bitmaps import rows_of
@@ -22,7 +23,8 @@ class ListedRows:
 
     places: np.ndarray  # (largest row + 1,) int32, −1 for rows that lie in no list
     firsts: np.ndarray  # (n_lists + 1,) int64 the first group of each list
-    lengths: np.ndarray  # (n_lists,) float32 of the residuals in each list, 1 on the mean
+    kinds: np.ndarray  # (n_lists,) uint8 by the length of the residuals in each list
+    kind_lengths: np.ndarray  # (KINDS,) float32 that length, 1 on the mean of all lists
 
     @classmethod
     def read(cls, snapshot: Snapshot, index: Index) -> "ListedRows":
@@ -34,7 +36,9 @@ class ListedRows:
         mean = float(squares @ counts) / max(1, int(counts.sum()))
         lengths = np.sqrt(squares / mean) if mean > 0 else np.ones(len(counts))
         lengths = np.clip(np.where(counts > 0, lengths, 1), 1 / LONGEST, LONGEST)
-        return cls(places, firsts, lengths.astype(np.float32))
+        ends = np.linspace(lengths.min(initial=1), lengths.max(initial=1), KINDS + 1)
+        kinds = np.clip(np.searchsorted(ends, lengths, side="right") - 1, 0, KINDS - 1)
+        return cls(places, firsts, kinds.astype(np.uint8), ((ends[:-1] + ends[1:]) / 2).astype(np.float32))
 
     @property
     def lists(self) -> np.ndarray:
@@ -42,6 +46,12 @@ class ListedRows:
         groups = np.maximum(self.places, 0) // GROUP
         lists: np.ndarray = np.searchsorted(self.firsts, groups, side="right").astype(np.int32) - np.int32(1)
         return lists
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(n_lists,) float32 of the residuals in each list, to within its kind."""
+        lengths: np.ndarray = self.kind_lengths[self.kinds]
+        return lengths
 
     @property
     def mean_groups(self) -> float:

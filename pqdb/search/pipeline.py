@@ -247,9 +247,10 @@ def route_queries(index: Index, moved: np.ndarray, plan: Plan, among: Among | No
         return routed
     scatter, passing = index.calibration.scatter, among.passing
     choose_queries(
-        *known, passing.listed.lengths, scatter.shares, scatter.low, scatter.step, scatter.shift, passing.rows,
-        passing.groups, plan.k, among.aim, passing.listed.mean_groups, among.limit, routed.lists, routed.probed,
-        routed.there, routed.wanted, routed.cells, routed.cell_of, routed.bases, routed.margins,
+        *known, passing.listed.kinds, passing.listed.kind_lengths, scatter.shares, scatter.low, scatter.step,
+        scatter.shift, passing.rows, passing.groups, plan.k, among.aim, passing.listed.mean_groups, among.limit,
+        routed.lists, routed.probed, routed.there, routed.wanted, routed.cells, routed.cell_of, routed.bases,
+        routed.margins,
     )  # fmt: skip
     return routed
 

@@ -19,7 +19,8 @@ class Made:
     def __init__(self, rng: np.random.Generator, l2: bool, passing: float = 0.7) -> None:
         self.l2, self.shift = l2, 0.2 if l2 else 0.0
         self.values = (-rng.uniform(0.5, 4, LISTS) if l2 else rng.normal(0, 0.2, LISTS)).astype(np.float32)
-        self.lengths = rng.uniform(0.7, 1.3, LISTS).astype(np.float32)
+        self.kinds = rng.integers(0, 4, LISTS).astype(np.uint8)
+        self.kind_lengths = np.array([0.75, 0.9, 1.1, 1.25], np.float32)
         self.passing = np.where(rng.random(LISTS) < passing, rng.integers(1, 9, LISTS), 0).astype(np.int32)
         self.groups = np.minimum(rng.integers(1, 5, LISTS), self.passing).astype(np.int32)
         self.cells, self.cell_of = np.zeros((CELLS, 4), np.float32), np.full(LISTS, -1, np.int32)
@@ -30,15 +31,22 @@ class Made:
     def expected(self, threshold: float, lists: np.ndarray | None = None) -> np.ndarray:
         chosen = np.arange(LISTS) if lists is None else lists
         return naive.search.rows_above(
-            threshold, self.values, self.lengths, self.l2, 1.0, SHARES, self.scatter(), self.passing
+            threshold, self.values, self.kind_lengths[self.kinds], self.l2, 1.0, SHARES, self.scatter(), self.passing
         )[chosen]
+
+    def gather(self) -> int:
+        """How many cells there are."""
+        return gather_cells(
+            self.values, self.kinds, self.kind_lengths, self.l2, 1.0, *self.scatter(), self.passing, self.cells,
+            self.cell_of,
+        )  # fmt: skip
 
     def choose(self, k: int, aim: float, least: float = 0.0) -> tuple[np.ndarray, int, np.ndarray]:
         """The lists to scan first, their groups, and all there are."""
         lists = np.full(LISTS, -1, np.int32)
         first, cost, there = choose_lists(
-            self.values, self.lengths, self.l2, 1.0, SHARES, *self.scatter(), self.passing, self.groups, k, aim, least,
-            lists, self.cells, self.cell_of,
+            self.values, self.kinds, self.kind_lengths, self.l2, 1.0, SHARES, *self.scatter(), self.passing,
+            self.groups, k, aim, least, lists, self.cells, self.cell_of,
         )  # fmt: skip
         return lists[:first], cost, lists[:there]
 
@@ -55,7 +63,7 @@ def test_shares_are_read_between_the_numbers_and_flat_outside() -> None:
 @both
 def test_what_is_expected_of_cells_is_what_is_expected_of_their_lists(rng: np.random.Generator, l2: bool) -> None:
     made = Made(rng, l2)
-    gather_cells(made.values, made.lengths, l2, 1.0, *made.scatter(), made.passing, made.cells, made.cell_of)
+    made.gather()
     assert expected_above(SHARES, made.cells, -99.0) == made.passing.sum()
     for threshold in np.quantile(made.values, [0.2, 0.5, 0.9, 0.99]):
         found, true = expected_above(SHARES, made.cells, threshold), made.expected(float(threshold)).sum()
@@ -65,7 +73,7 @@ def test_what_is_expected_of_cells_is_what_is_expected_of_their_lists(rng: np.ra
 @both
 def test_the_threshold_leaves_k_expected(rng: np.random.Generator, l2: bool) -> None:
     made = Made(rng, l2)
-    n = gather_cells(made.values, made.lengths, l2, 1.0, *made.scatter(), made.passing, made.cells, made.cell_of)
+    n = made.gather()
     for k in (1, 10, 500):
         threshold = find_threshold(SHARES, made.cells, n, k)
         assert expected_above(SHARES, made.cells, threshold) == pytest.approx(k, rel=0.1)
@@ -81,7 +89,7 @@ def test_lists_come_by_what_they_hold_for_their_size_until_the_aim_is_reached(
     found, cost, there = made.choose(10, 0.9)
     assert sorted(there) == np.flatnonzero(made.passing).tolist()
     assert cost == pytest.approx(made.groups[found].sum(), rel=0.2)  # (of the last grade, its mean)
-    n = gather_cells(made.values, made.lengths, l2, 1.0, *made.scatter(), made.passing, made.cells, made.cell_of)
+    n = made.gather()
     held = made.expected(float(find_threshold(SHARES, made.cells, n, 10)))
     assert 0.87 < held[found].sum() / held.sum() < 0.97
     worth = held[there] / made.groups[there]
@@ -109,7 +117,7 @@ def test_without_a_row_that_passes_there_is_nothing_to_scan(rng: np.random.Gener
 def test_lists_that_are_alike_are_taken_in_part() -> None:
     rng = np.random.default_rng(0)
     made = Made(rng, False)
-    made.values[:], made.lengths[:], made.passing[:], made.groups[:] = 0.3, 1, 50, 2
+    made.values[:], made.kinds[:], made.passing[:], made.groups[:] = 0.3, 2, 50, 2
     first, cost, there = made.choose(10, 0.9)
     assert (len(first), cost, len(there)) in ((270, 540, 300), (271, 541, 300), (271, 542, 300))  # (a sum is rounded)
 
