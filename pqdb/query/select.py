@@ -23,6 +23,7 @@ from pqdb.query.lookup import Found, find, surely
 from pqdb.query.path import Path
 from pqdb.store.view import PointView
 
+FEW_ROWS, FEW_SHARE = 2_000, 1 / 16
 AT_ONCE = 4_096  # payloads held while they are looked at
 WITHOUT_VALUES = (IsEmpty, SomeEmpty, SomeNull, ValuesCount)  # may hold where there is nothing at a path
 
@@ -45,10 +46,22 @@ class Selection:
         """How many rows pass."""
         return len(self.rows)
 
-    @cached_property
+    @property
     def array(self) -> Rows:
-        """(count,) uint32, ascending."""
-        return rows_of(self.rows)
+        """(count,) uint32, ascending; kept where they are few."""
+        known: Rows | None = self.kept.get("array")
+        if known is None:
+            known = rows_of(self.rows)
+            if self.has_few:
+                self.kept["array"] = known
+        return known
+
+    @property
+    def has_few(self) -> bool:
+        """Whether its rows may be scored one by one again and again: making their numbers takes far less than scoring
+        many of them once.
+        """
+        return self.count <= max(FEW_ROWS, FEW_SHARE * self.n_rows)
 
     @cached_property
     def allowed(self) -> Bits:

@@ -11,7 +11,7 @@ from pqdb.memory import Memory
 from pqdb.query.bitmaps import bitmap_of_bits
 from pqdb.query.conditions import Filter
 from pqdb.query.definitions import Definition, definitions
-from pqdb.query.select import Selecting, Selection
+from pqdb.query.select import FEW_ROWS, Selecting, Selection
 from pqdb.query.tenants import tenant_of
 from pqdb.store.view import PointView
 
@@ -20,8 +20,6 @@ KEPT_BYTES = 64 << 20  # of all selections kept, about; one is kept in any case
 KEPT_SHARE = 16  # under a limit on memory they may take one part in so many
 MOST_KEPT = 10_000
 ROW_BYTES = 4  # of a row's number
-MOST_SCORED = 0.5  # share of all rows up to which numbers are asked for
-FEW_ROWS = 2_000  # rows: so few are scored one by one, and nobody asks for their bits
 
 
 class Selector:
@@ -92,5 +90,5 @@ def _bytes_of(selection: Selection) -> int:
     and two numbers for each list.
     """
     rows, bits = len(selection), selection.n_rows // 8
-    numbers = ROW_BYTES * rows if rows <= MOST_SCORED * selection.n_rows else 0
+    numbers = ROW_BYTES * rows if selection.has_few else 0
     return min(2 * rows, bits) + numbers + (3 * bits if rows > FEW_ROWS else 0)

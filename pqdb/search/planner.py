@@ -28,6 +28,8 @@ Kind = Literal["nothing", "rows", "lists", "all rows"]
 GROUP_NS, GROUP_BYTE_NS = 60.0, 0.055  # a group scanned, its share of a list's cost too; and a byte of its codes
 CENTROID_BYTE_NS = 0.03  # to rank lists: a byte of an int8 centroid
 SCAN_NS = 35_000.0  # planning, routing, tables, the last rerank
+SURE, MUCH = 0.4, 4.0  # lists are asked for where rows take longer than scanning the groups they lie in; or so much of
+# these, where rows take so many times what it costs to ask
 MOST_FEW_ROWS = 0.5  # share of all rows up to which exact search scores the rows selected
 
 
@@ -85,7 +87,7 @@ class Planner:
             if limit <= 0:
                 return Way("rows", rows_us=rows_us)
         plan, passing = self._plan(index, recall), self.kept.of(self.snapshot, index, self.selection)
-        if limit < passing.in_groups:  # (where so few pass, nearly all of their groups would have to be scanned)
+        if limit < passing.in_groups * (SURE if self.rows_us > MUCH * self.lists_us(index, 0) else 1):
             return Way("rows", rows_us=rows_us)
         aim = 1.0 if index.calibration.scatter is NO_SCATTER else recall or DEFAULT_RECALL
         return Way("lists", plan, Among(passing, aim, limit), rows_us)
