@@ -14,7 +14,7 @@ CELLS = SPANS * KINDS
 BELTS = (24, 6)  # one ends with the nearest 24th of all lists, one with the nearest sixth
 ROWS, STEP, PLACE, BELT = 0, 1, 2, 3  # of a cell; a threshold t is at t·step + place in the table of shares
 HALVINGS = 10  # of the range of values, to find where the nearest begin
-SLACK = np.float32(2)  # times the share that may be missed may seem to be missed by what was found
+SLACK = np.float32(1.5)  # times the share that may be missed may seem to be missed by what was found
 CHECKED = 32  # groups scanned until that is looked at again
 
 
