@@ -134,3 +134,12 @@ def test_ids_are_taken_in_every_spelling() -> None:
     fold = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
     spelled = parse_filter(must({"has_id": [fold.upper(), f"urn:uuid:{fold}", np.int64(3), "x"]}))
     assert spelled == parse_filter(must({"has_id": ["x", 3, fold]}))
+
+
+def test_a_filter_that_is_asked_again_is_the_same_value_however_its_words_are_shared() -> None:
+    words = [f"word {i}" for i in range(200)]
+    first = parse_filter(field(match={"any": words}))  # (now these words are shared with it)
+    again, copied = (parse_filter(field(match={"any": list(each)})) for each in (words, map("".join, words)))
+    assert again is first
+    assert copied is first
+    assert parse_filter(field(match={"any": words[1:]})) != first

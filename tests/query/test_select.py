@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from pyroaring import BitMap
 
 import pqdb
 from pqdb.query.entries import KINDS
 from pqdb.query.evaluate import passes
 from pqdb.query.parse import parse_filter
+from pqdb.query.select import Selection
 from tests.query import made
 
 IDS = st.integers(0, 12)
@@ -169,3 +171,12 @@ def test_filters_are_kept_until_the_next_commit(db: pqdb.Database) -> None:
     assert points.count(asked) == 2
     points.delete([0])
     assert points.count(asked) == 1
+
+
+def test_numbers_of_rows_are_kept_only_where_they_are_few() -> None:
+    few, many = Selection(BitMap(range(0, 10_000, 5)), 10_000), Selection(BitMap(range(0, 10_000, 2)), 10_000)
+    assert few.array is few.array
+    assert many.array is not many.array
+    assert many.array.tolist() == list(range(0, 10_000, 2))
+    assert many.array.dtype == np.uint32
+    assert Selection(BitMap(range(50_000)), 1_000_000).has_few
