@@ -13,6 +13,7 @@ SPANS, KINDS = 64, 4  # of values, of lengths
 CELLS = SPANS * KINDS
 BELTS = (24, 6)  # one ends with the nearest 24th of all lists, one with the nearest sixth
 ROWS, STEP, PLACE, BELT = 0, 1, 2, 3  # of a cell; a threshold t is at t·step + place in the table of shares
+LEAST_WIDTH = np.float32(1e-30)  # of a span: less has no inverse
 HALVINGS = 10  # of the range of values, to find where the nearest begin
 SLACK = np.float32(1.5)  # times the share that may be missed may seem to be missed by what was found
 CHECKED = 32  # groups scanned until that is looked at again
@@ -63,7 +64,7 @@ def gather_cells(
     bottom = np.empty(1, np.float32)
     top = extent(values, len(values), bottom)
     width = (top - bottom[0]) / np.float32(SPANS - 1)
-    inverse = np.float32(1) / width if width > 0 else np.float32(0)
+    inverse = np.float32(1) / width if width > LEAST_WIDTH else np.float32(0)
     belts, slots, n = np.empty(SPANS, np.int32), np.full(CELLS, -1, np.int32), 0
     belts_of(values, top, inverse, belts)
     for i in range(len(values)):

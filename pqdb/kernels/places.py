@@ -46,17 +46,27 @@ def ones(word: Whole) -> Whole:
 
 
 @kernel
+def fill_words(counts: Array, firsts: Array, words: Array) -> None:
+    """Words (n_groups,) uint32 out as of lists of so many rows, counts (n_lists,) uint32, that are all marked."""
+    for number in range(len(counts)):
+        left: Whole = np.int64(counts[number])
+        for group in range(firsts[number], firsts[number + 1]):
+            words[group] = np.uint32((np.int64(1) << np.int64(min(left, 32))) - 1)
+            left -= 32
+
+
+@kernel
 def mark_rows(places: Array, rows: Array, firsts: Array, words: Array, passing: Array, groups: Array) -> None:
-    """Where some rows (m,) uint32 lie: a word a group, words (n_groups,) uint32 out, bit i for its row i; and of each
-    list how many there are, passing (n_lists,) int32 out, in how many groups, groups (n_lists,) int32 out.
+    """Turn the bits of some rows (m,) uint32 over: a word a group, words (n_groups,) uint32 in and out, bit i for its
+    row i; and count what is marked then: of each list how many rows, passing (n_lists,) int32 out, and in how many
+    groups, groups (n_lists,) int32 out.
 
     places (n,) int32 and firsts (n_lists + 1,) int64 as read_places has them, −1 for rows that lie in no list.
     """
-    words[:] = 0
     for row in rows:
         place = places[row]
         if place >= 0:
-            words[place >> GROUP_SHIFT] |= np.uint32(1) << np.uint32(place & 31)
+            words[place >> GROUP_SHIFT] ^= np.uint32(1) << np.uint32(place & 31)
     for number in range(len(passing)):
         n, some = 0, 0
         for group in range(firsts[number], firsts[number + 1]):

@@ -10,6 +10,7 @@ from pqdb.kernels.vectors import FLOAT32, distance, dot, quantize_i8
 
 BUCKETS = 128
 HALVINGS = 16
+LEAST_SPREAD = np.float32(1e-30)  # of keys: less has no inverse
 
 
 @kernel_inline
@@ -54,7 +55,7 @@ def select_largest(
     for i in range(keys.shape[0]):  # without a branch: few of many are taken, and none can be foretold
         picked[few] = i
         few += keys[i] >= floor
-    width = np.float32(BUCKETS - 1) / (high - floor) if high > floor else np.float32(0)
+    width = np.float32(BUCKETS - 1) / (high - floor) if high - floor > LEAST_SPREAD else np.float32(0)
     histogram[:] = 0
     for j in range(few):
         histogram[np.int32((high - keys[picked[j]]) * width)] += 1

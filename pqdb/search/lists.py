@@ -1,19 +1,21 @@
 """Which rows lie in which list, and where among them those that pass a filter lie."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from pyroaring import BitMap
 
 from pqdb.kernels.cells import KINDS
 from pqdb.kernels.pack import GROUP
-from pqdb.kernels.places import mark_rows, read_places
+from pqdb.kernels.places import fill_words, mark_rows, read_places
 from pqdb.query.bitmaps import rows_of
 from pqdb.query.select import Selection
 from pqdb.search.fresh import FreshCodes
 from pqdb.search.index import Index
 from pqdb.search.snapshot import Snapshot
 
+_NO_PLACES = np.zeros(0, np.int32)
 LONGEST = 3.0  # times the mean, and the shortest a third of it: what tells more of them were all in one class
 
 
@@ -25,6 +27,7 @@ class ListedRows:
     firsts: np.ndarray  # (n_lists + 1,) int64 the first group of each list
     kinds: np.ndarray  # (n_lists,) uint8 by the length of the residuals in each list
     kind_lengths: np.ndarray  # (KINDS,) float32 that length, 1 on the mean of all lists
+    counts: np.ndarray  # (n_lists,) uint32 rows in each list
 
     @classmethod
     def read(cls, snapshot: Snapshot, index: Index) -> "ListedRows":
@@ -38,7 +41,7 @@ class ListedRows:
         lengths = np.clip(np.where(counts > 0, lengths, 1), 1 / LONGEST, LONGEST)
         ends = np.linspace(lengths.min(initial=1), lengths.max(initial=1), KINDS + 1)
         kinds = np.clip(np.searchsorted(ends, lengths, side="right") - 1, 0, KINDS - 1)
-        return cls(places, firsts, kinds.astype(np.uint8), ((ends[:-1] + ends[1:]) / 2).astype(np.float32))
+        return cls(places, firsts, kinds.astype(np.uint8), _middles(ends), blocks.counts)
 
     @property
     def lists(self) -> np.ndarray:
@@ -63,7 +66,7 @@ class ListedRows:
 class Passing:
     """Where the rows lie that pass a filter."""
 
-    listed: ListedRows
+    listed: ListedRows  # without places
     words: np.ndarray  # (n_groups,) uint32, bit i for row i of the group; at least one word
     rows: np.ndarray  # (n_lists,) int32 how many each list holds, and of fresh rows is going to
     groups: np.ndarray  # (n_lists,) int32 in how many groups
@@ -76,14 +79,21 @@ class Passing:
         n_lists = len(listed.firsts) - 1
         words = np.zeros(max(1, int(listed.firsts[-1])), np.uint32)
         rows, groups = np.empty(n_lists, np.int32), np.empty(n_lists, np.int32)
-        selected = rows_of(selection.rows)  # (not kept: there may be many)
-        mark_rows(
-            listed.places, selected[: np.searchsorted(selected, len(listed.places))], listed.firsts, words, rows, groups
-        )
+        n, turned = len(listed.places), selection.rows
+        if 2 * len(selection) > n:  # what does not pass is less
+            fill_words(listed.counts, listed.firsts, words)
+            turned = turned.flip(0, n)
+        mark_rows(listed.places, rows_of(turned & BitMap(range(n))), listed.firsts, words, rows, groups)
         if coded is not None:
-            first, last = np.searchsorted(selected, [coded.first, coded.stop])
-            rows += np.bincount(coded.lists[selected[first:last] - coded.first], minlength=n_lists).astype(np.int32)
-        return cls(listed, words, rows, groups, int(groups.sum()))
+            fresh = rows_of(selection.rows & BitMap(range(max(coded.first, n), coded.stop)))
+            rows += np.bincount(coded.lists[fresh - coded.first], minlength=n_lists).astype(np.int32)
+        return cls(replace(listed, places=_NO_PLACES), words, rows, groups, int(groups.sum()))
+
+
+def _middles(ends: np.ndarray) -> np.ndarray:
+    middles: np.ndarray = ((ends[:-1] + ends[1:]) / 2).astype(np.float32)
+    return middles
+
 
 class PassingKept:
     """The ListedRows of the newest index commit. Threads may share it."""

@@ -18,7 +18,7 @@ from pqdb.query.select import Selection
 from pqdb.search.frame import Among
 from pqdb.search.fresh import ROW_BYTE_NS, ROW_NS
 from pqdb.search.index import Index
-from pqdb.search.lists import PassingKept
+from pqdb.search.lists import Passing, PassingKept
 from pqdb.search.plan import Plan
 from pqdb.search.scatter import NO_SCATTER
 from pqdb.search.snapshot import Snapshot
@@ -88,6 +88,7 @@ class Planner:
                 return Way("rows", rows_us=rows_us)
         plan, passing = self._plan(index, recall), self.kept.of(self.snapshot, index, self.selection)
         if limit < passing.in_groups * (SURE if self.rows_us > MUCH * self.lists_us(index, 0) else 1):
+            self.selection.kept.pop(Passing, None)  # nobody asks for it again
             return Way("rows", rows_us=rows_us)
         aim = 1.0 if index.calibration.scatter is NO_SCATTER else recall or DEFAULT_RECALL
         return Way("lists", plan, Among(passing, aim, limit), rows_us)

@@ -25,7 +25,7 @@ class Scatter:
     against others'; `shift` is what a row's value is less than its centroid's on the mean, by the square of that.
     """
 
-    shares: np.ndarray  # (belts, n) float32, falling from 1 to 0: choose.BELTS
+    shares: np.ndarray  # (belts, n) float32, falling from 1 to 0: cells.BELTS
     low: float
     step: float
     shift: float
@@ -67,6 +67,8 @@ class Scatter:
     def from_json(cls, fields: dict[str, Any]) -> Self:
         """Raises KeyError, TypeError or ValueError for what is none."""
         shares = np.asarray(fields["shares"], np.float32)
+        if shares.ndim != 2 or len(shares) != len(BELTS) + 1 or shares.shape[1] < 2:
+            raise ValueError(f"expected shares of {len(BELTS) + 1} belts, not an array of shape {shares.shape}")
         return cls(shares, float(fields["low"]), float(fields["step"]), float(fields["shift"]))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pqdb.kernels.places import mark_rows, ones, read_places
+from pqdb.kernels.places import fill_words, mark_rows, ones, read_places
 from pqdb.quantization.pack import group_bytes, pack_list, pack_values
 from tests.kernels.families import at
 
@@ -60,9 +60,16 @@ def test_rows_are_marked_where_they_lie(rng: np.random.Generator) -> None:
     listed = rng.permutation(300)[: len(slots)]
     places[listed] = rng.permutation(slots)
     rows = np.sort(rng.permutation(300)[:90]).astype(np.uint32)
-    words, passing = np.full(firsts[-1], 7, np.uint32), np.full(len(COUNTS), 7, np.int32)
+    words, passing = np.zeros(firsts[-1], np.uint32), np.full(len(COUNTS), 7, np.int32)
     groups = passing.copy()
     mark_rows(places, rows, firsts, words, passing, groups)
+    others = np.setdiff1d(np.arange(300), rows).astype(np.uint32)
+    turned, *counted = np.empty(firsts[-1], np.uint32), passing.copy(), groups.copy()
+    fill_words(np.array(COUNTS, np.uint32), firsts, turned)
+    assert sum(ones(word) for word in turned) == sum(COUNTS)
+    mark_rows(places, others, firsts, turned, *counted)
+    for found, same in zip((turned, *counted), (words, passing, groups), strict=True):
+        np.testing.assert_array_equal(found, same)
     bits = np.zeros(32 * firsts[-1], bool)
     bits[[place for place in places[rows] if place >= 0]] = True
     by_group = bits.reshape(-1, 32)

@@ -132,6 +132,17 @@ def test_explain_says_how_it_was_found(story: Story) -> None:
     assert "without an index, 16000 payloads read; nothing" in str(scanned)
 
 
+def test_queries_too_short_to_tell_lists_apart_are_answered(story: Story) -> None:
+    """Values of all lists then differ by less than has an inverse."""
+    asked, passing = story.asked("random", 0.5, story.queries[0])
+    for size in (0.0, 1e-40, 1e-38, 1e-30):
+        query = np.full(story.raw.shape[1], size, np.float32)
+        assert len(story.collection.search(query, K)) == K
+        hits = story.collection.search(query, K, filter=asked)
+        assert len(hits) == K
+        assert set(hits.ids) <= set(passing.tolist())
+
+
 def test_fresh_and_dead_rows_are_searched_as_they_are(story: Story) -> None:
     """Written last in this file: it changes the collection."""
     collection = story.collection
