@@ -29,14 +29,20 @@ def share_above(shares: Array, belt: Whole, place: Real) -> Real:
 
 
 @kernel_inline
+def share_of_cell(shares: Array, cells: Array, c: Whole, threshold: Real) -> Real:
+    """Share of a cell's rows that are expected to have values above a threshold."""
+    place = threshold * cells[c, STEP] + cells[c, PLACE]
+    return share_above(shares, np.int64(cells[c, BELT]), place)
+
+
+@kernel_inline
 def expected_above(shares: Array, cells: Array, threshold: Real) -> Real:
     """Rows of all cells that are expected to have values above a threshold."""
     expected = np.float32(0)
     for c in range(cells.shape[0]):
         if cells[c, ROWS] < 0:
             break
-        place = threshold * cells[c, STEP] + cells[c, PLACE]
-        expected += cells[c, ROWS] * share_above(shares, np.int64(cells[c, BELT]), place)
+        expected += cells[c, ROWS] * share_of_cell(shares, cells, c, threshold)
     return expected
 
 

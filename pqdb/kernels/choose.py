@@ -14,12 +14,12 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Array, Real, Whole
-from pqdb.kernels.cells import BELT, PLACE, STEP, find_threshold, gather_cells, share_above
+from pqdb.kernels.cells import find_threshold, gather_cells, share_of_cell
 from pqdb.kernels.rounding import extent
 from pqdb.kernels.route import interpolate, keys_of, value_lists
 
 GRADE_SHIFT = 20  # of a float32's bits: eight grades to a factor of two
-GRADES = 208  # from 2⁻²⁰ rows a group to 32 and more
+GRADES = 208  # from 2⁻²⁰ rows a group to 64: a group has 32
 LEAST_GRADE = 107 << 3  # that of 2⁻²⁰
 FLOOR = np.float32(0.5)  # of what a search without a filter scans: in any case
 
@@ -97,8 +97,7 @@ def choose_lists(
     n = gather_cells(values, kinds, lengths, l2, query_length, low, step, shift, passing, cells, cell_of)
     threshold, mass = find_threshold(shares, cells, n, k), np.empty(n, np.float32)
     for c in range(n):
-        place = threshold * cells[c, STEP] + cells[c, PLACE]
-        mass[c] = share_above(shares, np.int64(cells[c, BELT]), place)
+        mass[c] = share_of_cell(shares, cells, c, threshold)
     grade_of, held = np.empty(len(values), np.int32), np.empty(GRADES, np.float32)
     costs, members = np.empty(GRADES, np.int64), np.empty(GRADES, np.int64)
     whole = grade_lists(passing, groups, cell_of, mass, grade_of, held, costs, members)

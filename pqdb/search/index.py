@@ -100,12 +100,6 @@ class Index:
             return 0, -1, self.codebook.code_bytes
         return self.record_bytes, GROUP * self.codebook.m * self.codebook.nbits // 8, 0
 
-    def codes_bytes(self, count: int) -> int:
-        """Bytes of the codes of a list of so many rows; their row numbers lie behind them."""
-        if isinstance(self.codebook, ValueCode):
-            return count * self.codebook.code_bytes
-        return -(-count // GROUP) * self.record_bytes
-
     @cached_property
     def table_shape(self) -> tuple[int, int]:
         """(m, ksub)"""

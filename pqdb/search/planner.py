@@ -80,14 +80,14 @@ class Planner:
         """For a recall; None for the default."""
         if not len(self.selection):
             return NOTHING
-        limit, rows_us = math.inf, None
+        limit, rows_us, asking_us = math.inf, None, self.lists_us(index, 0)
         if self.rows_can_be_scored:
             rows_us = self.rows_us
-            limit = (self.rows_us - self.lists_us(index, 0)) * 1e3 / _group_ns(index)
+            limit = (rows_us - asking_us) * 1e3 / _group_ns(index)
             if limit <= 0:
                 return Way("rows", rows_us=rows_us)
         plan, passing = self._plan(index, recall), self.kept.of(self.snapshot, index, self.selection)
-        if limit < passing.in_groups * (SURE if self.rows_us > MUCH * self.lists_us(index, 0) else 1):
+        if limit < passing.in_groups * (SURE if self.rows_us > MUCH * asking_us else 1):
             self.selection.kept.pop(Passing, None)  # nobody asks for it again
             return Way("rows", rows_us=rows_us)
         aim = 1.0 if index.calibration.scatter is NO_SCATTER else recall or DEFAULT_RECALL
