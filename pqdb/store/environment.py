@@ -14,10 +14,10 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import lmdb
 
@@ -46,6 +46,7 @@ MAX_READERS = 1024
 MAX_DATABASES = 16
 DRAIN_SECONDS = 60.0
 
+T = TypeVar("T")
 Txn: TypeAlias = "lmdb.Transaction[memoryview]"  # the class cannot be subscripted at run time
 
 
@@ -199,7 +200,7 @@ class Environment:
 
     def _marked(self, raw: lmdb.Environment) -> Path:
         """The home, or where its mark says that it has moved to."""
-        with raw.begin(buffers=True) as txn:
+        with mapping_errors(self.path), _begin_read(raw) as txn:
             value = txn.get(moved.KEY, db=self.dbs[self._names[0]])
             return self.home if value is None else self.path / str(moved.number_of(value, str(self.home)))
 
@@ -216,7 +217,7 @@ class Environment:
             raw = self._open_raw(found.expected_bytes, lock=False)
         try:
             with mapping_errors(self.path):
-                self.dbs = {name: raw.open_db(name.encode(), create=False) for name in self._names}
+                self.dbs = {name: _open_db(raw, name) for name in self._names}
         except lmdb.NotFoundError:
             raw.close()
             raise NotADatabaseError(f"{self.path} is an LMDB environment, but not one of pqdb's") from None
@@ -225,7 +226,7 @@ class Environment:
             raise
         for name in self._optional:
             with suppress(lmdb.NotFoundError), mapping_errors(self.path):
-                self.dbs[name] = raw.open_db(name.encode(), create=False)
+                self.dbs[name] = _open_db(raw, name)
         return raw
 
     def _open_raw(self, least_bytes: int, lock: bool) -> lmdb.Environment:
@@ -318,10 +319,10 @@ class Environment:
     def _follow(self) -> None:
         """Map the file that this environment has moved to."""
         with self._alone():
-            if self._marked(self._env) == self.home:
-                return  # another thread was here first
-            self._env.close()
             try:
+                if self._marked(self._env) == self.home:
+                    return  # another thread was here first
+                self._env.close()
                 self._env = self._map()
             finally:
                 self.epoch += 1
@@ -413,6 +414,8 @@ class Environment:
             raise LockedError(f"all {MAX_READERS:,} reader slots of {self.path} are taken") from None
         except lmdb.Error as second:
             self._active.pop(reader, None)
+            if isinstance(second, lmdb.MapResizedError):
+                return self._enter_again(reader, second)  # it grew once more meanwhile
             raise_ours(second, self.path)
 
     # -- writing ---------------------------------------------------------------------------------------
@@ -444,16 +447,12 @@ class Environment:
         return txn
 
     def _begin_write(self) -> Txn:
-        try:
-            return self._env.begin(write=True, buffers=True)
-        except lmdb.MapResizedError:
-            self._adopt_map()
-        except lmdb.PanicError:
-            self._revive()
-        except lmdb.Error as error:
-            raise_ours(error, self.path, writing=True)
         with mapping_errors(self.path, writing=True):
-            return self._env.begin(write=True, buffers=True)
+            try:
+                return _at_its_size(lambda: self._env.begin(write=True, buffers=True), self._adopt_map)
+            except lmdb.PanicError:
+                self._revive()
+                return _at_its_size(lambda: self._env.begin(write=True, buffers=True), self._adopt_map)
 
     def end_write(self) -> None:
         """Let the next writer of this process in."""
@@ -493,7 +492,7 @@ class Environment:
             for name in self._optional:
                 if name not in self.dbs:
                     with suppress(lmdb.NotFoundError), mapping_errors(self.path):
-                        self.dbs = {**self.dbs, name: self._env.open_db(name.encode(), create=False)}
+                        self.dbs = {**self.dbs, name: _open_db(self._env, name, self._adopt_map)}
 
     # -- re-mapping ------------------------------------------------------------------------------------
 
@@ -668,6 +667,29 @@ def put_anew(txn: Txn, db: Any, key: bytes, value: bytes | bytearray | memoryvie
 def datafile_page(env: lmdb.Environment) -> int:
     """Bytes of a page of this environment."""
     return int(env.stat()["psize"])
+
+
+def _at_its_size(begin: Callable[[], T], adopt: Callable[[], object]) -> T:
+    """What begins a transaction gives. The map is made as large as another process has made it, as often as that
+    happens: one may grow it between any two steps of ours.
+    """
+    while True:
+        try:
+            return begin()
+        except lmdb.MapResizedError:
+            adopt()
+
+
+def _open_db(raw: lmdb.Environment, name: str, adopt: Callable[[], object] | None = None) -> Any:
+    """A database that is there. `adopt` is for a map that others of this process may be reading."""
+    return _at_its_size(
+        lambda: raw.open_db(name.encode(), create=False), adopt or (lambda: raw.set_mapsize(0))
+    )
+
+
+def _begin_read(raw: lmdb.Environment) -> Txn:
+    """A read transaction of a map that nobody else of this process reads."""
+    return _at_its_size(lambda: raw.begin(buffers=True), lambda: raw.set_mapsize(0))
 
 
 def _stat_bytes(stat: Any, page: int) -> int:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import lmdb
 import numpy as np
@@ -111,6 +112,50 @@ def test_a_writer_adopts_a_map_that_another_process_grew(tmp_path: Path, rows: M
             batch.upsert([20_000], rows(1))
         with store.read() as view:
             assert view.n_live == 20_001
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_map_that_grows_while_it_is_being_opened_is_adopted(
+    tmp_path: Path, rows: Maker, monkeypatch: pytest.MonkeyPatch, readonly: bool
+) -> None:
+    """Another process may grow the file between any two steps of ours."""
+    path = tmp_path / "p"
+    PointStore.create(path, {}, ROW_BYTES, map_size=MIB).close()
+    mapped = environment.lmdb.open
+
+    def overtaken(*arguments: Any, **options: Any) -> Any:
+        raw = mapped(*arguments, **options)
+        run("upsert_much", path, 20_000, MIB)
+        return raw
+
+    monkeypatch.setattr(environment.lmdb, "open", overtaken)
+    with PointStore.open(path, readonly, map_size=MIB) as store, store.read() as view:
+        assert view.n_live == 20_000
+        assert (view.source_of(np.arange(20_000)) == rows(20_000)).all()
+
+
+def test_a_map_that_grows_again_while_it_is_being_adopted_is_adopted_again(
+    tmp_path: Path, rows: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with PointStore.create(tmp_path / "p", {}, ROW_BYTES, map_size=MIB) as store:
+        adopt = store.env._adopt_map
+        lots = iter([6_000, 12_000, 24_000])
+
+        def overtaken() -> None:
+            adopt()
+            if lot := next(lots, 0):
+                run("upsert_much", store.path, lot, MIB)
+
+        monkeypatch.setattr(store.env, "_adopt_map", overtaken)
+        run("upsert_much", store.path, 3_000, MIB)
+        with store.read() as view:
+            assert view.n_live == 24_000
+        lots = iter([100_000])
+        run("upsert_much", store.path, 50_000, MIB)
+        with store.write() as batch:
+            batch.upsert([10**6], rows(1))
+        with store.read() as view:
+            assert view.n_live == 100_001
 
 
 def test_a_fork_poisons_the_handle_but_not_the_folder(filled: Path) -> None:
