@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pqdb.metric import Metric
-from pqdb.panels import Panels
+from pqdb.panels import inner_products
 from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.encode import decode, encode
+from pqdb.threads import share_rows
 
 NEIGHBOURS = 10
-AT_ONCE = 32  # queries: of each there are distances to all rows
+AT_ONCE = 64  # queries: of each there are distances to all rows
 FRONT = 20  # estimates looked at: about what a search at the default recall reranks
 
 
@@ -46,7 +47,8 @@ class HeldOut:
         left out.
         """
         codes, s = encode(codebook, self.residuals, None if self.l2 else self.centroids + self.residuals)
-        guesses = s[:, None] * decode(codebook, codes)
+        guesses = decode(codebook, codes)
+        guesses *= s[:, None]
         known = np.zeros(len(codes), np.float32)
         if self.l2:
             known += np.einsum("ij,ij->i", self.residuals, self.residuals)
@@ -62,8 +64,11 @@ def _nearest(
 ) -> NDArray[np.int64]:
     """(q, count) of queries (q, d): the rows (n, d) of the least known − 2⟨q, row⟩, in any order. known (n,)."""
     count = min(count, len(rows))
-    best, panels = np.empty((len(queries), count), np.int64), Panels.of(rows)
-    for start in range(0, len(queries), AT_ONCE):
-        distances = known - 2.0 * panels.products(queries[start : start + AT_ONCE])
-        best[start : start + AT_ONCE] = np.argpartition(distances, count - 1, axis=1)[:, :count]
+    best = np.empty((len(queries), count), np.int64)
+
+    def rank(part: slice) -> None:
+        distances = known - np.float32(2) * inner_products(rows, queries[part]).T
+        best[part] = np.argpartition(distances, count - 1, axis=1)[:, :count]
+
+    share_rows(rank, len(queries), AT_ONCE)
     return best

@@ -21,15 +21,20 @@ from pqdb.quantization.score_aware import train_score_aware
 from pqdb.threads import share_out
 
 POINTS_PER_WORD = {4: 1024, 8: 128}  # by nbits; more was measured to find no more neighbours
-ROUNDS = {4: 12, 8: 12}
+ROUNDS = {4: 8, 8: 12}  # by nbits; of 4, twelve find no more neighbours
 # Share of neighbours a rotation must add: it costs every query 6 µs at 384-d, six reranked rows cost one.
 ROTATION_GAIN = 0.03
-HELD_OUT_ROWS = 512
+HELD_OUT_ROWS = 256
 FEWEST_CHECKED = 200  # rows below which a held-out check is noise
-CHECKED_FLOATS = 1 << 23  # of the rows the held-out check ranks: 32 MB
+CHECKED_FLOATS = 6 << 20  # of the rows the held-out check ranks: 24 MB
 
 Layout = Literal["auto", "plain", "rotated"]
 Progress = Callable[[float], None]
+
+
+def rows_needed(dim: int, nbits: int) -> int:
+    """Rows that training a codebook makes use of."""
+    return HELD_OUT_ROWS + max(POINTS_PER_WORD[nbits] << nbits, CHECKED_FLOATS // dim)
 
 
 def train_codebook(

@@ -19,9 +19,9 @@ from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.blocks import BlockStore
-from pqdb.upkeep.calibrate import calibrate, measure_noise
+from pqdb.upkeep.calibrate import Sample, calibrate
 from pqdb.upkeep.fresh import catch_up
-from pqdb.upkeep.precision import measure_precision
+from pqdb.upkeep.precision import NOISE_ROWS, measure_noise, measure_precision
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress, sample_size, train
 from pqdb.upkeep.watch import About, Watch, errors_of, reach_of
@@ -50,10 +50,9 @@ def build_generation(
     n_lists = choose_n_lists(len(live))
     size = sample_size(len(live), n_lists, stores.config.dim, stores.memory)
     n_lists = min(n_lists, max(1, size // FEWEST_POINTS))
-    chosen = live[np.sort(rng.choice(len(live), size, replace=False))]
-    sample = stores.vectors(chosen)
+    chosen, sample = _drawn(stores, live, size, rng)
     router, codebook = train(sample, stores.config, n_lists, seed, progress)
-    moved = router.to_index_space(sample[: 1 << 15])
+    moved = router.to_index_space(sample[:NOISE_ROWS])
     lists_of = assigner(router.centroids, moved, len(live))
     lists = lists_of(moved)
     noise = measure_noise(router, codebook, moved, lists, seed)
@@ -63,8 +62,7 @@ def build_generation(
     _write_lists(stores, router, codebook, generation, list_of_row, progress)
     blank = Calibration(noise, (1,), np.zeros(1, np.float32), np.ones((1, 1, 1), np.float32))
     index = Index(generation, codebook, router, blank)
-    shuffled = rng.permutation(len(chosen))
-    calibration = _calibrate(stores, index, sample[shuffled], chosen[shuffled], list_of_row, seed)
+    calibration = _calibrate(stores, index, Sample(sample, chosen, list_of_row), seed)
     index = replace(index, calibration=calibration)
     watermark = catch_up(stores, index, n_rows)
     if proof is not None and not proof(index, watermark):
@@ -77,6 +75,15 @@ def build_generation(
     )
     _swap(stores.blocks, index, watermark, about)
     return generation
+
+
+def _drawn(stores: Stores, live: np.ndarray, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """So many of the live rows, and their vectors, in random order: what is measured on the first of them must hold for
+    all. They are read in their own order.
+    """
+    chosen = live[np.sort(rng.choice(len(live), size, replace=False))]
+    order = rng.permutation(size)
+    return chosen[order], stores.vectors(chosen)[order]
 
 
 def _begin(blocks: BlockStore, n_lists: int) -> int:
@@ -148,16 +155,10 @@ def _write_part(
             batch.put_list(generation, number, len(positions), *coded.take(positions).packed(codebook, tier))
 
 
-def _calibrate(
-    stores: Stores,
-    index: Index,
-    sample: np.ndarray,
-    sample_rows: np.ndarray,
-    list_of_row: np.ndarray,
-    seed: int,
-) -> Calibration:
+def _calibrate(stores: Stores, index: Index, sample: Sample, seed: int) -> Calibration:
+    n_rows = len(sample.list_of_row)
     with stores.blocks.read() as blocks, stores.points.read() as points:
-        blocks.look_at(index.generation, len(list_of_row))
+        blocks.look_at(index.generation, n_rows)
         snapshot = Snapshot(
             stores.config,
             points,
@@ -165,13 +166,13 @@ def _calibrate(
             index,
             stores.points.rows_per_run,
             stores.points.row_bytes,
-            len(list_of_row),
+            n_rows,
         )
         noise, spare = index.calibration.noise, 1.0
         if stores.decoded is None:
-            noise, spare = measure_precision(snapshot, sample, points.live)
+            noise, spare = measure_precision(snapshot, sample.vectors, points.live)
         precise = replace(index, calibration=replace(index.calibration, noise=noise, spare=spare))
-        return calibrate(replace(snapshot, index=precise), sample, sample_rows, list_of_row, points.live, seed)
+        return calibrate(replace(snapshot, index=precise), sample, points.live, seed)
 
 
 def _swap(blocks: BlockStore, index: Index, watermark: int, about: About) -> None:

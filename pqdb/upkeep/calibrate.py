@@ -7,62 +7,33 @@ mean, and rows with noise of the data's own covariance. The truth is the generat
 of exact at a thousandth of the cost.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
 from pqdb.config import MAX_K
 from pqdb.kernels.route import list_keys
-from pqdb.panels import inner_products
+from pqdb.panels import half_squares, inner_products
 from pqdb.partition.router import Router
-from pqdb.quantization.encode import decode, encode
-from pqdb.quantization.values import Code
 from pqdb.search.batch import search_batch
 from pqdb.search.lists import ListedRows
 from pqdb.search.plan import TARGETS, Calibration, plan_by_hand
 from pqdb.search.scatter import Scatter
 from pqdb.search.snapshot import Snapshot
+from pqdb.threads import share_out, share_rows
 
 ROWS = 1_000  # queries that are rows
 MADE = 500  # of each made kind
-COVARIANCE_ROWS = 8_192  # that the data's covariance is taken from
-DEEP = 60  # queries for k above 100: their truth is long
+COVARIANCE_ROWS = 2_048  # that the data's covariance is taken from
+NEAR = 10  # up to this k every query is asked …
+FAR, FAR_QUERIES = 100, 500  # … up to this some, and beyond a few, whose neighbours are dense enough in a sample
+DEEP_QUERIES, DEEP_AT_ONCE, DEEP_ROWS = 64, 16, 1 << 17
 BINS = 6
 RANKED_AT_ONCE = 256  # queries
 SCATTER_QUERIES, SCATTER_ROWS = 256, 2_048
 CAUTION, CAUTION_POWER = 0.7, 0.3  # see aim
 KS = (1, 10, 100, 1_000, MAX_K)
-
-
-def measure_noise(router: Router, codebook: Code, vectors: np.ndarray, lists: np.ndarray, seed: int) -> float:
-    """σ of an estimate's error in units of the code's scale and the query's distance, over near pairs of a sample.
-
-    vectors (n, d) in index space, lists (n,) their lists. The error of ⟨q, r⟩ is ⟨q, r − s·r̂⟩; for l2 the centroid's
-    share of it is known (the bias factor), so that q − c takes the place of q.
-    """
-    rng = np.random.default_rng(seed)
-    near, queries = _near_pairs(vectors, rng)
-    residuals = vectors[near] - router.centroids[lists[near]]
-    codes, scales = encode(codebook, residuals, None if router.l2 else vectors[near])
-    seen = queries - router.centroids[lists[near]] if router.l2 else queries
-    errors = np.einsum("nd,nd->n", seen, residuals - scales[:, None] * decode(codebook, codes))
-    units = scales * np.sqrt(np.einsum("nd,nd->n", seen, seen))
-    kept = units > 0
-    return float(np.std(errors[kept] / units[kept])) if kept.any() else 0.0
-
-
-def _near_pairs(
-    vectors: np.ndarray, rng: np.random.Generator, queries: int = 256, k: int = 10
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows among the k nearest of `queries` random others (positions, and the other's vector), by inner product or
-    distance.
-    """
-    chosen = rng.choice(len(vectors), min(queries, len(vectors)), replace=False)
-    squares = np.einsum("nd,nd->n", vectors, vectors)
-    apart = squares - 2 * inner_products(vectors[chosen], vectors)
-    apart[np.arange(len(chosen)), chosen] = np.inf
-    near = np.argpartition(apart, min(k, len(vectors) - 1), axis=1)[:, :k]
-    return near.ravel(), np.repeat(vectors[chosen], near.shape[1], axis=0)
 
 
 def calibration_queries(sample: np.ndarray, metric: str, seed: int) -> tuple[np.ndarray, int]:
@@ -97,60 +68,85 @@ def _noise_like(centred: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return inner_products(weights, centred.T)
 
 
-def calibrate(
-    snapshot: Snapshot,
-    sample: np.ndarray,
-    sample_rows: np.ndarray,
-    list_of_row: np.ndarray,
-    allowed: np.ndarray,
-    seed: int,
-) -> Calibration:
-    """The table of list counts, for a snapshot whose index holds everything but a calibration.
+@dataclass(frozen=True, eq=False, slots=True)
+class Asked:
+    """Calibration queries."""
 
-    sample (n, d) prepared rows of the collection and sample_rows (n,) their row numbers; list_of_row (n_rows,) int32.
-    """
+    queries: np.ndarray  # (q, d) float32, as metric.prepare leaves them
+    itself: np.ndarray  # (q,) int64 the row each is, −1 for none
+    place: np.ndarray  # (q, n_lists) int32: when each list is probed
+    bins: np.ndarray  # (q,) how near the nearest centroid is: 0 … BINS − 1
+
+    def spread(self, count: int) -> Self:
+        """About so many of them, evenly."""
+        each = slice(0, None, max(1, len(self.queries) // count))
+        return type(self)(self.queries[each].copy(), self.itself[each], self.place[each], self.bins[each])
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sample:
+    """Rows of the collection, and the list of every row."""
+
+    vectors: np.ndarray  # (n, d) float32, as metric.prepare leaves them
+    rows: np.ndarray  # (n,) their numbers
+    list_of_row: np.ndarray  # (n_rows,) int32, −1 for a row that is in none
+
+    def lists(self, most: int) -> np.ndarray:
+        """(n,) int32 list of each row, of so many at most."""
+        lists: np.ndarray = self.list_of_row[self.rows[:most]]
+        return lists
+
+
+def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int) -> Calibration:
+    """The table of list counts, for a snapshot whose index holds everything but a calibration."""
     assert snapshot.index is not None
     index, router = snapshot.index, snapshot.index.router
-    queries, n_rows = calibration_queries(sample, snapshot.config.metric, seed)
+    queries, n_rows = calibration_queries(sample.vectors, snapshot.config.metric, seed)
     itself = np.full(len(queries), -1, np.int64)
-    itself[:n_rows] = sample_rows[:n_rows]
+    itself[:n_rows] = sample.rows[:n_rows]
     moved = router.to_index_space(queries)
     place, best = list_places(router, moved)
-    lengths = ListedRows.read(snapshot, index).lengths
-    scatter = measure_scatter(router, moved, itself, place, sample, sample_rows, list_of_row, lengths)
-    ks = [k for k in KS if k == 1 or 2 * k <= len(list_of_row)]
     edges = np.quantile(best, np.linspace(0, 1, BINS + 1)[1:-1])
     bins = np.searchsorted(edges, best)
     knots = np.array([np.median(best[bins == b]) if (bins == b).any() else 0 for b in range(BINS)], np.float32)
-    aims = [aim(target, snapshot.config.metric) for target in TARGETS]
-    widths = np.empty((len(ks), len(TARGETS), BINS), np.float32)
-    for which in (range(len(queries)), range(0, len(queries), max(1, len(queries) // DEEP))):
-        chosen = np.fromiter(which, np.int64)
-        wanted = [k for k in ks if (k <= 100) == (len(chosen) == len(queries))]
-        if not wanted:
-            continue
-        plan = plan_by_hand(index.calibration, router.n_lists, max(wanted) + 1, router.n_lists, None)
-        values, rows = search_batch(snapshot, queries[chosen], plan, allowed, max(wanted) + 1)
-        ranks = _ranks(values, rows, itself[chosen], place[chosen], list_of_row)
-        for k in wanted:
-            widths[ks.index(k)] = _widths(ranks[:, :k], bins[chosen], router.n_lists, aims)
     rising = np.argsort(knots, kind="stable")
-    return replace(index.calibration, ks=tuple(ks), knots=knots[rising], widths=widths[:, :, rising], scatter=scatter)
+    every = Asked(queries, itself, place, bins)
+    ks = [k for k in KS if k == 1 or 2 * k <= len(sample.list_of_row)]
+    widths = np.stack(_widths_of(snapshot, every, sample, allowed, ks))[:, :, rising]
+    lengths = ListedRows.read(snapshot, index).lengths
+    scatter = measure_scatter(router, every.spread(SCATTER_QUERIES), sample, lengths)
+    return replace(index.calibration, ks=tuple(ks), knots=knots[rising], widths=widths, scatter=scatter)
 
 
-def measure_scatter(
-    router: Router, queries: np.ndarray, itself: np.ndarray, place: np.ndarray, sample: np.ndarray,
-    sample_rows: np.ndarray, list_of_row: np.ndarray, lengths: np.ndarray,
-) -> Scatter:  # fmt: skip
-    """How rows of a sample scatter, seen by some of the queries (q, d) in index space; itself (q,) the row each is,
-    place (q, n_lists) as list_places has it, the others as calibrate has them.
+def _widths_of(
+    snapshot: Snapshot, every: Asked, sample: Sample, allowed: np.ndarray, ks: list[int]
+) -> list[np.ndarray]:
+    """For each k (targets, bins) lists to probe. The larger k, the more neighbours a query has, and the fewer queries
+    tell as much.
     """
-    some = slice(0, len(queries), max(1, len(queries) // SCATTER_QUERIES))
-    listed = np.flatnonzero(list_of_row[sample_rows[:SCATTER_ROWS]] >= 0)
-    rows = sample_rows[listed]
-    lists, others = list_of_row[rows], itself[some, None] != rows
-    residuals = router.to_index_space(sample[listed]) - router.centroids[lists]
-    return Scatter.measured(queries[some], place[some], others, residuals, lists, router.centroids, lengths, router.l2)
+    assert snapshot.index is not None
+    router, metric = snapshot.index.router, snapshot.config.metric
+    near, far, deep = ([k for k in ks if low < k <= high] for low, high in ((0, NEAR), (NEAR, FAR), (FAR, MAX_K)))
+    found = []
+    for wanted, asked in ((near, every), (far, every.spread(FAR_QUERIES))):
+        if wanted:
+            ranks = _ranks(snapshot, asked, sample.list_of_row, allowed, wanted[-1])
+            found += [_widths(ranks[:, :k], asked.bins, router.n_lists, metric) for k in wanted]
+    if deep:
+        asked = every.spread(DEEP_QUERIES)
+        ranks = _ranks_in_sample(asked, sample, router.l2, deep[-1])
+        counts = [max(1, round(k / deep[-1] * ranks.shape[1])) for k in deep]
+        found += [_widths(ranks[:, :count], asked.bins, router.n_lists, metric) for count in counts]
+    return found
+
+
+def measure_scatter(router: Router, asked: Asked, sample: Sample, lengths: np.ndarray) -> Scatter:
+    """How rows of a sample scatter, as the queries see it. lengths (n_lists,) rows of each list."""
+    listed = np.flatnonzero(sample.lists(SCATTER_ROWS) >= 0)
+    lists, others = sample.lists(SCATTER_ROWS)[listed], asked.itself[:, None] != sample.rows[listed]
+    residuals = router.to_index_space(sample.vectors[listed]) - router.centroids[lists]
+    moved = router.to_index_space(asked.queries)
+    return Scatter.measured(moved, asked.place, others, residuals, lists, router.centroids, lengths, router.l2)
 
 
 def aim(target: float, metric: str) -> float:
@@ -170,8 +166,8 @@ def list_places(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarr
     ranks lists by: where these cannot tell lists apart, more of them have to be probed.
     """
     place, best = np.empty((len(moved), router.n_lists), np.int32), np.empty(len(moved), np.float32)
-    for start in range(0, len(moved), RANKED_AT_ONCE):
-        part = slice(start, start + RANKED_AT_ONCE)
+
+    def rank(part: slice) -> None:
         queries = np.ascontiguousarray(moved[part], np.float32)
         keys = np.empty((len(queries), router.n_lists), np.float32)
         list_keys(
@@ -180,25 +176,51 @@ def list_places(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarr
         )  # fmt: skip
         order = np.argsort(-keys, axis=1, kind="stable")
         np.put_along_axis(place[part], order, np.arange(router.n_lists, dtype=np.int32)[None, :], axis=1)
+
+    share_rows(rank, len(moved), RANKED_AT_ONCE)
     return place, best
 
 
-def _ranks(
-    values: np.ndarray, rows: np.ndarray, itself: np.ndarray, place: np.ndarray, list_of_row: np.ndarray
-) -> np.ndarray:
+def _ranks(snapshot: Snapshot, asked: Asked, list_of_row: np.ndarray, allowed: np.ndarray, k: int) -> np.ndarray:
     """(q, k) int32: when the list of each true neighbour, nearest first and without the query itself, is probed."""
-    ranks = np.take_along_axis(place, list_of_row[rows], axis=1)
+    assert snapshot.index is not None
+    n_lists = snapshot.index.router.n_lists
+    plan = plan_by_hand(snapshot.index.calibration, n_lists, k + 1, n_lists, None)
+    values, rows = search_batch(snapshot, asked.queries, plan, allowed, k + 1)
+    ranks = np.take_along_axis(asked.place, list_of_row[rows], axis=1)
     missing = ~np.isfinite(values)
     ranks[missing] = 0
-    keep = (rows != itself[:, None]) | missing
+    keep = (rows != asked.itself[:, None]) | missing
     keep[keep.all(axis=1), -1] = False  # one too many was asked for, in case the query finds itself
     others: np.ndarray = ranks[keep].reshape(len(ranks), -1)
     return others
 
 
-def _widths(ranks: np.ndarray, bins: np.ndarray, n_lists: int, aims: list[float]) -> np.ndarray:
-    """(targets, bins): the fewest lists that find each aim's share of the neighbours, bin by bin."""
-    widths = np.full((len(TARGETS), BINS), n_lists, np.float32)
+def _ranks_in_sample(asked: Asked, sample: Sample, l2: bool, k: int) -> np.ndarray:
+    """(q, n) int32: when the list of each of the n nearest rows of the sample, nearest first, is probed. n is to the
+    sample what k is to all rows.
+    """
+    lists, vectors, rows = sample.lists(DEEP_ROWS), sample.vectors[:DEEP_ROWS], sample.rows[:DEEP_ROWS]
+    share = np.count_nonzero(lists >= 0) / np.count_nonzero(sample.list_of_row >= 0)
+    n = int(np.clip(round(k * share), 1, len(lists) - 1))
+    less = np.where(lists >= 0, half_squares(vectors) if l2 else np.float32(0), np.float32(np.inf))
+
+    def ranks(part: slice) -> np.ndarray:
+        values = inner_products(vectors, asked.queries[part]).T - less
+        values[rows == asked.itself[part, None]] = -np.inf
+        best = np.argpartition(-values, n, axis=1)[:, :n]
+        order = np.argsort(-np.take_along_axis(values, best, axis=1), axis=1)
+        best = np.take_along_axis(best, order, axis=1)
+        found: np.ndarray = np.take_along_axis(asked.place[part], lists[best], axis=1)
+        return found
+
+    parts = [slice(start, start + DEEP_AT_ONCE) for start in range(0, len(asked.queries), DEEP_AT_ONCE)]
+    return np.concatenate(list(share_out(ranks, parts)))
+
+
+def _widths(ranks: np.ndarray, bins: np.ndarray, n_lists: int, metric: str) -> np.ndarray:
+    """(targets, bins): the fewest lists that find the share of the neighbours aimed at, bin by bin."""
+    widths, aims = np.full((len(TARGETS), BINS), n_lists, np.float32), [aim(target, metric) for target in TARGETS]
     for b in range(BINS):
         mine = ranks[bins == b]
         if not mine.size:

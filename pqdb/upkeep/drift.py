@@ -22,8 +22,8 @@ from pqdb.search.snapshot import Snapshot
 from pqdb.search.truth import recall_of
 from pqdb.store.blockview import BlockView
 from pqdb.store.view import PointView
-from pqdb.upkeep.calibrate import calibrate, measure_noise
-from pqdb.upkeep.precision import measure_precision
+from pqdb.upkeep.calibrate import Sample, calibrate
+from pqdb.upkeep.precision import NOISE_ROWS, measure_noise, measure_precision
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import CODEBOOK_SAMPLE, Progress
 from pqdb.upkeep.watch import About, Watch
@@ -99,15 +99,15 @@ def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> 
         live = points.live_rows(0, blocks.watermark)
         most = stores.memory.rows(CODEBOOK_SAMPLE, COPIES * stores.vector_bytes, points.n_rows)
         rows = np.random.default_rng(seed).permutation(live)[:most]
-        sample = _vectors(stores, points, rows)
-        moved = index.router.to_index_space(sample[: 1 << 15])
+        sample = Sample(_vectors(stores, points, rows), rows, list_of_row)
+        moved = index.router.to_index_space(sample.vectors[:NOISE_ROWS])
         noise = measure_noise(index.router, index.codebook, moved, assign(moved, index.router.centroids), seed)
         blank = replace(index, calibration=replace(index.calibration, noise=noise), plans={}, frames={})
         snapshot = replace(_snapshot(stores, blocks, points, blank), n_rows=blocks.watermark)
-        noise, spare = measure_precision(snapshot, sample, points.live)
+        noise, spare = measure_precision(snapshot, sample.vectors, points.live)
         progress("calibrate", 0.3)
         precise = replace(blank, calibration=replace(blank.calibration, noise=noise, spare=spare))
-        found = calibrate(replace(snapshot, index=precise), sample, rows, list_of_row, points.live, seed)
+        found = calibrate(replace(snapshot, index=precise), sample, points.live, seed)
     with stores.blocks.write() as batch:
         batch.put_object(index.generation, "calibration", found.to_bytes())
     progress("calibrate", 1.0)

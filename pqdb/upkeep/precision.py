@@ -9,6 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from pqdb.panels import inner_products
+from pqdb.partition.router import Router
+from pqdb.quantization.encode import decode, encode
+from pqdb.quantization.values import Code
 from pqdb.search.batch import search_batch
 from pqdb.search.plan import MARGIN_SIGMAS, Plan, keep_for
 from pqdb.search.snapshot import Snapshot
@@ -16,11 +20,43 @@ from pqdb.search.truth import recall_of
 
 RIGHT = 0.997  # of the true neighbours, with every list probed
 KS = (1, 10)
+NOISE_ROWS = 16_384  # among which near pairs are looked for
 LEAST_NOISE = 1e-4  # what float16 factors and the rounding of tables leave of the best code
 MARGIN_STEP, MARGIN_STEPS = 1.5, 16
 SPARES = (1.0, 3.0, 10.0, 30.0, 100.0)
 QUERIES = (16, 128)
 WORK = 1 << 34  # products of the exact answer: about a second
+
+
+def measure_noise(router: Router, codebook: Code, vectors: np.ndarray, lists: np.ndarray, seed: int) -> float:
+    """σ of an estimate's error in units of the code's scale and the query's distance, over near pairs of a sample.
+
+    vectors (n, d) in index space, lists (n,) their lists. The error of ⟨q, r⟩ is ⟨q, r − s·r̂⟩; for l2 the centroid's
+    share of it is known (the bias factor), so that q − c takes the place of q.
+    """
+    vectors, lists = vectors[:NOISE_ROWS], lists[:NOISE_ROWS]
+    near, queries = _near_pairs(vectors, np.random.default_rng(seed))
+    residuals = vectors[near] - router.centroids[lists[near]]
+    codes, scales = encode(codebook, residuals, None if router.l2 else vectors[near])
+    seen = queries - router.centroids[lists[near]] if router.l2 else queries
+    errors = np.einsum("nd,nd->n", seen, residuals - scales[:, None] * decode(codebook, codes))
+    units = scales * np.sqrt(np.einsum("nd,nd->n", seen, seen))
+    kept = units > 0
+    return float(np.std(errors[kept] / units[kept])) if kept.any() else 0.0
+
+
+def _near_pairs(
+    vectors: np.ndarray, rng: np.random.Generator, queries: int = 256, k: int = 10
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows among the k nearest of `queries` random others (positions, and the other's vector), by inner product or
+    distance.
+    """
+    chosen = rng.choice(len(vectors), min(queries, len(vectors)), replace=False)
+    squares = np.einsum("nd,nd->n", vectors, vectors)
+    apart = squares - 2 * inner_products(vectors[chosen], vectors)
+    apart[np.arange(len(chosen)), chosen] = np.inf
+    near = np.argpartition(apart, min(k, len(vectors) - 1), axis=1)[:, :k]
+    return near.ravel(), np.repeat(vectors[chosen], near.shape[1], axis=0)
 
 
 def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarray) -> tuple[float, float]:
@@ -33,7 +69,8 @@ def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarra
     config = snapshot.config
     scored = replace(snapshot, config=replace(config, source=config.kept_source))  # hits with their true values
     queries = sample[: int(np.clip(WORK // (snapshot.n_rows * config.dim), *QUERIES))]
-    truths = [search_batch(scored, queries, None, allowed, k)[0] for k in KS]
+    truth = search_batch(scored, queries, None, allowed, KS[-1])[0]
+    truths = [truth[:, :k] for k in KS]
     noise = max(snapshot.index.calibration.noise, LEAST_NOISE)
     for _ in range(MARGIN_STEPS):
         if _is_right(scored, queries, truths, allowed, noise, SPARES[-1]):

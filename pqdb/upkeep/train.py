@@ -10,7 +10,7 @@ from pqdb.partition.assign import assign
 from pqdb.partition.router import Router
 from pqdb.partition.train import points_needed, train_centroids
 from pqdb.quantization.scalar import sign_codebook, step_codebook
-from pqdb.quantization.train import train_codebook
+from pqdb.quantization.train import rows_needed, train_codebook
 from pqdb.quantization.values import Code, ValueCode
 
 Progress = Callable[[str, float], None]  # stage, share done
@@ -35,8 +35,9 @@ def train(
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32) if l2 else np.zeros(config.dim, np.float32)
     moved = sample - mean if l2 else sample
     centroids = train_centroids(moved, n_lists, seed=seed, progress=_stage(progress, "centroids"))
-    drawn = moved[np.random.default_rng(seed).permutation(len(moved))[:CODEBOOK_SAMPLE]]
-    residuals = drawn - centroids[assign(drawn, centroids)]
+    drawn = moved[np.random.default_rng(seed).permutation(len(moved))[: _rows_of_code(config)]]
+    residuals = centroids[assign(drawn, centroids)]
+    np.subtract(drawn, residuals, out=residuals)
     unit = _unit_of(residuals, always=l2)
     if unit != 1:
         residuals /= np.float32(unit)
@@ -69,6 +70,12 @@ def train_code(
     if wanted.form == "int4":
         return step_codebook(residuals)
     return ValueCode(config.dim, wanted.form)
+
+
+def _rows_of_code(config: CollectionConfig) -> int:
+    """How many rows training the code makes use of."""
+    wanted = config.quantization
+    return rows_needed(config.dim, wanted.nbits) if isinstance(wanted, PQ) else CODEBOOK_SAMPLE
 
 
 def _unit_of(residuals: np.ndarray, always: bool) -> float:

@@ -1,0 +1,51 @@
+"""Calibration: where the lists of true neighbours come in the order of probing."""
+
+import numpy as np
+import pytest
+
+from pqdb.upkeep.calibrate import BINS, Asked, Sample, _ranks_in_sample
+
+
+def asked_of(rng: np.random.Generator, vectors: np.ndarray, n_lists: int, itself: np.ndarray) -> Asked:
+    """Queries near rows, their lists in an order of their own."""
+    queries = (vectors[itself] + 0.1 * rng.standard_normal((len(itself), vectors.shape[1]))).astype(np.float32)
+    place = np.argsort(rng.random((len(itself), n_lists)), axis=1).astype(np.int32)
+    return Asked(queries, itself, place, rng.integers(0, BINS, len(itself)))
+
+
+@pytest.mark.parametrize("l2", [False, True])
+def test_in_a_sample_of_all_rows_the_nearest_are_the_nearest(l2: bool) -> None:
+    rng = np.random.default_rng(1)
+    vectors = rng.standard_normal((900, 12)).astype(np.float32)
+    rows, list_of_row = rng.permutation(900), rng.integers(0, 7, 900).astype(np.int32)
+    asked = asked_of(rng, vectors, 7, np.arange(40))
+    found = _ranks_in_sample(asked, Sample(vectors[rows], rows, list_of_row), l2, 50)
+    products = asked.queries.astype(np.float64) @ vectors.T
+    values = products - (vectors.astype(np.float64) ** 2).sum(axis=1) / 2 if l2 else products
+    values[np.arange(40), asked.itself] = -np.inf  # a query that is a row does not find itself
+    nearest = np.argsort(-values, axis=1)[:, :50]
+    assert (found == np.take_along_axis(asked.place, list_of_row[nearest], axis=1)).all()
+
+
+def test_of_a_sample_as_large_a_share_is_looked_at_and_no_row_that_is_in_no_list() -> None:
+    rng = np.random.default_rng(2)
+    vectors = rng.standard_normal((4_000, 8)).astype(np.float32)
+    list_of_row = np.full(4_000, -1, np.int32)
+    list_of_row[1_000:] = rng.integers(0, 5, 3_000)
+    rows = rng.permutation(4_000)[:1_000]
+    asked = asked_of(rng, vectors, 5, np.full(3, -1))
+    asked.place[:] = [0, 1, 2, 3, 4]  # list by list: a rank is a list
+    found = _ranks_in_sample(asked, Sample(vectors[rows], rows, list_of_row), False, 600)
+    listed = rows[list_of_row[rows] >= 0]
+    assert found.shape == (3, round(600 * len(listed) / 3_000))
+    nearest = listed[np.argsort(-(asked.queries @ vectors[listed].T), axis=1)][:, : found.shape[1]]
+    assert (found == list_of_row[nearest]).all()
+
+
+def test_about_so_many_queries_evenly() -> None:
+    numbers = np.arange(2_500)
+    asked = Asked(numbers[:, None].astype(np.float32), numbers, numbers[:, None], numbers % BINS)
+    few = asked.spread(500)
+    assert (few.itself == np.arange(0, 2_500, 5)).all()
+    assert few.queries.flags.c_contiguous
+    assert len(asked.spread(10_000).itself) == 2_500
