@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 LONGEST_REST = 5.0  # seconds
 HURRY = 0.2  # seconds
@@ -25,12 +26,14 @@ class Pace:
         """Somebody waits: no rest for a while."""
         self._hurried = time.monotonic() + HURRY
 
-    def rest(self, stopping: threading.Event) -> None:
-        """Rest until the work since `begin` takes its share and no more of the time since then, or until stopping."""
+    def rest(self, stopping: threading.Event, wanted: Callable[[], bool] = lambda: False) -> None:
+        """Rest until the work since `begin` takes its share and no more of the time since then, or until stopping or
+        wanted elsewhere.
+        """
         if self.share >= 1:
             return
         until = min(self._since + (time.thread_time() - self._used) / self.share, time.monotonic() + LONGEST_REST)
-        while (now := time.monotonic()) < until and not stopping.is_set():
+        while (now := time.monotonic()) < until and not stopping.is_set() and not wanted():
             if now < self._hurried:
                 self.begin()
                 return

@@ -29,6 +29,12 @@ class Stopped(Exception):
     """Raised from progress to end upkeep at the next safe point."""
 
 
+class GaveWay(Exception):
+    """Raised from progress to end a step in the background at the next safe point: somebody waits to do by hand what is
+    due, on all cores and without rests.
+    """
+
+
 class Upkeep:
     """Keeps one collection's indexes, one for each vector, in step with its points."""
 
@@ -41,6 +47,8 @@ class Upkeep:
         self._shared = None if points.row_bytes else SharedRows(points)
         self._lock = lock
         self._busy = threading.Lock()
+        self._counting = threading.Lock()
+        self._hands = 0  # who wait for a step in the background to end
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -102,8 +110,9 @@ class Upkeep:
     # -- by hand ---------------------------------------------------------------------------------------
 
     def run(self, retrain: Sequence[Tended] = (), progress: Progress | None = None) -> None:
-        """Train anew what is to be, then do all that is due, here and now, to the last fresh row. Waits for a step in
-        the background. Raises InputError where there are no vectors to learn from, ClosedError, StorageError and kin.
+        """Train anew what is to be, then do all that is due, here and now, to the last fresh row. A step in the
+        background gives way; another process's is waited for. Raises InputError where there are no vectors to learn
+        from, ClosedError, StorageError and kin.
         """
         with self._alone():
             check = self._check(progress)
@@ -150,7 +159,7 @@ class Upkeep:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """No other upkeep meanwhile, here or elsewhere."""
-        with self._busy:
+        with self._busy_by_hand():
             self._lock.acquire(blocking=True)
             with self._released():
                 try:
@@ -160,6 +169,21 @@ class Upkeep:
                     raise ClosedError(f"{self._points.path.parent} was closed during upkeep") from None
                 finally:
                     give_back()
+
+    @contextmanager
+    def _busy_by_hand(self) -> Iterator[None]:
+        """No other upkeep of this process meanwhile: what the background is at gives way."""
+        with self._counting:
+            self._hands += 1
+        try:
+            self._busy.acquire()
+        finally:
+            with self._counting:
+                self._hands -= 1
+        try:
+            yield
+        finally:
+            self._busy.release()
 
     @contextmanager
     def _released(self) -> Iterator[None]:
@@ -197,6 +221,8 @@ class Upkeep:
                     self.error = None
                 except Stopped:
                     return
+                except GaveWay:
+                    continue
                 except (PqdbError, OSError, MemoryError) as problem:
                     self._note(problem)
                     log.warning("upkeep of %s will try again: %s", self._points.path.parent, self.error)
@@ -210,6 +236,8 @@ class Upkeep:
         self._stopping.wait(10 * IDLE_SECONDS)
 
     def _background_step(self) -> bool:
+        if self._hands:
+            return False
         with self._busy:
             if not self._lock.acquire():
                 return False
@@ -223,9 +251,11 @@ class Upkeep:
 
     def _rest(self) -> None:
         """Between pieces of background work: for as long as the share of a core asks for."""
-        self.pace.rest(self._stopping)
+        self.pace.rest(self._stopping, lambda: self._hands > 0)
         if self._stopping.is_set():
             raise Stopped
+        if self._hands:
+            raise GaveWay
 
     def _check(self, progress: Progress | None, pause: Callable[[], None] | None = None) -> Progress:
         """Progress that also notes the stage, rests, and ends the work when upkeep is stopping."""

@@ -75,6 +75,14 @@ def test_a_rest_ends_when_upkeep_stops() -> None:
     paced.rest(stopping)  # ten seconds otherwise
 
 
+def test_a_rest_ends_when_somebody_wants_to_work(clock: Clock) -> None:
+    paced = Pace(0.1)
+    paced.begin()
+    clock.work(0.3)
+    paced.rest(clock, lambda: clock.rested > 0.5)  # type: ignore[arg-type]
+    assert 0.5 < clock.rested < 0.6
+
+
 @pytest.mark.parametrize("share", [0, -1, 1.5])
 def test_a_share_that_cannot_be_is_refused(db_path: Path, share: float) -> None:
     with pytest.raises(pqdb.InputError, match="upkeep_share must be above 0 and at most 1, not "):

@@ -11,6 +11,7 @@ import pytest
 import pqdb
 from pqdb.store.locks import FileLock
 from pqdb.upkeep import steps, worker
+from pqdb.upkeep.train import Progress
 from tests.conftest import SEED
 from tests.data import clustered
 
@@ -117,6 +118,35 @@ def test_closing_stops_it_at_the_next_safe_point(small: None, db_path: Path, mon
         assert len(again["things"]) == 600
         assert again["things"].verify() == []
         again["things"].train()
+
+
+def test_what_the_background_is_at_gives_way_to_who_does_it_by_hand(
+    small: None, db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build in the background takes half a core; who waits has all of them."""
+    begun, built = threading.Event(), list[str]()
+    real = steps.build_generation
+
+    def slowly(stores: object, *args: object, progress: Progress, **kwargs: object) -> int | None:
+        name = threading.current_thread().name
+        for _ in range(3_000 if name == "pqdb-upkeep" else 0):  # a minute
+            begun.set()
+            time.sleep(0.02)
+            progress("centroids", 0.0)
+        built.append(name)
+        return real(stores, *args, progress=progress, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(steps, "build_generation", slowly)
+    with pqdb.open(db_path, upkeep_share=1.0) as database:
+        things = database.create_collection("things", 8)
+        fill(things, 0, 300)
+        assert begun.wait(60)
+        things.optimize()
+        assert built == [threading.current_thread().name]
+        assert (things.info()["generation"], things.info()["fresh"]) == (1, 0)
+        assert things.verify() == []
+        fill(things, 300, 400)  # and the background goes on
+        assert until(lambda: things.info()["fresh"] == 0)
 
 
 def test_a_failure_is_told_and_tried_again(
