@@ -102,7 +102,7 @@ def table(query, bounds, codewords, beta, top):
 
 def scan(lists, codes_of, tables_of, allowed, depth, nbits):
     """Candidates {row: (value, bound)} of one query whose bound reaches the depth-th best value, and that
-    value.
+    value. What the rounding of the table's entries adds up to widens a margin: m errors, even within half of a.
 
     lists: for each probed list (base, margin, s (n,), B (n,), rows (n,)); codes_of its codes (n, m);
     tables_of (table, a, b).
@@ -110,11 +110,12 @@ def scan(lists, codes_of, tables_of, allowed, depth, nbits):
     table_, a, b = tables_of
     everything = {}
     for (base, margin, s, bias, rows), codes in zip(lists, codes_of, strict=True):
+        blur = np.sqrt(margin**2 + 9 * codes.shape[1] * a**2 / 12) if margin > 0 else margin
         for code, scale, offset, row in zip(codes, s, bias, rows, strict=True):
             if allowed[row]:
                 total = sum(int(table_[j, c]) for j, c in enumerate(code))
                 value = base + float(offset) + float(scale) * (b + a * total)
-                everything[int(row)] = (value, value + float(scale) * margin)
+                everything[int(row)] = (value, value + float(scale) * blur)
     values = sorted((value for value, _ in everything.values()), reverse=True)
     cut = values[depth - 1] if len(values) >= depth else -np.inf
     return {row: pair for row, pair in everything.items() if pair[1] >= cut}, cut

@@ -163,4 +163,6 @@ def choose_queries(
         )  # fmt: skip
         probed[q] = n if wanted[q] <= limit else -1
         if probed[q] >= 0:
-            value_lists(queries, q, l2, length, values, centroids, noise, lists, there[q], bases, margins)
+            value_lists(
+                queries, q, l2, length, values, center, offsets, centroids, noise, lists, there[q], bases, margins
+            )  # fmt: skip

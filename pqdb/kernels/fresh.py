@@ -7,7 +7,7 @@ import numpy as np
 from pqdb.kernels._jit import kernel
 from pqdb.kernels._types import Address, Array, Whole
 from pqdb.kernels.intrinsics import lowest_bit
-from pqdb.kernels.scan import GROUP, score_group
+from pqdb.kernels.scan import GROUP, blurred, score_group
 
 
 @kernel
@@ -49,10 +49,11 @@ def rows_with_fresh(
         table, a, b = np.uint64(tables[q].ctypes.data), coefficients[q, 0], coefficients[q, 1]
         for p in range(probed[q]):
             begin, end = begins[lists[q, p]], begins[lists[q, p] + 1]
+            margin = blurred(margins[q, p], a, m)
             for group in range(begin // GROUP, (end + GROUP - 1) // GROUP if end > begin else 0):
                 place = group * GROUP
                 mask = score_group(
-                    nbits, records + np.uint64(group * record_bytes), table, m, bias, bases[q, p], a, b, margins[q, p],
+                    nbits, records + np.uint64(group * record_bytes), table, m, bias, bases[q, p], a, b, margin,
                     cuts[q], values_at, bounds_at, sums_at,
                 )  # fmt: skip
                 mask &= all_places << np.uint64(max(begin - place, 0))  # what other lists have in the group

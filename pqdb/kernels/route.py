@@ -6,10 +6,13 @@ from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.banks import bank_products
 from pqdb.kernels.rounding import extent
+from pqdb.kernels.topk import sift_down_pair, sort_pairs_descending
 from pqdb.kernels.vectors import FLOAT32, distance, dot, quantize_i8
 
 BUCKETS = 128
-HALVINGS = 16
+HALVINGS = 48  # keys may lie anywhere: one far centroid, and all others are within a millionth of low … high
+HALF_ULP = 2.0**-10  # of a float16, twice: a bias factor is twice a product with the centroid
+CROWD = 8  # keys of the bucket that the last list comes from, and an eighth of the lists: more are sorted
 LEAST_SPREAD = np.float32(1e-30)  # of keys: less has no inverse
 
 
@@ -34,6 +37,8 @@ def floor_of_largest(keys: Array, high: Real, low: Real, n: Whole) -> Real:
         if above <= 2 * n:
             break
         middle = np.float32(0.5) * (floor + ceiling)
+        if middle <= floor or middle >= ceiling:
+            break  # no number lies between
         count = 0
         for i in range(keys.shape[0]):
             count += keys[i] >= middle
@@ -44,12 +49,25 @@ def floor_of_largest(keys: Array, high: Real, low: Real, n: Whole) -> Real:
     return floor
 
 
+@kernel
+def sort_largest(keys: Array, picked: Array, few: Whole, n: Whole, lists: Array, q: Whole) -> None:
+    """lists[q, :n] = the first n of the `few` picked positions, in the order of their keys; changes their order."""
+    heap, items = np.empty(few, np.float32), picked[:few]
+    for j in range(few):
+        heap[j] = keys[items[j]]
+    for at in range(few // 2 - 1, -1, -1):
+        sift_down_pair(heap, items, few, at)
+    sort_pairs_descending(heap, items)
+    for j in range(n):
+        lists[q, j] = items[j]
+
+
 @kernel_inline
 def select_largest(
     keys: Array, high: Real, low: Real, n: Whole, lists: Array, q: Whole, histogram: Array, picked: Array
 ) -> None:
     """lists[q, :n] = positions of the n largest keys, all between low and high, largest first to within a bucket's
-    width: a counting sort of those above a floor.
+    width: a counting sort of those above a floor. Where many share the bucket that the last comes from, a heap sort.
     """
     floor, few = floor_of_largest(keys, high, low, n), 0
     for i in range(keys.shape[0]):  # without a branch: few of many are taken, and none can be foretold
@@ -59,10 +77,15 @@ def select_largest(
     histogram[:] = 0
     for j in range(few):
         histogram[np.int32((high - keys[picked[j]]) * width)] += 1
-    start = np.int32(0)
+    start, crowd = np.int32(0), np.int32(0)
     for b in range(BUCKETS):
+        if start < n:
+            crowd = histogram[b]
         start += histogram[b]
         histogram[b] = start - histogram[b]
+    if few > n and crowd > CROWD + n // 8:
+        sort_largest(keys, picked, few, n, lists, q)
+        return
     for j in range(few):
         bucket = np.int32((high - keys[picked[j]]) * width)
         if histogram[bucket] < n:
@@ -116,11 +139,17 @@ def list_keys(
 
 @kernel_inline
 def value_lists(
-    queries: Array, q: Whole, l2: bool, length: Real, values: Array, centroids: Array, noise: Real, lists: Array,
-    n: Whole, bases: Array, margins: Array,
+    queries: Array, q: Whole, l2: bool, length: Real, values: Array, center: Array, offsets: Array, centroids: Array,
+    noise: Real, lists: Array, n: Whole, bases: Array, margins: Array,
 ) -> None:  # fmt: skip
-    """Bases and margins of the n lists of query q, as route_queries has them; length and values as keys_of has them."""
+    """Bases and margins of the n lists of query q, as route_queries has them; length and values as keys_of has them.
+
+    For l2 an estimate is no better than its bias factor, a float16, which is the larger the farther the centroid lies
+    from zero. Here that is in units of the code's scale, as the margin is.
+    """
     dim = queries.shape[1]
+    center_at, rounding = np.uint64(center.ctypes.data), np.float32(HALF_ULP if noise > 0 else 0)
+    away = np.sqrt(dot(FLOAT32, center_at, center_at, dim)) if l2 else np.float32(0)
     query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim)
     margin = np.float32(noise) * np.sqrt(length)
     for p in range(n):
@@ -133,6 +162,7 @@ def value_lists(
             else:
                 bases[q, p] = min(bases[q, p] - length, np.float32(0))
             margins[q, p] = np.float32(2 * noise) * np.sqrt(-bases[q, p])
+            margins[q, p] += rounding * (np.sqrt(offsets[lists[q, p]]) + away)
         elif centroids.shape[0] > 0:
             bases[q, p] = dot(FLOAT32, centroid_at, query_at, dim)
 
@@ -174,4 +204,6 @@ def route_queries(
         n = min(max(wanted, 1), lists.shape[1])
         select_largest(keys, high, low[0], n, lists, q, histogram, picked)
         probed[q] = n
-        value_lists(queries, q, l2, length, values, centroids, noise, lists, n, bases, margins)
+        value_lists(
+            queries, q, l2, length, values, center, offsets, centroids, noise, lists, n, bases, margins
+        )  # fmt: skip

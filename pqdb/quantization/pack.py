@@ -199,12 +199,17 @@ def _int8_scales(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return scales
 
 
+def as_halves(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Factors (count,) as they come back from float16."""
+    return np.clip(numbers, -FACTOR_LIMIT, FACTOR_LIMIT).astype(np.float16).astype(np.float32)
+
+
 def _factors(numbers: NDArray[np.float32], groups: int, padding: float, name: str) -> NDArray[np.uint8]:
     """numbers (count,) as float16, padded to whole groups: (groups, 64) bytes."""
     if np.isnan(numbers).any():
         raise InputError(f"a {name} factor is not a number")
     halves = np.full(groups * GROUP, padding, np.float16)
-    halves[: len(numbers)] = np.clip(numbers, -FACTOR_LIMIT, FACTOR_LIMIT)
+    halves[: len(numbers)] = as_halves(numbers)
     return halves.view(np.uint8).reshape(groups, _FACTORS_BYTES)
 
 

@@ -9,6 +9,7 @@ from pqdb.config import Values
 from pqdb.partition.router import Router
 from pqdb.quantization.encode import centroid_products, encode
 from pqdb.quantization.pack import (
+    as_halves,
     pack_list,
     pack_rerank,
     pack_values,
@@ -79,6 +80,8 @@ def code_rows(router: Router, code: Code, vectors: np.ndarray, rows: np.ndarray,
     codes, scales = encode(code, residuals, None if router.l2 else vectors)
     biases = None
     if router.l2:
+        # Scales as they will be read: what their rounding does to a product with the centroid must be in the bias too.
+        scales = as_halves(scales)
         squares = np.einsum("nd,nd->n", residuals, residuals)
         biases = -(squares + 2 * centroid_products(code, codes, scales, router.centroids, lists))
     return ListRows(codes, scales, biases, numbers, residuals, exact)

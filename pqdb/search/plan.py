@@ -10,6 +10,7 @@ from pqdb.errors import CorruptError, InputError
 from pqdb.search.scatter import NO_SCATTER, Scatter
 
 MARGIN_SIGMAS = 3.0  # candidates within 3σ of the k-th estimate are reranked: costs at most .001 of recall
+MUCH_SPARE = 100.0  # more than so much is for rows too alike for int8, which are no more the larger k is
 TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 HARDNESS = [-math.log(1 - target) for target in TARGETS]
 
@@ -126,4 +127,4 @@ def keep_for(k: int, spare: float = 1.0) -> int:
     """How many of the reranked are scored from the source: int8 alone caps recall at .995, and far lower where
     neighbours differ by less than its steps.
     """
-    return k + math.ceil(spare * max(3, k // 4))
+    return k + math.ceil(max(3 * spare, k // 4 * min(spare, MUCH_SPARE)))

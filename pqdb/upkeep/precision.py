@@ -23,7 +23,7 @@ KS = (1, 10)
 NOISE_ROWS = 16_384  # among which near pairs are looked for
 LEAST_NOISE = 1e-4  # what float16 factors and the rounding of tables leave of the best code
 MARGIN_STEP, MARGIN_STEPS = 1.5, 16
-SPARES = (1.0, 3.0, 10.0, 30.0, 100.0)
+SPARES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 QUERIES = (16, 128)
 WORK = 1 << 34  # products of the exact answer: about a second
 

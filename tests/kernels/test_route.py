@@ -69,6 +69,20 @@ def test_the_lists_taken_are_the_best_of_all(l2: bool, wanted: int) -> None:
         assert np.all(key[order] >= worst - 0.02 * (key.max() - key.min()))
 
 
+@pytest.mark.parametrize("wanted", [1, 20, 100, 250])
+@pytest.mark.parametrize("far", [[-1e6], [1e6], [-1e6, 1e6], [*30 * [-1e6], 1e4]], ids=len)
+def test_a_few_far_keys_do_not_blur_the_others(wanted: int, far: list[float]) -> None:
+    """Of keys that differ by a millionth of what the farthest lies away, the largest are taken all the same."""
+    rng = np.random.default_rng(8)
+    keys = rng.permutation(np.concatenate([far, rng.random(300)])).astype(np.float32)
+    lists, picked = np.full((1, wanted), -1, np.int32), np.empty(len(keys) + 1, np.int32)
+    histogram = np.empty(route.BUCKETS, np.int32)
+    route.select_largest(keys, keys.max(), keys.min(), wanted, lists, 0, histogram, picked)
+    assert len(set(lists[0].tolist())) == wanted
+    larger = np.count_nonzero(keys > keys[lists[0]].min())
+    assert larger <= wanted + wanted // 8 + 8  # but for those of one bucket
+
+
 @metrics
 def test_bases_are_exact_or_as_exact_as_int8_and_margins_grow_with_the_distance(l2: bool) -> None:
     router = a_router(20, 24, l2)
@@ -81,7 +95,9 @@ def test_bases_are_exact_or_as_exact_as_int8_and_margins_grow_with_the_distance(
             if l2:
                 apart = ((near - query) ** 2).sum(axis=1)
                 np.testing.assert_allclose(bases[i], -apart, rtol=1e-5, atol=slack)
-                np.testing.assert_allclose(margins[i], 2 * 0.25 * np.sqrt(-bases[i].astype(np.float64)), rtol=1e-5)
+                away = np.linalg.norm(near - router.center, axis=1) + np.linalg.norm(router.center.astype(np.float64))
+                margin = 2 * 0.25 * np.sqrt(-bases[i].astype(np.float64)) + 2.0**-10 * away
+                np.testing.assert_allclose(margins[i], margin, rtol=1e-5)
             else:
                 np.testing.assert_allclose(bases[i], near @ query, rtol=1e-4, atol=slack)
                 np.testing.assert_allclose(margins[i], 0.25 * np.linalg.norm(query), rtol=1e-5)
