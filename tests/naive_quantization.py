@@ -17,6 +17,17 @@ def nearest(points: Array, words: Array) -> Array:
     return nearest_word
 
 
+def spread(points, draws):
+    """(k, d) points, the first by its draw, each further one where its draw falls among squared distances from those
+    before, laid end to end.
+    """
+    words = [points[int(draws[0] * len(points))]]
+    for draw in draws[1:]:
+        apart = np.min([((points.astype(np.float64) - word) ** 2).sum(axis=1) for word in words], axis=0)
+        words.append(points[np.searchsorted(np.cumsum(apart), draw * apart.sum(), side="right")])
+    return np.array(words)
+
+
 def lloyd(points: Array, words: Array, rounds: int) -> Array:
     """words (k, d) after `rounds` rounds; a word without points takes half of the fullest word's."""
     words = words.copy()

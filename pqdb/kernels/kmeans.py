@@ -9,7 +9,7 @@ not vectorise (measured: six times slower).
 import numpy as np
 from numpy.typing import NDArray
 
-from pqdb.kernels._jit import kernel
+from pqdb.kernels._jit import kernel, kernel_inline
 
 BLOCK = 512  # points worked on at a time: what is kept of each of them stays in the first-level cache
 _NUDGE = 1.0 / 1024  # how far the two halves of a split word part, relative to the word
@@ -110,6 +110,46 @@ def split_into_empty(words: NDArray[np.float32], counts: NDArray[np.int64]) -> N
             coordinate = words[k, donor]
             words[k, c] = coordinate * np.float32(1.0 + _NUDGE)
             words[k, donor] = coordinate * np.float32(1.0 - _NUDGE)
+
+
+@kernel
+def spread_words(points: NDArray[np.float32], draws: NDArray[np.float64], words: NDArray[np.float32]) -> None:
+    """First words (dsub, ksub) out: points of (dsub, n), each drawn with chances as its squared distance from those
+    before, or evenly where all of them are words already (Arthur and Vassilvitskii 2007, k-means++).
+
+    draws (ksub,) in 0 … 1: the same draws give the same words.
+    """
+    dsub, n = points.shape
+    apart, distance = np.full(n, np.inf, np.float32), np.empty(n, np.float32)
+    for c in range(words.shape[1]):
+        chosen = min(n - 1, np.int64(draws[c] * n))
+        total = 0.0
+        if c > 0:
+            for i in range(n):
+                total += apart[i]
+        if total > 0:
+            chosen = last_below(apart, draws[c] * total)
+        distance[:] = 0
+        for k in range(dsub):
+            row, word = points[k], points[k, chosen]
+            words[k, c] = word
+            for i in range(n):
+                distance[i] += (row[i] - word) * (row[i] - word)
+        for i in range(n):
+            apart[i] = min(apart[i], distance[i])
+
+
+@kernel_inline
+def last_below(shares: NDArray[np.float32], wanted: float) -> int:
+    """Where the running sum of shares (n,) passes `wanted`: never at a share of 0."""
+    total, last = 0.0, 0
+    for i in range(shares.shape[0]):
+        if shares[i] > 0:
+            last = i
+            total += shares[i]
+            if total > wanted:
+                break
+    return last
 
 
 @kernel

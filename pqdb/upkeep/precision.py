@@ -23,6 +23,7 @@ KS = (1, 10)
 NOISE_ROWS = 16_384  # among which near pairs are looked for
 LEAST_NOISE = 1e-4  # what float16 factors and the rounding of tables leave of the best code
 MARGIN_STEP, MARGIN_STEPS = 1.5, 16
+GAIN = 0.001  # a wider margin must find so much more: where codes say nothing, none finds all, and each costs
 SPARES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 QUERIES = (16, 128)
 WORK = 1 << 34  # products of the exact answer: about a second
@@ -71,30 +72,33 @@ def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarra
     queries = sample[: int(np.clip(WORK // (snapshot.n_rows * config.dim), *QUERIES))]
     truth = search_batch(scored, queries, None, allowed, KS[-1])[0]
     truths = [truth[:, :k] for k in KS]
-    noise = max(snapshot.index.calibration.noise, LEAST_NOISE)
-    for _ in range(MARGIN_STEPS):
-        if _is_right(scored, queries, truths, allowed, noise, SPARES[-1]):
+    least = max(snapshot.index.calibration.noise, LEAST_NOISE)
+    noise, reached = least, 0.0
+    for step in range(MARGIN_STEPS):
+        tried = least * MARGIN_STEP**step
+        share = _share_found(scored, queries, truths, allowed, tried, SPARES[-1])
+        if share > reached + GAIN:
+            noise, reached = tried, share
+        if share >= RIGHT:
             break
-        noise *= MARGIN_STEP
     if config.source is None:
         return noise, 1.0
-    spares = SPARES if config.rerank else tuple(2 * spare for spare in SPARES)  # estimates are coarser than int8
-    for spare in spares:
-        if _is_right(scored, queries, truths, allowed, noise, spare):
-            return noise, spare
-    return noise, spares[-1]
+    wanted = min(RIGHT, reached)
+    for spare in SPARES if config.rerank else tuple(2 * spare for spare in SPARES):  # estimates are coarser than int8
+        if _share_found(scored, queries, truths, allowed, noise, spare) >= wanted:
+            break
+    return noise, spare
 
 
-def _is_right(
+def _share_found(
     snapshot: Snapshot, queries: np.ndarray, truths: list[np.ndarray], allowed: np.ndarray, noise: float, spare: float
-) -> bool:
-    """Whether a search of every list finds what there is."""
+) -> float:
+    """Of what there is, what a search of every list finds: the least share of any k."""
     assert snapshot.index is not None
     n_lists = snapshot.index.router.n_lists
-    knots, widths = np.zeros(1, np.float32), np.full(1, n_lists, np.float32)
+    knots, widths, shares = np.zeros(1, np.float32), np.full(1, n_lists, np.float32), []
     for k, truth in zip(KS, truths, strict=True):
         plan = Plan(k, k, keep_for(k, spare), MARGIN_SIGMAS * noise, knots, widths, n_lists)
         found = search_batch(snapshot, queries, plan, allowed, k)[0]
-        if recall_of(found, truth).mean() < RIGHT:
-            return False
-    return True
+        shares.append(float(recall_of(found, truth).mean()))
+    return min(shares)

@@ -50,6 +50,31 @@ def test_sums_by_label(rng: np.random.Generator) -> None:
     assert np.array_equal(counts, 1 + np.bincount(labels, minlength=5))
 
 
+def test_first_words_are_those_the_draws_fall_on(rng: np.random.Generator) -> None:
+    """Whole numbers: squared distances and their sums are exact, and so is where a draw falls."""
+    points, draws = whole_numbers(rng, 300, 5), rng.random(16)
+    words = np.empty((5, 16), np.float32)
+    kmeans.spread_words(np.ascontiguousarray(points.T), draws, words)
+    assert np.array_equal(words.T, naive.spread(points, draws))
+
+
+def test_what_is_rare_gets_a_word(rng: np.random.Generator) -> None:
+    """Of 5,000 points 15 lie far out, each alone: a random start would take one of them in twenty times."""
+    points = 1e-3 * rng.standard_normal((5_000, 6)).astype(np.float32)
+    points[100:115] = 10 * whole_numbers(rng, 15, 6) + np.arange(15, dtype=np.float32)[:, None]
+    words = np.empty((6, 16), np.float32)
+    kmeans.spread_words(np.ascontiguousarray(points.T), rng.random(16), words)
+    lengths = np.linalg.norm(words, axis=0)
+    assert np.count_nonzero(lengths > 1) >= len(np.unique(points[100:115], axis=0)) - 1
+
+
+def test_where_all_points_are_words_already_any_will_do(rng: np.random.Generator) -> None:
+    points = np.repeat(whole_numbers(rng, 3, 4), [5, 1, 2], axis=0)
+    words = np.empty((4, 16), np.float32)
+    kmeans.spread_words(np.ascontiguousarray(points.T), rng.random(16), words)
+    assert {tuple(word) for word in words.T} == {tuple(point) for point in points}
+
+
 def test_training_words_takes_the_naive_rounds(rng: np.random.Generator) -> None:
     points = whole_numbers(rng, 200, 3)
     start = points[rng.choice(200, 16, replace=False)]

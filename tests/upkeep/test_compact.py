@@ -267,11 +267,13 @@ def steady(path: Path, n: int, dim: int, replacements: int, at_once: int) -> flo
 
 
 def test_a_steady_load_of_replacements_does_not_grow_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four times as many as there are points; writers are held back where upkeep cannot keep up."""
+    """Four times as many as there are points; writers are held back where upkeep cannot keep up. Of so few points those
+    that may wait are an eighth.
+    """
     monkeypatch.setattr(steps, "BEHIND_ROWS", 1_000)
     monkeypatch.setattr(steps, "FEWEST_DEAD", 500)
     monkeypatch.setattr(steps, "FRESH_ROWS", 500)
-    assert steady(tmp_path / "database", 8_000, 64, 32_000, 500) <= 2
+    assert steady(tmp_path / "database", 8_000, 64, 32_000, 500) <= 2.3
 
 
 @pytest.mark.long
