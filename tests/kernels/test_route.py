@@ -70,7 +70,7 @@ def test_the_lists_taken_are_the_best_of_all(l2: bool, wanted: int) -> None:
 
 
 @pytest.mark.parametrize("wanted", [1, 20, 100, 250])
-@pytest.mark.parametrize("far", [[-1e6], [1e6], [-1e6, 1e6], [*30 * [-1e6], 1e4]], ids=len)
+@pytest.mark.parametrize("far", [[-1e6], [1e6], [-1e6, 1e6], [*30 * [-1e6], 1e4]], ids=str)
 def test_a_few_far_keys_do_not_blur_the_others(wanted: int, far: list[float]) -> None:
     """Of keys that differ by a millionth of what the farthest lies away, the largest are taken all the same."""
     rng = np.random.default_rng(8)
