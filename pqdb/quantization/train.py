@@ -26,7 +26,7 @@ ROUNDS = {4: 8, 8: 12}  # by nbits; of 4, twelve find no more neighbours
 ROTATION_GAIN = 0.03
 HELD_OUT_ROWS = 256
 FEWEST_CHECKED = 200  # rows below which a held-out check is noise
-CHECKED_FLOATS = 6 << 20  # of the rows the held-out check ranks: 24 MB
+CHECKED_FLOATS, CHECKED_ROWS = 6 << 20, 1 << 15  # at most, of what the held-out check ranks: 24 MB
 
 Layout = Literal["auto", "plain", "rotated"]
 Progress = Callable[[float], None]
@@ -34,7 +34,11 @@ Progress = Callable[[float], None]
 
 def rows_needed(dim: int, nbits: int) -> int:
     """Rows that training a codebook makes use of."""
-    return HELD_OUT_ROWS + max(POINTS_PER_WORD[nbits] << nbits, CHECKED_FLOATS // dim)
+    return HELD_OUT_ROWS + max(POINTS_PER_WORD[nbits] << nbits, _rows_checked(dim) if nbits == 4 else 0)
+
+
+def _rows_checked(dim: int) -> int:
+    return min(max(CHECKED_FLOATS // dim, FEWEST_CHECKED), CHECKED_ROWS)
 
 
 def train_codebook(
@@ -72,7 +76,7 @@ def train_codebook(
     if not choosing and not fitting:
         return _train_laid_out(units, m, nbits, layout, seed, report)
     rows = residuals if vectors is None else vectors
-    searched = learn[: max(CHECKED_FLOATS // residuals.shape[1], FEWEST_CHECKED)]
+    searched = learn[: _rows_checked(residuals.shape[1])]
     check = HeldOut.build(rows[held], rows[searched], residuals[searched], metric)
     if choosing:
         plain = _train_plain(units, m, nbits, seed, lambda done: report(0.4 * done))

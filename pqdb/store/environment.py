@@ -186,10 +186,13 @@ class Environment:
         """Map the data file, wherever it has been moved to."""
         self.home = moved.home_of(self.path)
         while True:
+            raw = None
             try:
                 raw = self._map_home()
                 self.home, last = self._marked(raw), self.home
             except PqdbError:
+                if raw is not None:
+                    raw.close()
                 if moved.home_of(self.path) == self.home:
                     raise
                 self.home = moved.home_of(self.path)  # moved while we were about to open it

@@ -62,7 +62,7 @@ def build_generation(
     _write_lists(stores, router, codebook, generation, list_of_row, progress)
     blank = Calibration(noise, (1,), np.zeros(1, np.float32), np.ones((1, 1, 1), np.float32))
     index = Index(generation, codebook, router, blank)
-    calibration = _calibrate(stores, index, Sample(sample, chosen, list_of_row), seed)
+    calibration = _calibrate(stores, index, Sample(sample, chosen, len(live), list_of_row), seed)
     index = replace(index, calibration=calibration)
     watermark = catch_up(stores, index, n_rows)
     if proof is not None and not proof(index, watermark):

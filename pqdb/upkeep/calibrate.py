@@ -8,6 +8,7 @@ of exact at a thousandth of the cost.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -21,16 +22,18 @@ from pqdb.search.lists import ListedRows
 from pqdb.search.plan import TARGETS, Calibration, plan_by_hand
 from pqdb.search.scatter import Scatter
 from pqdb.search.snapshot import Snapshot
-from pqdb.threads import share_out, share_rows
+from pqdb.threads import share_rows
 
 ROWS = 1_000  # queries that are rows
 MADE = 500  # of each made kind
 COVARIANCE_ROWS = 2_048  # that the data's covariance is taken from
 NEAR = 10  # up to this k every query is asked …
 FAR, FAR_QUERIES = 100, 500  # … up to this some, and beyond a few, whose neighbours are dense enough in a sample
-DEEP_QUERIES, DEEP_AT_ONCE, DEEP_ROWS = 64, 16, 1 << 17
+DEEP_QUERIES, DEEP_PAIRS = 64, 4_096  # at least, of queries, and of these with the nearest of the sample
+DEEP_ROWS, DEEP_AT_ONCE = 1 << 17, 64  # of the sample; queries at a time …
+DEEP_PART, RANKED_TOGETHER = 4_096, 8  # … and rows, then queries, for a thread
 BINS = 6
-RANKED_AT_ONCE = 256  # queries
+RANKED_AT_ONCE, RANKED_KEYS = 256, 1 << 22  # queries for a thread, and keys
 SCATTER_QUERIES, SCATTER_ROWS = 256, 2_048
 CAUTION, CAUTION_POWER = 0.7, 0.3  # see aim
 KS = (1, 10, 100, 1_000, MAX_K)
@@ -85,16 +88,21 @@ class Asked:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Sample:
-    """Rows of the collection, and the list of every row."""
+    """Living rows of the collection in random order, and the list of every row."""
 
     vectors: np.ndarray  # (n, d) float32, as metric.prepare leaves them
     rows: np.ndarray  # (n,) their numbers
+    stands_for: int  # the rows it is drawn from
     list_of_row: np.ndarray  # (n_rows,) int32, −1 for a row that is in none
 
     def lists(self, most: int) -> np.ndarray:
         """(n,) int32 list of each row, of so many at most."""
         lists: np.ndarray = self.list_of_row[self.rows[:most]]
         return lists
+
+    def share(self, most: int) -> float:
+        """So many of them at most, in units of the rows they stand for."""
+        return min(len(self.rows), most) / self.stands_for
 
 
 def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int) -> Calibration:
@@ -133,8 +141,9 @@ def _widths_of(
             ranks = _ranks(snapshot, asked, sample.list_of_row, allowed, wanted[-1])
             found += [_widths(ranks[:, :k], asked.bins, router.n_lists, metric) for k in wanted]
     if deep:
-        asked = every.spread(DEEP_QUERIES)
-        ranks = _ranks_in_sample(asked, sample, router.l2, deep[-1])
+        fewest = max(1, round(deep[0] * sample.share(DEEP_ROWS)))
+        asked = every.spread(max(DEEP_QUERIES, DEEP_PAIRS // fewest))
+        ranks = _ranks_in_sample(router, asked, sample, deep[-1])
         counts = [max(1, round(k / deep[-1] * ranks.shape[1])) for k in deep]
         found += [_widths(ranks[:, :count], asked.bins, router.n_lists, metric) for count in counts]
     return found
@@ -177,7 +186,7 @@ def list_places(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarr
         order = np.argsort(-keys, axis=1, kind="stable")
         np.put_along_axis(place[part], order, np.arange(router.n_lists, dtype=np.int32)[None, :], axis=1)
 
-    share_rows(rank, len(moved), RANKED_AT_ONCE)
+    share_rows(rank, len(moved), max(1, min(RANKED_AT_ONCE, RANKED_KEYS // router.n_lists)))
     return place, best
 
 
@@ -196,26 +205,43 @@ def _ranks(snapshot: Snapshot, asked: Asked, list_of_row: np.ndarray, allowed: n
     return others
 
 
-def _ranks_in_sample(asked: Asked, sample: Sample, l2: bool, k: int) -> np.ndarray:
+def _ranks_in_sample(router: Router, asked: Asked, sample: Sample, k: int) -> np.ndarray:
     """(q, n) int32: when the list of each of the n nearest rows of the sample, nearest first, is probed. n is to the
-    sample what k is to all rows.
+    sample what k is to the rows it stands for.
     """
-    lists, vectors, rows = sample.lists(DEEP_ROWS), sample.vectors[:DEEP_ROWS], sample.rows[:DEEP_ROWS]
-    share = np.count_nonzero(lists >= 0) / np.count_nonzero(sample.list_of_row >= 0)
-    n = int(np.clip(round(k * share), 1, len(lists) - 1))
-    less = np.where(lists >= 0, half_squares(vectors) if l2 else np.float32(0), np.float32(np.inf))
+    lists = sample.lists(DEEP_ROWS)
+    n = int(np.clip(round(k * sample.share(DEEP_ROWS)), 1, max(1, len(lists) - 1)))
+    found = np.empty((len(asked.queries), n), np.int32)
+    for start in range(0, len(found), DEEP_AT_ONCE):
+        part = slice(start, start + DEEP_AT_ONCE)
+        values = _values_in_sample(router, asked.queries[part], sample)
+        values[:, lists < 0] = -np.inf
+        values[sample.rows[:DEEP_ROWS] == asked.itself[part, None]] = -np.inf
+        share_rows(partial(_rank_best, values, lists, asked.place[part], found[part]), len(values), RANKED_TOGETHER)
+    return found
 
-    def ranks(part: slice) -> np.ndarray:
-        values = inner_products(vectors, asked.queries[part]).T - less
-        values[rows == asked.itself[part, None]] = -np.inf
-        best = np.argpartition(-values, n, axis=1)[:, :n]
-        order = np.argsort(-np.take_along_axis(values, best, axis=1), axis=1)
-        best = np.take_along_axis(best, order, axis=1)
-        found: np.ndarray = np.take_along_axis(asked.place[part], lists[best], axis=1)
-        return found
 
-    parts = [slice(start, start + DEEP_AT_ONCE) for start in range(0, len(asked.queries), DEEP_AT_ONCE)]
-    return np.concatenate(list(share_out(ranks, parts)))
+def _rank_best(values: np.ndarray, lists: np.ndarray, place: np.ndarray, ranks: np.ndarray, part: slice) -> None:
+    """ranks (q, n) int32 out: when the list of each of the n rows of largest value (q, rows), in order, is probed."""
+    n = ranks.shape[1]
+    best = np.argpartition(-values[part], n - 1, axis=1)[:, :n]
+    order = np.argsort(-np.take_along_axis(values[part], best, axis=1), axis=1)
+    ranks[part] = np.take_along_axis(place[part], lists[np.take_along_axis(best, order, axis=1)], axis=1)
+
+
+def _values_in_sample(router: Router, queries: np.ndarray, sample: Sample) -> np.ndarray:
+    """(q, n) float32, the larger the nearer: of queries (q, d) to rows of the sample, in index space, where products
+    keep their digits.
+    """
+    moved, count = router.to_index_space(queries), min(len(sample.rows), DEEP_ROWS)
+    values = np.empty((len(queries), count), np.float32)
+
+    def compare(part: slice) -> None:
+        vectors = router.to_index_space(sample.vectors[part])
+        values[:, part] = inner_products(vectors, moved).T - (half_squares(vectors) if router.l2 else np.float32(0))
+
+    share_rows(compare, count, DEEP_PART)
+    return values
 
 
 def _widths(ranks: np.ndarray, bins: np.ndarray, n_lists: int, metric: str) -> np.ndarray:

@@ -99,7 +99,7 @@ def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> 
         live = points.live_rows(0, blocks.watermark)
         most = stores.memory.rows(CODEBOOK_SAMPLE, COPIES * stores.vector_bytes, points.n_rows)
         rows = np.random.default_rng(seed).permutation(live)[:most]
-        sample = Sample(_vectors(stores, points, rows), rows, list_of_row)
+        sample = Sample(_vectors(stores, points, rows), rows, len(live), list_of_row)
         moved = index.router.to_index_space(sample.vectors[:NOISE_ROWS])
         noise = measure_noise(index.router, index.codebook, moved, assign(moved, index.router.centroids), seed)
         blank = replace(index, calibration=replace(index.calibration, noise=noise), plans={}, frames={})
@@ -179,8 +179,8 @@ def _snapshot(stores: Stores, blocks: BlockView, points: PointView, index: Index
 
 
 def _list_of_row(blocks: BlockView, n_rows: int) -> np.ndarray:
-    """(n_rows,) int32 list of each row, 0 for those in none: they are not found by a search of the lists."""
-    found = np.zeros(n_rows, np.int32)
+    """(n_rows,) int32 list of each row, −1 for those in none."""
+    found = np.full(n_rows, -1, np.int32)
     for number in np.flatnonzero(blocks.counts).tolist():
         found[rows_of_list(blocks.data(number), int(blocks.counts[number]))] = number
     return found

@@ -23,7 +23,7 @@ KS = (1, 10)
 NOISE_ROWS = 16_384  # among which near pairs are looked for
 LEAST_NOISE = 1e-4  # what float16 factors and the rounding of tables leave of the best code
 MARGIN_STEP, MARGIN_STEPS = 1.5, 16
-GAIN = 0.001  # a wider margin must find so much more: where codes say nothing, none finds all, and each costs
+GAIN, PATIENCE = 0.001, 4  # wider margins must find so much more, one in so many: where codes say nothing, none does
 SPARES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 QUERIES = (16, 128)
 WORK = 1 << 34  # products of the exact answer: about a second
@@ -73,19 +73,20 @@ def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarra
     truth = search_batch(scored, queries, None, allowed, KS[-1])[0]
     truths = [truth[:, :k] for k in KS]
     least = max(snapshot.index.calibration.noise, LEAST_NOISE)
-    noise, reached = least, 0.0
+    noise, reached, idle = least, 0.0, 0
     for step in range(MARGIN_STEPS):
         tried = least * MARGIN_STEP**step
         share = _share_found(scored, queries, truths, allowed, tried, SPARES[-1])
-        if share > reached + GAIN:
-            noise, reached = tried, share
-        if share >= RIGHT:
+        idle += 1
+        if share >= RIGHT or share > reached + GAIN:
+            noise, reached, idle = tried, share, 0
+        if share >= RIGHT or idle == PATIENCE:
             break
     if config.source is None:
         return noise, 1.0
     wanted = min(RIGHT, reached)
     for spare in SPARES if config.rerank else tuple(2 * spare for spare in SPARES):  # estimates are coarser than int8
-        if _share_found(scored, queries, truths, allowed, noise, spare) >= wanted:
+        if _share_found(scored, queries, truths, allowed, noise, spare) >= wanted > 0:
             break
     return noise, spare
 

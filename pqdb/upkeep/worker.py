@@ -173,17 +173,20 @@ class Upkeep:
     @contextmanager
     def _busy_by_hand(self) -> Iterator[None]:
         """No other upkeep of this process meanwhile: what the background is at gives way."""
+        waits = self._wait(1)
+        try:
+            with self._busy:
+                waits = self._wait(-1)
+                yield
+        finally:
+            if waits:
+                self._wait(-1)
+
+    def _wait(self, more: int) -> bool:
+        """So many more wait by hand; whether that is one."""
         with self._counting:
-            self._hands += 1
-        try:
-            self._busy.acquire()
-        finally:
-            with self._counting:
-                self._hands -= 1
-        try:
-            yield
-        finally:
-            self._busy.release()
+            self._hands += more
+        return more > 0
 
     @contextmanager
     def _released(self) -> Iterator[None]:
