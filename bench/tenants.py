@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
     found = measure(options)
     print("\n".join(_table(found)))
-    told = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+    told = {key: value for key, value in vars(options).items() if not isinstance(value, Path)}
     print(notes.keep(options.out, "tenants", {"machine": machine.card(), "options": told, "found": found}))
 
 
