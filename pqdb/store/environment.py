@@ -221,15 +221,15 @@ class Environment:
         try:
             with mapping_errors(self.path):
                 self.dbs = {name: _open_db(raw, name) for name in self._names}
+            for name in self._optional:
+                with suppress(lmdb.NotFoundError), mapping_errors(self.path):
+                    self.dbs[name] = _open_db(raw, name)
         except lmdb.NotFoundError:
             raw.close()
             raise NotADatabaseError(f"{self.path} is an LMDB environment, but not one of pqdb's") from None
         except BaseException:
             raw.close()
             raise
-        for name in self._optional:
-            with suppress(lmdb.NotFoundError), mapping_errors(self.path):
-                self.dbs[name] = _open_db(raw, name)
         return raw
 
     def _open_raw(self, least_bytes: int, lock: bool) -> lmdb.Environment:
@@ -450,12 +450,15 @@ class Environment:
         return txn
 
     def _begin_write(self) -> Txn:
+        def begin() -> Txn:
+            return _at_its_size(lambda: self._env.begin(write=True, buffers=True), self._adopt_map)
+
         with mapping_errors(self.path, writing=True):
             try:
-                return _at_its_size(lambda: self._env.begin(write=True, buffers=True), self._adopt_map)
+                return begin()
             except lmdb.PanicError:
                 self._revive()
-                return _at_its_size(lambda: self._env.begin(write=True, buffers=True), self._adopt_map)
+                return begin()
 
     def end_write(self) -> None:
         """Let the next writer of this process in."""

@@ -20,7 +20,7 @@ from pqdb.search.truth import recall_of
 
 RIGHT = 0.997  # of the true neighbours, with every list probed
 KS = (1, 10)
-NOISE_ROWS = 16_384  # among which near pairs are looked for
+NOISE_ROWS = 16_384  # of a sample, that measure_noise is given
 LEAST_NOISE = 1e-4  # what float16 factors and the rounding of tables leave of the best code
 MARGIN_STEP, MARGIN_STEPS = 1.5, 16
 GAIN, PATIENCE = 0.001, 4  # wider margins must find so much more, one in so many: where codes say nothing, none does
@@ -35,7 +35,6 @@ def measure_noise(router: Router, codebook: Code, vectors: np.ndarray, lists: np
     vectors (n, d) in index space, lists (n,) their lists. The error of ⟨q, r⟩ is ⟨q, r − s·r̂⟩; for l2 the centroid's
     share of it is known (the bias factor), so that q − c takes the place of q.
     """
-    vectors, lists = vectors[:NOISE_ROWS], lists[:NOISE_ROWS]
     near, queries = _near_pairs(vectors, np.random.default_rng(seed))
     residuals = vectors[near] - router.centroids[lists[near]]
     codes, scales = encode(codebook, residuals, None if router.l2 else vectors[near])

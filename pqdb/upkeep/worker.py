@@ -47,8 +47,7 @@ class Upkeep:
         self._shared = None if points.row_bytes else SharedRows(points)
         self._lock = lock
         self._busy = threading.Lock()
-        self._counting = threading.Lock()
-        self._hands = 0  # who wait for a step in the background to end
+        self._hands: set[object] = set()  # who wait for a step in the background to end
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -173,20 +172,14 @@ class Upkeep:
     @contextmanager
     def _busy_by_hand(self) -> Iterator[None]:
         """No other upkeep of this process meanwhile: what the background is at gives way."""
-        waits = self._wait(1)
+        me = object()
+        self._hands.add(me)
         try:
             with self._busy:
-                waits = self._wait(-1)
+                self._hands.discard(me)
                 yield
         finally:
-            if waits:
-                self._wait(-1)
-
-    def _wait(self, more: int) -> bool:
-        """So many more wait by hand; whether that is one."""
-        with self._counting:
-            self._hands += more
-        return more > 0
+            self._hands.discard(me)
 
     @contextmanager
     def _released(self) -> Iterator[None]:
@@ -254,7 +247,7 @@ class Upkeep:
 
     def _rest(self) -> None:
         """Between pieces of background work: for as long as the share of a core asks for."""
-        self.pace.rest(self._stopping, lambda: self._hands > 0)
+        self.pace.rest(self._stopping, lambda: bool(self._hands))
         if self._stopping.is_set():
             raise Stopped
         if self._hands:
