@@ -39,7 +39,19 @@ def kernel_inline(function: F) -> F:
     return _compiled(function, inline=True)
 
 
-def _compiled(function: F, inline: bool = False) -> F:
+def kernel_with_room(function: F) -> F:
+    """As `kernel`, and may make arrays. Those who hold an array are then counted, in memory that cores share, wherever
+    one is passed on or cut: too dear for what runs once a list or a row.
+    """
+    return _compiled(function, room=True)
+
+
+def kernel_inline_with_room(function: F) -> F:
+    """As `kernel_with_room`, always inlined."""
+    return _compiled(function, inline=True, room=True)
+
+
+def _compiled(function: F, inline: bool = False, room: bool = False) -> F:
     if JIT_OFF:
         return function
     options: dict[str, Any] = {
@@ -47,6 +59,7 @@ def _compiled(function: F, inline: bool = False) -> F:
         "fastmath": FASTMATH,
         "error_model": "numpy",
         "forceinline": inline,
+        "_nrt": room,
     }
     dispatcher = numba.njit(**options)(function)
     if cache_folder() is not None:

@@ -5,7 +5,7 @@ Lists of like value and like length are taken together, as cells, since what is 
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel_inline
+from pqdb.kernels._jit import kernel_inline, kernel_inline_with_room
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.rounding import extent
 
@@ -61,7 +61,7 @@ def belts_of(values: Array, top: Real, inverse: Real, belts: Array) -> None:
             belts[s] += rank * part >= len(values)
 
 
-@kernel_inline
+@kernel_inline_with_room
 def gather_cells(
     values: Array, kinds: Array, lengths: Array, l2: bool, query_length: Real, low: Real, step: Real, shift: Real,
     passing: Array, cells: Array, cell_of: Array,

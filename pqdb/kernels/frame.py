@@ -13,7 +13,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from pqdb.kernels._cpu import JIT_OFF
-from pqdb.kernels._jit import kernel_inline
+from pqdb.kernels._jit import kernel_inline_with_room
 from pqdb.kernels._types import Address, Whole
 
 # Of a generation, of a plan, of a snapshot. Names as the kernels have them; an `_at` is the address of an array.
@@ -130,49 +130,49 @@ else:
         return types.voidptr(types.uint64), codegen
 
 
-@kernel_inline
+@kernel_inline_with_room
 def f32_at(address: Address, n: Whole) -> Any:
     """(n,) float32 at an address."""
     return _carray(_pointer(address), (n,), np.float32)
 
 
-@kernel_inline
+@kernel_inline_with_room
 def i32_at(address: Address, n: Whole) -> Any:
     """(n,) int32 at an address."""
     return _carray(_pointer(address), (n,), np.int32)
 
 
-@kernel_inline
+@kernel_inline_with_room
 def u8_at(address: Address, n: Whole) -> Any:
     """(n,) uint8 at an address."""
     return _carray(_pointer(address), (n,), np.uint8)
 
 
-@kernel_inline
+@kernel_inline_with_room
 def u32_at(address: Address, n: Whole) -> Any:
     """(n,) uint32 at an address."""
     return _carray(_pointer(address), (n,), np.uint32)
 
 
-@kernel_inline
+@kernel_inline_with_room
 def i64_at(address: Address, n: Whole) -> Any:
     """(n,) int64 at an address."""
     return _carray(_pointer(address), (n,), np.int64)
 
 
-@kernel_inline
+@kernel_inline_with_room
 def u64_at(address: Address, n: Whole) -> Any:
     """(n,) uint64 at an address."""
     return _carray(_pointer(address), (n,), np.uint64)
 
 
-@kernel_inline
+@kernel_inline_with_room
 def matrix_at(address: Address, n: Whole, d: Whole) -> Any:
     """(n, d) float32 at an address."""
     return _carray(_pointer(address), (n, d), np.float32)
 
 
-@kernel_inline
+@kernel_inline_with_room
 def banks_at(address: Address, banks: Whole, dim: Whole) -> Any:
     """(banks, 4, ceil(dim / 4), 16, 4) uint8 at an address: see route.bank_products."""
     return _carray(_pointer(address), (banks, 4, (dim + 3) // 4, 16, 4), np.uint8)

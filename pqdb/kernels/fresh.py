@@ -4,13 +4,13 @@ large one, of which the same lists are scanned.
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel
+from pqdb.kernels._jit import kernel_with_room
 from pqdb.kernels._types import Address, Array, Whole
 from pqdb.kernels.intrinsics import lowest_bit
 from pqdb.kernels.scan import GROUP, blurred, score_group
 
 
-@kernel
+@kernel_with_room
 def rows_with_fresh(
     nbits: Whole,
     m: Whole,

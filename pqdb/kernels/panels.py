@@ -7,7 +7,7 @@ go on turning for a while when it is done.
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel, kernel_inline
+from pqdb.kernels._jit import kernel_inline, kernel_inline_with_room, kernel_with_room
 from pqdb.kernels._types import Array, Whole
 from pqdb.kernels.panels_simd import TILE, WIDTH, best_of_panel, products_of_panel
 from pqdb.kernels.scan import SIMD
@@ -25,7 +25,7 @@ def panel_products_plain(row: Array, panel: Array, products: Array) -> None:
             products[lane] += x * columns[lane]
 
 
-@kernel_inline
+@kernel_inline_with_room
 def best_of_panel_plain(
     rows: Array, panel: Array, half_norms: Array, number: Whole, best: Array, panels: Array
 ) -> None:  # fmt: skip
@@ -50,7 +50,7 @@ def best_lane(best: Array, panels: Array) -> tuple[np.float32, Whole]:
     return value, row
 
 
-@kernel_inline
+@kernel_inline_with_room
 def whole_tiles(rows: Array, tail: Array) -> Whole:
     """How many of the rows (n, d) fill tiles; the others go to the tail (TILE, d)."""
     whole = rows.shape[0] - rows.shape[0] % TILE
@@ -59,7 +59,7 @@ def whole_tiles(rows: Array, tail: Array) -> Whole:
     return whole
 
 
-@kernel
+@kernel_with_room
 def nearest_of_panels(
     rows: Array,  # (n, d) float32, C order
     panels: Array,  # (p, d, WIDTH) float32 centroids, one a column; the last panel filled up
@@ -98,7 +98,7 @@ def nearest_of_panels(
                 best[start + i], labels[start + i] = value, names[row]
 
 
-@kernel
+@kernel_with_room
 def products_of_panels(
     rows: Array,  # (n, d) float32, C order
     panels: Array,  # (p, d, WIDTH) float32 others, one a column; the last panel filled up

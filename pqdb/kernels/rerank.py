@@ -39,11 +39,11 @@ def rerank_by(
     best_rows: Array,  # (q, keep) uint32 out
     found: Array,  # (q,) int32 out
     reranked: Array,  # (q,) int32 out
+    small: Array,  # (size,) int8 scratch, for INT8
 ) -> None:
     """First all candidates whose estimate made the scan's cut, then every other whose bound still beats the k-th
     value.
     """
-    small = np.empty(size, np.int8)
     for q in range(queries.shape[0]):
         if kind == INT8:
             query_at, factor = np.uint64(small.ctypes.data), np.float32(quantize_i8(queries[q], small) * beta)
@@ -78,12 +78,12 @@ def rerank_by(
 def rerank_candidates(
     queries: Array, beta: Real, dpad: Whole, blocks: Array, lists: Array, bases: Array, values: Array, bounds: Array,
     rows: Array, places: Array, starts: Array, cuts: Array, nearest: Array, best: Array, best_rows: Array, found: Array,
-    reranked: Array,
+    reranked: Array, small: Array,
 ) -> None:  # fmt: skip
     """rerank_by int8 residuals: rows of dpad values."""
     rerank_by(
         INT8, queries, beta, dpad, dpad + FACTORS, blocks, lists, bases, values, bounds, rows, places, starts, cuts,
-        nearest, best, best_rows, found, reranked,
+        nearest, best, best_rows, found, reranked, small,
     )  # fmt: skip
 
 
@@ -91,12 +91,12 @@ def rerank_candidates(
 def rerank_by_halves(
     queries: Array, beta: Real, row_bytes: Whole, blocks: Array, lists: Array, bases: Array, values: Array,
     bounds: Array, rows: Array, places: Array, starts: Array, cuts: Array, nearest: Array, best: Array,
-    best_rows: Array, found: Array, reranked: Array,
+    best_rows: Array, found: Array, reranked: Array, small: Array,
 ) -> None:  # fmt: skip
     """rerank_by float16 residuals."""
     rerank_by(
         FLOAT16, queries, beta, queries.shape[1], row_bytes, blocks, lists, bases, values, bounds, rows, places, starts,
-        cuts, nearest, best, best_rows, found, reranked,
+        cuts, nearest, best, best_rows, found, reranked, small,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel, kernel_inline
+from pqdb.kernels._jit import kernel_inline_with_room, kernel_with_room
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.cells import BELTS, CELLS, KINDS
 from pqdb.kernels.choose import choose_queries
@@ -18,12 +18,13 @@ from pqdb.kernels.gather import write_answers
 from pqdb.kernels.prepare import prepare_queries
 from pqdb.kernels.rerank import rerank_candidates
 from pqdb.kernels.route import route_queries
-from pqdb.kernels.scan import scan_lists
+from pqdb.kernels.scan import SPACE, scan_lists
 from pqdb.kernels.tables import build_tables, rotate
+from pqdb.kernels.together import scan_together
 from pqdb.kernels.topk import sort_pairs_descending
 
 
-@kernel_inline
+@kernel_inline_with_room
 def prepare_framed(frame: Any, asked: Array, raw: bool, queries: Array, moved: Array) -> Whole:
     """Queries as exact values are made of them, and in the index's space; 0 if a raw one's length is not within the
     limits.
@@ -33,7 +34,7 @@ def prepare_framed(frame: Any, asked: Array, raw: bool, queries: Array, moved: A
     return prepare_queries(asked, raw and frame["normalise"] != 0, least, largest, mean, scale, queries, moved)
 
 
-@kernel_inline
+@kernel_inline_with_room
 def route_framed(
     frame: Any, moved: Array, lists: Array, probed: Array, bases: Array, margins: Array, there: Array, cells: Array,
     cell_of: Array,
@@ -60,13 +61,13 @@ def route_framed(
         )  # fmt: skip
 
 
-@kernel_inline
+@kernel_inline_with_room
 def shares_framed(frame: Any) -> Any:
     """How rows scatter about their centroids, as choose_lists has it."""
     return matrix_at(frame["shares_at"], len(BELTS) + 1, frame["n_shares"])
 
 
-@kernel_inline
+@kernel_inline_with_room
 def tabulate_framed(frame: Any, moved: Array, table: Array, coefficients: Array) -> None:
     """The stage tables; outputs as build_tables has them."""
     dim, d_out = frame["dim"], frame["d_out"]
@@ -81,7 +82,34 @@ def tabulate_framed(frame: Any, moved: Array, table: Array, coefficients: Array)
         build_tables(moved, codewords, bounds, frame["beta"], frame["top"], table, coefficients)
 
 
-@kernel
+@kernel_inline_with_room
+def scan_framed(
+    frame: Any, lists: Array, probed: Array, bases: Array, margins: Array, table: Array, coefficients: Array,
+    allowed: Array, there: Array, cells: Array, cell_of: Array, values: Array, bounds: Array, rows: Array,
+    places: Array, starts: Array, cuts: Array,
+) -> Whole:  # fmt: skip
+    """The stage scan; outputs as scan_lists has them. Queries look at each list together, where there is room."""
+    m, n_lists, l2 = table.shape[1], frame["n_lists"], frame["l2"] != 0
+    codes, counts = u64_at(frame["codes_at"], n_lists), u32_at(frame["counts_at"], n_lists)
+    words = u32_at(frame["words_at"], frame["n_words"])
+    firsts = i64_at(frame["firsts_at"], n_lists + 1 if frame["n_words"] else 0)
+    if len(lists) > 1 and len(there) == 0:
+        done = scan_together(
+            frame["nbits"], m, frame["record_bytes"], l2, codes, counts, lists, probed, bases, margins, table,
+            coefficients, allowed, words, firsts, frame["depth"], values, bounds, rows, places, starts, cuts,
+        )  # fmt: skip
+        if done:
+            return len(lists)
+    n_passing = n_lists if len(there) else 0
+    return scan_lists(
+        frame["nbits"], m, frame["record_bytes"], l2, codes, counts, lists, probed, bases, margins, table,
+        coefficients, allowed, words, firsts, there, i32_at(frame["passing_at"], n_passing),
+        i32_at(frame["groups_at"], n_passing), shares_framed(frame), cells, cell_of, frame["most_missed"],
+        np.empty(frame["depth"], np.float32), np.empty(SPACE, np.uint32), values, bounds, rows, places, starts, cuts,
+    )  # fmt: skip
+
+
+@kernel_with_room
 def search_block(
     frames: Array,  # (1,) frame.FRAME
     rooms: Array,  # (1,) frame.ROOM scratch of the scan
@@ -106,8 +134,7 @@ def search_block(
     coefficients = np.empty((n, 2), np.float32)
     chosen = n if frame["aim"] > 0 else 0  # queries whose lists are chosen for a filter
     there, cells = np.empty(chosen, np.int32), np.empty((chosen, CELLS, 4), np.float32)
-    n_lists, n_passing = frame["n_lists"], frame["n_lists"] if chosen else 0
-    cell_of = np.empty((chosen, n_lists), np.int32)
+    cell_of = np.empty((chosen, frame["n_lists"]), np.int32)
     route_framed(frame, moved, lists, probed, bases, margins, there, cells, cell_of)
     if probed.max() < 0:  # nothing is found
         for q in range(n):
@@ -116,16 +143,12 @@ def search_block(
         return n, 0, np.uint64(0)
     tabulate_framed(frame, moved, table, coefficients)
     starts, cuts = np.empty(n + 1, np.int64), np.empty(n, np.float32)
-    counts, size = u32_at(frame["counts_at"], n_lists), room["capacity"]
+    size = room["capacity"]
     scanned, bounds = f32_at(room["values_at"], size), f32_at(room["bounds_at"], size)
     scanned_rows, places = u32_at(room["rows_at"], size), i64_at(room["places_at"], size)
-    done = scan_lists(
-        frame["nbits"], table.shape[1], frame["record_bytes"], l2, u64_at(frame["codes_at"], n_lists), counts, lists,
-        probed, bases, margins, table, coefficients, allowed, u32_at(frame["words_at"], frame["n_words"]),
-        i64_at(frame["firsts_at"], n_lists + 1 if frame["n_words"] else 0), there,
-        i32_at(frame["passing_at"], n_passing), i32_at(frame["groups_at"], n_passing), shares_framed(frame), cells,
-        cell_of, frame["most_missed"], np.empty(frame["depth"], np.float32), scanned, bounds, scanned_rows, places,
-        starts, cuts,
+    done = scan_framed(
+        frame, lists, probed, bases, margins, table, coefficients, allowed, there, cells, cell_of, scanned, bounds,
+        scanned_rows, places, starts, cuts,
     )  # fmt: skip
     if done < n:
         return done, 0, np.uint64(0)
@@ -137,6 +160,7 @@ def search_block(
     rerank_candidates(
         moved, frame["beta"], frame["dpad"], u64_at(frame["rerank_at"], frame["n_lists"]), lists, bases, scanned,
         bounds, scanned_rows, places, starts, cuts, np.empty(frame["k"], np.float32), best, best_rows, found, reranked,
+        np.empty(frame["dpad"], np.int8),
     )  # fmt: skip
     to_score = best_rows.reshape(n * keep)
     if frame["n_coded"] > 0:
@@ -163,7 +187,7 @@ def search_block(
     return done, filled, every
 
 
-@kernel
+@kernel_with_room
 def score_selected(
     kind: Whole,
     by: Whole,

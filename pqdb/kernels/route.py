@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel, kernel_inline
+from pqdb.kernels._jit import kernel_inline, kernel_with_room
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.banks import bank_products
 from pqdb.kernels.rounding import extent
@@ -49,7 +49,7 @@ def floor_of_largest(keys: Array, high: Real, low: Real, n: Whole) -> Real:
     return floor
 
 
-@kernel
+@kernel_with_room
 def sort_largest(keys: Array, picked: Array, few: Whole, n: Whole, lists: Array, q: Whole) -> None:
     """lists[q, :n] = the first n of the `few` picked positions, in the order of their keys; changes their order."""
     heap, items = np.empty(few, np.float32), picked[:few]
@@ -114,7 +114,7 @@ def keys_of(
     return dot(FLOAT32, moved_at, moved_at, dim)
 
 
-@kernel
+@kernel_with_room
 def list_keys(
     queries: Array,  # (q, d) float32
     l2: bool,
@@ -167,7 +167,29 @@ def value_lists(
             bases[q, p] = dot(FLOAT32, centroid_at, query_at, dim)
 
 
-@kernel
+@kernel_inline
+def rank_queries(
+    queries: Array, l2: bool, center: Array, banks: Array, scales: Array, weights: Array, offsets: Array,
+    centroids: Array, noise: Real, knots: Array, widths: Array, lists: Array, probed: Array, bases: Array,
+    margins: Array, keys: Array, values: Array, products: Array, histogram: Array, picked: Array, low: Array,
+    moved: Array, small: Array,
+) -> None:  # fmt: skip
+    """route_queries, whose are all but the last eight: scratch."""
+    n_lists = scales.shape[0]
+    for q in range(queries.shape[0]):
+        length = keys_of(queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys)
+        high = extent(keys, n_lists, low)
+        best = high - length if l2 else high
+        wanted = np.int64(np.ceil(interpolate(best, knots, widths)))
+        n = min(max(wanted, 1), lists.shape[1])
+        select_largest(keys, high, low[0], n, lists, q, histogram, picked)
+        probed[q] = n
+        value_lists(
+            queries, q, l2, length, values, center, offsets, centroids, noise, lists, n, bases, margins
+        )  # fmt: skip
+
+
+@kernel_with_room
 def route_queries(
     queries: Array,  # (q, d) float32
     l2: bool,
@@ -196,14 +218,7 @@ def route_queries(
     histogram, picked, low = np.empty(BUCKETS, np.int32), np.empty(n_lists + 1, np.int32), np.empty(1, np.float32)
     moved = np.empty(dim, np.float32)
     small = np.empty(4 * banks.shape[2], np.int8)
-    for q in range(queries.shape[0]):
-        length = keys_of(queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys)
-        high = extent(keys, n_lists, low)
-        best = high - length if l2 else high
-        wanted = np.int64(np.ceil(interpolate(best, knots, widths)))
-        n = min(max(wanted, 1), lists.shape[1])
-        select_largest(keys, high, low[0], n, lists, q, histogram, picked)
-        probed[q] = n
-        value_lists(
-            queries, q, l2, length, values, center, offsets, centroids, noise, lists, n, bases, margins
-        )  # fmt: skip
+    rank_queries(
+        queries, l2, center, banks, scales, weights, offsets, centroids, noise, knots, widths, lists, probed, bases,
+        margins, keys, values, products, histogram, picked, low, moved, small,
+    )  # fmt: skip

@@ -9,10 +9,11 @@ from pqdb.kernels._cpu import KERNEL
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.cells import lists_to_scan
-from pqdb.kernels.intrinsics import load_u32, lowest_bit, prefetch
+from pqdb.kernels.intrinsics import load_f32, load_u32, lowest_bit, prefetch
 from pqdb.kernels.topk import push
 
 GROUP = 32
+SPACE = 3 * GROUP  # numbers of 32 bits: what is known of one group for a while
 PAGE, HEAD = 4096, 64  # a list begins so many bytes behind the start of a page (docs/format.md)
 START_BYTES, PAGE_BYTES = 256, 192
 
@@ -145,8 +146,8 @@ def collect(
     allowed: Array,
     known: bool,
     heap: Array,
-    group_values: Array,
-    group_bounds: Array,
+    values_at: Address,
+    bounds_at: Address,
     found: Whole,
     values: Array,
     bounds: Array,
@@ -156,15 +157,16 @@ def collect(
     """Append the survivors of one group whose row is allowed, as may be known of all; returns the new number of
     candidates.
 
-    `first` is the position of the group's first vector in its list, `row_at` the address of its row number.
+    `first` is the position of the group's first vector in its list, `row_at` the address of its row number, values_at
+    and bounds_at those of its value and bound.
     """
     while mask != np.uint64(0):
         v = lowest_bit(mask)
         mask &= mask - np.uint64(1)
         row = load_u32(row_at + np.uint64(4 * v))
         if known or (allowed[row >> 3] >> (row & 7)) & 1:
-            value = group_values[v]
-            values[found], bounds[found], rows[found] = value, group_bounds[v], row
+            value = load_f32(values_at + np.uint64(4 * v))
+            values[found], bounds[found], rows[found] = value, load_f32(bounds_at + np.uint64(4 * v)), row
             places[found] = (np.int64(probe) << 32) | np.int64(first + v)
             found += 1
             if value > heap[0]:
@@ -199,9 +201,7 @@ def scan_list(
     words: Array,
     word_at: Whole,  # the list's first word
     heap: Array,
-    group_values: Array,
-    group_bounds: Array,
-    group_sums: Array,
+    space: Address,  # of SPACE numbers
     found: Whole,
     values: Array,
     bounds: Array,
@@ -209,8 +209,7 @@ def scan_list(
     places: Array,
 ) -> Whole:
     """Append the survivors of one list; returns the new number of candidates. The rest is as scan_lists has it."""
-    values_at, bounds_at = np.uint64(group_values.ctypes.data), np.uint64(group_bounds.ctypes.data)
-    sums_at = np.uint64(group_sums.ctypes.data)
+    values_at, bounds_at, sums_at = space, space + np.uint64(4 * GROUP), space + np.uint64(8 * GROUP)
     n_groups = (count + GROUP - 1) // GROUP
     row_at = record + np.uint64(n_groups * record_bytes)
     for group in range(n_groups):
@@ -225,8 +224,8 @@ def scan_list(
             mask &= (np.uint64(1) << np.uint64(count - first)) - np.uint64(1)
         if mask != np.uint64(0):
             found = collect(
-                mask, first, row_at + np.uint64(4 * first), probe, allowed, len(words) > 0, heap, group_values,
-                group_bounds, found, values, bounds, rows, places,
+                mask, first, row_at + np.uint64(4 * first), probe, allowed, len(words) > 0, heap, values_at, bounds_at,
+                found, values, bounds, rows, places,
             )  # fmt: skip
         record += np.uint64(record_bytes)
     return found
@@ -257,6 +256,7 @@ def scan_lists(
     cell_of: Array,
     most: Real,  # rows that may be expected in lists that are not scanned
     heap: Array,  # (depth,) float32 scratch
+    space: Array,  # (SPACE,) uint32 scratch
     values: Array,  # (capacity,) float32 candidates: value,
     bounds: Array,  # (capacity,) float32   upper bound,
     rows: Array,  # (capacity,) uint32   row,
@@ -269,9 +269,6 @@ def scan_lists(
     A candidate is kept if its upper bound reaches the depth-th best value seen, and its row is allowed. Groups in which
     none is are passed over, where words tell.
     """
-    group_values = np.empty(GROUP, np.float32)
-    group_bounds = np.empty(GROUP, np.float32)
-    group_sums = np.empty(GROUP, np.uint32)
     starts[0] = 0
     for q in range(lists.shape[0]):
         room = starts[q]
@@ -290,7 +287,7 @@ def scan_lists(
             found = scan_list(
                 nbits, m, record_bytes, bias, codes[lists[q, p]], np.int64(counts[lists[q, p]]), p, bases[q, p],
                 blurred(margins[q, p], a, m), table, a, b, allowed, words, firsts[lists[q, p]] if len(words) else 0,
-                heap, group_values, group_bounds, group_sums, found, values, bounds, rows, places,
+                heap, np.uint64(space.ctypes.data), found, values, bounds, rows, places,
             )  # fmt: skip
             p += 1
             if p == stop and len(there):

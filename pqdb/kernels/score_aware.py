@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pqdb.kernels._jit import kernel
+from pqdb.kernels._jit import kernel_with_room
 
 
-@kernel
+@kernel_with_room
 def refine_codes(
     rows: NDArray[np.float32],  # (n, d_out)
     along: NDArray[np.float32],  # (n, d_out) the direction of each row

@@ -7,14 +7,14 @@ keeps the sum unbiased.
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel, kernel_inline
+from pqdb.kernels._jit import kernel_inline, kernel_with_room
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.banks import bank_products
 from pqdb.kernels.lanes import LANES, LANES_AVAILABLE, nibble_round, nibble_row
 from pqdb.kernels.vectors import quantize_i8
 
 
-@kernel
+@kernel_with_room
 def rotate(queries: Array, axes: Array, scales: Array, out: Array) -> None:
     """out[q, i] = ⟨axis i, query q⟩ in int8: axes (n, 4, quads, 16, 4) uint8 (see bank_products) with scales (d_out,);
     out (q, d_out) float32.
@@ -29,7 +29,7 @@ def rotate(queries: Array, axes: Array, scales: Array, out: Array) -> None:
             out[q, i] = step * scales[i] * np.float32(products[i])
 
 
-@kernel
+@kernel_with_room
 def build_tables(
     queries: Array,  # (q, d_out) float32, rotated
     codewords: Array,  # (d_out, ksub) float32
@@ -40,13 +40,21 @@ def build_tables(
     coefficients: Array,  # (q, 2) float32 a, b, out
 ) -> None:
     """Tables of every query, and the a and b that undo the rounding."""
-    m, ksub = tables.shape[1], tables.shape[2]
-    raw = np.empty((m, ksub), np.float32)
+    raw, span = np.empty(tables.shape[1:], np.float32), np.empty(1, np.float32)
+    tabulate(queries, codewords, bounds, np.float32(beta), top, raw, span, tables, coefficients)
+
+
+@kernel_inline
+def tabulate(
+    queries: Array, codewords: Array, bounds: Array, beta: Real, top: Whole, raw: Array, span: Array, tables: Array,
+    coefficients: Array,
+) -> None:  # fmt: skip
+    """build_tables; raw (m, ksub) and span (1,) float32 scratch."""
     for q in range(queries.shape[0]):
-        if ksub == LANES and LANES_AVAILABLE:
-            widest, offset = nibble_products(queries, q, codewords, bounds, np.float32(beta), raw)
+        if tables.shape[2] == LANES and LANES_AVAILABLE:
+            widest, offset = nibble_products(queries, q, codewords, bounds, beta, raw, span)
         else:
-            widest, offset = products(queries, q, codewords, bounds, np.float32(beta), raw)
+            widest, offset = products(queries, q, codewords, bounds, beta, raw)
         step = widest / np.float32(top) if widest > 0 else np.float32(1)
         coefficients[q, 0], coefficients[q, 1] = step, offset
         round_entries(raw, np.float32(1) / step, tables, q)
@@ -54,10 +62,9 @@ def build_tables(
 
 @kernel_inline
 def nibble_products(
-    queries: Array, q: Whole, codewords: Array, bounds: Array, beta: Real, raw: Array
+    queries: Array, q: Whole, codewords: Array, bounds: Array, beta: Real, raw: Array, span: Array
 ) -> tuple[Real, Real]:
     """raw[j, c] = t − min_j for 16 codewords, in registers; returns the widest range and Σ min_j."""
-    span = np.empty(1, np.float32)
     span_at, raw_at = np.uint64(span.ctypes.data), np.uint64(raw.ctypes.data)
     query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * queries.shape[1])
     words_at = np.uint64(codewords.ctypes.data)

@@ -8,7 +8,7 @@ from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.threads import cores, is_alone, share_out
 
-BLOCK = 32
+BLOCK = 64  # queries of one thread that share each look at a list
 
 
 def search_batch(

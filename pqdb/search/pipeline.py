@@ -309,7 +309,7 @@ def scan_lists(
     done = scan.scan_lists(
         code.nbits, code.m, index.record_bytes, index.router.l2, *where, table, coefficients, allowed, words, firsts,
         routed.there, passing, groups, index.calibration.scatter.shares, routed.cells, routed.cell_of, missed, heap,
-        *out,
+        np.empty(scan.SPACE, np.uint32), *out,
     )  # fmt: skip
     return candidates, done
 
@@ -334,6 +334,7 @@ def rerank_candidates(
             moved, index.beta, index.router.dpad if tier == "int8" else row_bytes(index.codebook.dim, tier),
             snapshot.blocks.rerank, routed.lists, routed.bases, room.values, room.bounds, room.rows, room.places,
             starts, candidates.cuts, np.empty(plan.k, np.float32), best, rows, found, reranked,
+            np.empty(index.router.dpad, np.int8),
         )  # fmt: skip
     else:
         rerank.keep_estimates(room.values, room.rows, starts, best, rows, found)

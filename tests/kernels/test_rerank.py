@@ -55,7 +55,7 @@ class Candidates:
             values.astype(np.float32),
             bounds.astype(np.float32), np.arange(100, 155).astype(np.uint32), self.places,
             np.array([0, self.n], np.int64), np.array([cut], np.float32), np.empty(k, np.float32), best,
-            rows, found, reranked,
+            rows, found, reranked, np.empty(self.dpad, np.int8),
         )  # fmt: skip
         return best[0], rows[0], int(found[0]), int(reranked[0])
 

@@ -1,0 +1,137 @@
+"""The scan of a block of queries, list by list: the codes of a list are fetched once for all queries that probe it.
+
+A query by itself waits for the cache half of its scan. The nearest lists of each query still come first and one query
+after the other: its threshold is then near where it ends, and few of the others' rows become candidates for a while.
+"""
+
+import numpy as np
+
+from pqdb.kernels._jit import kernel_inline, kernel_with_room
+from pqdb.kernels._types import Array, Whole
+from pqdb.kernels.scan import GROUP, SPACE, announce, blurred, scan_list
+
+ALONE = 8  # an eighth of a query's lists come first
+
+
+@kernel_inline
+def order_visits(lists: Array, probed: Array, following: Array, visits: Array) -> None:
+    """visits (Σ probed,) int64 out: query << 32 | place among its lists. First the nearest lists of each query, then
+    the others, list by list. following (n_lists + 1,) int64 scratch.
+    """
+    following[:] = 0
+    first = 0
+    for q in range(lists.shape[0]):
+        alone = (probed[q] + ALONE - 1) // ALONE
+        for p in range(alone):
+            visits[first] = (np.int64(q) << 32) | p
+            first += 1
+        for p in range(alone, probed[q]):
+            following[lists[q, p] + 1] += 1
+    following[0] = first
+    for i in range(1, len(following)):
+        following[i] += following[i - 1]
+    for q in range(lists.shape[0]):
+        for p in range((probed[q] + ALONE - 1) // ALONE, probed[q]):
+            visits[following[lists[q, p]]] = (np.int64(q) << 32) | p
+            following[lists[q, p]] += 1
+
+
+@kernel_inline
+def scan_visits(
+    nbits: Whole, m: Whole, record_bytes: Whole, bias: bool, codes: Array, counts: Array, lists: Array, bases: Array,
+    margins: Array, tables: Array, coefficients: Array, allowed: Array, words: Array, firsts: Array, visits: Array,
+    heaps: Array, spans: Array, space: Array, values: Array, bounds: Array, rows: Array, places: Array,
+) -> bool:  # fmt: skip
+    """Candidates in the order of visits, those of each in its span; False if there could have been more than there is
+    room for.
+    """
+    found, space_at = 0, np.uint64(space.ctypes.data)
+    table_at, table_bytes = np.uint64(tables.ctypes.data), np.uint64(tables[0].nbytes)
+    for v in range(len(visits)):
+        q, p = visits[v] >> 32, visits[v] & 0xFFFFFFFF
+        which, a = lists[q, p], coefficients[q, 0]
+        if found + counts[which] > values.shape[0]:
+            return False
+        if v + 1 < len(visits):
+            following = lists[visits[v + 1] >> 32, visits[v + 1] & 0xFFFFFFFF]
+            if following != which:
+                announce(codes[following], (np.int64(counts[following]) + GROUP - 1) // GROUP * record_bytes)
+        spans[q, p, 0] = found
+        found = scan_list(
+            nbits, m, record_bytes, bias, codes[which], np.int64(counts[which]), p, bases[q, p],
+            blurred(margins[q, p], a, m), table_at + table_bytes * np.uint64(q), a, coefficients[q, 1], allowed, words,
+            firsts[which] if len(words) else 0, heaps[q], space_at, found, values, bounds, rows, places,
+        )  # fmt: skip
+        spans[q, p, 1] = found
+    return True
+
+
+@kernel_with_room
+def gather_candidates(
+    probed: Array, heaps: Array, spans: Array, values: Array, bounds: Array, rows: Array, places: Array, starts: Array,
+    cuts: Array,
+) -> None:  # fmt: skip
+    """Candidates in the order of their queries and of each one's lists, without those below the cut.
+
+    spans (q, p, 2) int64 where those of each list of each query begin and end.
+    """
+    size = 0
+    for q in range(len(probed)):
+        starts[q], cuts[q] = size, heaps[q, 0]
+        for p in range(probed[q]):
+            for i in range(spans[q, p, 0], spans[q, p, 1]):
+                size += bounds[i] >= cuts[q]
+    starts[len(probed)] = size
+    kept_values, kept_bounds = np.empty(size, np.float32), np.empty(size, np.float32)
+    kept_rows, kept_places, kept = np.empty(size, np.uint32), np.empty(size, np.int64), 0
+    for q in range(len(probed)):
+        for p in range(probed[q]):
+            for i in range(spans[q, p, 0], spans[q, p, 1]):
+                if bounds[i] >= cuts[q]:
+                    kept_values[kept], kept_bounds[kept] = values[i], bounds[i]
+                    kept_rows[kept], kept_places[kept] = rows[i], places[i]
+                    kept += 1
+    values[:size], bounds[:size], rows[:size], places[:size] = kept_values, kept_bounds, kept_rows, kept_places
+
+
+@kernel_with_room
+def scan_together(
+    nbits: Whole,
+    m: Whole,
+    record_bytes: Whole,
+    bias: bool,
+    codes: Array,
+    counts: Array,
+    lists: Array,
+    probed: Array,
+    bases: Array,
+    margins: Array,
+    tables: Array,
+    coefficients: Array,
+    allowed: Array,
+    words: Array,
+    firsts: Array,
+    depth: Whole,
+    values: Array,
+    bounds: Array,
+    rows: Array,
+    places: Array,
+    starts: Array,
+    cuts: Array,
+) -> bool:
+    """As scan.scan_lists, where no list is added on the way; False if the candidates' room could have run out: then
+    nothing of the output is to be used.
+    """
+    queries, total = lists.shape[0], 0
+    for q in range(queries):
+        total += probed[q]
+    visits, heaps = np.empty(total, np.int64), np.full((queries, depth), -np.inf, np.float32)
+    spans = np.empty((queries, lists.shape[1], 2), np.int64)
+    order_visits(lists, probed, np.empty(counts.shape[0] + 1, np.int64), visits)
+    if not scan_visits(
+        nbits, m, record_bytes, bias, codes, counts, lists, bases, margins, tables, coefficients, allowed, words,
+        firsts, visits, heaps, spans, np.empty(SPACE, np.uint32), values, bounds, rows, places,
+    ):  # fmt: skip
+        return False
+    gather_candidates(probed, heaps, spans, values, bounds, rows, places, starts, cuts)
+    return True
