@@ -97,10 +97,6 @@ FRAME = np.dtype(
     ]
 )
 
-ROOM = np.dtype(
-    [("capacity", "<i8"), ("values_at", "<u8"), ("bounds_at", "<u8"), ("rows_at", "<u8"), ("places_at", "<u8")]
-)
-
 # One place of an answer: what a hit is made of. Empty places have value −inf and row 0.
 ANSWER = np.dtype([("id", "<u8"), ("tail", "<u8"), ("value", "<f4"), ("row", "<u4")])
 
@@ -143,6 +139,12 @@ def i32_at(address: Address, n: Whole) -> Any:
 
 
 @kernel_inline_with_room
+def i8_at(address: Address, n: Whole) -> Any:
+    """(n,) int8 at an address."""
+    return _carray(_pointer(address), (n,), np.int8)
+
+
+@kernel_inline_with_room
 def u8_at(address: Address, n: Whole) -> Any:
     """(n,) uint8 at an address."""
     return _carray(_pointer(address), (n,), np.uint8)
@@ -170,6 +172,24 @@ def u64_at(address: Address, n: Whole) -> Any:
 def matrix_at(address: Address, n: Whole, d: Whole) -> Any:
     """(n, d) float32 at an address."""
     return _carray(_pointer(address), (n, d), np.float32)
+
+
+@kernel_inline_with_room
+def i32_matrix_at(address: Address, n: Whole, d: Whole) -> Any:
+    """(n, d) int32 at an address."""
+    return _carray(_pointer(address), (n, d), np.int32)
+
+
+@kernel_inline_with_room
+def u32_matrix_at(address: Address, n: Whole, d: Whole) -> Any:
+    """(n, d) uint32 at an address."""
+    return _carray(_pointer(address), (n, d), np.uint32)
+
+
+@kernel_inline_with_room
+def cells_at(address: Address, n: Whole, d: Whole) -> Any:
+    """(n, d, 4) float32 at an address: see choose.choose_lists."""
+    return _carray(_pointer(address), (n, d, 4), np.float32)
 
 
 @kernel_inline_with_room

@@ -12,14 +12,27 @@ from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.cells import BELTS, CELLS, KINDS
 from pqdb.kernels.choose import choose_queries
 from pqdb.kernels.exact import finish, score_rows
-from pqdb.kernels.frame import banks_at, f32_at, i32_at, i64_at, matrix_at, u8_at, u32_at, u64_at
+from pqdb.kernels.frame import (
+    banks_at,
+    cells_at,
+    f32_at,
+    i8_at,
+    i32_at,
+    i32_matrix_at,
+    i64_at,
+    matrix_at,
+    u8_at,
+    u32_at,
+    u32_matrix_at,
+    u64_at,
+)
 from pqdb.kernels.fresh import rows_with_fresh
 from pqdb.kernels.gather import write_answers
 from pqdb.kernels.prepare import prepare_queries
 from pqdb.kernels.rerank import rerank_candidates
-from pqdb.kernels.route import route_queries
+from pqdb.kernels.route import BUCKETS, rank_queries
 from pqdb.kernels.scan import SPACE, scan_lists
-from pqdb.kernels.tables import build_tables, rotate
+from pqdb.kernels.tables import tabulate, turn
 from pqdb.kernels.together import scan_together
 from pqdb.kernels.topk import sort_pairs_descending
 
@@ -36,8 +49,8 @@ def prepare_framed(frame: Any, asked: Array, raw: bool, queries: Array, moved: A
 
 @kernel_inline_with_room
 def route_framed(
-    frame: Any, moved: Array, lists: Array, probed: Array, bases: Array, margins: Array, there: Array, cells: Array,
-    cell_of: Array,
+    frame: Any, room: Any, moved: Array, lists: Array, probed: Array, bases: Array, margins: Array, there: Array,
+    cells: Array, cell_of: Array,
 ) -> None:  # fmt: skip
     """The stage route; outputs as route_queries has them, or choose_queries where lists are chosen."""
     dim, n_lists, knots = frame["dim"], frame["n_lists"], frame["n_knots"]
@@ -55,9 +68,13 @@ def route_framed(
             bases, margins,
         )  # fmt: skip
     else:
-        route_queries(
+        rank_queries(
             moved, frame["l2"] != 0, center, banks, scales, weights, offsets, centroids, frame["margin"], bests, widths,
             lists, probed, bases, margins,
+            f32_at(room["keys_at"], n_lists), f32_at(room["centroid_values_at"], n_lists),
+            i32_at(room["products_at"], 64 * frame["n_banks"]), i32_at(room["histogram_at"], BUCKETS),
+            i32_at(room["picked_at"], n_lists + 1), f32_at(room["low_at"], 1), f32_at(room["centred_at"], dim),
+            i8_at(room["small_at"], 4 * banks.shape[2]),
         )  # fmt: skip
 
 
@@ -68,23 +85,23 @@ def shares_framed(frame: Any) -> Any:
 
 
 @kernel_inline_with_room
-def tabulate_framed(frame: Any, moved: Array, table: Array, coefficients: Array) -> None:
+def tabulate_framed(frame: Any, room: Any, moved: Array, table: Array, coefficients: Array) -> None:
     """The stage tables; outputs as build_tables has them."""
-    dim, d_out = frame["dim"], frame["d_out"]
+    dim, d_out, turned = frame["dim"], frame["d_out"], moved
     codewords = matrix_at(frame["codewords_at"], d_out, frame["ksub"])
     bounds = i32_at(frame["word_bounds_at"], frame["m"] + 1)
     if frame["axis_banks"] > 0:
-        rotated = np.empty((moved.shape[0], d_out), np.float32)
+        turned = matrix_at(room["rotated_at"], len(moved), d_out)
         axes = banks_at(frame["axes_at"], frame["axis_banks"], dim)
-        rotate(moved, axes, f32_at(frame["axis_scales_at"], d_out), rotated)
-        build_tables(rotated, codewords, bounds, frame["beta"], frame["top"], table, coefficients)
-    else:
-        build_tables(moved, codewords, bounds, frame["beta"], frame["top"], table, coefficients)
+        small, products = i8_at(room["small_at"], 4 * axes.shape[2]), i32_at(room["products_at"], 64 * axes.shape[0])
+        turn(moved, axes, f32_at(frame["axis_scales_at"], d_out), small, products, turned)
+    raw, span = matrix_at(room["raw_at"], table.shape[1], table.shape[2]), f32_at(room["span_at"], 1)
+    tabulate(turned, codewords, bounds, frame["beta"], frame["top"], raw, span, table, coefficients)
 
 
 @kernel_inline_with_room
 def scan_framed(
-    frame: Any, lists: Array, probed: Array, bases: Array, margins: Array, table: Array, coefficients: Array,
+    frame: Any, room: Any, lists: Array, probed: Array, bases: Array, margins: Array, table: Array, coefficients: Array,
     allowed: Array, there: Array, cells: Array, cell_of: Array, values: Array, bounds: Array, rows: Array,
     places: Array, starts: Array, cuts: Array,
 ) -> Whole:  # fmt: skip
@@ -105,14 +122,15 @@ def scan_framed(
         frame["nbits"], m, frame["record_bytes"], l2, codes, counts, lists, probed, bases, margins, table,
         coefficients, allowed, words, firsts, there, i32_at(frame["passing_at"], n_passing),
         i32_at(frame["groups_at"], n_passing), shares_framed(frame), cells, cell_of, frame["most_missed"],
-        np.empty(frame["depth"], np.float32), np.empty(SPACE, np.uint32), values, bounds, rows, places, starts, cuts,
+        f32_at(room["heap_at"], frame["depth"]), u32_at(room["group_at"], SPACE), values, bounds, rows, places, starts,
+        cuts,
     )  # fmt: skip
 
 
 @kernel_with_room
 def search_block(
     frames: Array,  # (1,) frame.FRAME
-    rooms: Array,  # (1,) frame.ROOM scratch of the scan
+    rooms: Array,  # (1,) room.ROOM scratch, for as many queries and places as there are
     asked: Array,  # (q, d) float32
     raw: bool,  # not prepared yet
     allowed: Array,  # uint8 bitmap of rows that may be found
@@ -125,56 +143,55 @@ def search_block(
     the limits); how many places of the answers are filled, and the last words of their records or-ed together.
     """
     frame, room, n = frames[0], rooms[0], asked.shape[0]
-    l2, most, keep = frame["l2"] != 0, frame["most"], frame["keep"]
-    queries, moved = np.empty(asked.shape, np.float32), np.empty(asked.shape, np.float32)
+    dim, most, keep, k = frame["dim"], frame["most"], frame["keep"], answers.shape[1]
+    queries, moved = matrix_at(room["queries_at"], n, dim), matrix_at(room["moved_at"], n, dim)
     if prepare_framed(frame, asked, raw, queries, moved) == 0:
         return -1, 0, np.uint64(0)
-    lists, probed = np.empty((n, most), np.int32), np.empty(n, np.int32)
-    bases, margins = np.empty((n, most), np.float32), np.empty((n, most), np.float32)
-    coefficients = np.empty((n, 2), np.float32)
+    lists, probed = i32_matrix_at(room["lists_at"], n, most), i32_at(room["probed_at"], n)
+    bases, margins = matrix_at(room["bases_at"], n, most), matrix_at(room["margins_at"], n, most)
     chosen = n if frame["aim"] > 0 else 0  # queries whose lists are chosen for a filter
-    there, cells = np.empty(chosen, np.int32), np.empty((chosen, CELLS, 4), np.float32)
-    cell_of = np.empty((chosen, frame["n_lists"]), np.int32)
-    route_framed(frame, moved, lists, probed, bases, margins, there, cells, cell_of)
+    there, cells = i32_at(room["there_at"], chosen), cells_at(room["cells_at"], chosen, CELLS)
+    cell_of = i32_matrix_at(room["cell_of_at"], chosen, frame["n_lists"])
+    route_framed(frame, room, moved, lists, probed, bases, margins, there, cells, cell_of)
     if probed.max() < 0:  # nothing is found
         for q in range(n):
-            for i in range(answers.shape[1]):
+            for i in range(k):
                 answers[q, i]["value"], answers[q, i]["row"] = -np.inf, 0
         return n, 0, np.uint64(0)
-    tabulate_framed(frame, moved, table, coefficients)
-    starts, cuts = np.empty(n + 1, np.int64), np.empty(n, np.float32)
-    size = room["capacity"]
+    coefficients = matrix_at(room["coefficients_at"], n, 2)
+    tabulate_framed(frame, room, moved, table, coefficients)
+    starts, cuts, size = i64_at(room["starts_at"], n + 1), f32_at(room["cuts_at"], n), room["capacity"]
     scanned, bounds = f32_at(room["values_at"], size), f32_at(room["bounds_at"], size)
     scanned_rows, places = u32_at(room["rows_at"], size), i64_at(room["places_at"], size)
     done = scan_framed(
-        frame, lists, probed, bases, margins, table, coefficients, allowed, there, cells, cell_of, scanned, bounds,
-        scanned_rows, places, starts, cuts,
+        frame, room, lists, probed, bases, margins, table, coefficients, allowed, there, cells, cell_of, scanned,
+        bounds, scanned_rows, places, starts, cuts,
     )  # fmt: skip
     if done < n:
         return done, 0, np.uint64(0)
-    best, best_rows = np.empty((n, keep), np.float32), np.empty((n, keep), np.uint32)
-    found, reranked, firsts = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int64)
-    for q in range(n):
-        firsts[q] = q * keep
-    values, rows = np.empty(answers.shape, np.float32), np.empty(answers.shape, np.uint32)
+    best, best_rows = matrix_at(room["best_at"], n, keep), u32_matrix_at(room["best_rows_at"], n, keep)
+    found, firsts = i32_at(room["found_at"], n), i64_at(room["best_firsts_at"], n)
     rerank_candidates(
         moved, frame["beta"], frame["dpad"], u64_at(frame["rerank_at"], frame["n_lists"]), lists, bases, scanned,
-        bounds, scanned_rows, places, starts, cuts, np.empty(frame["k"], np.float32), best, best_rows, found, reranked,
-        np.empty(frame["dpad"], np.int8),
+        bounds, scanned_rows, places, starts, cuts, f32_at(room["nearest_at"], frame["k"]), best, best_rows, found,
+        i32_at(room["reranked_at"], n), i8_at(room["small_at"], frame["dpad"]),
     )  # fmt: skip
-    to_score = best_rows.reshape(n * keep)
+    to_score = u32_at(room["best_rows_at"], n * keep)
+    for q in range(n):
+        firsts[q] = q * keep
     if frame["n_coded"] > 0:
         for q in range(n):
             cuts[q] = best[q, frame["k"] - 1] if found[q] >= frame["k"] else -np.inf
         to_score = rows_with_fresh(
-            frame["nbits"], table.shape[1], frame["record_bytes"], l2, frame["coded_at"],
+            frame["nbits"], table.shape[1], frame["record_bytes"], frame["l2"] != 0, frame["coded_at"],
             u32_at(frame["coded_rows_at"], frame["n_coded"]), i64_at(frame["coded_starts_at"], frame["n_lists"] + 1),
             frame["watermark"], lists, probed, bases, margins, table, coefficients, cuts, allowed, to_score, firsts,
             found,
         )  # fmt: skip
+    values, rows = matrix_at(room["answer_values_at"], n, k), u32_matrix_at(room["answer_rows_at"], n, k)
     finish(
         frame["kind"], frame["by"], queries, u64_at(frame["runs_at"], frame["n_runs"]), frame["rows_per_run"],
-        frame["row_bytes"], to_score, best.reshape(n * keep), firsts, found, frame["rescore"] != 0,
+        frame["row_bytes"], to_score, f32_at(room["best_at"], n * keep), firsts, found, frame["rescore"] != 0,
         frame["unit"] * frame["unit"], frame["fresh"], frame["n_rows"], allowed, values, rows,
     )  # fmt: skip
     for q in range(n):

@@ -22,6 +22,12 @@ def rotate(queries: Array, axes: Array, scales: Array, out: Array) -> None:
     Its error is far below the rounding of the table's entries, at a twentieth of the cost of float32.
     """
     small, products = np.empty(4 * axes.shape[2], np.int8), np.empty(64 * axes.shape[0], np.int32)
+    turn(queries, axes, scales, small, products, out)
+
+
+@kernel_inline
+def turn(queries: Array, axes: Array, scales: Array, small: Array, products: Array, out: Array) -> None:
+    """rotate; small (4·quads,) int8 and products (64·n,) int32 scratch."""
     for q in range(queries.shape[0]):
         step = quantize_i8(queries[q], small)
         bank_products(axes, small, products)

@@ -12,6 +12,7 @@ from pqdb.search.fresh import FreshCodes
 from pqdb.search.index import Index
 from pqdb.search.lists import Passing
 from pqdb.search.plan import Plan
+from pqdb.search.scratch import Layout
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.layout import META_BYTES, META_ROWS
 
@@ -30,12 +31,14 @@ class Among:
 class Frame:
     """One record of kernels.frame.FRAME, and the arrays its addresses point into."""
 
-    __slots__ = ("_arrays", "blocks", "coded", "compared", "index", "plan", "points", "record", "room")
+    __slots__ = (
+        "_arrays", "_layouts", "blocks", "capacity", "coded", "compared", "index", "layout", "plan", "points", "record"
+    )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, index: Index, plan: Plan) -> None:
         self.points, self.blocks = snapshot.points.state, snapshot.blocks.state  # what it was packed for
         self.index, self.plan = index, plan
-        self.room = int(snapshot.blocks.watermark) + 65_536  # candidates a query can have at most, and some
+        self.capacity = int(snapshot.blocks.watermark) + 65_536  # candidates a query can have at most, and some
         self.record = np.zeros(1, FRAME)
         self._arrays: list[np.ndarray] = []
         self.coded = snapshot.coded
@@ -48,6 +51,14 @@ class Frame:
                 self.record[name] = array.ctypes.data
             else:
                 self.record[name] = value
+        self.layout = Layout.of(self.record[0], 1)  # of the scratch of one query
+        self._layouts = {1: self.layout}
+
+    def layout_of(self, n: int) -> Layout:
+        """How the scratch of n queries lies."""
+        if n not in self._layouts:
+            self._layouts[n] = Layout.of(self.record[0], n)
+        return self._layouts[n]
 
     def fits(self, snapshot: Snapshot) -> bool:
         """Whether it was packed for this state of things."""

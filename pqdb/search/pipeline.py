@@ -186,9 +186,9 @@ def search_query(
 def search_framed(frame: Frame, query: np.ndarray, allowed: np.ndarray, among: Among | None = None) -> Found | None:
     """As search_query, where all but the query was seen before; None if its length is not to be trusted."""
     answers = np.empty((1, frame.plan.k), ANSWER)
-    room = scratch(frame.room)
+    mine = scratch(frame.capacity)
     done, filled, every = road.search_block(
-        frame.record_of(among), room.room, query, True, allowed, room.table(frame.index, 1), answers
+        frame.record_of(among), mine.room(frame.layout), query, True, allowed, mine.table(frame.index, 1), answers
     )
     return Found(answers, filled, every) if done == 1 else None
 
@@ -198,12 +198,13 @@ def search_at_once(
     among: Among | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """The same road in one kernel, as every search but an explained one takes it: a third faster for one query."""
-    answers, frame = np.empty((len(queries), k), ANSWER), frame_of(snapshot, index, plan)
-    room = scratch(frame.room)
+    assert k == plan.k
+    answers, frame, n = np.empty((len(queries), k), ANSWER), frame_of(snapshot, index, plan), len(queries)
+    mine = scratch(frame.capacity)
     done, _, _ = road.search_block(
-        frame.record_of(among), room.room, queries, False, allowed, room.table(index, len(queries)), answers
+        frame.record_of(among), mine.room(frame.layout_of(n)), queries, False, allowed, mine.table(index, n), answers
     )
-    if done < len(queries):
+    if done < n:
         return search_in_parts(snapshot, queries, plan, allowed, k, done, among)
     return answers["value"].copy(), answers["row"].copy()
 

@@ -1,25 +1,59 @@
-"""Room for a thread's candidates, kept between its queries: touched pages only, never cleared."""
+"""Room for a thread's searches, kept between its queries: touched pages only, never cleared."""
 
 import threading
+from typing import Self
 
 import numpy as np
 
-from pqdb.kernels.frame import ROOM
+from pqdb.kernels.room import CANDIDATES, LINE, PIECES, ROOM, pieces_of
 from pqdb.search.index import Index
 
 
+class Layout:
+    """Where each piece of the scratch of so many queries lies, behind the first; and how many bytes all of it takes."""
+
+    __slots__ = ("offsets", "size")
+
+    def __init__(self, offsets: np.ndarray, size: int) -> None:
+        self.offsets = offsets  # (PIECES,) uint64
+        self.size = size
+
+    @classmethod
+    def of(cls, frame: np.void, n: int) -> Self:
+        """For n queries under a record of kernels.frame.FRAME."""
+        lines = [-(-size // LINE) for size in pieces_of(frame, n).values()]
+        ends = np.cumsum(lines, dtype=np.uint64) * np.uint64(LINE)
+        return cls(ends - np.array(lines, np.uint64) * np.uint64(LINE), int(ends[-1]))
+
+
 class Scratch:
-    """Candidate arrays of one thread, and the record that tells kernels.road where they are."""
+    """Candidate arrays of one thread, what else a block of queries needs, and the record that tells kernels.road where
+    they are.
+    """
 
     def __init__(self, capacity: int) -> None:
         self.values = np.empty(capacity, np.float32)
         self.bounds = np.empty(capacity, np.float32)
         self.rows = np.empty(capacity, np.uint32)
         self.places = np.empty(capacity, np.int64)
-        arrays = (self.values, self.bounds, self.rows, self.places)
-        self.room = np.array([(capacity, *(array.ctypes.data for array in arrays))], ROOM)
+        self._record = np.zeros(1, ROOM)
+        self._record["capacity"] = capacity
+        for name in CANDIDATES:
+            self._record[f"{name}_at"] = getattr(self, name).ctypes.data
+        self._layout: Layout | None = None
+        self._pieces = np.empty(0, np.uint8)
         self._index: Index | None = None
         self._table = np.empty((0, 0, 0), np.uint8)
+
+    def room(self, layout: Layout) -> np.ndarray:
+        """(1,) kernels.room.ROOM with pieces that lie as the layout says."""
+        if self._layout is not layout:
+            if len(self._pieces) < layout.size + LINE:
+                self._pieces = np.empty(layout.size + LINE, np.uint8)
+            first = -(-self._pieces.ctypes.data // LINE) * LINE
+            self._record.view(np.uint64)[-len(PIECES) :] = layout.offsets + np.uint64(first)
+            self._layout = layout
+        return self._record
 
     def table(self, index: Index, q: int) -> np.ndarray:
         """Room for the distance tables of q queries."""

@@ -1,0 +1,64 @@
+"""Scratch of a block of queries: where each piece of it lies, and how large it is.
+
+A search needs thirty small arrays. Making them anew costs each query two to three microseconds, so they are pieces of
+one stretch of memory that a thread keeps.
+"""
+
+import numpy as np
+
+from pqdb.kernels.cells import CELLS
+from pqdb.kernels.frame import FRAME
+from pqdb.kernels.route import BUCKETS
+from pqdb.kernels.scan import SPACE
+
+LINE = 64  # bytes: a piece begins with one
+
+
+def pieces_of(frame: np.void | np.ndarray, n: int) -> dict[str, int]:
+    """Bytes of each piece, for n queries under a record of frame.FRAME; kernels.road knows their types."""
+    dim, lists, most, k, keep = (int(frame[name]) for name in ("dim", "n_lists", "most", "k", "keep"))
+    banks = max(int(frame["n_banks"]), int(frame["axis_banks"]))
+    return {
+        "queries": 4 * n * dim,
+        "moved": 4 * n * dim,
+        # route
+        "lists": 4 * n * most,
+        "probed": 4 * n,
+        "bases": 4 * n * most,
+        "margins": 4 * n * most,
+        "there": 4 * n,
+        "cells": 16 * n * CELLS,
+        "cell_of": 4 * n * lists,
+        "keys": 4 * lists,
+        "centroid_values": 4 * lists,
+        "products": 4 * 64 * banks,
+        "histogram": 4 * BUCKETS,
+        "picked": 4 * (lists + 1),
+        "low": 4,
+        "centred": 4 * dim,
+        "small": max(int(frame["dpad"]), 4 * ((dim + 3) // 4)),
+        # tables
+        "rotated": 4 * n * int(frame["d_out"]),
+        "coefficients": 8 * n,
+        "raw": 4 * int(frame["m"]) * int(frame["ksub"]),
+        "span": 4,
+        # scan and rerank
+        "starts": 8 * (n + 1),
+        "cuts": 4 * n,
+        "heap": 4 * int(frame["depth"]),
+        "group": 4 * SPACE,
+        "nearest": 4 * k,
+        "best": 4 * n * keep,
+        "best_rows": 4 * n * keep,
+        "found": 4 * n,
+        "reranked": 4 * n,
+        # finish
+        "best_firsts": 8 * n,
+        "answer_values": 4 * n * k,
+        "answer_rows": 4 * n * k,
+    }
+
+
+CANDIDATES = ("values", "bounds", "rows", "places")  # each of as many numbers as there is capacity for
+PIECES = tuple(pieces_of(np.zeros((), FRAME), 0))
+ROOM = np.dtype([("capacity", "<i8"), *((f"{name}_at", "<u8") for name in (*CANDIDATES, *PIECES))])
