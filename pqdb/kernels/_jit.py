@@ -60,6 +60,7 @@ def _compiled(function: F, inline: bool = False, room: bool = False) -> F:
         "error_model": "numpy",
         "forceinline": inline,
         "_nrt": room,
+        "no_cfunc_wrapper": True,  # nobody calls kernels from C
     }
     dispatcher = numba.njit(**options)(function)
     if cache_folder() is not None:
