@@ -75,7 +75,7 @@ def test_nothing_is_written_beyond_a_piece(
 def test_pieces_begin_with_a_cache_line(make: Make) -> None:
     made = make("cosine")
     made.collection.search(made.raw[0], K)
-    (framed,) = made.collection._frames.values()
+    framed = made.collection._frames[K, None, None, None]
     for n in (1, 7, 64):
         layout = framed.layout_of(n)
         assert layout is framed.layout_of(n)
