@@ -69,7 +69,9 @@ def moments(lines: list[str]) -> list[Model]:
 
 @pytest.mark.parametrize("mode", ["manual", "background"])
 def test_a_backup_of_a_busy_database_is_one_moment_of_it(tmp_path: Path, mode: str, figure: Figure) -> None:
-    """Another process writes, trains, makes and drops collections; each backup is a state it went through meanwhile."""
+    """Another process writes, trains, makes and drops collections; in each backup every collection is as it was at one
+    moment meanwhile.
+    """
     path = tmp_path / "database"
     workload.prepare(path)
     with Children("tests.stories.workload").talk("write_until_killed", path, 5, mode) as child:
@@ -89,7 +91,12 @@ def test_a_backup_of_a_busy_database_is_one_moment_of_it(tmp_path: Path, mode: s
     for number, (first, last) in enumerate(spans):
         assert pqdb.check(tmp_path / f"backup-{number}").problems == []
         with workload.reopened(tmp_path / f"backup-{number}") as copy:
-            assert workload.found_in(copy) in models[first : last + 1]
+            found, span = workload.found_in(copy), models[first : last + 1]
+            # Each collection by itself: their snapshots begin one after the other, and a busy machine may put the
+            # copying process aside in between.
+            assert found.points in [model.points for model in span]
+            assert found.second in [model.second for model in span]
+            assert found.pairs in [model.pairs for model in span]
             copy["things"].upsert([0], workload.vector_of(1))
     figure(f"operations during three backups, upkeep {mode}", sum(last - first for first, last in spans))
 
