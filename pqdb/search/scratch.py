@@ -48,6 +48,7 @@ class Scratch:
     def room(self, layout: Layout) -> np.ndarray:
         """(1,) kernels.room.ROOM with pieces that lie as the layout says."""
         if self._layout is not layout:
+            self._layout = None  # until all of it is in place: an interrupt may come in between
             if len(self._pieces) < layout.size + LINE:
                 self._pieces = np.empty(layout.size + LINE, np.uint8)
             first = -(-self._pieces.ctypes.data // LINE) * LINE

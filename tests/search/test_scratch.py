@@ -85,3 +85,14 @@ def test_pieces_begin_with_a_cache_line(make: Make) -> None:
         assert all(int(record[f"{name}_at"][0]) % LINE == 0 for name in PIECES)
     assert framed.layout is framed.layout_of(1)
     assert isinstance(framed, frame.Frame)
+
+
+@pytest.mark.parametrize("rerank", [None, 50])
+def test_a_batch_by_hand_among_fewer_points_than_are_asked_for(make: Make, rerank: int | None) -> None:
+    """The plan is made for k, the search for the points that pass."""
+    made = make("cosine")
+    few = {"must": [{"has_id": [1, 2, 3]}]}
+    found = made.collection.search(made.raw[:4], K, nprobe=5, rerank=rerank, filter=few)
+    assert all(sorted(hits.ids) == [1, 2, 3] for hits in found)
+    faint = made.raw[0] * np.float32(1e-25)  # a length that is prepared on its own
+    assert sorted(made.collection.search(faint, K, nprobe=5, rerank=rerank, filter=few).ids) == [1, 2, 3]
