@@ -4,10 +4,47 @@ large one, of which the same lists are scanned.
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel_with_room
+from pqdb.kernels._jit import kernel_inline, kernel_with_room
 from pqdb.kernels._types import Address, Array, Whole
 from pqdb.kernels.intrinsics import lowest_bit
-from pqdb.kernels.scan import GROUP, blurred, score_group
+from pqdb.kernels.scan import GROUP, SPACE, blurred, score_group
+
+
+@kernel_inline
+def join_fresh(
+    nbits: Whole, m: Whole, record_bytes: Whole, bias: bool, records: Address, fresh: Array, begins: Array,
+    watermark: Whole, lists: Array, probed: Array, bases: Array, margins: Array, tables: Array, coefficients: Array,
+    cuts: Array, allowed: Array, rows: Array, firsts: Array, found: Array, width: Whole, space: Array, joined: Array,
+) -> None:  # fmt: skip
+    """rows_with_fresh into joined (q · width,) uint32; space (SPACE,) uint32 is scratch that lives as long as its
+    addresses are used, since a caller holds it.
+    """
+    values_at, all_places = np.uint64(space.ctypes.data), (np.uint64(1) << np.uint64(GROUP)) - np.uint64(1)
+    bounds_at, sums_at = values_at + np.uint64(4 * GROUP), values_at + np.uint64(8 * GROUP)
+    for q in range(len(found)):
+        stop = q * width
+        for i in range(firsts[q], firsts[q] + found[q]):
+            joined[stop] = rows[i]
+            stop += 1
+        table, a, b = np.uint64(tables[q].ctypes.data), coefficients[q, 0], coefficients[q, 1]
+        for p in range(probed[q]):
+            begin, end = begins[lists[q, p]], begins[lists[q, p] + 1]
+            margin = blurred(margins[q, p], a, m)
+            for group in range(begin // GROUP, (end + GROUP - 1) // GROUP if end > begin else 0):
+                place = group * GROUP
+                mask = score_group(
+                    nbits, records + np.uint64(group * record_bytes), table, m, bias, bases[q, p], a, b, margin,
+                    cuts[q], values_at, bounds_at, sums_at,
+                )  # fmt: skip
+                mask &= all_places << np.uint64(max(begin - place, 0))  # what other lists have in the group
+                mask &= all_places >> np.uint64(max(place + GROUP - end, 0))
+                while mask != np.uint64(0):
+                    row = fresh[place + lowest_bit(mask)]
+                    mask &= mask - np.uint64(1)
+                    if row >= watermark and (allowed[row >> 3] >> (row & 7)) & 1:
+                        joined[stop] = row
+                        stop += 1
+        firsts[q], found[q] = q * width, stop - q * width
 
 
 @kernel_with_room
@@ -38,31 +75,8 @@ def rows_with_fresh(
         most = max(most, found[q])
     width = most + len(fresh)
     joined = np.empty(n * width, np.uint32)
-    values, bounds, sums = np.empty(GROUP, np.float32), np.empty(GROUP, np.float32), np.empty(GROUP, np.uint32)
-    values_at, bounds_at = np.uint64(values.ctypes.data), np.uint64(bounds.ctypes.data)
-    sums_at, all_places = np.uint64(sums.ctypes.data), (np.uint64(1) << np.uint64(GROUP)) - np.uint64(1)
-    for q in range(n):
-        stop = q * width
-        for i in range(firsts[q], firsts[q] + found[q]):
-            joined[stop] = rows[i]
-            stop += 1
-        table, a, b = np.uint64(tables[q].ctypes.data), coefficients[q, 0], coefficients[q, 1]
-        for p in range(probed[q]):
-            begin, end = begins[lists[q, p]], begins[lists[q, p] + 1]
-            margin = blurred(margins[q, p], a, m)
-            for group in range(begin // GROUP, (end + GROUP - 1) // GROUP if end > begin else 0):
-                place = group * GROUP
-                mask = score_group(
-                    nbits, records + np.uint64(group * record_bytes), table, m, bias, bases[q, p], a, b, margin,
-                    cuts[q], values_at, bounds_at, sums_at,
-                )  # fmt: skip
-                mask &= all_places << np.uint64(max(begin - place, 0))  # what other lists have in the group
-                mask &= all_places >> np.uint64(max(place + GROUP - end, 0))
-                while mask != np.uint64(0):
-                    row = fresh[place + lowest_bit(mask)]
-                    mask &= mask - np.uint64(1)
-                    if row >= watermark and (allowed[row >> 3] >> (row & 7)) & 1:
-                        joined[stop] = row
-                        stop += 1
-        firsts[q], found[q] = q * width, stop - q * width
+    join_fresh(
+        nbits, m, record_bytes, bias, records, fresh, begins, watermark, lists, probed, bases, margins, tables,
+        coefficients, cuts, allowed, rows, firsts, found, width, np.empty(SPACE, np.uint32), joined,
+    )  # fmt: skip
     return joined

@@ -11,7 +11,7 @@ from pqdb.kernels._jit import kernel_inline_with_room, kernel_with_room
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.cells import BELTS, CELLS, KINDS
 from pqdb.kernels.choose import choose_queries
-from pqdb.kernels.exact import finish, score_rows
+from pqdb.kernels.exact import finish
 from pqdb.kernels.frame import (
     banks_at,
     cells_at,
@@ -34,7 +34,6 @@ from pqdb.kernels.route import BUCKETS, rank_queries
 from pqdb.kernels.scan import SPACE, scan_lists
 from pqdb.kernels.tables import tabulate, turn
 from pqdb.kernels.together import scan_together
-from pqdb.kernels.topk import sort_pairs_descending
 
 
 @kernel_inline_with_room
@@ -229,9 +228,11 @@ def score_selected(
     query, moved = np.empty((1, dim), np.float32), np.empty((1, dim), np.float32)
     if prepare_queries(asked, normalise, least, largest, np.zeros(dim, np.float32), 1.0, query, moved) == 0:
         return -1, 0, np.uint64(0)
-    values, rows = np.full((1, k), -np.inf, np.float32), np.zeros((1, k), np.uint32)
-    at = np.uint64(query.ctypes.data)
-    score_rows(kind, by, at, dim, runs, rows_per_run, row_bytes, selected, 0, len(selected), values[0], rows[0])
-    sort_pairs_descending(values[0], rows[0])
+    values, rows = np.empty((1, k), np.float32), np.empty((1, k), np.uint32)
+    found = np.full(1, len(selected), np.int32)
+    finish(
+        kind, by, query, runs, rows_per_run, row_bytes, selected, values[0], np.zeros(1, np.int64), found, True,
+        np.float32(1), 0, 0, np.zeros(0, np.uint8), values, rows,
+    )  # fmt: skip
     filled, every = write_answers(pages, rows_per_page, record_size, record_last, values, rows, answers)
     return 1, filled, every

@@ -124,6 +124,12 @@ def announce(address: Address, size: Whole) -> None:
             prefetch(address + np.uint64(page + line))
 
 
+@kernel_inline
+def announce_list(codes: Array, counts: Array, which: Whole, record_bytes: Whole) -> None:
+    """announce a list of groups of codes."""
+    announce(codes[which], (np.int64(counts[which]) + GROUP - 1) // GROUP * record_bytes)
+
+
 @kernel
 def drop_below(
     threshold: Real, start: Whole, stop: Whole, values: Array, bounds: Array, rows: Array, places: Array
@@ -283,7 +289,7 @@ def scan_lists(
         while p < stop:
             if p + 1 < stop:
                 following = lists[q, p + 1]
-                announce(codes[following], (np.int64(counts[following]) + GROUP - 1) // GROUP * record_bytes)
+                announce_list(codes, counts, following, record_bytes)
             found = scan_list(
                 nbits, m, record_bytes, bias, codes[lists[q, p]], np.int64(counts[lists[q, p]]), p, bases[q, p],
                 blurred(margins[q, p], a, m), table, a, b, allowed, words, firsts[lists[q, p]] if len(words) else 0,

@@ -8,9 +8,15 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel_inline, kernel_with_room
 from pqdb.kernels._types import Array, Whole
-from pqdb.kernels.scan import GROUP, SPACE, announce, blurred, scan_list
+from pqdb.kernels.scan import SPACE, announce_list, blurred, scan_list
 
 ALONE = 8  # an eighth of a query's lists come first
+
+
+@kernel_inline
+def lists_alone(probed: Whole) -> Whole:
+    """How many of a query's lists come first."""
+    return (probed + ALONE - 1) // ALONE
 
 
 @kernel_inline
@@ -21,7 +27,7 @@ def order_visits(lists: Array, probed: Array, following: Array, visits: Array) -
     following[:] = 0
     first = 0
     for q in range(lists.shape[0]):
-        alone = (probed[q] + ALONE - 1) // ALONE
+        alone = lists_alone(probed[q])
         for p in range(alone):
             visits[first] = (np.int64(q) << 32) | p
             first += 1
@@ -31,7 +37,7 @@ def order_visits(lists: Array, probed: Array, following: Array, visits: Array) -
     for i in range(1, len(following)):
         following[i] += following[i - 1]
     for q in range(lists.shape[0]):
-        for p in range((probed[q] + ALONE - 1) // ALONE, probed[q]):
+        for p in range(lists_alone(probed[q]), probed[q]):
             visits[following[lists[q, p]]] = (np.int64(q) << 32) | p
             following[lists[q, p]] += 1
 
@@ -55,7 +61,7 @@ def scan_visits(
         if v + 1 < len(visits):
             following = lists[visits[v + 1] >> 32, visits[v + 1] & 0xFFFFFFFF]
             if following != which:
-                announce(codes[following], (np.int64(counts[following]) + GROUP - 1) // GROUP * record_bytes)
+                announce_list(codes, counts, following, record_bytes)
         spans[q, p, 0] = found
         found = scan_list(
             nbits, m, record_bytes, bias, codes[which], np.int64(counts[which]), p, bases[q, p],
