@@ -132,10 +132,11 @@ def announce_list(codes: Array, counts: Array, which: Whole, record_bytes: Whole
 
 @kernel
 def drop_below(
-    threshold: Real, start: Whole, stop: Whole, values: Array, bounds: Array, rows: Array, places: Array
+    threshold: Real, start: Whole, stop: Whole, kept: Whole, values: Array, bounds: Array, rows: Array, places: Array
 ) -> Whole:
-    """Keep the candidates start:stop whose bound reaches the threshold, in order; returns the new stop."""
-    kept = start
+    """Move the candidates start:stop whose bound reaches the threshold to `kept` and after, in order; returns the end
+    of them.
+    """
     for i in range(start, stop):
         if bounds[i] >= threshold:
             values[kept], bounds[kept], rows[kept], places[kept] = values[i], bounds[i], rows[i], places[i]
@@ -308,5 +309,5 @@ def scan_lists(
         if p > probed[q] >= 0:
             probed[q] = p
         cuts[q] = heap[0]
-        starts[q + 1] = drop_below(heap[0], starts[q], found, values, bounds, rows, places)
+        starts[q + 1] = drop_below(heap[0], starts[q], found, starts[q], values, bounds, rows, places)
     return lists.shape[0]

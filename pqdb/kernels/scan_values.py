@@ -87,5 +87,5 @@ def scan_values(
                             push(heap, value)
                 row += np.uint64(row_bytes)
         cuts[q] = heap[0]
-        starts[q + 1] = drop_below(heap[0], starts[q], found, values, bounds, rows, places)
+        starts[q + 1] = drop_below(heap[0], starts[q], found, starts[q], values, bounds, rows, places)
     return lists.shape[0]

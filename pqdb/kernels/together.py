@@ -8,9 +8,10 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel_inline, kernel_with_room
 from pqdb.kernels._types import Array, Whole
-from pqdb.kernels.scan import SPACE, announce_list, blurred, scan_list
+from pqdb.kernels.scan import SPACE, announce_list, blurred, drop_below, scan_list
 
 ALONE = 8  # an eighth of a query's lists come first
+MOSTLY = 4  # ranks that still take up more than three quarters of the room are not closed again and again
 
 
 @kernel_inline
@@ -43,13 +44,28 @@ def order_visits(lists: Array, probed: Array, following: Array, visits: Array) -
 
 
 @kernel_inline
+def close_ranks(
+    visits: Array, stop: Whole, heaps: Array, spans: Array, values: Array, bounds: Array, rows: Array, places: Array
+) -> Whole:
+    """Drop what no longer reaches its query's threshold from the spans of the first visits; returns what is left."""
+    kept = 0
+    for v in range(stop):
+        q, p = visits[v] >> 32, visits[v] & 0xFFFFFFFF
+        first, kept = kept, drop_below(
+            heaps[q, 0], spans[q, p, 0], spans[q, p, 1], kept, values, bounds, rows, places
+        )  # fmt: skip
+        spans[q, p, 0], spans[q, p, 1] = first, kept
+    return kept
+
+
+@kernel_inline
 def scan_visits(
     nbits: Whole, m: Whole, record_bytes: Whole, bias: bool, codes: Array, counts: Array, lists: Array, bases: Array,
     margins: Array, tables: Array, coefficients: Array, allowed: Array, words: Array, firsts: Array, visits: Array,
     heaps: Array, spans: Array, space: Array, values: Array, bounds: Array, rows: Array, places: Array,
 ) -> bool:  # fmt: skip
-    """Candidates in the order of visits, those of each in its span; False if there could have been more than there is
-    room for.
+    """Candidates in the order of visits, those of each in its span; False if there could be more than there is room
+    for, even without those that no longer count.
     """
     found, space_at = 0, np.uint64(space.ctypes.data)
     table_at, table_bytes = np.uint64(tables.ctypes.data), np.uint64(tables[0].nbytes)
@@ -57,7 +73,9 @@ def scan_visits(
         q, p = visits[v] >> 32, visits[v] & 0xFFFFFFFF
         which, a = lists[q, p], coefficients[q, 0]
         if found + counts[which] > values.shape[0]:
-            return False
+            found = close_ranks(visits, v, heaps, spans, values, bounds, rows, places)
+            if found + counts[which] > values.shape[0] - values.shape[0] // MOSTLY:
+                return False
         if v + 1 < len(visits):
             following = lists[visits[v + 1] >> 32, visits[v + 1] & 0xFFFFFFFF]
             if following != which:

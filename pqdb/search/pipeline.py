@@ -33,7 +33,7 @@ from pqdb.quantization.values import ValueCode
 from pqdb.search.frame import Among, Frame, frame_of, most_missed
 from pqdb.search.index import Index
 from pqdb.search.plan import Plan
-from pqdb.search.scratch import Scratch, scratch
+from pqdb.search.scratch import Scratch, borrow, give_back
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.layout import META_BYTES, META_ROWS
 
@@ -103,7 +103,7 @@ class Routed:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The survivors of the scan; those of query i are starts[i]:starts[i + 1] of the thread's scratch arrays."""
+    """The survivors of the scan; those of query i are starts[i]:starts[i + 1] of the scratch's arrays."""
 
     room: Scratch
     starts: np.ndarray  # (q + 1,) int64
@@ -157,12 +157,14 @@ def search(
     candidates, done = scan_lists(snapshot, index, routed, table, coefficients, plan, allowed, among)
     mark(trace, "scan")
     if done < len(queries):
+        give_back(candidates.room)
         return search_in_parts(snapshot, queries, plan, allowed, k, done, among)
     best, reranked = rerank_candidates(snapshot, index, moved, routed, candidates, plan)
     mark(trace, "rerank")
     best = with_fresh(snapshot, index, routed, table, coefficients, candidates, best, plan, allowed)
     mark(trace, "fresh")
     values, rows = finish(snapshot, index, queries, best, allowed, k)
+    give_back(candidates.room)
     values[routed.probed < 0] = -np.inf
     mark(trace, "finish")
     if trace:
@@ -186,10 +188,11 @@ def search_query(
 def search_framed(frame: Frame, query: np.ndarray, allowed: np.ndarray, among: Among | None = None) -> Found | None:
     """As search_query, where all but the query was seen before; None if its length is not to be trusted."""
     answers = np.empty((1, frame.plan.k), ANSWER)
-    mine = scratch(frame.capacity)
+    mine = borrow(frame.capacity)
     done, filled, every = road.search_block(
         frame.record_of(among), mine.room(frame.layout), query, True, allowed, mine.table(frame.index, 1), answers
     )
+    give_back(mine)
     return Found(answers, filled, every) if done == 1 else None
 
 
@@ -200,10 +203,11 @@ def search_at_once(
     """The same road in one kernel, as every search but an explained one takes it: a third faster for one query."""
     assert k <= plan.k  # a filter may pass fewer than were asked for; the scratch has places for plan.k
     answers, frame, n = np.empty((len(queries), k), ANSWER), frame_of(snapshot, index, plan), len(queries)
-    mine = scratch(frame.capacity)
+    mine = borrow(frame.capacity)
     done, _, _ = road.search_block(
         frame.record_of(among), mine.room(frame.layout_of(n)), queries, False, allowed, mine.table(index, n), answers
     )
+    give_back(mine)
     if done < n:
         return search_in_parts(snapshot, queries, plan, allowed, k, done, among)
     return answers["value"].copy(), answers["row"].copy()
@@ -292,7 +296,7 @@ def scan_lists(
 ) -> tuple[Candidates, int]:  # fmt: skip
     """Every code of the probed lists. Also how many queries were finished before the candidates' room was full."""
     blocks, code = snapshot.blocks, index.codebook
-    room = scratch(int(blocks.watermark) + 65_536)
+    room = borrow(int(blocks.watermark) + 65_536)
     candidates = Candidates(room, np.empty(len(table) + 1, np.int64), np.empty(len(table), np.float32))
     where = blocks.codes, blocks.counts, routed.lists, routed.probed, routed.bases, routed.margins
     out = room.values, room.bounds, room.rows, room.places, candidates.starts, candidates.cuts

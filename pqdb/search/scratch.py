@@ -1,4 +1,7 @@
-"""Room for a thread's searches, kept between its queries: touched pages only, never cleared."""
+"""Room for a thread's searches, kept between its queries: touched pages only, never cleared.
+
+Not all of their memory: a filter's lists, a batch's scan and fresh rows with codes make some of their own.
+"""
 
 import threading
 from typing import Self
@@ -63,12 +66,26 @@ class Scratch:
         return self._table
 
 
-_local = threading.local()
+class _Kept(threading.local):
+    """What this thread's searches have given back."""
+
+    def __init__(self) -> None:
+        self.free: list[Scratch] = []
 
 
-def scratch(capacity: int) -> Scratch:
-    """This thread's scratch, with room for `capacity` candidates at least."""
-    held: Scratch | None = getattr(_local, "scratch", None)
+_kept = _Kept()
+
+
+def borrow(capacity: int) -> Scratch:
+    """Scratch with room for `capacity` candidates at least, nobody else's until it is given back: a search may begin
+    while another one of its thread is under way, in a signal's handler or in what a collector of garbage calls.
+    """
+    held = _kept.free.pop() if _kept.free else None
     if held is None or len(held.values) < capacity:
-        held = _local.scratch = Scratch(capacity + capacity // 4)
+        held = Scratch(capacity + capacity // 4)
     return held
+
+
+def give_back(held: Scratch) -> None:
+    """For the thread's next search. What is not given back, since its search failed, is forgotten."""
+    _kept.free.append(held)

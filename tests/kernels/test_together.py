@@ -74,6 +74,19 @@ def test_candidates_are_those_of_one_query_after_the_other(
     assert len(found[0]) > 0 or not block.probed.any()
 
 
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
+def test_ranks_are_closed_where_room_is_short(rng: np.random.Generator, share: float) -> None:
+    """What no longer counts makes room for what is still to come, and the answer is the same."""
+    block = Block(rng, 12, 16, 4, True)
+    block.probed[:] = len(COUNTS)
+    block.margins[:] = 0
+    unbounded = block.one_by_one(block.made.everyone, False)
+    found = block.together(block.made.everyone, False, int(share * block.n * sum(COUNTS)) // 4)
+    assert found is not None
+    for mine, theirs in zip(found, unbounded, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6 if mine.dtype == np.float32 else 0)
+
+
 def test_it_says_when_there_could_be_more_than_there_is_room_for(rng: np.random.Generator) -> None:
     block = Block(rng, 6, 8, 4, False)
     block.probed[:] = len(COUNTS)

@@ -41,8 +41,9 @@ def held(monkeypatch: pytest.MonkeyPatch) -> scratch.Scratch:
 
     monkeypatch.setattr(scratch.Layout, "of", guarded(scratch.Layout.of))
     monkeypatch.setattr(scratch.Scratch, "room", marked)
-    monkeypatch.setattr(scratch._local, "scratch", scratch.Scratch(70_000), raising=False)
-    return scratch._local.scratch
+    kept = scratch.Scratch(70_000)
+    monkeypatch.setattr(scratch._kept, "free", [kept])
+    return kept
 
 
 def spoiled(held: scratch.Scratch) -> list[str]:
@@ -96,3 +97,25 @@ def test_a_batch_by_hand_among_fewer_points_than_are_asked_for(make: Make, reran
     assert all(sorted(hits.ids) == [1, 2, 3] for hits in found)
     faint = made.raw[0] * np.float32(1e-25)  # a length that is prepared on its own
     assert sorted(made.collection.search(faint, K, nprobe=5, rerank=rerank, filter=few).ids) == [1, 2, 3]
+
+
+def test_a_search_within_a_search_has_scratch_of_its_own(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a signal's handler would begin one: here while the outer one lays its scratch out."""
+    made = make("cosine")
+    things, (one, other) = made.collection, made.raw[:2]
+    expected, inner = things.search(one, K).ids, things.search(other, K, recall=0.8).ids
+    room, found = scratch.Scratch.room, []
+
+    def interrupted(self: scratch.Scratch, layout: scratch.Layout) -> np.ndarray:
+        record = room(self, layout)
+        if not found:
+            found.append(None)
+            found[0] = things.search(other, K, recall=0.8).ids
+            assert self is not scratch._kept.free[-1]
+        return record
+
+    monkeypatch.setattr(scratch.Scratch, "room", interrupted)
+    with on_this_thread():
+        assert things.search(one, K).ids == expected
+    assert found == [inner]
+    assert len(scratch._kept.free) <= 2
