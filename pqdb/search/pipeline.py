@@ -78,7 +78,7 @@ class Trace:
             self.wanted = int(routed.wanted[0]) if among.aim else self.groups
             return
         best = float(routed.bases[0, 0]) * float(index.router.weights[lists[0]])
-        self.expected = index.calibration.recall_of(plan.k, best, len(lists))
+        self.expected = (1 - plan.lost) * index.calibration.recall_of(plan.k, best, len(lists))
 
 
 def mark(trace: Trace | None, stage: str) -> None:

@@ -9,7 +9,10 @@ import numpy as np
 from pqdb.errors import CorruptError, InputError
 from pqdb.search.scatter import NO_SCATTER, Scatter
 
-MARGIN_SIGMAS = 3.0  # candidates within 3σ of the k-th estimate are reranked: costs at most .001 of recall
+MARGIN_SIGMAS = 3.0  # candidates within 3σ of the k-th estimate are reranked: costs at most .001 of recall …
+SIGMAS = (1.5, 2.0, 2.5)  # … and within fewer, where it is known what that costs
+LOSSES_KS = (1, 10)  # it is known for so many neighbours; of more, fewer are passed over
+OFTEN_MISSED, RARELY_MISSED = 1 / 8, 1 / 5  # of what a recall leaves to be missed, by codes; of the loss at 2.5σ, at 3σ
 MUCH_SPARE = 100.0  # more than so much is for rows too alike for int8, which are no more the larger k is
 TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 HARDNESS = [-math.log(1 - target) for target in TARGETS]
@@ -29,6 +32,20 @@ class Calibration:
     widths: np.ndarray  # (len(ks), len(TARGETS), b) float32
     spare: float = 1.0  # how much longer than usual the list of rows scored from the source is
     scatter: Scatter = NO_SCATTER
+    losses: tuple[tuple[float, ...], ...] = ()  # of the LOSSES_KS nearest the share that margins of SIGMAS pass over
+
+    def margin_for(self, k: int, recall: float) -> tuple[float, float]:
+        """The width of the margin in σ, and the share of the k nearest it passes over: an eighth of what the recall
+        leaves to be missed (docs/decisions/017).
+        """
+        if not self.losses:
+            return MARGIN_SIGMAS, 0.0
+        known = np.log(np.array(self.losses))
+        lost = _along(known, [math.log(each) for each in LOSSES_KS], math.log(k)).tolist()
+        lost.append(lost[-1] + math.log(RARELY_MISSED))
+        allowed = min(math.log(OFTEN_MISSED * (1 - recall)), lost[0])
+        sigmas = float(np.interp(allowed, lost[::-1], (*SIGMAS, MARGIN_SIGMAS)[::-1]))
+        return sigmas, math.exp(allowed) if sigmas < MARGIN_SIGMAS else 0.0
 
     def widths_for(self, k: int, recall: float) -> np.ndarray:
         """(b,) float32 lists to probe at each knot, interpolated in log k and log (1 − recall); beyond the largest k,
@@ -62,6 +79,7 @@ class Calibration:
             "widths": self.widths.tolist(),
             "spare": self.spare,
             "scatter": self.scatter.to_json(),
+            "losses": self.losses,
         }
         return json.dumps(fields).encode()
 
@@ -73,7 +91,8 @@ class Calibration:
             widths = np.asarray(fields["widths"], np.float32)
             knots = np.asarray(fields["knots"], np.float32)
             scatter = Scatter.from_json(fields["scatter"]) if "scatter" in fields else NO_SCATTER
-            return cls(fields["noise"], tuple(fields["ks"]), knots, widths, fields["spare"], scatter)
+            losses = tuple(tuple(row) for row in fields.get("losses", ()))
+            return cls(fields["noise"], tuple(fields["ks"]), knots, widths, fields["spare"], scatter, losses)
         except (ValueError, KeyError, TypeError) as problem:
             raise CorruptError(f"the calibration is damaged: {problem}") from None
 
@@ -99,15 +118,18 @@ class Plan:
     knots: np.ndarray  # (b,) float32 best key
     widths: np.ndarray  # (b,) float32 lists to probe
     most: int  # the largest of widths, at most the number of lists
+    lost: float = 0.0  # share of the nearest that the margin is known to pass over
+
 
 def plan_recall(calibration: Calibration, n_lists: int, k: int, recall: float) -> Plan:
     """The effort that reaches a recall. Raises InputError if recall is not between 0 and 1."""
     if not 0 < recall < 1:
         raise InputError(f"recall must lie between 0 and 1, not {recall}; exact=True gives the exact answer")
-    widths = np.minimum(calibration.widths_for(k, recall), n_lists)
+    sigmas, lost = calibration.margin_for(k, recall)
+    widths = np.minimum(calibration.widths_for(k, recall / (1 - lost)), n_lists)
     most = max(1, math.ceil(float(widths.max())))
-    margin = MARGIN_SIGMAS * calibration.noise
-    return Plan(k, k, keep_for(k, calibration.spare), margin, calibration.knots, widths, most)
+    keep, margin = keep_for(k, calibration.spare), sigmas * calibration.noise
+    return Plan(k, k, keep, margin, calibration.knots, widths, most, lost)
 
 
 def plan_by_hand(calibration: Calibration, n_lists: int, k: int, nprobe: int, rerank: int | None) -> Plan:

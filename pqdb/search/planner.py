@@ -19,7 +19,7 @@ from pqdb.search.frame import Among
 from pqdb.search.fresh import ROW_BYTE_NS, ROW_NS
 from pqdb.search.index import Index
 from pqdb.search.lists import Passing, PassingKept
-from pqdb.search.plan import Plan
+from pqdb.search.plan import MARGIN_SIGMAS, Plan
 from pqdb.search.scatter import NO_SCATTER
 from pqdb.search.snapshot import Snapshot
 
@@ -105,11 +105,13 @@ class Planner:
         return (SCAN_NS + route_ns + fresh + groups * _group_ns(index)) / 1e3
 
     def _plan(self, index: Index, recall: float | None) -> Plan:
-        """That of a search without a filter, with room for all lists."""
+        """That of a search without a filter, with room for all lists, and with the full margin: `aim` is for lists."""
         key = ("selected", self.k, recall)
         plan = index.plans.get(key)
         if plan is None:
-            plan = index.plans[key] = replace(index.plan(self.k, recall, None, None), most=index.router.n_lists)
+            margin = MARGIN_SIGMAS * index.calibration.noise
+            bare = index.plan(self.k, recall, None, None)
+            plan = index.plans[key] = replace(bare, most=index.router.n_lists, margin=margin, lost=0.0)
         return plan
 
 

@@ -13,7 +13,7 @@ def recall_of(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """
     there = np.isfinite(truth).sum(axis=1)
     last = np.take_along_axis(truth, np.maximum(there - 1, 0)[:, None], axis=1)
-    hits = (found >= last - SLACK * np.maximum(np.abs(last), SLACK)) & np.isfinite(found)
+    hits = (found >= last - SLACK * np.abs(last)) & np.isfinite(found)
     share: np.ndarray = np.minimum(hits.sum(axis=1), there) / np.maximum(there, 1)
     share[there == 0] = 1.0
     return share

@@ -17,7 +17,6 @@ from pqdb.quantization.values import Code
 from pqdb.search.coded import by_list, code_rows
 from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
-from pqdb.search.snapshot import Snapshot
 from pqdb.store.blocks import BlockStore
 from pqdb.upkeep.calibrate import Sample, calibrate
 from pqdb.upkeep.fresh import catch_up
@@ -159,19 +158,10 @@ def _calibrate(stores: Stores, index: Index, sample: Sample, seed: int) -> Calib
     n_rows = len(sample.list_of_row)
     with stores.blocks.read() as blocks, stores.points.read() as points:
         blocks.look_at(index.generation, n_rows)
-        snapshot = Snapshot(
-            stores.config,
-            points,
-            blocks,
-            index,
-            stores.points.rows_per_run,
-            stores.points.row_bytes,
-            n_rows,
-        )
-        noise, spare = index.calibration.noise, 1.0
+        snapshot = replace(stores.snapshot(blocks, points, index), n_rows=n_rows)
+        precise = index
         if stores.decoded is None:
-            noise, spare = measure_precision(snapshot, sample.vectors, points.live)
-        precise = replace(index, calibration=replace(index.calibration, noise=noise, spare=spare))
+            precise = replace(index, calibration=measure_precision(snapshot, sample.vectors, points.live))
         return calibrate(replace(snapshot, index=precise), sample, points.live, seed)
 
 

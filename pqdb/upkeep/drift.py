@@ -18,7 +18,6 @@ from pqdb.search.batch import search_batch
 from pqdb.search.index import Index
 from pqdb.search.pipeline import Trace, search
 from pqdb.search.plan import Calibration
-from pqdb.search.snapshot import Snapshot
 from pqdb.search.truth import recall_of
 from pqdb.store.blockview import BlockView
 from pqdb.store.view import PointView
@@ -57,7 +56,7 @@ class Worth:
 def recall_now(stores: Stores, index: Index, seed: int) -> tuple[float, int]:
     """Recall@10 of ASKED on stored rows, half of them new, each without itself; and how many points there are."""
     with stores.blocks.read() as blocks, stores.points.read() as points:
-        snapshot = _snapshot(stores, blocks, points, index)
+        snapshot = stores.snapshot(blocks, points, index)
         rows, queries = _some_rows(stores, points, seed)
         plan = index.plan(K + 1, ASKED, None, None)
         found, truth = (
@@ -103,10 +102,9 @@ def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> 
         moved = index.router.to_index_space(sample.vectors[:NOISE_ROWS])
         noise = measure_noise(index.router, index.codebook, moved, assign(moved, index.router.centroids), seed)
         blank = replace(index, calibration=replace(index.calibration, noise=noise), plans={}, frames={})
-        snapshot = replace(_snapshot(stores, blocks, points, blank), n_rows=blocks.watermark)
-        noise, spare = measure_precision(snapshot, sample.vectors, points.live)
+        snapshot = replace(stores.snapshot(blocks, points, blank), n_rows=blocks.watermark)
+        precise = replace(blank, calibration=measure_precision(snapshot, sample.vectors, points.live))
         progress("calibrate", 0.3)
-        precise = replace(blank, calibration=replace(blank.calibration, noise=noise, spare=spare))
         found = calibrate(replace(snapshot, index=precise), sample, points.live, seed)
     with stores.blocks.write() as batch:
         batch.put_object(index.generation, "calibration", found.to_bytes())
@@ -145,7 +143,7 @@ def _worth(stores: Stores, index: Index, watermark: int | None, queries: np.ndar
     with stores.blocks.read() as blocks, stores.points.read() as points:
         if watermark is not None:
             blocks.look_at(index.generation, watermark)
-        snapshot = _snapshot(stores, blocks, points, index)
+        snapshot = stores.snapshot(blocks, points, index)
         rows, stored = _some_rows(stores, points, seed)
         asked = np.concatenate([stored, queries[: len(stored)]])
         itself = np.concatenate([rows.astype(np.int64), np.full(len(asked) - len(stored), -1)])
@@ -171,11 +169,6 @@ def _some_rows(stores: Stores, points: PointView, seed: int) -> tuple[np.ndarray
 
 def _vectors(stores: Stores, points: PointView, rows: np.ndarray) -> np.ndarray:
     return decode_source(points.source_of(rows), stores.config.dim, stores.config.kept_source)
-
-
-def _snapshot(stores: Stores, blocks: BlockView, points: PointView, index: Index) -> Snapshot:
-    rows_per_run, row_bytes = stores.points.rows_per_run, stores.points.row_bytes
-    return Snapshot(stores.config, points, blocks, index, rows_per_run, row_bytes, points.n_rows)
 
 
 def _list_of_row(blocks: BlockView, n_rows: int) -> np.ndarray:

@@ -15,9 +15,9 @@ from pqdb.partition.assign import assign
 from pqdb.search.index import Index
 from pqdb.search.pipeline import search
 from pqdb.search.plan import TARGETS, Calibration
-from pqdb.search.snapshot import Snapshot
 from pqdb.upkeep.build import ASSIGN_COPIES, ASSIGN_ROWS
 from pqdb.upkeep.calibrate import list_places
+from pqdb.upkeep.margins import count_missed, losses_of
 from pqdb.upkeep.stores import Stores
 
 FEWEST = 100  # queries; with fewer the table of calibration is the better guess
@@ -25,19 +25,23 @@ DEEPEST = 100  # the k up to which live queries are answered
 TELLING = 10
 DOUBT = 30  # queries' worth of trust in the table as it was
 BLOCK = 16  # queries answered exactly in one transaction
+MARGIN_QUERIES = 256  # that margins are measured by
 FACTORS = np.geomspace(1 / 16, 64, 161)
 CODE_LOSS = 0.001  # what the rerank's margin costs, aimed past
 
 
 def learn(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[], None]) -> Calibration:
-    """The index's calibration, scaled to the queries (n, d), as they were asked.
+    """The index's calibration, scaled to the queries (n, d), as they were asked; and what margins cost them.
 
     What `pause`, called between blocks, raises ends it.
     """
     queries = prepare(queries, stores.config.dim, stores.config.metric)
     rows, found = _truth(stores, queries, pause)
     place, best = list_places(index.router, index.router.to_index_space(queries))
-    return _scaled(index.calibration, _ranks(stores, index, place, rows, found), best, index)
+    scaled = _scaled(index.calibration, _ranks(stores, index, place, rows, found), best, index)
+    if not scaled.losses:
+        return scaled
+    return replace(scaled, losses=_losses(stores, index, queries[:MARGIN_QUERIES], pause))
 
 
 def _truth(stores: Stores, queries: np.ndarray, pause: Callable[[], None]) -> tuple[np.ndarray, np.ndarray]:
@@ -45,9 +49,7 @@ def _truth(stores: Stores, queries: np.ndarray, pause: Callable[[], None]) -> tu
     parts = []
     for start in range(0, len(queries), BLOCK):
         with stores.blocks.read() as blocks, stores.points.read() as points:
-            snapshot = Snapshot(
-                stores.config, points, blocks, None, stores.points.rows_per_run, stores.points.row_bytes, points.n_rows
-            )
+            snapshot = stores.snapshot(blocks, points, None)
             parts.append(search(snapshot, queries[start : start + BLOCK], None, points.live, DEEPEST))
         pause()
     values = np.concatenate([values for values, _ in parts])
@@ -66,6 +68,22 @@ def _ranks(stores: Stores, index: Index, place: np.ndarray, rows: np.ndarray, fo
     ranks = np.take_along_axis(place, lists[where].reshape(rows.shape), axis=1).astype(np.float32)
     ranks[~found | ~there[where].reshape(rows.shape)] = -1
     return ranks
+
+
+def _losses(
+    stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[], None]
+) -> tuple[tuple[float, ...], ...]:
+    """What narrower margins cost the queries (n, d), prepared."""
+    known = index.calibration.losses
+    missed = np.zeros(np.shape(known))
+    for start in range(0, len(queries), BLOCK):
+        with stores.blocks.read() as blocks, stores.points.read() as points:
+            if blocks.generation != index.generation:
+                return known
+            snapshot = replace(stores.snapshot(blocks, points, index), n_rows=blocks.watermark)
+            missed += count_missed(snapshot, queries[start : start + BLOCK], points.live, itself=0)
+        pause()
+    return losses_of(missed, len(queries)) if len(queries) else known
 
 
 def _scaled(calibration: Calibration, ranks: np.ndarray, best: np.ndarray, index: Index) -> Calibration:

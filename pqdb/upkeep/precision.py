@@ -2,21 +2,25 @@
 
 σ of near pairs tells what an estimate's error is, but not what survives of the true neighbours among thousands of
 others: with short codes, or factors too coarse for tight clusters, 3σ lose half of them. So the margin, and the number
-of rows that are scored from the source, grow until the answer is right. With codes as long as usual neither does.
+of rows that are scored from the source, grow until the answer is right. With codes as long as usual neither does. What
+a narrower margin would cost is measured, too: where less than all is asked for, it pays (docs/decisions/017).
 """
 
 from dataclasses import replace
 
 import numpy as np
 
+from pqdb.config import TRAIN_ROWS
 from pqdb.panels import inner_products
 from pqdb.partition.router import Router
 from pqdb.quantization.encode import decode, encode
 from pqdb.quantization.values import Code
 from pqdb.search.batch import search_batch
-from pqdb.search.plan import MARGIN_SIGMAS, Plan, keep_for
+from pqdb.search.plan import MARGIN_SIGMAS, Calibration
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.truth import recall_of
+from pqdb.upkeep import margins
+from pqdb.upkeep.margins import count_missed, losses_of, values_found
 
 RIGHT = 0.997  # of the true neighbours, with every list probed
 KS = (1, 10)
@@ -59,8 +63,9 @@ def _near_pairs(
     return near.ravel(), np.repeat(vectors[chosen], near.shape[1], axis=0)
 
 
-def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarray) -> tuple[float, float]:
-    """σ to reckon with, and how much longer than usual the list of rows scored from the source must be.
+def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarray) -> Calibration:
+    """The calibration of the snapshot's index with σ to reckon with, how much longer than usual the list of rows scored
+    from the source must be, and what margins narrower than usual cost.
 
     sample (n, d) prepared rows of the collection; snapshot.index holds everything but a calibration, and its measured
     noise.
@@ -71,34 +76,34 @@ def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarra
     queries = sample[: int(np.clip(WORK // (snapshot.n_rows * config.dim), *QUERIES))]
     truth = search_batch(scored, queries, None, allowed, KS[-1])[0]
     truths = [truth[:, :k] for k in KS]
-    least = max(snapshot.index.calibration.noise, LEAST_NOISE)
+    known = snapshot.index.calibration
+    least = max(known.noise, LEAST_NOISE)
     noise, reached, idle = least, 0.0, 0
     for step in range(MARGIN_STEPS):
-        tried = least * MARGIN_STEP**step
-        share = _share_found(scored, queries, truths, allowed, tried, SPARES[-1])
+        tried = replace(known, noise=least * MARGIN_STEP**step, spare=SPARES[-1])
+        share = _share_found(scored, queries, truths, allowed, tried)
         idle += 1
         if share >= RIGHT or share > reached + GAIN:
-            noise, reached, idle = tried, share, 0
+            noise, reached, idle = tried.noise, share, 0
         if share >= RIGHT or idle == PATIENCE:
             break
-    if config.source is None:
-        return noise, 1.0
-    wanted = min(RIGHT, reached)
-    for spare in SPARES if config.rerank else tuple(2 * spare for spare in SPARES):  # estimates are coarser than int8
-        if _share_found(scored, queries, truths, allowed, noise, spare) >= wanted > 0:
-            break
-    return noise, spare
+    known = replace(known, noise=noise, spare=1.0)
+    if config.source is not None:
+        wanted = min(RIGHT, reached)
+        for spare in SPARES if config.rerank else tuple(2 * spare for spare in SPARES):  # estimates: coarser than int8
+            known = replace(known, spare=spare)
+            if _share_found(scored, queries, truths, allowed, known) >= wanted > 0:
+                break
+    if snapshot.n_rows < TRAIN_ROWS:  # nobody watches whether its points stay what they are
+        return known
+    precise = replace(snapshot, index=replace(snapshot.index, calibration=known, plans={}, frames={}))
+    rows = sample[: margins.QUERIES]
+    return replace(known, losses=losses_of(count_missed(precise, rows, allowed, itself=1), len(rows)))
 
 
 def _share_found(
-    snapshot: Snapshot, queries: np.ndarray, truths: list[np.ndarray], allowed: np.ndarray, noise: float, spare: float
+    snapshot: Snapshot, queries: np.ndarray, truths: list[np.ndarray], allowed: np.ndarray, known: Calibration
 ) -> float:
     """Of what there is, what a search of every list finds: the least share of any k."""
-    assert snapshot.index is not None
-    n_lists = snapshot.index.router.n_lists
-    knots, widths, shares = np.zeros(1, np.float32), np.full(1, n_lists, np.float32), []
-    for k, truth in zip(KS, truths, strict=True):
-        plan = Plan(k, k, keep_for(k, spare), MARGIN_SIGMAS * noise, knots, widths, n_lists)
-        found = search_batch(snapshot, queries, plan, allowed, k)[0]
-        shares.append(float(recall_of(found, truth).mean()))
-    return min(shares)
+    found = [values_found(snapshot, queries, k, allowed, known, MARGIN_SIGMAS) for k in KS]
+    return min(float(recall_of(values, truth).mean()) for values, truth in zip(found, truths, strict=True))

@@ -7,7 +7,10 @@ import numpy as np
 from pqdb.config import CollectionConfig
 from pqdb.memory import Memory
 from pqdb.quantization.source import decode_source
+from pqdb.search.index import Index
+from pqdb.search.snapshot import Snapshot
 from pqdb.store.blocks import BlockStore
+from pqdb.store.blockview import BlockView
 from pqdb.store.points import PointStore
 from pqdb.store.view import PointView
 from pqdb.upkeep.decoded import Decoded
@@ -50,6 +53,12 @@ class Stores:
             there = (view.live[rows >> 3] >> (rows & 7).astype(np.uint8) & 1).astype(bool)
             source = view.source_of(rows[there])
         return there, decode_source(source, self.config.dim, self.config.kept_source)
+
+    def snapshot(self, blocks: BlockView, points: PointView, index: Index | None) -> Snapshot:
+        """What a search by that index sees in these views."""
+        return Snapshot(
+            self.config, points, blocks, index, self.points.rows_per_run, self.points.row_bytes, points.n_rows
+        )
 
     def known_from(self, view: PointView) -> int:
         """The first row that there may be a vector of."""

@@ -23,11 +23,12 @@ OTHER_QUERIES = 4  # the same once there are as many as are kept; answering them
 
 @dataclass(frozen=True)
 class Learned:
-    """What this process has learned from live queries: factors on the widths of a generation's calibration."""
+    """What this process has learned from live queries, to be put in the place of a generation's calibration."""
 
     generation: int
     base: Calibration  # that it was learned on
-    factors: np.ndarray  # of the shape of its widths
+    factors: np.ndarray  # on its widths, of their shape
+    losses: tuple[tuple[float, ...], ...]  # as a calibration's
     taken: int  # live queries taken in when it was learned
     n_live: int  # points there were
 
@@ -40,7 +41,7 @@ class Learned:
     def on(self, calibration: Calibration, n_lists: int) -> Calibration:
         """The calibration with what was learned."""
         widths = np.clip(calibration.widths * self.factors, 1, n_lists).astype(np.float32)
-        return replace(calibration, widths=widths)
+        return replace(calibration, widths=widths, losses=self.losses)
 
 
 class Tended:
@@ -90,7 +91,9 @@ class Tended:
             if not grown and taken < (MORE_QUERIES if last.taken < CAPACITY else OTHER_QUERIES) * last.taken:
                 return
         found = learn(self.stores, now.index, self.queries.queries(), pause)
-        self.learned = Learned(now.index.generation, base, found.widths / base.widths, taken, now.live)
+        self.learned = Learned(
+            now.index.generation, base, found.widths / base.widths, found.losses, taken, now.live
+        )  # fmt: skip
 
     def _live_queries(self) -> np.ndarray:
         """(n, d) what was asked lately, prepared."""

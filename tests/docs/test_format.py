@@ -171,7 +171,10 @@ def _dot(a: Any, b: Any) -> float:
 
 def test_calibration_and_about(case: Written) -> None:
     calibration = json.loads(case.index.object("calibration"))
-    assert calibration.keys() == {"noise", "spare", "ks", "knots", "widths", "scatter"}
+    assert calibration.keys() == {"noise", "spare", "ks", "knots", "widths", "scatter", "losses"}
+    losses = np.array(calibration["losses"])
+    assert losses.shape == (2, 3)
+    assert ((losses > 0) & (losses <= 1)).all()
     shares = np.array(calibration["scatter"]["shares"])
     assert shares.shape[0] == 3
     assert (np.diff(shares, axis=1) <= 0).all()
