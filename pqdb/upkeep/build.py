@@ -161,7 +161,7 @@ def _calibrate(stores: Stores, index: Index, sample: Sample, seed: int) -> Calib
         snapshot = replace(stores.snapshot(blocks, points, index), n_rows=n_rows)
         precise = index
         if stores.decoded is None:
-            precise = replace(index, calibration=measure_precision(snapshot, sample.vectors, points.live))
+            precise = replace(index, calibration=measure_precision(snapshot, sample.vectors, points.live, seed))
         return calibrate(replace(snapshot, index=precise), sample, points.live, seed)
 
 

@@ -103,7 +103,7 @@ def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> 
         noise = measure_noise(index.router, index.codebook, moved, assign(moved, index.router.centroids), seed)
         blank = replace(index, calibration=replace(index.calibration, noise=noise), plans={}, frames={})
         snapshot = replace(stores.snapshot(blocks, points, blank), n_rows=blocks.watermark)
-        precise = replace(blank, calibration=measure_precision(snapshot, sample.vectors, points.live))
+        precise = replace(blank, calibration=measure_precision(snapshot, sample.vectors, points.live, seed))
         progress("calibrate", 0.3)
         found = calibrate(replace(snapshot, index=precise), sample, points.live, seed)
     with stores.blocks.write() as batch:

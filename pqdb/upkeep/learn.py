@@ -17,7 +17,7 @@ from pqdb.search.pipeline import search
 from pqdb.search.plan import TARGETS, Calibration
 from pqdb.upkeep.build import ASSIGN_COPIES, ASSIGN_ROWS
 from pqdb.upkeep.calibrate import list_places
-from pqdb.upkeep.margins import count_missed, losses_of
+from pqdb.upkeep.margins import Losses, count_missed, losses_of
 from pqdb.upkeep.stores import Stores
 
 FEWEST = 100  # queries; with fewer the table of calibration is the better guess
@@ -70,9 +70,7 @@ def _ranks(stores: Stores, index: Index, place: np.ndarray, rows: np.ndarray, fo
     return ranks
 
 
-def _losses(
-    stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[], None]
-) -> tuple[tuple[float, ...], ...]:
+def _losses(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[], None]) -> Losses:
     """What narrower margins cost the queries (n, d), prepared."""
     known = index.calibration.losses
     missed = np.zeros(np.shape(known))

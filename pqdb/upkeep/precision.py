@@ -19,8 +19,7 @@ from pqdb.search.batch import search_batch
 from pqdb.search.plan import MARGIN_SIGMAS, Calibration
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.truth import recall_of
-from pqdb.upkeep import margins
-from pqdb.upkeep.margins import count_missed, losses_of, values_found
+from pqdb.upkeep.margins import measure_losses, values_found
 
 RIGHT = 0.997  # of the true neighbours, with every list probed
 KS = (1, 10)
@@ -63,7 +62,7 @@ def _near_pairs(
     return near.ravel(), np.repeat(vectors[chosen], near.shape[1], axis=0)
 
 
-def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarray) -> Calibration:
+def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarray, seed: int) -> Calibration:
     """The calibration of the snapshot's index with σ to reckon with, how much longer than usual the list of rows scored
     from the source must be, and what margins narrower than usual cost.
 
@@ -97,8 +96,7 @@ def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarra
     if snapshot.n_rows < TRAIN_ROWS:  # nobody watches whether its points stay what they are
         return known
     precise = replace(snapshot, index=replace(snapshot.index, calibration=known, plans={}, frames={}))
-    rows = sample[: margins.QUERIES]
-    return replace(known, losses=losses_of(count_missed(precise, rows, allowed, itself=1), len(rows)))
+    return replace(known, losses=measure_losses(precise, sample, allowed, seed))
 
 
 def _share_found(

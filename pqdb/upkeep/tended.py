@@ -13,6 +13,7 @@ from pqdb.upkeep.build import build_generation, is_trainable
 from pqdb.upkeep.compact import SLIGHTLY_DEAD, tidy_lists, tidy_rows
 from pqdb.upkeep.decoded import Decoded, can_decode
 from pqdb.upkeep.learn import FEWEST, learn
+from pqdb.upkeep.margins import Losses
 from pqdb.upkeep.steps import Steps
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress
@@ -28,7 +29,7 @@ class Learned:
     generation: int
     base: Calibration  # that it was learned on
     factors: np.ndarray  # on its widths, of their shape
-    losses: tuple[tuple[float, ...], ...]  # as a calibration's
+    losses: Losses
     taken: int  # live queries taken in when it was learned
     n_live: int  # points there were
 
