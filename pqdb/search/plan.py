@@ -41,8 +41,8 @@ class Calibration:
         if not self.losses:
             return MARGIN_SIGMAS, 0.0
         known = np.log(np.array(self.losses))
-        lost = _along(known, [math.log(each) for each in LOSSES_KS], math.log(k)).tolist()
-        lost.append(lost[-1] + math.log(RARELY_MISSED))
+        lost = _along(known, [math.log(each) for each in LOSSES_KS], math.log(k))
+        lost = np.minimum.accumulate([*lost, lost[-1] + math.log(RARELY_MISSED)]).tolist()
         allowed = min(math.log(OFTEN_MISSED * (1 - recall)), lost[0])
         sigmas = float(np.interp(allowed, lost[::-1], (*SIGMAS, MARGIN_SIGMAS)[::-1]))
         return sigmas, math.exp(allowed) if sigmas < MARGIN_SIGMAS else 0.0
