@@ -232,7 +232,7 @@ class Explanation:
     hits: Hits | None = None
     filter: "FilterExplanation | None" = None
     groups: int = 0  # of 32 codes scanned, the last of a list filled up
-    expected: float | None = None  # recall that so many lists find for a query like this, by the calibration
+    expected: float | None = None  # recall for a query like this, by the calibration: of so many lists, and the margin
 
     def __str__(self) -> str:
         stages = ", ".join(f"{name} {us:.1f}" for name, us in self.microseconds.items())

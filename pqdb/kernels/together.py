@@ -11,7 +11,7 @@ from pqdb.kernels._types import Array, Whole
 from pqdb.kernels.scan import SPACE, announce_list, blurred, drop_below, scan_list
 
 ALONE = 8  # an eighth of a query's lists come first
-MOSTLY = 4  # ranks that still take up more than three quarters of the room are not closed again and again
+SPARE = 4  # a quarter of the room is free after ranks were closed, or they would be closed again and again
 
 
 @kernel_inline
@@ -74,7 +74,7 @@ def scan_visits(
         which, a = lists[q, p], coefficients[q, 0]
         if found + counts[which] > values.shape[0]:
             found = close_ranks(visits, v, heaps, spans, values, bounds, rows, places)
-            if found + counts[which] > values.shape[0] - values.shape[0] // MOSTLY:
+            if found + counts[which] > values.shape[0] - values.shape[0] // SPARE:
                 return False
         if v + 1 < len(visits):
             following = lists[visits[v + 1] >> 32, visits[v + 1] & 0xFFFFFFFF]

@@ -8,6 +8,7 @@ from pqdb.search.index import Index
 from pqdb.search.lists import ListedRows
 from pqdb.search.pipeline import build_tables, route_queries, scan_lists
 from pqdb.search.plan import Plan
+from pqdb.search.scratch import give_back
 from pqdb.search.snapshot import Snapshot
 
 CAUSES = ("partition", "codes", "rerank")
@@ -47,7 +48,8 @@ def _causes(
     routed = route_queries(index, moved, plan)
     probed = routed.lists[0, : routed.probed[0]]
     candidates, _ = scan_lists(snapshot, index, routed, *build_tables(index, moved), plan, snapshot.points.live)
-    survivors = candidates.room.rows[: candidates.starts[1]]
+    survivors = candidates.room.rows[: candidates.starts[1]].copy()
+    give_back(candidates.room)
     for row in missing.tolist():
         if row < len(list_of_row) and list_of_row[row] not in probed:
             yield 0

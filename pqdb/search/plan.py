@@ -12,7 +12,8 @@ from pqdb.search.scatter import NO_SCATTER, Scatter
 MARGIN_SIGMAS = 3.0  # candidates within 3σ of the k-th estimate are reranked: costs at most .001 of recall …
 SIGMAS = (1.5, 2.0, 2.5)  # … and within fewer, where it is known what that costs
 LOSSES_KS = (1, 10)  # it is known for so many neighbours; of more, fewer are passed over
-OFTEN_MISSED, RARELY_MISSED = 1 / 8, 1 / 5  # of what a recall leaves to be missed, by codes; of the loss at 2.5σ, at 3σ
+BY_MARGIN = 1 / 8  # of what a recall leaves to be missed
+AT_FULL = 1 / 5  # of the loss at 2.5σ, at 3σ: where the width comes to be the full one
 MUCH_SPARE = 100.0  # more than so much is for rows too alike for int8, which are no more the larger k is
 TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 HARDNESS = [-math.log(1 - target) for target in TARGETS]
@@ -35,15 +36,15 @@ class Calibration:
     losses: tuple[tuple[float, ...], ...] = ()  # of the LOSSES_KS nearest the share that margins of SIGMAS pass over
 
     def margin_for(self, k: int, recall: float) -> tuple[float, float]:
-        """The width of the margin in σ, and the share of the k nearest it passes over: an eighth of what the recall
-        leaves to be missed (docs/decisions/017).
+        """The width of the margin in σ, and the share of the k nearest it passes over of those that the full one does
+        not: an eighth of what the recall leaves to be missed, at most (docs/decisions/017).
         """
         if not self.losses:
             return MARGIN_SIGMAS, 0.0
         known = np.log(np.array(self.losses))
         lost = _along(known, [math.log(each) for each in LOSSES_KS], math.log(k))
-        lost = np.minimum.accumulate([*lost, lost[-1] + math.log(RARELY_MISSED)]).tolist()
-        allowed = min(math.log(OFTEN_MISSED * (1 - recall)), lost[0])
+        lost = np.minimum.accumulate([*lost, lost[-1] + math.log(AT_FULL)]).tolist()
+        allowed = min(math.log(BY_MARGIN * (1 - recall)), lost[0])
         sigmas = float(np.interp(allowed, lost[::-1], (*SIGMAS, MARGIN_SIGMAS)[::-1]))
         return sigmas, math.exp(allowed) if sigmas < MARGIN_SIGMAS else 0.0
 
@@ -91,10 +92,17 @@ class Calibration:
             widths = np.asarray(fields["widths"], np.float32)
             knots = np.asarray(fields["knots"], np.float32)
             scatter = Scatter.from_json(fields["scatter"]) if "scatter" in fields else NO_SCATTER
-            losses = tuple(tuple(row) for row in fields.get("losses", ()))
+            losses = _checked(np.array(fields.get("losses", ()), np.float64))
             return cls(fields["noise"], tuple(fields["ks"]), knots, widths, fields["spare"], scatter, losses)
         except (ValueError, KeyError, TypeError) as problem:
             raise CorruptError(f"the calibration is damaged: {problem}") from None
+
+
+def _checked(losses: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    """Losses as a calibration has them. Raises ValueError if they cannot be."""
+    if losses.size and (losses.shape != (len(LOSSES_KS), len(SIGMAS)) or not ((losses > 0) & (losses <= 1)).all()):
+        raise ValueError(f"losses of {losses.shape} are not shares of {len(LOSSES_KS)} × {len(SIGMAS)} margins")
+    return tuple(tuple(row) for row in losses.tolist())
 
 
 def _along(rows: np.ndarray, at: list[float], x: float) -> np.ndarray:

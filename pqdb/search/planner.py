@@ -19,7 +19,7 @@ from pqdb.search.frame import Among
 from pqdb.search.fresh import ROW_BYTE_NS, ROW_NS
 from pqdb.search.index import Index
 from pqdb.search.lists import Passing, PassingKept
-from pqdb.search.plan import MARGIN_SIGMAS, Plan
+from pqdb.search.plan import Plan, plan_recall
 from pqdb.search.scatter import NO_SCATTER
 from pqdb.search.snapshot import Snapshot
 
@@ -109,9 +109,9 @@ class Planner:
         key = ("selected", self.k, recall)
         plan = index.plans.get(key)
         if plan is None:
-            margin = MARGIN_SIGMAS * index.calibration.noise
-            bare = index.plan(self.k, recall, None, None)
-            plan = index.plans[key] = replace(bare, most=index.router.n_lists, margin=margin, lost=0.0)
+            full = replace(index.calibration, losses=())
+            bare = plan_recall(full, index.router.n_lists, self.k, DEFAULT_RECALL if recall is None else recall)
+            plan = index.plans[key] = replace(bare, most=index.router.n_lists)
         return plan
 
 

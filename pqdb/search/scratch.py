@@ -51,7 +51,6 @@ class Scratch:
     def room(self, layout: Layout) -> np.ndarray:
         """(1,) kernels.room.ROOM with pieces that lie as the layout says."""
         if self._layout is not layout:
-            self._layout = None  # until all of it is in place: an interrupt may come in between
             if len(self._pieces) < layout.size + LINE:
                 self._pieces = np.empty(layout.size + LINE, np.uint8)
             first = -(-self._pieces.ctypes.data // LINE) * LINE
@@ -80,7 +79,10 @@ def borrow(capacity: int) -> Scratch:
     """Scratch with room for `capacity` candidates at least, nobody else's until it is given back: a search may begin
     while another one of its thread is under way, in a signal's handler or in what a collector of garbage calls.
     """
-    held = _kept.free.pop() if _kept.free else None
+    try:
+        held: Scratch | None = _kept.free.pop()
+    except IndexError:
+        held = None
     if held is None or len(held.values) < capacity:
         held = Scratch(capacity + capacity // 4)
     return held

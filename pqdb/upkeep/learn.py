@@ -14,7 +14,7 @@ from pqdb.metric import prepare
 from pqdb.partition.assign import assign
 from pqdb.search.index import Index
 from pqdb.search.pipeline import search
-from pqdb.search.plan import TARGETS, Calibration
+from pqdb.search.plan import LOSSES_KS, TARGETS, Calibration
 from pqdb.upkeep.build import ASSIGN_COPIES, ASSIGN_ROWS
 from pqdb.upkeep.calibrate import list_places
 from pqdb.upkeep.margins import Losses, count_missed, losses_of
@@ -71,17 +71,18 @@ def _ranks(stores: Stores, index: Index, place: np.ndarray, rows: np.ndarray, fo
 
 
 def _losses(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[], None]) -> Losses:
-    """What narrower margins cost the queries (n, d), prepared."""
+    """What narrower margins cost the queries (n, d), prepared, with DOUBT queries' worth of trust in what was known."""
     known = index.calibration.losses
-    missed = np.zeros(np.shape(known))
+    missed = DOUBT * np.array(known) * np.array(LOSSES_KS)[:, None]
     for start in range(0, len(queries), BLOCK):
         with stores.blocks.read() as blocks, stores.points.read() as points:
             if blocks.generation != index.generation:
                 return known
-            snapshot = replace(stores.snapshot(blocks, points, index), n_rows=blocks.watermark)
+            now = replace(Index.load(blocks), calibration=index.calibration)  # lists may have been split or merged
+            snapshot = replace(stores.snapshot(blocks, points, now), n_rows=blocks.watermark)
             missed += count_missed(snapshot, queries[start : start + BLOCK], points.live, itself=0)
         pause()
-    return losses_of(missed, len(queries)) if len(queries) else known
+    return losses_of(missed, len(queries) + DOUBT)
 
 
 def _scaled(calibration: Calibration, ranks: np.ndarray, best: np.ndarray, index: Index) -> Calibration:

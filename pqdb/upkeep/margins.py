@@ -4,6 +4,8 @@ As for lists, rows alone flatter: where each has near neighbours of its own, the
 estimate, and those of a question between them are not. So harder queries made of rows are asked, too.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from pqdb.search.batch import search_batch
@@ -19,23 +21,25 @@ Losses = tuple[tuple[float, ...], ...]  # as Calibration has them
 
 
 def measure_losses(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarray, seed: int) -> Losses:
-    """Of rows of a sample (n, d), prepared, and of queries made of them."""
-    queries, n_rows = calibration_queries(sample, snapshot.config.metric, seed)
+    """Of rows of a sample (n, d), prepared, and of queries made of them. For l2, too: its lists are calibrated on rows
+    alone, but a margin is to be sure of.
+    """
+    metric = snapshot.config.metric
+    queries, n_rows = calibration_queries(sample, "dot" if metric == "l2" else metric, seed)
     step = -(-len(queries) // int(np.clip(WORK // max(1, snapshot.n_rows), *QUERIES)))
     rows, made = queries[:n_rows:step], queries[n_rows::step]
-    missed = count_missed(snapshot, rows, allowed, itself=1)
-    if len(made):
-        missed += count_missed(snapshot, made, allowed, itself=0)
+    missed = count_missed(snapshot, rows, allowed, itself=1) + count_missed(snapshot, made, allowed, itself=0)
     return losses_of(missed, len(rows) + len(made))
 
 
 def count_missed(snapshot: Snapshot, queries: np.ndarray, allowed: np.ndarray, itself: int) -> np.ndarray:
     """(LOSSES_KS, SIGMAS) how many neighbours of the queries (q, d) so narrow a margin passes over, of those that the
-    usual one does not; σ is that of the index's calibration. `itself` is 1 for queries that are rows, which find
-    themselves in any case.
+    usual one does not; σ is that of the index's calibration. `itself` is 1 for queries that are rows, which are (but
+    for dot) their own nearest and find themselves.
     """
     assert snapshot.index is not None
     missed, known = np.zeros((len(LOSSES_KS), len(SIGMAS))), snapshot.index.calibration
+    snapshot = replace(snapshot, index=replace(snapshot.index, plans={}, frames={}))  # which would keep every plan's
     for i, k in enumerate(LOSSES_KS):
         usual = values_found(snapshot, queries, k + itself, allowed, known, MARGIN_SIGMAS)
         for j, sigmas in enumerate(SIGMAS):
@@ -47,7 +51,7 @@ def count_missed(snapshot: Snapshot, queries: np.ndarray, allowed: np.ndarray, i
 def losses_of(missed: np.ndarray, queries: int) -> Losses:
     """Of so many queries the share of neighbours that was missed: of few, one more than was seen."""
     pairs = queries * np.array(LOSSES_KS)[:, None]
-    return tuple(tuple(row) for row in np.minimum((missed + 1) / (pairs + 1), 1.0).tolist())
+    return tuple(tuple(row) for row in np.clip((missed + 1) / (pairs + 1), 0.0, 1.0).tolist())
 
 
 def values_found(

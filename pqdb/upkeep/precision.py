@@ -93,9 +93,9 @@ def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarra
             known = replace(known, spare=spare)
             if _share_found(scored, queries, truths, allowed, known) >= wanted > 0:
                 break
-    if snapshot.n_rows < TRAIN_ROWS:  # nobody watches whether its points stay what they are
+    if config.source is None or snapshot.points.n_live < TRAIN_ROWS:  # nobody watches whether they stay what they are
         return known
-    precise = replace(snapshot, index=replace(snapshot.index, calibration=known, plans={}, frames={}))
+    precise = replace(snapshot, index=replace(snapshot.index, calibration=known))
     return replace(known, losses=measure_losses(precise, sample, allowed, seed))
 
 

@@ -1,16 +1,21 @@
 """The margin of the rerank follows the recall that is asked for, and what it costs is known."""
 
+import json
+
 import numpy as np
 import pytest
 
 import pqdb
-from pqdb.config import TRAIN_ROWS
+from pqdb.config import TRAIN_ROWS, Source
+from pqdb.metric import prepare
 from pqdb.search.index import Index
-from pqdb.search.plan import MARGIN_SIGMAS, SIGMAS, Calibration, plan_recall
+from pqdb.search.plan import LOSSES_KS, MARGIN_SIGMAS, SIGMAS, Calibration, plan_recall
 from pqdb.search.truth import recall_of
-from pqdb.upkeep.margins import losses_of
+from pqdb.upkeep.learn import DOUBT, _losses
+from pqdb.upkeep.margins import count_missed, losses_of
 from tests.conftest import SEED
 from tests.data import clustered, queries_near
+from tests.upkeep.conftest import Keep
 
 ROWS, DIM = 8_000, 32
 LOSSES = ((0.08, 0.04, 0.01), (0.04, 0.016, 0.004))
@@ -43,7 +48,8 @@ def test_the_more_is_asked_the_wider_it_is_and_an_eighth_is_lost_at_most() -> No
         assert list(widths) == sorted(widths)
         assert (widths[0], widths[-1]) == (SIGMAS[0], MARGIN_SIGMAS)
         assert all(share <= (1 - recall) / 8 + 1e-9 for share, recall in zip(lost, asked, strict=True))
-        assert lost[0] == pytest.approx(LOSSES[0][0] if k == 1 else LOSSES[1][0] if k >= 10 else lost[0])
+        between = min(1.0, np.log10(k))
+        assert lost[0] == pytest.approx(LOSSES[0][0] ** (1 - between) * LOSSES[1][0] ** between)
         assert lost[-1] == 0
     at_a_known_width = 1 - 8 * LOSSES[1][1]
     assert known(LOSSES).margin_for(10, at_a_known_width) == pytest.approx((SIGMAS[1], LOSSES[1][1]))
@@ -112,35 +118,78 @@ def test_with_a_filter_it_is_as_wide_as_ever(made: pqdb.Collection) -> None:
     assert index.plans[7, 0.8, None, None].margin < full
 
 
-def test_small_collections_which_nobody_watches_keep_it_wide() -> None:
+@pytest.mark.parametrize(
+    ("n", "times", "source", "narrow"),
+    [(TRAIN_ROWS, 1, "float32", True), (TRAIN_ROWS - 1, 1, "float32", False), (TRAIN_ROWS // 2, 3, "float32", False),
+     (TRAIN_ROWS, 1, None, False)],
+    ids=["enough", "too few", "too few alive", "without source"],
+)  # fmt: skip
+def test_collections_that_nobody_watches_keep_it_wide(n: int, times: int, source: Source, narrow: bool) -> None:
     with pqdb.open(upkeep="manual") as database:
-        for number, n in enumerate((TRAIN_ROWS - 1, TRAIN_ROWS)):
-            collection = database.create_collection(f"c{number}", 8)
+        collection = database.create_collection("things", 8, source=source)
+        for _ in range(times):
             collection.upsert(np.arange(n), clustered(n, 8, seed=SEED))
-            collection.train()
-            assert bool(index_of(collection).calibration.losses) == (n >= TRAIN_ROWS)
+        collection.train()
+        assert bool(index_of(collection).calibration.losses) == narrow
 
 
 def test_live_queries_tell_what_it_costs_them() -> None:
-    rng = np.random.default_rng(3)
+    """What it was known to cost counts as so many queries that were asked before."""
     with pqdb.open(upkeep="manual") as database:
-        collection = database.create_collection("apart", DIM)
-        corners = 20 * rng.standard_normal((600, DIM)).astype(np.float32)
-        rows = np.repeat(corners, 10, axis=0) + 0.1 * rng.standard_normal((6_000, DIM)).astype(np.float32)
+        collection = database.create_collection("things", DIM)
+        rows = clustered(6_000, DIM, seed=SEED)
         collection.upsert(np.arange(6_000), rows)
         collection.optimize()
-        before = index_of(collection).calibration.losses
-        for query in corners[:300]:
+        index, queries = index_of(collection), queries_near(rows, 120, seed=4)
+        for query in queries:
             collection.search(query, 10)
         collection.optimize()
-        collection.search(corners[0], 10)
-        index = collection._index[2]
-        assert index is not None
+        collection.search(queries[0], 10)
         assert collection._tended is not None
-        learned = collection._tended.learned
+        learned, known_before = collection._tended.learned, np.array(index.calibration.losses)
         assert learned is not None
-        assert index.calibration.losses == learned.losses != before
-        assert len(learned.losses) == len(before) == 2
+        assert collection._index[2] is not None
+        assert collection._index[2].calibration.losses == learned.losses
+        with collection._blocks.read() as blocks, collection._points.read() as points:
+            snapshot = collection._tended.stores.snapshot(blocks, points, index)
+            missed = count_missed(snapshot, prepare(queries, DIM, "cosine"), points.live, itself=0)
+        expected = losses_of(missed + DOUBT * known_before * np.array(LOSSES_KS)[:, None], len(queries) + DOUBT)
+        np.testing.assert_allclose(learned.losses, expected)
+
+
+def test_lists_that_were_merged_meanwhile_are_looked_at_as_they_are(keep: Keep) -> None:
+    """Another process may do so between two blocks of live queries."""
+    kept = keep(6_000, 12)
+    kept.collection.optimize()
+    before = index_of(kept.collection)
+    kept.collection.delete(list(range(5_600)))
+    kept.collection.optimize()
+    now = index_of(kept.collection)
+    assert now.generation == before.generation
+    assert now.router.n_lists < before.router.n_lists
+    losses = _losses(kept.stores, before, prepare(kept.vectors[5_600:5_650], 12, "cosine"), lambda: None)
+    assert np.shape(losses) == (2, 3)
+    assert (np.array(losses) < 1).all()
+
+
+def test_a_search_of_every_list_leaves_no_frames_behind(made: pqdb.Collection) -> None:
+    index = index_of(made)
+    with made._blocks.read() as blocks, made._points.read() as points:
+        assert made._tended is not None
+        snapshot = made._tended.stores.snapshot(blocks, points, index)
+        count_missed(snapshot, prepare(np.ones((3, DIM), np.float32), DIM, "cosine"), points.live, itself=0)
+    assert index.frames == {}
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [[[0.1, 0.1, 0.1]], [[0, 0.1, 0.1], [0.1, 0.1, 0.1]], [[2, 1, 1], [1, 1, 1]]],
+    ids=["too few", "nothing", "more than all"],
+)
+def test_losses_that_cannot_be_are_told(losses: list[list[float]]) -> None:
+    fields = json.loads(known(LOSSES).to_bytes()) | {"losses": losses}
+    with pytest.raises(pqdb.CorruptError, match="the calibration is damaged: losses of"):
+        Calibration.from_bytes(json.dumps(fields).encode())
 
 
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
