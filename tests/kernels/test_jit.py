@@ -1,6 +1,7 @@
 """Compiled kernels: kept on disk under a key that knows the source, and the same arithmetic without the
 compiler."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -97,3 +98,41 @@ def test_arithmetic_is_the_same_without_the_compiler() -> None:
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+MAKERS = ("np.empty(", "np.zeros(", "np.ones(", "np.full(")
+HELD_ELSEWHERE = {"nearest_of_panels", "products_of_panels"}  # named again in the loop that their addresses are used in
+
+
+def arrays_made(function: ast.FunctionDef) -> set[str]:
+    """Names that a function gives to arrays of its own."""
+    made = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign):
+            target, value = node.targets[0], node.value
+            pairs = (
+                zip(target.elts, value.elts, strict=True)
+                if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+                else [(target, value)]
+            )
+            made |= {ast.unparse(name) for name, call in pairs if ast.unparse(call).startswith(MAKERS)}
+    return made
+
+
+def addresses_taken(function: ast.FunctionDef) -> set[str]:
+    """Names of what it takes the address of."""
+    found = {ast.unparse(node) for node in ast.walk(function) if isinstance(node, ast.Attribute)}
+    return {each.removesuffix(".ctypes.data") for each in found if each.endswith(".ctypes.data")}
+
+
+def dangling(source: str) -> list[str]:
+    """Functions that take the address of an array they made: numba frees it after the last use of its name."""
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    return [each.name for each in functions if arrays_made(each) & addresses_taken(each)]
+
+
+def test_no_kernel_takes_the_address_of_an_array_of_its_own() -> None:
+    assert dangling("def f(n):\n    a, b = np.empty(n), 1\n    g(np.uint64(a.ctypes.data))") == ["f"]
+    assert dangling("def f(a):\n    g(np.uint64(a.ctypes.data))\n    b = np.zeros(3)\n    return b") == []
+    found = {name for path in (ROOT / "pqdb" / "kernels").glob("*.py") for name in dangling(path.read_text())}
+    assert found == HELD_ELSEWHERE
