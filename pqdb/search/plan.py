@@ -16,6 +16,7 @@ BY_MARGIN = 1 / 8  # of what a recall leaves to be missed
 AT_FULL = 1 / 5  # of the loss at 2.5σ, at 3σ: where the width comes to be the full one
 MUCH_SPARE = 100.0  # more than so much is for rows too alike for int8, which are no more the larger k is
 TARGETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
+Losses = tuple[tuple[float, ...], ...]  # of each of LOSSES_KS nearest the share that margins of SIGMAS pass over
 HARDNESS = [-math.log(1 - target) for target in TARGETS]
 
 
@@ -33,7 +34,7 @@ class Calibration:
     widths: np.ndarray  # (len(ks), len(TARGETS), b) float32
     spare: float = 1.0  # how much longer than usual the list of rows scored from the source is
     scatter: Scatter = NO_SCATTER
-    losses: tuple[tuple[float, ...], ...] = ()  # of the LOSSES_KS nearest the share that margins of SIGMAS pass over
+    losses: Losses = ()  # () where not measured
 
     def margin_for(self, k: int, recall: float) -> tuple[float, float]:
         """The width of the margin in σ, and the share of the k nearest it passes over of those that the full one does
@@ -98,7 +99,7 @@ class Calibration:
             raise CorruptError(f"the calibration is damaged: {problem}") from None
 
 
-def _checked(losses: np.ndarray) -> tuple[tuple[float, ...], ...]:
+def _checked(losses: np.ndarray) -> Losses:
     """Losses as a calibration has them. Raises ValueError if they cannot be."""
     if losses.size and (losses.shape != (len(LOSSES_KS), len(SIGMAS)) or not ((losses > 0) & (losses <= 1)).all()):
         raise ValueError(f"losses of {losses.shape} are not shares of {len(LOSSES_KS)} × {len(SIGMAS)} margins")

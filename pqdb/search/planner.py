@@ -86,11 +86,12 @@ class Planner:
             limit = (rows_us - asking_us) * 1e3 / _group_ns(index)
             if limit <= 0:
                 return Way("rows", rows_us=rows_us)
-        plan, passing = self._plan(index, recall), self.kept.of(self.snapshot, index, self.selection)
+        wanted = DEFAULT_RECALL if recall is None else recall
+        plan, passing = self._plan(index, wanted), self.kept.of(self.snapshot, index, self.selection)
         if limit < passing.in_groups * (SURE if self.rows_us > MUCH * asking_us else 1):
             self.selection.kept.pop(Passing, None)  # nobody asks for it again
             return Way("rows", rows_us=rows_us)
-        aim = 1.0 if index.calibration.scatter is NO_SCATTER else recall or DEFAULT_RECALL
+        aim = 1.0 if index.calibration.scatter is NO_SCATTER else wanted
         return Way("lists", plan, Among(passing, aim, limit), rows_us)
 
     def everywhere(self, index: Index) -> Way:
@@ -104,13 +105,13 @@ class Planner:
         fresh = (self.snapshot.n_rows - self.snapshot.compared_from) * self.row_ns
         return (SCAN_NS + route_ns + fresh + groups * _group_ns(index)) / 1e3
 
-    def _plan(self, index: Index, recall: float | None) -> Plan:
+    def _plan(self, index: Index, recall: float) -> Plan:
         """That of a search without a filter, with room for all lists, and with the full margin: `aim` is for lists."""
         key = ("selected", self.k, recall)
         plan = index.plans.get(key)
         if plan is None:
             full = replace(index.calibration, losses=())
-            bare = plan_recall(full, index.router.n_lists, self.k, DEFAULT_RECALL if recall is None else recall)
+            bare = plan_recall(full, index.router.n_lists, self.k, recall)
             plan = index.plans[key] = replace(bare, most=index.router.n_lists)
         return plan
 

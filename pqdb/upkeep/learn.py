@@ -14,10 +14,10 @@ from pqdb.metric import prepare
 from pqdb.partition.assign import assign
 from pqdb.search.index import Index
 from pqdb.search.pipeline import search
-from pqdb.search.plan import LOSSES_KS, TARGETS, Calibration
+from pqdb.search.plan import LOSSES_KS, TARGETS, Calibration, Losses
 from pqdb.upkeep.build import ASSIGN_COPIES, ASSIGN_ROWS
 from pqdb.upkeep.calibrate import list_places
-from pqdb.upkeep.margins import Losses, count_missed, losses_of
+from pqdb.upkeep.margins import count_missed, losses_of
 from pqdb.upkeep.stores import Stores
 
 FEWEST = 100  # queries; with fewer the table of calibration is the better guess
@@ -74,11 +74,13 @@ def _losses(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[
     """What narrower margins cost the queries (n, d), prepared, with DOUBT queries' worth of trust in what was known."""
     known = index.calibration.losses
     missed = DOUBT * np.array(known) * np.array(LOSSES_KS)[:, None]
+    now, version = index, -1  # none yet
     for start in range(0, len(queries), BLOCK):
         with stores.blocks.read() as blocks, stores.points.read() as points:
             if blocks.generation != index.generation:
                 return known
-            now = replace(Index.load(blocks), calibration=index.calibration)  # lists may have been split or merged
+            if blocks.objects_version != version:  # lists may have been split or merged
+                version, now = blocks.objects_version, replace(Index.load(blocks), calibration=index.calibration)
             snapshot = replace(stores.snapshot(blocks, points, now), n_rows=blocks.watermark)
             missed += count_missed(snapshot, queries[start : start + BLOCK], points.live, itself=0)
         pause()

@@ -9,15 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from pqdb.search.batch import search_batch
-from pqdb.search.plan import LOSSES_KS, MARGIN_SIGMAS, SIGMAS, Calibration, Plan, keep_for
+from pqdb.search.plan import LOSSES_KS, MARGIN_SIGMAS, SIGMAS, Calibration, Losses, plan_by_hand
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.truth import recall_of
 from pqdb.upkeep.calibrate import calibration_queries
 
 QUERIES = (64, 512)
 WORK = 1 << 27  # codes looked at by each margin: a tenth of a second
-
-Losses = tuple[tuple[float, ...], ...]  # as Calibration has them
 
 
 def measure_losses(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarray, seed: int) -> Losses:
@@ -39,7 +37,6 @@ def count_missed(snapshot: Snapshot, queries: np.ndarray, allowed: np.ndarray, i
     """
     assert snapshot.index is not None
     missed, known = np.zeros((len(LOSSES_KS), len(SIGMAS))), snapshot.index.calibration
-    snapshot = replace(snapshot, index=replace(snapshot.index, plans={}, frames={}))  # which would keep every plan's
     for i, k in enumerate(LOSSES_KS):
         usual = values_found(snapshot, queries, k + itself, allowed, known, MARGIN_SIGMAS)
         for j, sigmas in enumerate(SIGMAS):
@@ -51,7 +48,7 @@ def count_missed(snapshot: Snapshot, queries: np.ndarray, allowed: np.ndarray, i
 def losses_of(missed: np.ndarray, queries: int) -> Losses:
     """Of so many queries the share of neighbours that was missed: of few, one more than was seen."""
     pairs = queries * np.array(LOSSES_KS)[:, None]
-    return tuple(tuple(row) for row in np.clip((missed + 1) / (pairs + 1), 0.0, 1.0).tolist())
+    return tuple(tuple(row) for row in np.minimum((missed + 1) / (pairs + 1), 1.0).tolist())
 
 
 def values_found(
@@ -60,6 +57,7 @@ def values_found(
     """(q, k) values of what a search of every list finds, with a margin of so many σ."""
     assert snapshot.index is not None
     n_lists = snapshot.index.router.n_lists
-    knots, widths = np.zeros(1, np.float32), np.full(1, n_lists, np.float32)
-    plan = Plan(k, k, keep_for(k, known.spare), sigmas * known.noise, knots, widths, n_lists)
-    return search_batch(snapshot, queries, plan, allowed, k)[0]
+    plan = replace(plan_by_hand(known, n_lists, k, n_lists, None), margin=sigmas * known.noise)
+    found = search_batch(snapshot, queries, plan, allowed, k)[0]
+    snapshot.index.frames.pop(plan, None)  # kept for nobody: the plan ends here
+    return found

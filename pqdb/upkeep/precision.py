@@ -86,14 +86,14 @@ def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarra
             noise, reached, idle = tried.noise, share, 0
         if share >= RIGHT or idle == PATIENCE:
             break
-    known = replace(known, noise=noise, spare=1.0)
-    if config.source is not None:
-        wanted = min(RIGHT, reached)
-        for spare in SPARES if config.rerank else tuple(2 * spare for spare in SPARES):  # estimates: coarser than int8
-            known = replace(known, spare=spare)
-            if _share_found(scored, queries, truths, allowed, known) >= wanted > 0:
-                break
-    if config.source is None or snapshot.points.n_live < TRAIN_ROWS:  # nobody watches whether they stay what they are
+    if config.source is None:  # nobody watches whether its points stay what they are
+        return replace(known, noise=noise, spare=1.0)
+    wanted = min(RIGHT, reached)
+    for spare in SPARES if config.rerank else tuple(2 * spare for spare in SPARES):  # estimates are coarser than int8
+        known = replace(known, noise=noise, spare=spare)
+        if _share_found(scored, queries, truths, allowed, known) >= wanted > 0:
+            break
+    if snapshot.points.n_live < TRAIN_ROWS:  # nor of so few
         return known
     precise = replace(snapshot, index=replace(snapshot.index, calibration=known))
     return replace(known, losses=measure_losses(precise, sample, allowed, seed))

@@ -7,13 +7,12 @@ import numpy as np
 
 from pqdb.errors import InputError
 from pqdb.metric import prepare
-from pqdb.search.plan import Calibration
+from pqdb.search.plan import Calibration, Losses
 from pqdb.search.reservoir import CAPACITY, Reservoir
 from pqdb.upkeep.build import build_generation, is_trainable
 from pqdb.upkeep.compact import SLIGHTLY_DEAD, tidy_lists, tidy_rows
 from pqdb.upkeep.decoded import Decoded, can_decode
 from pqdb.upkeep.learn import FEWEST, learn
-from pqdb.upkeep.margins import Losses
 from pqdb.upkeep.steps import Steps
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress
@@ -92,9 +91,7 @@ class Tended:
             if not grown and taken < (MORE_QUERIES if last.taken < CAPACITY else OTHER_QUERIES) * last.taken:
                 return
         found = learn(self.stores, now.index, self.queries.queries(), pause)
-        self.learned = Learned(
-            now.index.generation, base, found.widths / base.widths, found.losses, taken, now.live
-        )  # fmt: skip
+        self.learned = Learned(now.index.generation, base, found.widths / base.widths, found.losses, taken, now.live)
 
     def _live_queries(self) -> np.ndarray:
         """(n, d) what was asked lately, prepared."""

@@ -9,7 +9,7 @@ import pqdb
 from pqdb.config import TRAIN_ROWS, Source
 from pqdb.metric import prepare
 from pqdb.search.index import Index
-from pqdb.search.plan import LOSSES_KS, MARGIN_SIGMAS, SIGMAS, Calibration, plan_recall
+from pqdb.search.plan import LOSSES_KS, MARGIN_SIGMAS, SIGMAS, Calibration, Losses, plan_recall
 from pqdb.search.truth import recall_of
 from pqdb.upkeep.learn import DOUBT, _losses
 from pqdb.upkeep.margins import count_missed, losses_of
@@ -21,7 +21,7 @@ ROWS, DIM = 8_000, 32
 LOSSES = ((0.08, 0.04, 0.01), (0.04, 0.016, 0.004))
 
 
-def known(losses: tuple[tuple[float, ...], ...]) -> Calibration:
+def known(losses: Losses) -> Calibration:
     """A calibration that says that so much is lost."""
     widths = np.linspace(1, 10, 10, dtype=np.float32)[None, :, None]
     return Calibration(0.1, (10,), np.zeros(1, np.float32), widths, losses=losses)
