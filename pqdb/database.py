@@ -426,10 +426,10 @@ class Database:
 
     def _guard_collection(self, name: str, key: str) -> None:
         """Raise if this collection is closed here, or was dropped by anyone. A fraction of a microsecond."""
+        if self._catalog.still(self._sound.get(key)):  # looked up in these names before, and not closed since
+            return
         self._guard()
         names = self._catalog.names()
-        if self._sound.get(key) is names:  # looked up in these names before, and not closed since
-            return
         held = self._open.get(key)
         now = next((other for other, record in names.collections.items() if record["uuid"] == key), None)
         if now is None:

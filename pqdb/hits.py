@@ -10,6 +10,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from pqdb.kernels.frame import ANSWER
 from pqdb.metric import DISTANCES, Metric, scores
 
 VERSION_MASK = (1 << 56) - 1  # of the tail word of a row's record (docs/format.md)
@@ -51,11 +52,11 @@ class Hit:
 class Hits(Sequence[Hit]):
     """The points found for one query, nearest first. Nothing is unpacked before it is first looked at."""
 
-    __slots__ = ("_answers", "_i", "_ids", "_metric", "_n", "_payloads", "_scores", "_vectors")
+    __slots__ = ("_i", "_ids", "_metric", "_n", "_payloads", "_scores", "_vectors", "_words")
 
     def __init__(
         self,
-        answers: np.ndarray,
+        words: np.ndarray,
         i: int,
         n: int,
         metric: Metric,
@@ -63,7 +64,7 @@ class Hits(Sequence[Hit]):
         payloads: Sequence[bytes | None] | None = None,
         vectors: Any = None,
     ) -> None:
-        self._answers = answers  # (q, k) kernels.frame.ANSWER, of which these are [i, :n]
+        self._words = words  # (q, k, 3) uint64 of kernels.frame.ANSWER, of which these are [i, :n]
         self._i = i
         self._n = n
         self._metric = metric
@@ -76,20 +77,20 @@ class Hits(Sequence[Hit]):
     def ids(self) -> list[Id]:
         """The ids, nearest first."""
         if self._ids is None:
-            self._ids = self._answers["id"][self._i, : self._n].tolist()
+            self._ids = self._words[self._i, : self._n, 0].tolist()
         return self._ids
 
     @property
     def scores(self) -> np.ndarray:
         """(n,) float32: similarities, or distances for l2 and l1."""
         if self._scores is None:
-            self._scores = scores(self._answers["value"][self._i, : self._n].copy(), self._metric)
+            self._scores = scores(self._answers["value"].copy(), self._metric)
         return self._scores
 
     @property
     def versions(self) -> np.ndarray:
         """(n,) uint64: the sequence of each point's last change."""
-        versions: np.ndarray = self._answers["tail"][self._i, : self._n] & np.uint64(VERSION_MASK)
+        versions: np.ndarray = self._answers["tail"] & np.uint64(VERSION_MASK)
         return versions
 
     @property
@@ -107,6 +108,12 @@ class Hits(Sequence[Hit]):
         """Whether the scores are distances."""
         return self._metric in DISTANCES
 
+    @property
+    def _answers(self) -> np.ndarray:
+        """(n,) kernels.frame.ANSWER."""
+        answers: np.ndarray = self._words[self._i, : self._n].view(ANSWER)[:, 0]
+        return answers
+
     def __len__(self) -> int:
         return self._n
 
@@ -123,7 +130,7 @@ class Hits(Sequence[Hit]):
             score=float(self.scores[index]),
             payload=None if raw is None else json.loads(raw),
             vector=None if self._vectors is None else self._vectors[index],
-            version=int(self._answers["tail"][self._i, : self._n][index]) & VERSION_MASK,
+            version=int(self._answers["tail"][index]) & VERSION_MASK,
         )
 
     def __iter__(self) -> Iterator[Hit]:

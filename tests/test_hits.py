@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from pqdb.hits import BatchHits, Explanation, Hit, Hits, RecallReport
-from pqdb.kernels.frame import ANSWER
+from pqdb.kernels.frame import ANSWER, WORDS
 
 
 def some(n: int, payloads: bool = True) -> Hits:
     raw: list[bytes | None] = [json.dumps({"at": i}).encode() if i else None for i in range(n)]
-    answers = np.zeros((2, n), ANSWER)
+    words = np.zeros((2, n, WORDS), np.uint64)
+    answers = words.view(ANSWER)[..., 0]
     answers["value"][1] = np.linspace(1, 0.5, n, dtype=np.float32)
     answers["tail"][1] = np.arange(n, dtype=np.uint64) | np.uint64(1 << 60)  # flags lie above the version
-    return Hits(answers, 1, n, "cosine", [f"p{i}" for i in range(n)], raw if payloads else None)
+    return Hits(words, 1, n, "cosine", [f"p{i}" for i in range(n)], raw if payloads else None)
 
 
 def test_hits_are_a_sequence_of_hits() -> None:

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 
 from pqdb.kernels._jit import kernel_inline_with_room, kernel_with_room
-from pqdb.kernels._types import Array, Real, Whole
+from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.cells import BELTS, CELLS, KINDS
 from pqdb.kernels.choose import choose_queries
 from pqdb.kernels.exact import finish
 from pqdb.kernels.frame import (
+    answers_of,
     banks_at,
     cells_at,
     f32_at,
+    frame_at,
     i8_at,
     i32_at,
     i32_matrix_at,
@@ -30,6 +32,7 @@ from pqdb.kernels.fresh import rows_with_fresh
 from pqdb.kernels.gather import write_answers
 from pqdb.kernels.prepare import prepare_queries
 from pqdb.kernels.rerank import rerank_candidates
+from pqdb.kernels.room import room_at
 from pqdb.kernels.route import BUCKETS, rank_queries
 from pqdb.kernels.scan import SPACE, scan_lists
 from pqdb.kernels.tables import tabulate, turn
@@ -128,20 +131,20 @@ def scan_framed(
 
 @kernel_with_room
 def search_block(
-    frames: Array,  # (1,) frame.FRAME
-    rooms: Array,  # (1,) room.ROOM scratch, for as many queries and places as there are
+    framed: Address,  # of a frame.FRAME
+    roomed: Address,  # of a room.ROOM scratch, for as many queries and places as there are
     asked: Array,  # (q, d) float32
     raw: bool,  # not prepared yet
     allowed: Array,  # uint8 bitmap of rows that may be found
     table: Array,  # (q, m, ksub) scratch
-    answers: Array,  # (q, k) frame.ANSWER out
+    words: Array,  # (q, k, 3) uint64 out: of frame.ANSWER
 ) -> tuple[Whole, Whole, Whole]:
     """The answer to each query.
 
     Returns how many queries were finished before the candidates' room ran out (−1 if a query's length is not within
     the limits); how many places of the answers are filled, and the last words of their records or-ed together.
     """
-    frame, room, n = frames[0], rooms[0], asked.shape[0]
+    frame, room, answers, n = frame_at(framed), room_at(roomed), answers_of(words), asked.shape[0]
     dim, most, keep, k = frame["dim"], frame["most"], frame["keep"], answers.shape[1]
     queries, moved = matrix_at(room["queries_at"], n, dim), matrix_at(room["moved_at"], n, dim)
     if prepare_framed(frame, asked, raw, queries, moved) == 0:
@@ -219,12 +222,12 @@ def score_selected(
     rows_per_page: Whole,
     record_size: Whole,
     record_last: Whole,
-    answers: Array,  # (1, k) frame.ANSWER out
+    words: Array,  # (1, k, 3) uint64 out: of frame.ANSWER
 ) -> tuple[Whole, Whole, Whole]:
     """The answer to one query among some rows, each scored from its source: 1, or −1 if the query's length is not
     within the limits; how many places of the answer are filled, and the last words of their records or-ed together.
     """
-    dim, k = asked.shape[1], answers.shape[1]
+    answers, dim, k = answers_of(words), asked.shape[1], words.shape[1]
     query, moved = np.empty((1, dim), np.float32), np.empty((1, dim), np.float32)
     if prepare_queries(asked, normalise, least, largest, np.zeros(dim, np.float32), 1.0, query, moved) == 0:
         return -1, 0, np.uint64(0)

@@ -4,10 +4,14 @@ A search needs thirty small arrays. Making them anew costs each query two to thr
 one stretch of memory that a thread keeps.
 """
 
+from typing import Any
+
 import numpy as np
 
+from pqdb.kernels._jit import kernel_inline_with_room
+from pqdb.kernels._types import Address
 from pqdb.kernels.cells import CELLS
-from pqdb.kernels.frame import FRAME
+from pqdb.kernels.frame import FRAME, carray, pointer
 from pqdb.kernels.route import BUCKETS
 from pqdb.kernels.scan import SPACE
 
@@ -62,3 +66,9 @@ def pieces_of(frame: np.void | np.ndarray, n: int) -> dict[str, int]:
 CANDIDATES = ("values", "bounds", "rows", "places")  # each of as many numbers as there is capacity for
 PIECES = tuple(pieces_of(np.zeros((), FRAME), 0))
 ROOM = np.dtype([("capacity", "<i8"), *((f"{name}_at", "<u8") for name in (*CANDIDATES, *PIECES))])
+
+
+@kernel_inline_with_room
+def room_at(address: Address) -> Any:
+    """The record of ROOM at an address."""
+    return carray(pointer(address), (1,), ROOM)[0]

@@ -28,6 +28,16 @@ class Among:
     limit: float = np.inf  # groups: a query that would have to scan more of them scans none and finds nothing
 
 
+class Packed:
+    """A record of kernels.frame.FRAME, and where it is: asking for an address takes a microsecond."""
+
+    __slots__ = ("array", "at")
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array  # (1,)
+        self.at = array.ctypes.data
+
+
 class Frame:
     """One record of kernels.frame.FRAME, and the arrays its addresses point into."""
 
@@ -39,7 +49,7 @@ class Frame:
         self.points, self.blocks = snapshot.points.state, snapshot.blocks.state  # what it was packed for
         self.index, self.plan = index, plan
         self.capacity = int(snapshot.blocks.watermark) + 65_536  # candidates a query can have at most, and some
-        self.record = np.zeros(1, FRAME)
+        self.record = Packed(np.zeros(1, FRAME))
         self._arrays: list[np.ndarray] = []
         self.coded = snapshot.coded
         self.compared = snapshot.n_rows - snapshot.compared_from  # rows that every query is compared with
@@ -48,16 +58,16 @@ class Frame:
             if isinstance(value, np.ndarray):
                 array = np.ascontiguousarray(value)
                 self._arrays.append(array)
-                self.record[name] = array.ctypes.data
+                self.record.array[name] = array.ctypes.data
             else:
-                self.record[name] = value
-        self.layout = Layout.of(self.record[0], 1)  # of the scratch of one query
+                self.record.array[name] = value
+        self.layout = Layout.of(self.record.array[0], 1)  # of the scratch of one query
         self._layouts = {1: self.layout}
 
     def layout_of(self, n: int) -> Layout:
         """How the scratch of n queries lies."""
         if n not in self._layouts:
-            self._layouts[n] = Layout.of(self.record[0], n)
+            self._layouts[n] = Layout.of(self.record.array[0], n)
         return self._layouts[n]
 
     def fits(self, snapshot: Snapshot) -> bool:
@@ -65,17 +75,17 @@ class Frame:
         same = self.points is snapshot.points.state and self.blocks is snapshot.blocks.state
         return same and self.coded is snapshot.coded
 
-    def record_of(self, among: Among | None) -> np.ndarray:
+    def record_of(self, among: Among | None) -> Packed:
         """The record for a search among some rows; it holds none of `among`'s arrays."""
         if among is None:
             return self.record
         passing, key = among.passing, (self, among.aim, among.limit)
         record = passing.records.get(key)
         if record is None:
-            record = self.record.copy()
+            record = Packed(self.record.array.copy())
             how = {"aim": among.aim, "limit": among.limit, "most_missed": most_missed(self.plan.k, among)}
             for name, value in {**_of_passing(passing), **how}.items():
-                record[name] = value
+                record.array[name] = value
             if len(passing.records) > MOST_RECORDS:
                 passing.records.clear()
             passing.records[key] = record

@@ -71,7 +71,7 @@ class Passing:
     rows: np.ndarray  # (n_lists,) int32 how many each list holds, and of fresh rows is going to
     groups: np.ndarray  # (n_lists,) int32 in how many groups
     in_groups: int  # in all lists
-    records: dict[Any, np.ndarray] = field(default_factory=dict, repr=False)  # search.frame keeps its values here
+    records: dict[Any, Any] = field(default_factory=dict, repr=False)  # search.frame keeps its values here
 
     @classmethod
     def of(cls, listed: ListedRows, selection: Selection, coded: FreshCodes | None) -> "Passing":

@@ -22,7 +22,7 @@ from pqdb.hits import FilterExplanation
 from pqdb.kernels import exact, rerank, road, route, scan, tables
 from pqdb.kernels.cells import CELLS
 from pqdb.kernels.choose import choose_queries
-from pqdb.kernels.frame import ANSWER
+from pqdb.kernels.frame import ANSWER, WORDS
 from pqdb.kernels.fresh import rows_with_fresh
 from pqdb.kernels.gather import write_answers
 from pqdb.kernels.scan_values import round_queries, scan_values
@@ -124,9 +124,20 @@ class Best:
 class Found:
     """What a block of queries found."""
 
-    answers: np.ndarray  # (q, k) kernels.frame.ANSWER
+    words: np.ndarray  # (q, k, WORDS) uint64 of kernels.frame.ANSWER
     filled: int  # places of it
     every: int  # the tail words of their records or-ed together
+
+    @property
+    def answers(self) -> np.ndarray:
+        """(q, k) kernels.frame.ANSWER, the same memory."""
+        return named(self.words)
+
+
+def named(words: np.ndarray) -> np.ndarray:
+    """(q, k) kernels.frame.ANSWER of (q, k, WORDS) uint64, the same memory."""
+    answers: np.ndarray = words.view(ANSWER)[..., 0]
+    return answers
 
 
 def search(
@@ -187,13 +198,13 @@ def search_query(
 
 def search_framed(frame: Frame, query: np.ndarray, allowed: np.ndarray, among: Among | None = None) -> Found | None:
     """As search_query, where all but the query was seen before; None if its length is not to be trusted."""
-    answers = np.empty((1, frame.plan.k), ANSWER)
+    words, record = np.empty((1, frame.plan.k, WORDS), np.uint64), frame.record_of(among)
     mine = borrow(frame.capacity)
     done, filled, every = road.search_block(
-        frame.record_of(among), mine.room(frame.layout), query, True, allowed, mine.table(frame.index, 1), answers
+        record.at, mine.room(frame.layout), query, True, allowed, mine.table(frame.index, 1), words
     )
     give_back(mine)
-    return Found(answers, filled, every) if done == 1 else None
+    return Found(words, filled, every) if done == 1 else None
 
 
 def search_at_once(
@@ -202,22 +213,23 @@ def search_at_once(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """The same road in one kernel, as every search but an explained one takes it: a third faster for one query."""
     assert k <= plan.k  # a filter may pass fewer than were asked for; the scratch has places for plan.k
-    answers, frame, n = np.empty((len(queries), k), ANSWER), frame_of(snapshot, index, plan), len(queries)
-    mine = borrow(frame.capacity)
+    words, frame, n = np.empty((len(queries), k, WORDS), np.uint64), frame_of(snapshot, index, plan), len(queries)
+    mine, record = borrow(frame.capacity), frame.record_of(among)
     done, _, _ = road.search_block(
-        frame.record_of(among), mine.room(frame.layout_of(n)), queries, False, allowed, mine.table(index, n), answers
+        record.at, mine.room(frame.layout_of(n)), queries, False, allowed, mine.table(index, n), words
     )
     give_back(mine)
     if done < n:
         return search_in_parts(snapshot, queries, plan, allowed, k, done, among)
+    answers = named(words)
     return answers["value"].copy(), answers["row"].copy()
 
 
 def answered(snapshot: Snapshot, values: np.ndarray, rows: np.ndarray) -> Found:
     """Values and rows (q, k) with the records of the rows."""
-    answers = np.empty(rows.shape, ANSWER)
-    filled, every = write_answers(snapshot.points.meta, META_ROWS, META_BYTES, META_BYTES - 8, values, rows, answers)
-    return Found(answers, filled, every)
+    words = np.empty((*rows.shape, WORDS), np.uint64)
+    where = snapshot.points.meta, META_ROWS, META_BYTES, META_BYTES - 8
+    return Found(words, *write_answers(*where, values, rows, named(words)))
 
 
 def search_in_parts(

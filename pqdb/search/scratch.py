@@ -35,6 +35,7 @@ class Scratch:
     """
 
     def __init__(self, capacity: int) -> None:
+        self.capacity = capacity  # candidates
         self.values = np.empty(capacity, np.float32)
         self.bounds = np.empty(capacity, np.float32)
         self.rows = np.empty(capacity, np.uint32)
@@ -43,20 +44,21 @@ class Scratch:
         self._record["capacity"] = capacity
         for name in CANDIDATES:
             self._record[f"{name}_at"] = getattr(self, name).ctypes.data
+        self._at: int = self._record.ctypes.data
         self._layout: Layout | None = None
         self._pieces = np.empty(0, np.uint8)
         self._index: Index | None = None
         self._table = np.empty((0, 0, 0), np.uint8)
 
-    def room(self, layout: Layout) -> np.ndarray:
-        """(1,) kernels.room.ROOM with pieces that lie as the layout says."""
+    def room(self, layout: Layout) -> int:
+        """The address of a kernels.room.ROOM with pieces that lie as the layout says."""
         if self._layout is not layout:
             if len(self._pieces) < layout.size + LINE:
                 self._pieces = np.empty(layout.size + LINE, np.uint8)
             first = -(-self._pieces.ctypes.data // LINE) * LINE
             self._record.view(np.uint64)[-len(PIECES) :] = layout.offsets + np.uint64(first)
             self._layout = layout
-        return self._record
+        return self._at
 
     def table(self, index: Index, q: int) -> np.ndarray:
         """Room for the distance tables of q queries."""
@@ -83,7 +85,7 @@ def borrow(capacity: int) -> Scratch:
         held: Scratch | None = _kept.free.pop()
     except IndexError:
         held = None
-    if held is None or len(held.values) < capacity:
+    if held is None or held.capacity < capacity:
         held = Scratch(capacity + capacity // 4)
     return held
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pqdb.hits import FilterExplanation
 from pqdb.kernels import exact, road
-from pqdb.kernels.frame import ANSWER
+from pqdb.kernels.frame import WORDS
 from pqdb.metric import limits, prepare
 from pqdb.query.select import Selection
 from pqdb.search.batch import search_batch
@@ -132,13 +132,13 @@ def score_query(snapshot: Snapshot, query: np.ndarray, rows: np.ndarray, k: int)
     """The answer to one query (1, d) float32 that is not prepared yet, among some rows (n,) uint32, in one kernel.
     Raises InputError as metric.prepare does.
     """
-    points, answers = snapshot.points, np.empty((1, k), ANSWER)
+    points, words = snapshot.points, np.empty((1, k, WORDS), np.uint64)
     done, filled, every = road.score_selected(
         snapshot.source_kind, snapshot.by, query, *limits(snapshot.config.metric), points.runs, snapshot.rows_per_run,
-        snapshot.row_bytes, rows, points.meta, META_ROWS, META_BYTES, META_BYTES - 8, answers,
+        snapshot.row_bytes, rows, points.meta, META_ROWS, META_BYTES, META_BYTES - 8, words,
     )  # fmt: skip
     if done == 1:
-        return Found(answers, filled, every)
+        return Found(words, filled, every)
     prepared = prepare(query, snapshot.config.dim, snapshot.config.metric)
     return answered(snapshot, *score_rows(snapshot, prepared, rows, k))
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from pqdb.errors import InputError
 from pqdb.metric import DISTANCES, Metric, scores
-from pqdb.search.pipeline import Found
+from pqdb.search.pipeline import Found, named
 
 
 def trimmed(found: Found, offset: int, threshold: float | None, metric: Metric) -> Found:
@@ -12,10 +12,11 @@ def trimmed(found: Found, offset: int, threshold: float | None, metric: Metric) 
 
     Better is more for cosine and dot, less for distances. Raises InputError for a threshold that is no number.
     """
-    answers = found.answers[:, offset:].copy()
+    words = found.words[:, offset:].copy()
+    answers = named(words)
     if threshold is not None:
         answers["value"][~_better(answers["value"], threshold, metric)] = -np.inf
-    return Found(answers, int((answers["value"] > -np.inf).sum()), found.every)
+    return Found(words, int((answers["value"] > -np.inf).sum()), found.every)
 
 
 def _better(values: np.ndarray, threshold: object, metric: Metric) -> np.ndarray:

@@ -58,7 +58,8 @@ class BlockStore(Handle):
 
     def read(self) -> BlockView:
         """One snapshot: ``with store.read() as view``."""
-        self._refuse_closed()
+        if not self._open:
+            self._refuse_closed()
         return BlockView(self._snapshots)
 
     def write(self) -> BlockBatch:

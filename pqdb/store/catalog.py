@@ -99,6 +99,12 @@ class Catalog(Handle):
         finally:
             env.leave(reader, txn)
 
+    def still(self, names: Names | None) -> bool:
+        """Whether these are the names now, of a catalog that is open here. (Whether it came from before a fork, whoever
+        reads anything is told.)
+        """
+        return names is not None and self._open and names.txn_id == self._pulse.txn_id()
+
     def txn_id(self) -> int:
         """The id of the last commit: equal ids, equal names."""
         return self.names().txn_id

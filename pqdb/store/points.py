@@ -104,7 +104,8 @@ class PointStore(Handle):
 
     def read(self) -> PointView:
         """One snapshot: ``with store.read() as view``."""
-        self._refuse_closed()
+        if not self._open:
+            self._refuse_closed()
         return PointView(self._snapshots)
 
     def write(self) -> PointBatch:
@@ -170,6 +171,11 @@ class SlotStore(PointStore):
         self._runs = whole.geometry[slot]
         self._deriving, self._group, self._all_snapshots = deriving, group, all_snapshots
         self._snapshots = all_snapshots[slot]
+
+    def read(self) -> PointView:
+        """One snapshot, as this slot has it."""
+        self._whole.refuse_closed()
+        return PointView(self._snapshots)
 
     def close(self) -> None:
         """Nothing: the whole store is closed."""

@@ -47,9 +47,8 @@ class Keeper(Generic[K]):
 class View(Generic[K]):
     """A context manager: one snapshot. What it gave out stays valid only inside it."""
 
-    __slots__ = ("_env", "_snapshot", "_snapshots", "_txn", "txn_id")
+    __slots__ = ("_env", "_snapshot", "_snapshots", "_txn")
 
-    txn_id: int
     _txn: Txn
     _snapshot: K
 
@@ -58,24 +57,25 @@ class View(Generic[K]):
         self._env = snapshots.env
 
     def __enter__(self) -> Self:
-        env, snapshots = self._env, self._snapshots
-        txn = env.enter(self)
+        env = self._env
+        self._txn = txn = env.enter(self)
         try:
-            self._txn = txn
-            self.txn_id = txn_id = txn.id()
-            snapshot = snapshots.newest
-            if snapshot is None or snapshot.txn_id != txn_id or snapshot.epoch != env.epoch:
-                self._txn = txn = env.follow(self, txn)
-                self.txn_id = txn_id = txn.id()
-                snapshot = snapshots.refresh(txn, txn_id, snapshot)
+            snapshot = self._snapshots.newest
+            if snapshot is None or snapshot.txn_id != txn.id() or snapshot.epoch != env.epoch:
+                snapshot = self._refreshed()
             self._snapshot = snapshot
         except lmdb.Error as error:
-            env.leave(self, txn)
+            env.leave(self, self._txn)
             raise_ours(error, env.path)
         except BaseException:
-            env.leave(self, txn)
+            env.leave(self, self._txn)
             raise
         return self
+
+    def _refreshed(self) -> K:
+        """What is kept of the transaction's commit, where that is another than the newest known."""
+        self._txn = txn = self._env.follow(self, self._txn)
+        return self._snapshots.refresh(txn, txn.id(), self._snapshots.newest)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -83,6 +83,11 @@ class View(Generic[K]):
         self._env.leave(self, self._txn)
         if error is not None and isinstance(error, lmdb.Error):
             raise_ours(error, self._env.path)
+
+    @property
+    def txn_id(self) -> int:
+        """The id of the commit."""
+        return self._snapshot.txn_id
 
     @property
     def home(self) -> Path:

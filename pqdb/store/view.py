@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import takewhile
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,12 +46,14 @@ class PointView(View[Snapshot]):
 
     _snapshots: Snapshots
 
-    def __enter__(self) -> Self:
+    def _refreshed(self) -> Snapshot:
         try:
-            return super().__enter__()
+            return super()._refreshed()
         except MissingTablesError:
+            self._env.leave(self, self._txn)
             self._env.adopt()
-            return super().__enter__()
+            self._txn = self._env.enter(self)
+            return super()._refreshed()
 
     # -- counts and arrays -----------------------------------------------------------------------------
 
@@ -97,7 +99,7 @@ class PointView(View[Snapshot]):
         """The same snapshot as another slot has it: its live bits, its source, its count. Raises KeyError."""
         snapshots = self._snapshots.all_slots[slot]
         view, newest = PointView(snapshots), snapshots.newest
-        view._txn, view.txn_id = self._txn, self.txn_id
+        view._txn = self._txn
         if newest is None or newest.txn_id != self.txn_id or newest.epoch != self._env.epoch:
             newest = snapshots.refresh(self._txn, self.txn_id, newest)
         view._snapshot = newest

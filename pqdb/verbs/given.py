@@ -29,6 +29,8 @@ def as_list(ids: Sequence[Id] | np.ndarray | Id) -> list[Any]:
 
 def is_id(query: object) -> TypeGuard[Id]:
     """Whether a query is the id of a point, and not a vector."""
+    if type(query) is np.ndarray:
+        return False
     return isinstance(query, int | str) and not isinstance(query, bool)
 
 
@@ -72,6 +74,8 @@ def check_k(k: object) -> int:
 
 def check_offset(offset: object) -> int:
     """A number of hits to leave out. Raises InputError."""
+    if type(offset) is int and offset >= 0:
+        return offset
     if isinstance(offset, bool) or not isinstance(offset, int | np.integer) or offset < 0:
         raise InputError(f"offset must be a whole number of at least 0, not {offset!r}")
     return int(offset)

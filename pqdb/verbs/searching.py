@@ -32,6 +32,7 @@ from pqdb.verbs.base import Guard, Metadata, Verbs
 from pqdb.verbs.given import Terms, Wanted, check_effort, check_k, check_offset, is_id, ragged
 
 MOST_FRAMES = 256
+FLOAT32 = np.dtype(np.float32)
 KIND_MASK = 3  # of a row record's last word: an id that is no integer
 
 
@@ -50,6 +51,8 @@ class Searching(Verbs):
     ) -> None:
         super().__init__(name, metadata, stores[0], None if upkeep is None else upkeep[0], guard, slots)
         self.config = config
+        self._shape = (config.dim,)
+        self._metric = config.metric
         self._blocks = stores[1]
         self._tended = None if upkeep is None else upkeep[1]
         self._live = None if self._tended is None else self._tended.queries  # queries to learn from
@@ -101,7 +104,7 @@ class Searching(Verbs):
                 found = self._found_again(points, blocks, queries, terms, asked)
             if found is None:
                 found = self._found(self._snapshot(points, blocks), queries, single, asked, exact, offset, terms)
-            if self._live is not None and asked is None and nprobe is None and not exact and self._index[2] is not None:
+            if asked is None and nprobe is None and not exact and self._live is not None and self._index[2] is not None:
                 self._live.offer(queries)
             if offset or score_threshold is not None:
                 found = trimmed(found, offset, score_threshold, self.metric)
@@ -132,7 +135,7 @@ class Searching(Verbs):
         found = search_framed(frame, query, selection.allowed, among)
         if found is not None and found.filled == 0:  # lists would take longer than scoring the rows
             selection.kept.pop(terms, None)
-        return found if found is not None and found.filled == found.answers.size else None
+        return found if found is not None and found.filled == found.words.shape[1] else None
 
     def _found(
         self, snapshot: Snapshot, queries: np.ndarray, single: bool, asked: Filter | None, exact: bool, offset: int,
@@ -183,8 +186,8 @@ class Searching(Verbs):
 
     def _queries(self, query: object) -> tuple[np.ndarray, bool]:
         """Queries (q, dim) float32, and whether it was a single one, which is prepared on its way; several are here."""
-        if type(query) is np.ndarray and query.dtype == np.float32 and query.shape == (self.config.dim,):
-            return np.ascontiguousarray(query)[None], True
+        if type(query) is np.ndarray and query.dtype == FLOAT32 and query.shape == self._shape:
+            return (query if query.flags.carray else query.copy())[None], True  # as kernels were compiled for
         array = query if isinstance(query, np.ndarray) else np.asarray(query, dtype=object if ragged(query) else None)
         if array.ndim == 0 or array.size == 0:
             raise DimensionError(f"expected a query of {self.dim} dimensions, not an array of shape {array.shape}")
@@ -254,16 +257,17 @@ class Searching(Verbs):
         metric: Metric | None = None,
     ) -> Hits:  # fmt: skip
         """The answer to query i."""
-        answers, every = found.answers, found.every
-        n = answers.shape[1]
-        if found.filled < answers.size:
-            n = int((answers["value"][i] > -np.inf).sum())
+        words, every = found.words, found.every
+        n = words.shape[1]
+        if found.filled < len(words) * n:
+            n = int((found.answers["value"][i] > -np.inf).sum())
         ids, payloads, vectors = None, None, None
         if every >> KIND_SHIFT & KIND_MASK:  # some are no integers
-            ids = points.ids_of(answers["row"][i, :n])
+            ids = points.ids_of(found.answers["row"][i, :n])
         if with_payload and every & PAYLOAD_FLAG:
-            there = zip(answers["row"][i, :n].tolist(), answers["tail"][i, :n].tolist(), strict=True)
+            answers = found.answers[i, :n]
+            there = zip(answers["row"].tolist(), answers["tail"].tolist(), strict=True)
             payloads = [points.payload_of(row) if tail & PAYLOAD_FLAG else None for row, tail in there]
         if with_vector:
-            vectors = self._shown(points, answers["row"][i, :n], with_vector)
-        return Hits(answers, i, n, metric or self.config.metric, ids, payloads, vectors)
+            vectors = self._shown(points, found.answers["row"][i, :n], with_vector)
+        return Hits(words, i, n, metric or self.config.metric, ids, payloads, vectors)

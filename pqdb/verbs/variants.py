@@ -154,10 +154,11 @@ class Variants(Searching):
 
     def _diverse(self, snapshot: Snapshot, found: Found, k: int, diversity: float) -> Found:
         """k of the answers to one query, chosen by maximal marginal relevance."""
-        answers = found.answers[:, : int((found.answers["value"][0] > -np.inf).sum())]
-        vectors = self._vectors_of(snapshot.points, answers["row"][0])
-        chosen = choose(answers["value"][0], vectors, self.config.metric, k, diversity)
-        return Found(np.ascontiguousarray(answers[:, chosen]), len(chosen), found.every)
+        answers = found.answers[0]
+        there = answers[answers["value"] > -np.inf]
+        vectors = self._vectors_of(snapshot.points, there["row"])
+        chosen = choose(there["value"], vectors, self.config.metric, k, diversity)
+        return Found(np.ascontiguousarray(found.words[:, chosen]), len(chosen), found.every)
 
     def _best_scored(
         self, snapshot: Snapshot, examples: tuple[np.ndarray, np.ndarray], asked: Filter, exact: bool, terms: Terms

@@ -32,12 +32,12 @@ def held(monkeypatch: pytest.MonkeyPatch) -> scratch.Scratch:
     """This thread's scratch, with marked bytes behind each piece of whatever layout it takes on."""
     room = scratch.Scratch.room
 
-    def marked(self: scratch.Scratch, layout: scratch.Layout) -> np.ndarray:
+    def marked(self: scratch.Scratch, layout: scratch.Layout) -> int:
         new = self._layout is not layout
-        record = room(self, layout)
+        at = room(self, layout)
         if new:
             self._pieces[:] = MARK
-        return record
+        return at
 
     monkeypatch.setattr(scratch.Layout, "of", guarded(scratch.Layout.of))
     monkeypatch.setattr(scratch.Scratch, "room", marked)
@@ -82,8 +82,9 @@ def test_pieces_begin_with_a_cache_line(make: Make) -> None:
         assert layout is framed.layout_of(n)
         assert (layout.offsets % np.uint64(LINE) == 0).all()
         assert layout.size >= layout.offsets[-1]
-        record = scratch.Scratch(1_000).room(layout)
-        assert all(int(record[f"{name}_at"][0]) % LINE == 0 for name in PIECES)
+        fresh = scratch.Scratch(1_000)
+        assert fresh.room(layout) == fresh._record.ctypes.data
+        assert all(int(fresh._record[f"{name}_at"][0]) % LINE == 0 for name in PIECES)
     assert framed.layout is framed.layout_of(1)
     assert isinstance(framed, frame.Frame)
 
