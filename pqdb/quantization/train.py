@@ -26,7 +26,7 @@ ROUNDS = {4: 8, 8: 12}  # by nbits; of 4, twelve find no more neighbours
 ROTATION_GAIN = 0.03
 HELD_OUT_ROWS = 256
 FEWEST_CHECKED = 200  # rows below which a held-out check is noise
-CHECKED_FLOATS, CHECKED_ROWS = 6 << 20, 1 << 15  # at most, of what the held-out check ranks: 24 MB
+CHECKED_FLOATS, CHECKED_ROWS = 4 << 20, 1 << 15  # at most, of what the held-out check ranks: 16 MB
 
 Layout = Literal["auto", "plain", "rotated"]
 Progress = Callable[[float], None]

@@ -6,6 +6,7 @@ lists at a time. No read transaction outlives a part, so a long build pins no pa
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from pqdb.search.coded import by_list, code_rows
 from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
 from pqdb.store.blocks import BlockStore
+from pqdb.threads import share_rows
 from pqdb.upkeep.calibrate import Sample, calibrate
 from pqdb.upkeep.fresh import catch_up
 from pqdb.upkeep.precision import NOISE_ROWS, measure_noise, measure_precision
@@ -28,6 +30,7 @@ from pqdb.upkeep.watch import About, Watch, errors_of, reach_of
 PART_BYTES = 128 << 20  # float32 vectors held at a time while encoding
 PART_COPIES = 7  # of them, with residuals, codes and what a commit holds of its pages [M]
 ASSIGN_ROWS = 16_384
+DRAWN_ROWS = 4_096  # of a sample, copied by a thread at a time
 ASSIGN_COPIES = 5
 NOWHERE = -1  # list of a row that is dead
 
@@ -81,8 +84,15 @@ def _drawn(stores: Stores, live: np.ndarray, size: int, rng: np.random.Generator
     all. They are read in their own order.
     """
     chosen = live[np.sort(rng.choice(len(live), size, replace=False))]
-    order = rng.permutation(size)
-    return chosen[order], stores.vectors(chosen)[order]
+    order, read = rng.permutation(size), stores.vectors(chosen)
+    vectors = np.empty_like(read)
+    share_rows(partial(_put, read, order, vectors), size, DRAWN_ROWS)
+    return chosen[order], vectors
+
+
+def _put(read: np.ndarray, order: np.ndarray, vectors: np.ndarray, part: slice) -> None:
+    """vectors[part] = those of that order."""
+    np.take(read, order[part], axis=0, out=vectors[part], mode="clip")
 
 
 def _begin(blocks: BlockStore, n_lists: int) -> int:

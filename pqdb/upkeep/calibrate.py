@@ -39,35 +39,36 @@ CAUTION, CAUTION_POWER = 0.7, 0.3  # see aim
 KS = (1, 10, 100, 1_000, MAX_K)
 
 
-def calibration_queries(sample: np.ndarray, metric: str, seed: int) -> tuple[np.ndarray, int]:
-    """Rows, then made queries, in the form metric.prepare leaves; and how many of them are rows.
+def calibration_queries(
+    sample: np.ndarray, metric: str, seed: int, rows: int = ROWS, made: int = MADE
+) -> tuple[np.ndarray, int]:
+    """So many rows, then `made` queries of each kind, in the form metric.prepare leaves; and how many of them are rows.
 
     sample (n, d). For l2 there are rows only: descriptors are searched by descriptors, and made queries overshoot
     there.
     """
     rng = np.random.default_rng(seed)
-    rows = sample[:ROWS]
+    kinds = [sample[:rows]]
     if metric == "l2":
-        return rows, len(rows)
+        return kinds[0], len(kinds[0])
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
-    kinds = [rows]
     for share in (0.5, 0.8):
-        made = sample[rng.integers(0, len(sample), MADE)].copy()
-        hidden = rng.random(made.shape) < share
-        made[hidden] = np.broadcast_to(mean, made.shape)[hidden]
-        kinds.append(made)
-    noise = _noise_like(sample[:COVARIANCE_ROWS] - mean, rng)
-    kinds.append((sample[rng.integers(0, len(sample), MADE)] + rng.uniform(0, 4, (MADE, 1)) * noise).astype(np.float32))
+        veiled = sample[rng.integers(0, len(sample), made)].copy()
+        hidden = rng.random(veiled.shape) < share
+        veiled[hidden] = np.broadcast_to(mean, veiled.shape)[hidden]
+        kinds.append(veiled)
+    noise = _noise_like(sample[:COVARIANCE_ROWS] - mean, made, rng)
+    kinds.append((sample[rng.integers(0, len(sample), made)] + rng.uniform(0, 4, (made, 1)) * noise).astype(np.float32))
     queries = np.concatenate(kinds)
     if metric == "cosine":
         lengths = np.linalg.norm(queries, axis=1, keepdims=True)
         queries = queries / np.where(lengths == 0, 1, lengths)
-    return np.ascontiguousarray(queries, dtype=np.float32), len(rows)
+    return np.ascontiguousarray(queries, dtype=np.float32), len(kinds[0])
 
 
-def _noise_like(centred: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(MADE, d) float32 Gaussian noise of the covariance of centred rows (n, d): sums of them, weighted at random."""
-    weights = rng.standard_normal((MADE, len(centred)), np.float32) / np.float32(np.sqrt(len(centred)))
+def _noise_like(centred: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count, d) float32 Gaussian noise of the covariance of centred rows (n, d): sums of them, weighted at random."""
+    weights = rng.standard_normal((count, len(centred)), np.float32) / np.float32(np.sqrt(len(centred)))
     return inner_products(weights, centred.T)
 
 
