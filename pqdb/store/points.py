@@ -29,7 +29,8 @@ from pqdb.store.environment import Environment
 from pqdb.store.group import GroupCommit
 from pqdb.store.handle import Handle
 from pqdb.store.layout import UNNAMED_SLOT, Runs
-from pqdb.store.snapshot import Snapshots
+from pqdb.store.reading import Held
+from pqdb.store.snapshot import Snapshot, Snapshots
 from pqdb.store.state import State
 from pqdb.store.verify import verify_points
 from pqdb.store.view import PointView
@@ -107,6 +108,10 @@ class PointStore(Handle):
         if not self._open:
             self._refuse_closed()
         return PointView(self._snapshots)
+
+    def within(self, held: Held, snapshot: Snapshot) -> PointView:
+        """What `held` holds first, this store's, seen as the snapshot of its commit."""
+        return PointView.within(self._snapshots, held.first_txn, snapshot)
 
     def write(self) -> PointBatch:
         """One commit: ``with store.write() as batch``."""

@@ -56,6 +56,13 @@ class View(Generic[K]):
         self._snapshots = snapshots
         self._env = snapshots.env
 
+    @classmethod
+    def within(cls, snapshots: Keeper[K], txn: Txn, snapshot: K) -> Self:
+        """A view in a transaction that somebody else holds, and ends."""
+        view = cls(snapshots)
+        view._txn, view._snapshot = txn, snapshot
+        return view
+
     def __enter__(self) -> Self:
         env = self._env
         self._txn = txn = env.enter(self)
@@ -97,3 +104,41 @@ class View(Generic[K]):
     def copy(self, path: str | os.PathLike[str]) -> None:
         """Copy this snapshot into an empty folder; see `Environment.copy`. Raises DiskFullError, StorageError."""
         self._env.copy(path, self._txn)
+
+
+class Held:
+    """A context manager: read transactions of two environments at once, for what was made of a commit of each and is
+    to be used again. Half of what two views cost.
+    """
+
+    __slots__ = ("_first", "_second", "first_txn", "second_txn")
+
+    def __init__(self, first: Environment, second: Environment) -> None:
+        self._first = first
+        self._second = second
+
+    def __enter__(self) -> Self:
+        self.first_txn = self._first.enter(self)
+        try:
+            self.second_txn = self._second.enter(self)
+        except BaseException:
+            self._first.leave(self, self.first_txn)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._second.leave(self, self.second_txn)
+        finally:
+            self._first.leave(self, self.first_txn)
+
+    def are(self, one: Kept, other: Kept) -> bool:
+        """Whether these are of the commits held, and addresses in them those of the files as they are mapped."""
+        return (
+            one.txn_id == self.first_txn.id()
+            and other.txn_id == self.second_txn.id()
+            and one.epoch == self._first.epoch
+            and other.epoch == self._second.epoch
+        )

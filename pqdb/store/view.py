@@ -98,12 +98,10 @@ class PointView(View[Snapshot]):
     def of_slot(self, slot: int) -> PointView:
         """The same snapshot as another slot has it: its live bits, its source, its count. Raises KeyError."""
         snapshots = self._snapshots.all_slots[slot]
-        view, newest = PointView(snapshots), snapshots.newest
-        view._txn = self._txn
+        newest = snapshots.newest
         if newest is None or newest.txn_id != self.txn_id or newest.epoch != self._env.epoch:
             newest = snapshots.refresh(self._txn, self.txn_id, newest)
-        view._snapshot = newest
-        return view
+        return PointView.within(snapshots, self._txn, newest)
 
     @property
     def sees_every_point(self) -> bool:

@@ -25,6 +25,7 @@ from pqdb.search.trim import trimmed
 from pqdb.store.blocks import BlockStore
 from pqdb.store.layout import KIND_SHIFT, PAYLOAD_FLAG
 from pqdb.store.points import PointStore
+from pqdb.store.reading import Held
 from pqdb.store.view import PointView
 from pqdb.upkeep.tended import Learned, Tended
 from pqdb.upkeep.worker import Upkeep
@@ -34,6 +35,7 @@ from pqdb.verbs.given import Terms, Wanted, check_effort, check_k, check_offset,
 MOST_FRAMES = 256
 FLOAT32 = np.dtype(np.float32)
 KIND_MASK = 3  # of a row record's last word: an id that is no integer
+FLAGS = KIND_MASK << KIND_SHIFT | PAYLOAD_FLAG  # there is more to a hit than its numbers
 
 
 class Searching(Verbs):
@@ -52,7 +54,6 @@ class Searching(Verbs):
         super().__init__(name, metadata, stores[0], None if upkeep is None else upkeep[0], guard, slots)
         self.config = config
         self._shape = (config.dim,)
-        self._metric = config.metric
         self._blocks = stores[1]
         self._tended = None if upkeep is None else upkeep[1]
         self._live = None if self._tended is None else self._tended.queries  # queries to learn from
@@ -98,10 +99,15 @@ class Searching(Verbs):
         check_k(k)
         check_offset(offset)
         terms = (k, recall, nprobe, rerank)
+        like_before = single and not exact and not offset
+        if like_before and asked is None and score_threshold is None and not with_vector:
+            hits = self._again(queries, terms, with_payload)
+            if hits is not None:
+                return hits
         with self._blocks.read() as blocks, self._points.read() as points:
             found = None
-            if single and not exact and not offset:
-                found = self._found_again(points, blocks, queries, terms, asked)
+            if like_before and asked is not None:
+                found = self._found_among(points, blocks, queries, terms, asked)
             if found is None:
                 found = self._found(self._snapshot(points, blocks), queries, single, asked, exact, offset, terms)
             if asked is None and nprobe is None and not exact and self._live is not None and self._index[2] is not None:
@@ -112,26 +118,47 @@ class Searching(Verbs):
                 return self._hits(points, found, 0, with_payload, with_vector)
             return BatchHits([self._hits(points, found, i, with_payload, with_vector) for i in range(len(queries))], k)
 
-    def _found_again(
-        self, points: PointView, blocks: Any, query: np.ndarray, terms: Terms, asked: Filter | None
-    ) -> Found | None:
-        """The answer to a query like one before: same terms, nothing written since. None where it is not like that."""
-        selection = None if asked is None else self._selector.select(points, asked)
+    def _again(self, query: np.ndarray, terms: Terms, with_payload: bool) -> Hits | None:
+        """The answer to a query like one before: the same terms, nothing written or learned since. None where it is not
+        like that.
+        """
         try:
-            if selection is None:
-                frame, among = self._frames.get(terms), None
-            else:
-                frame, among = selection.kept.get(terms, (None, None))
+            frame = self._frames.get(terms)
         except TypeError:  # no numbers: whoever makes a plan of them says so
+            return None
+        if frame is None or not self._is_current(frame):
+            return None
+        with Held(self._points.env, self._blocks.env) as held:
+            if not held.are(frame.points, frame.blocks):
+                return None
+            found = search_framed(frame, query, frame.points.live)
+            if found is None:
+                return None
+            if self._live is not None and terms[2] is None:
+                self._live.offer(query)
+            if found.every & FLAGS:
+                return self._hits(self._points.within(held, frame.points), found, 0, with_payload, with_vector=False)
+        return Hits(found.words, 0, found.filled, self.config.metric)
+
+    def _is_current(self, frame: Frame) -> bool:
+        """Whether nothing was learned since it was made, and it is not time to code rows that it compares."""
+        if self._tended is not None and self._tended.learned is not self._learned:
+            return False
+        return not (frame.compared and self._fresh.is_time(frame.compared, self._points.row_bytes))
+
+    def _found_among(
+        self, points: PointView, blocks: Any, query: np.ndarray, terms: Terms, asked: Filter
+    ) -> Found | None:
+        """As _again, with a filter."""
+        selection = self._selector.select(points, asked)
+        try:
+            frame, among = selection.kept.get(terms, (None, None))
+        except TypeError:
             return None
         if frame is None or frame.points is not points.state or frame.blocks is not blocks.state:
             return None
-        if frame.compared and self._fresh.is_time(frame.compared, self._points.row_bytes):
+        if not self._is_current(frame):
             return None
-        if self._tended is not None and self._tended.learned is not self._learned:
-            return None
-        if selection is None:
-            return search_framed(frame, query, points.live)
         found = search_framed(frame, query, selection.allowed, among)
         if found is not None and found.filled == 0:  # lists would take longer than scoring the rows
             selection.kept.pop(terms, None)

@@ -1,10 +1,16 @@
 """A query like one before goes straight to the kernel that was compiled for it."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import pqdb
 from pqdb.kernels import road
 from pqdb.kernels._cpu import JIT_OFF
+from tests.data import clustered
 from tests.search.conftest import Make
 
 
@@ -32,3 +38,52 @@ def test_no_array_has_a_kernel_compiled_for_it(make: Make, kind: str) -> None:
         assert made.collection.search(asked, 5).ids == expected
         assert [hits.ids for hits in made.collection.search(np.asarray([asked, asked]), 5)] == [expected] * 2
     assert len(road.search_block.signatures) == compiled  # type: ignore[attr-defined]
+
+
+def test_what_was_written_since_is_seen(tmp_path: Path) -> None:
+    """By this process and by another; a query like one before must not be answered from what was."""
+    vectors = clustered(6_000, 16, seed=3)
+    with pqdb.open(tmp_path / "db", upkeep="manual") as database:
+        things = database.create_collection("things", 16, "l2")
+        things.upsert([f"p{i}" for i in range(6_000)], vectors, [{"at": i} for i in range(6_000)])
+        things.optimize()
+        for _ in range(2):  # the second goes the short way
+            first = things.search(vectors[7], 3)
+            assert first.ids[0] == "p7"
+            assert first[0].payload == {"at": 7}
+            assert things.search(vectors[7], 3, with_payload=False)[0].payload is None
+        assert things._again(vectors[7][None], (3, None, None, None), with_payload=True) is not None
+        things.delete(["p7"])
+        assert things._again(vectors[7][None], (3, None, None, None), with_payload=True) is None
+        assert "p7" not in things.search(vectors[7], 3).ids
+        run(f"pqdb.open({str(tmp_path / 'db')!r})['things'].upsert(['new'], np.load({saved(tmp_path, vectors[7])!r}))")
+        assert things.search(vectors[7], 3).ids[0] == "new"
+        before = things.search(vectors[9], 3).ids
+        things.compact()
+        assert [things.search(vectors[9], 3).ids for _ in range(3)] == [before] * 3
+    with pytest.raises(pqdb.ClosedError):
+        things.search(vectors[7], 3)
+
+
+def test_learning_ends_the_short_way(make: Make) -> None:
+    things, query = make("cosine").collection, make("cosine").raw[0]
+    terms = (4, 0.8, None, None)
+    things.search(query, 4, recall=0.8)
+    assert things._again(query[None], terms, with_payload=True) is not None
+    learned, things._learned = things._learned, object()  # type: ignore[assignment]  # another than is known now
+    try:
+        assert things._again(query[None], terms, with_payload=True) is None
+    finally:
+        things._learned = learned
+
+
+def run(statement: str) -> None:
+    """In a process of its own."""
+    subprocess.run([sys.executable, "-c", f"import numpy as np, pqdb\n{statement}"], check=True, timeout=300)
+
+
+def saved(folder: Path, vector: np.ndarray) -> str:
+    """The file that holds a vector (1, dim)."""
+    path = folder / "vector.npy"
+    np.save(path, vector[None])
+    return str(path)
