@@ -24,7 +24,9 @@ class Reservoir:
         if self._skip > 0:
             self._skip -= 1
             return
-        with self._lock:
+        if not self._lock.acquire(blocking=False):
+            return  # a query more or less; and whoever waits may be in a signal's handler, on the holder's own thread
+        try:
             for query in queries[:CAPACITY]:
                 self.taken += 1
                 if len(self._queries) < CAPACITY:
@@ -32,6 +34,8 @@ class Reservoir:
                 else:
                     self._queries[self._random.randrange(CAPACITY)] = query.copy()
                     self._skip = EVERY - 1
+        finally:
+            self._lock.release()
 
     def queries(self) -> np.ndarray:
         """(n, d) float32, a copy."""

@@ -30,3 +30,13 @@ def test_what_it_holds_is_its_own():
     reservoir.offer(query)
     query[:] = 7
     np.testing.assert_array_equal(reservoir.queries(), [[1, 1]])
+
+
+def test_nobody_waits_to_offer_a_query():
+    """A search in a signal's handler would wait for the search that it interrupted, for ever."""
+    reservoir = Reservoir()
+    with reservoir._lock:
+        reservoir.offer(np.ones((1, 2), np.float32))
+    assert len(reservoir) == 0
+    reservoir.offer(np.ones((1, 2), np.float32))
+    assert len(reservoir) == 1
