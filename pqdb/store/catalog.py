@@ -100,10 +100,10 @@ class Catalog(Handle):
             env.leave(reader, txn)
 
     def still(self, names: Names | None) -> bool:
-        """Whether these are the names now, of a catalog that is open here. (Whether it came from before a fork, whoever
-        reads anything is told.)
-        """
-        return names is not None and self._open and names.txn_id == self._pulse.txn_id()
+        """Whether these are the names now, of a catalog that is open and was not forked."""
+        if names is None or not self._open or self.env.is_shut:
+            return False
+        return names.txn_id == self._pulse.txn_id()
 
     def txn_id(self) -> int:
         """The id of the last commit: equal ids, equal names."""

@@ -390,6 +390,11 @@ class Environment:
             self.refuse_if_shut()
             self._active[reader] = me
 
+    @property
+    def is_shut(self) -> bool:
+        """Whether nobody may come in now, for whatever reason."""
+        return self._shut is not None
+
     def refuse_if_shut(self) -> None:
         """Raise ClosedError or ForkedError where nobody may come in any more."""
         if self._shut == "closed":

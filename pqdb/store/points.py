@@ -110,8 +110,8 @@ class PointStore(Handle):
         return PointView(self._snapshots)
 
     def within(self, held: Held, snapshot: Snapshot) -> PointView:
-        """What `held` holds first, this store's, seen as the snapshot of its commit."""
-        return PointView.within(self._snapshots, held.first_txn, snapshot)
+        """What `held` holds second, this store's, seen as the snapshot of its commit."""
+        return PointView.within(self._snapshots, held.second_txn, snapshot)
 
     def write(self) -> PointBatch:
         """One commit: ``with store.write() as batch``."""

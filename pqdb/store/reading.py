@@ -108,7 +108,8 @@ class View(Generic[K]):
 
 class Held:
     """A context manager: read transactions of two environments at once, for what was made of a commit of each and is
-    to be used again. Half of what two views cost.
+    to be used again. It costs less than two views. Enter them in the order in which views of both are: whoever waits at
+    the gate of the second is in the first.
     """
 
     __slots__ = ("_first", "_second", "first_txn", "second_txn")
@@ -133,6 +134,8 @@ class Held:
             self._second.leave(self, self.second_txn)
         finally:
             self._first.leave(self, self.first_txn)
+        if error is not None and isinstance(error, lmdb.Error):
+            raise_ours(error, self._second.path)
 
     def are(self, one: Kept, other: Kept) -> bool:
         """Whether these are of the commits held, and addresses in them those of the files as they are mapped."""

@@ -93,7 +93,7 @@ class Searching(Verbs):
             self._refuse_name(using)
         asked = None if filter is None else parse_filter(filter)
         if is_id(query):
-            with self._points.read() as points, self._blocks.read() as blocks:
+            with self._blocks.read() as blocks, self._points.read() as points:
                 query, asked = self._by_id(self._snapshot(points, blocks), query, asked)
         queries, single = self._queries(query)
         check_k(k)
@@ -128,8 +128,8 @@ class Searching(Verbs):
             return None
         if frame is None or not self._is_current(frame):
             return None
-        with Held(self._points.env, self._blocks.env) as held:
-            if not held.are(frame.points, frame.blocks):
+        with Held(self._blocks.env, self._points.env) as held:
+            if not held.are(frame.blocks, frame.points) or self._is_time(frame):
                 return None
             found = search_framed(frame, query, frame.points.live)
             if found is None:
@@ -141,10 +141,14 @@ class Searching(Verbs):
         return Hits(found.words, 0, found.filled, self.config.metric)
 
     def _is_current(self, frame: Frame) -> bool:
-        """Whether nothing was learned since it was made, and it is not time to code rows that it compares."""
+        """Whether nothing was learned since it was made, and it is of the index that is searched now."""
         if self._tended is not None and self._tended.learned is not self._learned:
             return False
-        return not (frame.compared and self._fresh.is_time(frame.compared, self._points.row_bytes))
+        return frame.index is self._index[2]
+
+    def _is_time(self, frame: Frame) -> bool:
+        """Note a query of the frame; whether it is time to code rows that it compares."""
+        return frame.compared > 0 and self._fresh.is_time(frame.compared, self._points.row_bytes)
 
     def _found_among(
         self, points: PointView, blocks: Any, query: np.ndarray, terms: Terms, asked: Filter
@@ -157,7 +161,7 @@ class Searching(Verbs):
             return None
         if frame is None or frame.points is not points.state or frame.blocks is not blocks.state:
             return None
-        if not self._is_current(frame):
+        if not self._is_current(frame) or self._is_time(frame):
             return None
         found = search_framed(frame, query, selection.allowed, among)
         if found is not None and found.filled == 0:  # lists would take longer than scoring the rows

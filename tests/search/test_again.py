@@ -2,14 +2,17 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import lmdb
 import numpy as np
 import pytest
 
 import pqdb
 from pqdb.kernels import road
 from pqdb.kernels._cpu import JIT_OFF
+from pqdb.verbs import searching
 from tests.data import clustered
 from tests.search.conftest import Make
 
@@ -77,9 +80,11 @@ def test_learning_ends_the_short_way(make: Make) -> None:
         things._learned = learned
 
 
-def run(statement: str) -> None:
-    """In a process of its own."""
-    subprocess.run([sys.executable, "-c", f"import numpy as np, pqdb\n{statement}"], check=True, timeout=300)
+def run(statement: str) -> str:
+    """What it printed, in a process of its own."""
+    code = f"import numpy as np, pqdb\n{statement}"
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=300, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def saved(folder: Path, vector: np.ndarray) -> str:
@@ -87,3 +92,70 @@ def saved(folder: Path, vector: np.ndarray) -> str:
     path = folder / "vector.npy"
     np.save(path, vector[None])
     return str(path)
+
+
+def test_what_was_learned_counts_for_all_terms(make: Make) -> None:
+    """A frame made before is of an index that is no longer searched, whichever terms were asked for since."""
+    made = make("cosine")
+    things, query = made.collection, made.raw[0]
+    for k in (5, 6):
+        things.search(query, k)
+    generation, version, index = things._index
+    assert index is not None
+    things._index = generation, version, replace(index, plans={}, frames={})
+    assert things._again(query[None], (6, None, None, None), with_payload=True) is None
+    things.search(query, 6)
+    assert things._again(query[None], (6, None, None, None), with_payload=True) is not None
+
+
+def test_errors_of_lmdb_are_ours_on_the_short_way(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    things, query = make("cosine").collection, make("cosine").raw[0]
+    things.search(query, 5)
+
+    def broken(*_: object) -> None:
+        raise lmdb.CorruptedError("a page")
+
+    monkeypatch.setattr(searching, "search_framed", broken)
+    with pytest.raises(pqdb.CorruptError):
+        things.search(query, 5)
+
+
+def test_the_short_way_enters_in_the_order_of_all_others(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or two threads at the gates of both would wait for each other."""
+    things, query = make("cosine").collection, make("cosine").raw[0]
+    things.search(query, 5)
+    entered = []
+    for name, env in (("blocks", things._blocks.env), ("points", things._points.env)):
+        enter = env.enter
+        monkeypatch.setattr(env, "enter", lambda reader, n=name, e=enter: (entered.append(n), e(reader))[1])
+    things.search(query, 5)
+    assert entered == ["blocks", "points"]
+    things.search(query, 5, exact=True)
+    assert entered == ["blocks", "points"] * 2
+
+
+def test_a_forked_child_is_refused_before_any_lock_is_taken(tmp_path: Path) -> None:
+    """By verbs that wait for upkeep, too: whoever holds its locks did not come along."""
+    verbs = ("optimize", "compact", "train", "count")
+    said = run(f"""
+import os, signal
+from pqdb.errors import ForkedError
+things = pqdb.open({str(tmp_path / "db")!r}, upkeep="manual").create_collection("things", 8, "l2")
+things.upsert([1], np.ones((1, 8), np.float32))
+things.search(np.ones(8, np.float32), 1)
+refused = []
+for verb in {verbs!r}:
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        try:
+            getattr(things, verb)()
+        except ForkedError:
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+        os._exit(2)
+    refused.append(os.waitpid(child, 0)[1])
+print(refused)
+""")
+    assert said == str([0] * len(verbs))
