@@ -10,7 +10,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from pqdb.kernels.frame import ANSWER
+from pqdb.kernels.frame import named
 from pqdb.metric import DISTANCES, Metric, scores
 
 VERSION_MASK = (1 << 56) - 1  # of the tail word of a row's record (docs/format.md)
@@ -111,8 +111,7 @@ class Hits(Sequence[Hit]):
     @property
     def _answers(self) -> np.ndarray:
         """(n,) kernels.frame.ANSWER."""
-        answers: np.ndarray = self._words[self._i, : self._n].view(ANSWER)[:, 0]
-        return answers
+        return named(self._words[self._i, : self._n])
 
     def __len__(self) -> int:
         return self._n

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from pqdb.hits import BatchHits, Explanation, Hit, Hits, RecallReport
-from pqdb.kernels.frame import ANSWER, WORDS
+from pqdb.kernels.frame import WORDS, named
 
 
 def some(n: int, payloads: bool = True) -> Hits:
     raw: list[bytes | None] = [json.dumps({"at": i}).encode() if i else None for i in range(n)]
     words = np.zeros((2, n, WORDS), np.uint64)
-    answers = words.view(ANSWER)[..., 0]
+    answers = named(words)
     answers["value"][1] = np.linspace(1, 0.5, n, dtype=np.float32)
     answers["tail"][1] = np.arange(n, dtype=np.uint64) | np.uint64(1 << 60)  # flags lie above the version
     return Hits(words, 1, n, "cosine", [f"p{i}" for i in range(n)], raw if payloads else None)

@@ -103,6 +103,13 @@ FRAME = np.dtype(
 ANSWER = np.dtype([("id", "<u8"), ("tail", "<u8"), ("value", "<f4"), ("row", "<u4")])
 WORDS = ANSWER.itemsize // 8
 
+
+def named(words: np.ndarray) -> np.ndarray:
+    """(…, k) ANSWER of (…, k, WORDS) uint64, the same memory; answers_of is for kernels."""
+    answers: np.ndarray = words.view(ANSWER)[..., 0]
+    return answers
+
+
 if JIT_OFF:
 
     def pointer(address: Any) -> Any:

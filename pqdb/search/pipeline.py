@@ -22,7 +22,7 @@ from pqdb.hits import FilterExplanation
 from pqdb.kernels import exact, rerank, road, route, scan, tables
 from pqdb.kernels.cells import CELLS
 from pqdb.kernels.choose import choose_queries
-from pqdb.kernels.frame import ANSWER, WORDS
+from pqdb.kernels.frame import WORDS, named
 from pqdb.kernels.fresh import rows_with_fresh
 from pqdb.kernels.gather import write_answers
 from pqdb.kernels.scan_values import round_queries, scan_values
@@ -132,12 +132,6 @@ class Found:
     def answers(self) -> np.ndarray:
         """(q, k) kernels.frame.ANSWER, the same memory."""
         return named(self.words)
-
-
-def named(words: np.ndarray) -> np.ndarray:
-    """(q, k) kernels.frame.ANSWER of (q, k, WORDS) uint64, the same memory."""
-    answers: np.ndarray = words.view(ANSWER)[..., 0]
-    return answers
 
 
 def search(

@@ -35,7 +35,6 @@ class Scratch:
     """
 
     def __init__(self, capacity: int) -> None:
-        self.capacity = capacity  # candidates
         self.values = np.empty(capacity, np.float32)
         self.bounds = np.empty(capacity, np.float32)
         self.rows = np.empty(capacity, np.uint32)
@@ -85,7 +84,7 @@ def borrow(capacity: int) -> Scratch:
         held: Scratch | None = _kept.free.pop()
     except IndexError:
         held = None
-    if held is None or held.capacity < capacity:
+    if held is None or len(held.values) < capacity:
         held = Scratch(capacity + capacity // 4)
     return held
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from pqdb.errors import InputError
+from pqdb.kernels.frame import named
 from pqdb.metric import DISTANCES, Metric, scores
-from pqdb.search.pipeline import Found, named
+from pqdb.search.pipeline import Found
 
 
 def trimmed(found: Found, offset: int, threshold: float | None, metric: Metric) -> Found:

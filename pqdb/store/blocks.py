@@ -58,8 +58,7 @@ class BlockStore(Handle):
 
     def read(self) -> BlockView:
         """One snapshot: ``with store.read() as view``."""
-        if not self._open:
-            self._refuse_closed()
+        self._refuse_closed()
         return BlockView(self._snapshots)
 
     def write(self) -> BlockBatch:

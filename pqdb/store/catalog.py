@@ -85,7 +85,7 @@ class Catalog(Handle):
         self._refuse_closed()
         self.env.refuse_if_shut()
         known = self._names
-        if known is not None and known.txn_id == self._pulse.txn_id():
+        if known is not None and self._is_newest(known):
             return known
         env, reader = self.env, object()
         txn = env.enter(reader)
@@ -101,8 +101,9 @@ class Catalog(Handle):
 
     def still(self, names: Names | None) -> bool:
         """Whether these are the names now, of a catalog that is open and was not forked."""
-        if names is None or not self._open or self.env.is_shut:
-            return False
+        return names is not None and self._open and not self.env.is_shut and self._is_newest(names)
+
+    def _is_newest(self, names: Names) -> bool:
         return names.txn_id == self._pulse.txn_id()
 
     def txn_id(self) -> int:

@@ -25,11 +25,10 @@ from pqdb.store import manifest as manifest_record
 from pqdb.store import slots, state, tables
 from pqdb.store.batch import PointBatch
 from pqdb.store.deriving import Deriving, Maker
-from pqdb.store.environment import Environment
+from pqdb.store.environment import Environment, Txn
 from pqdb.store.group import GroupCommit
 from pqdb.store.handle import Handle
 from pqdb.store.layout import UNNAMED_SLOT, Runs
-from pqdb.store.reading import Held
 from pqdb.store.snapshot import Snapshot, Snapshots
 from pqdb.store.state import State
 from pqdb.store.verify import verify_points
@@ -105,13 +104,12 @@ class PointStore(Handle):
 
     def read(self) -> PointView:
         """One snapshot: ``with store.read() as view``."""
-        if not self._open:
-            self._refuse_closed()
+        self._refuse_closed()
         return PointView(self._snapshots)
 
-    def within(self, held: Held, snapshot: Snapshot) -> PointView:
-        """What `held` holds second, this store's, seen as the snapshot of its commit."""
-        return PointView.within(self._snapshots, held.second_txn, snapshot)
+    def within(self, txn: Txn, snapshot: Snapshot) -> PointView:
+        """A view in a transaction that somebody else holds: of this snapshot's commit."""
+        return PointView.within(self._snapshots, txn, snapshot)
 
     def write(self) -> PointBatch:
         """One commit: ``with store.write() as batch``."""
@@ -176,11 +174,6 @@ class SlotStore(PointStore):
         self._runs = whole.geometry[slot]
         self._deriving, self._group, self._all_snapshots = deriving, group, all_snapshots
         self._snapshots = all_snapshots[slot]
-
-    def read(self) -> PointView:
-        """One snapshot, as this slot has it."""
-        self._whole.refuse_closed()
-        return PointView(self._snapshots)
 
     def close(self) -> None:
         """Nothing: the whole store is closed."""

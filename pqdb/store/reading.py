@@ -112,18 +112,18 @@ class Held:
     the gate of the second is in the first.
     """
 
-    __slots__ = ("_first", "_second", "first_txn", "second_txn")
+    __slots__ = ("_first", "_first_txn", "_second", "second_txn")
 
     def __init__(self, first: Environment, second: Environment) -> None:
         self._first = first
         self._second = second
 
     def __enter__(self) -> Self:
-        self.first_txn = self._first.enter(self)
+        self._first_txn = self._first.enter(self)
         try:
             self.second_txn = self._second.enter(self)
         except BaseException:
-            self._first.leave(self, self.first_txn)
+            self._first.leave(self, self._first_txn)
             raise
         return self
 
@@ -133,14 +133,14 @@ class Held:
         try:
             self._second.leave(self, self.second_txn)
         finally:
-            self._first.leave(self, self.first_txn)
+            self._first.leave(self, self._first_txn)
         if error is not None and isinstance(error, lmdb.Error):
             raise_ours(error, self._second.path)
 
     def are(self, one: Kept, other: Kept) -> bool:
         """Whether these are of the commits held, and addresses in them those of the files as they are mapped."""
         return (
-            one.txn_id == self.first_txn.id()
+            one.txn_id == self._first_txn.id()
             and other.txn_id == self.second_txn.id()
             and one.epoch == self._first.epoch
             and other.epoch == self._second.epoch

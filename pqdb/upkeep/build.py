@@ -6,7 +6,6 @@ lists at a time. No read transaction outlives a part, so a long build pins no pa
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -86,13 +85,12 @@ def _drawn(stores: Stores, live: np.ndarray, size: int, rng: np.random.Generator
     chosen = live[np.sort(rng.choice(len(live), size, replace=False))]
     order, read = rng.permutation(size), stores.vectors(chosen)
     vectors = np.empty_like(read)
-    share_rows(partial(_put, read, order, vectors), size, DRAWN_ROWS)
+
+    def put(part: slice) -> None:
+        vectors[part] = read[order[part]]
+
+    share_rows(put, size, DRAWN_ROWS)
     return chosen[order], vectors
-
-
-def _put(read: np.ndarray, order: np.ndarray, vectors: np.ndarray, part: slice) -> None:
-    """vectors[part] = those of that order."""
-    np.take(read, order[part], axis=0, out=vectors[part], mode="clip")
 
 
 def _begin(blocks: BlockStore, n_lists: int) -> int:

@@ -53,7 +53,6 @@ class Searching(Verbs):
     ) -> None:
         super().__init__(name, metadata, stores[0], None if upkeep is None else upkeep[0], guard, slots)
         self.config = config
-        self._shape = (config.dim,)
         self._blocks = stores[1]
         self._tended = None if upkeep is None else upkeep[1]
         self._live = None if self._tended is None else self._tended.queries  # queries to learn from
@@ -99,14 +98,14 @@ class Searching(Verbs):
         check_k(k)
         check_offset(offset)
         terms = (k, recall, nprobe, rerank)
-        like_before = single and not exact and not offset
-        if like_before and asked is None and score_threshold is None and not with_vector:
-            hits = self._again(queries, terms, with_payload)
+        may_be_known = single and not exact and not offset
+        if may_be_known and asked is None:
+            hits = self._again(queries, terms, score_threshold, with_payload, with_vector)
             if hits is not None:
                 return hits
         with self._blocks.read() as blocks, self._points.read() as points:
             found = None
-            if like_before and asked is not None:
+            if may_be_known and asked is not None:
                 found = self._found_among(points, blocks, queries, terms, asked)
             if found is None:
                 found = self._found(self._snapshot(points, blocks), queries, single, asked, exact, offset, terms)
@@ -118,7 +117,10 @@ class Searching(Verbs):
                 return self._hits(points, found, 0, with_payload, with_vector)
             return BatchHits([self._hits(points, found, i, with_payload, with_vector) for i in range(len(queries))], k)
 
-    def _again(self, query: np.ndarray, terms: Terms, with_payload: bool) -> Hits | None:
+    def _again(
+        self, query: np.ndarray, terms: Terms, threshold: float | None = None, with_payload: bool = True,
+        with_vector: Wanted = False,
+    ) -> Hits | None:  # fmt: skip
         """The answer to a query like one before: the same terms, nothing written or learned since. None where it is not
         like that.
         """
@@ -136,8 +138,11 @@ class Searching(Verbs):
                 return None
             if self._live is not None and terms[2] is None:
                 self._live.offer(query)
-            if found.every & FLAGS:
-                return self._hits(self._points.within(held, frame.points), found, 0, with_payload, with_vector=False)
+            if threshold is not None:
+                found = trimmed(found, 0, threshold, self.metric)
+            if with_vector or found.every & FLAGS:
+                points = self._points.within(held.second_txn, frame.points)
+                return self._hits(points, found, 0, with_payload, with_vector)
         return Hits(found.words, 0, found.filled, self.config.metric)
 
     def _is_current(self, frame: Frame) -> bool:
@@ -217,7 +222,7 @@ class Searching(Verbs):
 
     def _queries(self, query: object) -> tuple[np.ndarray, bool]:
         """Queries (q, dim) float32, and whether it was a single one, which is prepared on its way; several are here."""
-        if type(query) is np.ndarray and query.dtype == FLOAT32 and query.shape == self._shape:
+        if type(query) is np.ndarray and query.dtype == FLOAT32 and query.shape == (self.config.dim,):
             return (query if query.flags.carray else query.copy())[None], True  # as kernels were compiled for
         array = query if isinstance(query, np.ndarray) else np.asarray(query, dtype=object if ragged(query) else None)
         if array.ndim == 0 or array.size == 0:
@@ -293,12 +298,13 @@ class Searching(Verbs):
         if found.filled < len(words) * n:
             n = int((found.answers["value"][i] > -np.inf).sum())
         ids, payloads, vectors = None, None, None
-        if every >> KIND_SHIFT & KIND_MASK:  # some are no integers
-            ids = points.ids_of(found.answers["row"][i, :n])
-        if with_payload and every & PAYLOAD_FLAG:
+        if with_vector or every & FLAGS:
             answers = found.answers[i, :n]
-            there = zip(answers["row"].tolist(), answers["tail"].tolist(), strict=True)
-            payloads = [points.payload_of(row) if tail & PAYLOAD_FLAG else None for row, tail in there]
-        if with_vector:
-            vectors = self._shown(points, found.answers["row"][i, :n], with_vector)
+            if every >> KIND_SHIFT & KIND_MASK:  # some are no integers
+                ids = points.ids_of(answers["row"])
+            if with_payload and every & PAYLOAD_FLAG:
+                there = zip(answers["row"].tolist(), answers["tail"].tolist(), strict=True)
+                payloads = [points.payload_of(row) if tail & PAYLOAD_FLAG else None for row, tail in there]
+            if with_vector:
+                vectors = self._shown(points, answers["row"], with_vector)
         return Hits(words, i, n, metric or self.config.metric, ids, payloads, vectors)

@@ -55,9 +55,9 @@ def test_what_was_written_since_is_seen(tmp_path: Path) -> None:
             assert first.ids[0] == "p7"
             assert first[0].payload == {"at": 7}
             assert things.search(vectors[7], 3, with_payload=False)[0].payload is None
-        assert things._again(vectors[7][None], (3, None, None, None), with_payload=True) is not None
+        assert things._again(vectors[7][None], (3, None, None, None)) is not None
         things.delete(["p7"])
-        assert things._again(vectors[7][None], (3, None, None, None), with_payload=True) is None
+        assert things._again(vectors[7][None], (3, None, None, None)) is None
         assert "p7" not in things.search(vectors[7], 3).ids
         run(f"pqdb.open({str(tmp_path / 'db')!r})['things'].upsert(['new'], np.load({saved(tmp_path, vectors[7])!r}))")
         assert things.search(vectors[7], 3).ids[0] == "new"
@@ -68,23 +68,37 @@ def test_what_was_written_since_is_seen(tmp_path: Path) -> None:
         things.search(vectors[7], 3)
 
 
+def test_thresholds_and_vectors_go_the_short_way(make: Make) -> None:
+    made = make("cosine")
+    things, query, terms = made.collection, made.raw[0], (5, None, None, None)
+    first = things.search(query, 5, with_vector=True)
+    for threshold in (-2.0, float(first.scores[2]), 2.0):
+        short, public = things._again(query[None], terms, threshold), things.search(query, 5, score_threshold=threshold)
+        better = [name for name, score in zip(first.ids, first.scores, strict=True) if score > threshold]
+        assert short is not None
+        assert short.ids == public.ids == better
+    again = things._again(query[None], terms, with_vector=True)
+    assert again is not None
+    np.testing.assert_array_equal(again.vectors, first.vectors)
+    with pytest.raises(pqdb.InputError):
+        things.search(query, 5, score_threshold=True)
+
+
 def test_learning_ends_the_short_way(make: Make) -> None:
     things, query = make("cosine").collection, make("cosine").raw[0]
     terms = (4, 0.8, None, None)
     things.search(query, 4, recall=0.8)
-    assert things._again(query[None], terms, with_payload=True) is not None
+    assert things._again(query[None], terms) is not None
     learned, things._learned = things._learned, object()  # type: ignore[assignment]  # another than is known now
     try:
-        assert things._again(query[None], terms, with_payload=True) is None
+        assert things._again(query[None], terms) is None
     finally:
         things._learned = learned
 
 
-def run(statement: str) -> str:
-    """What it printed, in a process of its own."""
-    code = f"import numpy as np, pqdb\n{statement}"
-    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=300, capture_output=True, text=True)
-    return done.stdout.strip()
+def run(statement: str) -> None:
+    """In a process of its own."""
+    subprocess.run([sys.executable, "-c", f"import numpy as np, pqdb\n{statement}"], check=True, timeout=300)
 
 
 def saved(folder: Path, vector: np.ndarray) -> str:
@@ -103,9 +117,9 @@ def test_what_was_learned_counts_for_all_terms(make: Make) -> None:
     generation, version, index = things._index
     assert index is not None
     things._index = generation, version, replace(index, plans={}, frames={})
-    assert things._again(query[None], (6, None, None, None), with_payload=True) is None
+    assert things._again(query[None], (6, None, None, None)) is None
     things.search(query, 6)
-    assert things._again(query[None], (6, None, None, None), with_payload=True) is not None
+    assert things._again(query[None], (6, None, None, None)) is not None
 
 
 def test_errors_of_lmdb_are_ours_on_the_short_way(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,30 +146,3 @@ def test_the_short_way_enters_in_the_order_of_all_others(make: Make, monkeypatch
     assert entered == ["blocks", "points"]
     things.search(query, 5, exact=True)
     assert entered == ["blocks", "points"] * 2
-
-
-def test_a_forked_child_is_refused_before_any_lock_is_taken(tmp_path: Path) -> None:
-    """By verbs that wait for upkeep, too: whoever holds its locks did not come along."""
-    verbs = ("optimize", "compact", "train", "count")
-    said = run(f"""
-import os, signal
-from pqdb.errors import ForkedError
-things = pqdb.open({str(tmp_path / "db")!r}, upkeep="manual").create_collection("things", 8, "l2")
-things.upsert([1], np.ones((1, 8), np.float32))
-things.search(np.ones(8, np.float32), 1)
-refused = []
-for verb in {verbs!r}:
-    child = os.fork()
-    if child == 0:
-        signal.alarm(20)
-        try:
-            getattr(things, verb)()
-        except ForkedError:
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
-        os._exit(2)
-    refused.append(os.waitpid(child, 0)[1])
-print(refused)
-""")
-    assert said == str([0] * len(verbs))

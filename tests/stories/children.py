@@ -55,7 +55,11 @@ def fork(path: str) -> None:
     before = len(things)
     child = os.fork()
     if not child:
-        for act in (lambda: len(things), lambda: things.search(np.ones(DIM)), lambda: things.upsert([1], np.ones(DIM))):
+        acts = (
+            lambda: len(things), lambda: things.search(np.ones(DIM)), lambda: things.upsert([1], np.ones(DIM)),
+            things.optimize, things.compact, things.train,  # whoever holds their locks did not come along
+        )  # fmt: skip
+        for act in acts:
             try:
                 act()
                 say("no error")
