@@ -44,10 +44,14 @@ function choose(name) {
   chosen = name;
   at("main").hidden = false;
   at("name").textContent = name;
-  at("hits").replaceChildren();
-  at("stages").replaceChildren();
+  forgetAnswer();
   at("drawing").replaceChildren();
   for (const id of ["measured", "job", "drawn", "filter-error", "status"]) at(id).textContent = "";
+}
+
+function forgetAnswer() {
+  at("hits").replaceChildren();
+  at("stages").replaceChildren();
   at("did").textContent = "Nothing yet.";
 }
 
@@ -124,6 +128,7 @@ async function query() {
 }
 
 async function search() {
+  forgetAnswer(); // an answer to the question before must not stand beside this one, or beside its error
   const body = { limit: Number(at("limit").value), ...using() };
   const filter = at("filter").value.trim();
   if (filter) {

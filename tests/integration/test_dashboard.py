@@ -133,6 +133,7 @@ def test_a_vector_of_several_is_chosen_by_its_name(page):
     page.select_option("#using", "body")
     search(page, "vector", "0, 2")
     until(page, "#filter-error", lambda told: "expected dim: 3, got 2" in told)
+    assert text(page, "#hits") == "", "no answer of the question before stands beside the error"
     search(page, "vector", "0, 2, 0")
     until(page, "#hits", lambda told: told.startswith("2, score 2.0000"))
     assert page.locator("#hits strong").all_inner_texts() == ["2", "1"]  # the third has no such vector
