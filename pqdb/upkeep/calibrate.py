@@ -3,7 +3,8 @@ of them.
 
 Held-out rows alone break the promise: real questions are not distributed like rows (asked .95, they got .85 to .90).
 So three in five of the calibration queries are made: rows with half or four fifths of their dimensions set to the
-mean, and rows with noise of the data's own covariance. The truth is the generation's own exhaustive scan, within .002
+mean, and rows with noise of the data's own covariance. For l2, where these would flatter nobody, they tell only of
+queries that are farther from every list than rows are. The truth is the generation's own exhaustive scan, within .002
 of exact at a thousandth of the cost.
 """
 
@@ -25,7 +26,7 @@ from pqdb.search.snapshot import Snapshot
 from pqdb.threads import share_rows
 
 ROWS = 1_000  # queries that are rows
-MADE = 500  # of each made kind
+MADE, MADE_L2 = 500, 150  # of each made kind
 COVARIANCE_ROWS = 2_048  # that the data's covariance is taken from
 NEAR = 10  # up to this k every query is asked …
 FAR, FAR_QUERIES = 100, 500  # … up to this some, and beyond a few, whose neighbours are dense enough in a sample
@@ -33,6 +34,7 @@ DEEP_QUERIES, DEEP_PAIRS = 64, 4_096  # at least, of queries, and of these with 
 DEEP_ROWS, DEEP_AT_ONCE = 1 << 17, 64  # of the sample; queries at a time …
 DEEP_PART, RANKED_TOGETHER = 4_096, 8  # … and rows, then queries, for a thread
 BINS = 6
+BEYOND, FEWEST_BEYOND = 0.01, 60  # see _bins
 RANKED_AT_ONCE, RANKED_KEYS = 256, 1 << 22  # queries for a thread, and keys
 SCATTER_QUERIES, SCATTER_ROWS = 256, 2_048
 CAUTION, CAUTION_POWER = 0.7, 0.3  # see aim
@@ -42,15 +44,11 @@ KS = (1, 10, 100, 1_000, MAX_K)
 def calibration_queries(
     sample: np.ndarray, metric: str, seed: int, rows: int = ROWS, made: int = MADE
 ) -> tuple[np.ndarray, int]:
-    """So many rows, then `made` queries of each kind, in the form metric.prepare leaves; and how many of them are rows.
-
-    sample (n, d). For l2 there are rows only: descriptors are searched by descriptors, and made queries overshoot
-    there.
+    """So many rows of a sample (n, d), then `made` queries of each kind, in the form metric.prepare leaves; and how
+    many of them are rows.
     """
     rng = np.random.default_rng(seed)
     kinds = [sample[:rows]]
-    if metric == "l2":
-        return kinds[0], len(kinds[0])
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     for share in (0.5, 0.8):
         veiled = sample[rng.integers(0, len(sample), made)].copy()
@@ -79,12 +77,19 @@ class Asked:
     queries: np.ndarray  # (q, d) float32, as metric.prepare leaves them
     itself: np.ndarray  # (q,) int64 the row each is, −1 for none
     place: np.ndarray  # (q, n_lists) int32: when each list is probed
-    bins: np.ndarray  # (q,) how near the nearest centroid is: 0 … BINS − 1
+    bins: np.ndarray  # (q,) by how near the nearest centroid is: the column of widths
+    n_bins: int
+
+    def take(self, which: np.ndarray | slice) -> Self:
+        """Some of them."""
+        return replace(
+            self, queries=self.queries[which].copy(), itself=self.itself[which], place=self.place[which],
+            bins=self.bins[which],
+        )  # fmt: skip
 
     def spread(self, count: int) -> Self:
         """About so many of them, evenly."""
-        each = slice(0, None, max(1, len(self.queries) // count))
-        return type(self)(self.queries[each].copy(), self.itself[each], self.place[each], self.bins[each])
+        return self.take(slice(0, None, max(1, len(self.queries) // count)))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -110,21 +115,39 @@ def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int
     """The table of list counts, for a snapshot whose index holds everything but a calibration."""
     assert snapshot.index is not None
     index, router = snapshot.index, snapshot.index.router
-    queries, n_rows = calibration_queries(sample.vectors, snapshot.config.metric, seed)
+    l2 = snapshot.config.metric == "l2"
+    made = MADE_L2 if l2 else MADE
+    queries, n_rows = calibration_queries(sample.vectors, snapshot.config.metric, seed, made=made)
     itself = np.full(len(queries), -1, np.int64)
     itself[:n_rows] = sample.rows[:n_rows]
-    moved = router.to_index_space(queries)
-    place, best = list_places(router, moved)
-    edges = np.quantile(best, np.linspace(0, 1, BINS + 1)[1:-1])
-    bins = np.searchsorted(edges, best)
-    knots = np.array([np.median(best[bins == b]) if (bins == b).any() else 0 for b in range(BINS)], np.float32)
-    rising = np.argsort(knots, kind="stable")
-    every = Asked(queries, itself, place, bins)
+    place, best = list_places(router, router.to_index_space(queries))
+    bins = _bins(best, n_rows if l2 else len(queries))
+    knots = np.array([np.median(best[bins == b]) for b in range(bins.max() + 1)], np.float32)
+    every = Asked(queries, itself, place, bins, len(knots)).take(bins >= 0)
     ks = [k for k in KS if k == 1 or 2 * k <= len(sample.list_of_row)]
-    widths = np.stack(_widths_of(snapshot, every, sample, allowed, ks))[:, :, rising]
+    widths = np.stack(_widths_of(snapshot, every, sample, allowed, ks))
     lengths = ListedRows.read(snapshot, index).lengths
-    scatter = measure_scatter(router, every.spread(SCATTER_QUERIES), sample, lengths)
-    return replace(index.calibration, ks=tuple(ks), knots=knots[rising], widths=widths, scatter=scatter)
+    asked = every.take(slice(0, n_rows)) if l2 else every
+    scatter = measure_scatter(router, asked.spread(SCATTER_QUERIES), sample, lengths)
+    return replace(index.calibration, ks=tuple(ks), knots=knots, widths=widths, scatter=scatter)
+
+
+def _bins(best: np.ndarray, usual: int) -> np.ndarray:
+    """(q,) int64 which of the knots each query belongs to, by its best key (q,), ascending.
+
+    BINS of them share the usual queries, the first so many, evenly. Those of the others that lie beyond all but a
+    hundredth of the usual ones have bins of their own, below; the rest, −1, tell nothing.
+    """
+    edges = np.quantile(best[:usual], np.linspace(0, 1, BINS + 1)[1:-1])
+    bins = np.searchsorted(edges, best)
+    others, end = np.arange(len(best)) >= usual, np.quantile(best[:usual], BEYOND)
+    beyond = others & (best < end)
+    bins[others] = -1
+    if beyond.sum() >= FEWEST_BEYOND:
+        middle = np.median(best[beyond])
+        bins[bins >= 0] += 2
+        bins[beyond] = best[beyond] >= middle
+    return np.unique(bins, return_inverse=True)[1] - (bins.min() < 0)
 
 
 def _widths_of(
@@ -134,19 +157,22 @@ def _widths_of(
     tell as much.
     """
     assert snapshot.index is not None
-    router, metric = snapshot.index.router, snapshot.config.metric
+    router = snapshot.index.router
     near, far, deep = ([k for k in ks if low < k <= high] for low, high in ((0, NEAR), (NEAR, FAR), (FAR, MAX_K)))
     found = []
     for wanted, asked in ((near, every), (far, every.spread(FAR_QUERIES))):
         if wanted:
             ranks = _ranks(snapshot, asked, sample.list_of_row, allowed, wanted[-1])
-            found += [_widths(ranks[:, :k], asked.bins, router.n_lists, metric) for k in wanted]
+            found += [_widths(ranks[:, :k], asked, router.n_lists) for k in wanted]
     if deep:
         fewest = max(1, round(deep[0] * sample.share(DEEP_ROWS)))
         asked = every.spread(max(DEEP_QUERIES, DEEP_PAIRS // fewest))
         ranks = _ranks_in_sample(router, asked, sample, deep[-1])
         counts = [max(1, round(k / deep[-1] * ranks.shape[1])) for k in deep]
-        found += [_widths(ranks[:, :count], asked.bins, router.n_lists, metric) for count in counts]
+        found += [_widths(ranks[:, :count], asked, router.n_lists) for count in counts]
+    if snapshot.config.metric == "l2" and NEAR in ks:
+        # A row may have a copy, or a passage that overlaps it; a question has not. Half of the word is the tenth's.
+        found[0] = np.sqrt(found[0] * found[ks.index(NEAR)])
     return found
 
 
@@ -159,15 +185,13 @@ def measure_scatter(router: Router, asked: Asked, sample: Sample, lengths: np.nd
     return Scatter.measured(moved, asked.place, others, residuals, lists, router.centroids, lengths, router.l2)
 
 
-def aim(target: float, metric: str) -> float:
+def aim(target: float) -> float:
     """The recall to reach on calibration queries so that real ones reach `target`, until real ones are seen.
 
     Made queries still flatter: aimed at itself, .90/.95/.99 came out as .878/.920/.976 on real questions (docs-
-    minilm-51k), the more so the more is asked. For l2 queries are like rows, and the aim is the target.
+    minilm-51k), the more so the more is asked. Rows flatter the questions of an l2 collection as much: .875/.923/.973.
     """
     loss = 1 - target
-    if metric == "l2":
-        return target
     return 1 - CAUTION * loss * float((loss / 0.1) ** CAUTION_POWER)
 
 
@@ -245,11 +269,11 @@ def _values_in_sample(router: Router, queries: np.ndarray, sample: Sample) -> np
     return values
 
 
-def _widths(ranks: np.ndarray, bins: np.ndarray, n_lists: int, metric: str) -> np.ndarray:
+def _widths(ranks: np.ndarray, asked: Asked, n_lists: int) -> np.ndarray:
     """(targets, bins): the fewest lists that find the share of the neighbours aimed at, bin by bin."""
-    widths, aims = np.full((len(TARGETS), BINS), n_lists, np.float32), [aim(target, metric) for target in TARGETS]
-    for b in range(BINS):
-        mine = ranks[bins == b]
+    widths, aims = np.full((len(TARGETS), asked.n_bins), n_lists, np.float32), [aim(target) for target in TARGETS]
+    for b in range(asked.n_bins):
+        mine = ranks[asked.bins == b]
         if not mine.size:
             continue
         reached = np.cumsum(np.bincount(mine.ravel(), minlength=n_lists)) / mine.size

@@ -2,11 +2,11 @@
 
 Queries made from rows tell roughly how hard a search is; the queries people ask tell exactly. A few hundred of them
 are answered exactly in the background, and the width of the search is scaled, for each k and target, until it finds
-what was asked of them.
+what was asked of them: by the lists their neighbours lie in, and by what searches then found of these.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from pqdb.metric import prepare
 from pqdb.partition.assign import assign
 from pqdb.search.index import Index
 from pqdb.search.pipeline import search
-from pqdb.search.plan import LOSSES_KS, TARGETS, Calibration, Losses
+from pqdb.search.plan import LOSSES_KS, TARGETS, Calibration, Losses, Plan, plan_recall
+from pqdb.search.snapshot import Snapshot
+from pqdb.search.truth import recall_of
 from pqdb.upkeep.build import ASSIGN_COPIES, ASSIGN_ROWS
 from pqdb.upkeep.calibrate import list_places
 from pqdb.upkeep.margins import count_missed, losses_of
@@ -23,11 +25,12 @@ from pqdb.upkeep.stores import Stores
 FEWEST = 100  # queries; with fewer the table of calibration is the better guess
 DEEPEST = 100  # the k up to which live queries are answered
 TELLING = 10
-DOUBT = 30  # queries' worth of trust in the table as it was
+DOUBT = 15  # queries' worth of trust in the table as it was
 BLOCK = 16  # queries answered exactly in one transaction
-MARGIN_QUERIES = 256  # that margins are measured by
+SEARCHED = 256  # queries that are searched, too
 FACTORS = np.geomspace(1 / 16, 64, 161)
-CODE_LOSS = 0.001  # what the rerank's margin costs, aimed past
+CODE_LOSS = 0.001  # what the rerank's margin costs, aimed past until it is known
+EASIEST = 0.8  # what is asked for less loses as much as this
 
 
 def learn(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[], None]) -> Calibration:
@@ -36,24 +39,28 @@ def learn(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[],
     What `pause`, called between blocks, raises ends it.
     """
     queries = prepare(queries, stores.config.dim, stores.config.metric)
-    rows, found = _truth(stores, queries, pause)
+    values, rows = _truth(stores, queries, pause)
     place, best = list_places(index.router, index.router.to_index_space(queries))
-    scaled = _scaled(index.calibration, _ranks(stores, index, place, rows, found), best, index)
+    ranks = _ranks(stores, index, place, rows, np.isfinite(values))
+    scaled = _scaled(index, ranks, best, _Aims())
     if not scaled.losses:
         return scaled
-    return replace(scaled, losses=_losses(stores, index, queries[:MARGIN_QUERIES], pause))
+    few = slice(0, SEARCHED)
+    scaled = replace(scaled, losses=_losses(stores, index, queries[few], pause))
+    tried = replace(index, calibration=scaled)
+    aims = _aims(stores, tried, queries[few], values[few], ranks[few], best[few], pause)
+    return replace(_scaled(index, ranks, best, aims), losses=scaled.losses)
 
 
 def _truth(stores: Stores, queries: np.ndarray, pause: Callable[[], None]) -> tuple[np.ndarray, np.ndarray]:
-    """(n, DEEPEST) uint32 rows of the nearest, and which of them there are."""
+    """Values (n, DEEPEST) float32 of the nearest, −inf where there are fewer, and uint32 rows."""
     parts = []
     for start in range(0, len(queries), BLOCK):
         with stores.blocks.read() as blocks, stores.points.read() as points:
             snapshot = stores.snapshot(blocks, points, None)
             parts.append(search(snapshot, queries[start : start + BLOCK], None, points.live, DEEPEST))
         pause()
-    values = np.concatenate([values for values, _ in parts])
-    return np.concatenate([rows for _, rows in parts]), np.isfinite(values)
+    return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])
 
 
 def _ranks(stores: Stores, index: Index, place: np.ndarray, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -70,40 +77,96 @@ def _ranks(stores: Stores, index: Index, place: np.ndarray, rows: np.ndarray, fo
     return ranks
 
 
-def _losses(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[], None]) -> Losses:
-    """What narrower margins cost the queries (n, d), prepared, with DOUBT queries' worth of trust in what was known."""
-    known = index.calibration.losses
-    missed = DOUBT * np.array(known) * np.array(LOSSES_KS)[:, None]
+def _snapshots(
+    stores: Stores, index: Index, count: int, pause: Callable[[], None]
+) -> Iterator[tuple[slice, Snapshot, np.ndarray]]:
+    """Block after block of so many queries, what to search for it, and which rows live. Ends early where the generation
+    is another.
+    """
     now, version = index, -1  # none yet
-    for start in range(0, len(queries), BLOCK):
+    for start in range(0, count, BLOCK):
         with stores.blocks.read() as blocks, stores.points.read() as points:
             if blocks.generation != index.generation:
-                return known
+                return
             if blocks.objects_version != version:  # lists may have been split or merged
                 version, now = blocks.objects_version, replace(Index.load(blocks), calibration=index.calibration)
-            snapshot = replace(stores.snapshot(blocks, points, now), n_rows=blocks.watermark)
-            missed += count_missed(snapshot, queries[start : start + BLOCK], points.live, itself=0)
+            yield slice(start, start + BLOCK), stores.snapshot(blocks, points, now), points.live
         pause()
-    return losses_of(missed, len(queries) + DOUBT)
 
 
-def _scaled(calibration: Calibration, ranks: np.ndarray, best: np.ndarray, index: Index) -> Calibration:
-    widths = calibration.widths.copy()
-    factors = np.ones(len(TARGETS))
-    for i, k in enumerate(calibration.ks):
-        if k <= DEEPEST:  # beyond it, the factors of the deepest k known
-            factors = np.array(list(_factors(calibration, i, ranks[:, :k], best)))
-        if k == 1:  # one neighbour a query tells little: half of the word is the ten nearest's
-            factors = np.sqrt(factors * np.array(list(_factors(calibration, i, ranks[:, :TELLING], best))))
-        widths[i] *= factors[:, None] ** (len(ranks) / (len(ranks) + DOUBT))
-    return replace(calibration, widths=np.clip(widths, 1, index.router.n_lists).astype(np.float32))
+def _losses(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[], None]) -> Losses:
+    """What narrower margins cost the queries (n, d), prepared, with DOUBT queries' worth of trust in what was known."""
+    known, seen = index.calibration.losses, DOUBT
+    missed = DOUBT * np.array(known) * np.array(LOSSES_KS)[:, None]
+    for block, snapshot, live in _snapshots(stores, index, len(queries), pause):
+        listed = replace(snapshot, n_rows=snapshot.blocks.watermark)
+        missed += count_missed(listed, queries[block], live, itself=0)
+        seen += len(queries[block])
+    return losses_of(missed, seen)
 
 
-def _factors(calibration: Calibration, i: int, ranks: np.ndarray, best: np.ndarray) -> Iterator[float]:
-    """For each target the least factor on the table's widths that finds it, on the mean over the queries."""
-    for j, target in enumerate(TARGETS):
-        widths = np.interp(best, calibration.knots, calibration.widths[i, j])
-        asked = np.sort((ranks / widths[:, None]).ravel())  # a list is probed if its rank is below ⌈factor · width⌉
+@dataclass(frozen=True)
+class _Aims:
+    """Shares of the neighbours that the lists of a plan must hold, for each k and target."""
+
+    known: dict[int, np.ndarray] = field(default_factory=dict)  # (len(TARGETS),) of each k that was searched for
+
+    def of(self, k: int) -> np.ndarray:
+        """For k, or where that was not tried, with what is thought to be lost besides."""
+        return self.known.get(k, np.minimum(np.array(TARGETS) + CODE_LOSS, 1.0))
+
+
+def _aims(
+    stores: Stores, index: Index, queries: np.ndarray, values: np.ndarray, ranks: np.ndarray, best: np.ndarray,
+    pause: Callable[[], None],
+) -> _Aims:  # fmt: skip
+    """What the lists must hold so that searches find as much of the queries' (n, d) neighbours as a plan that asks the
+    table for a target is made for. A search passes over some of what its lists hold, and fewer than its plan reckons
+    with where lists hold less than all: the k-th best estimate is then the lower. values and ranks as learn has them.
+    """
+    calibration, n_lists = index.calibration, index.router.n_lists
+    aims = {}
+    for k in [k for k in calibration.ks if k <= DEEPEST]:
+        plans = [_plan_for(calibration, n_lists, k, max(target, EASIEST)) for target in TARGETS]
+        found, held = np.zeros(len(TARGETS)), np.zeros(len(TARGETS))
+        for block, snapshot, live in _snapshots(stores, index, len(queries), pause):
+            for j, plan in enumerate(plans):
+                got = search(snapshot, queries[block], plan, live, k)[0]
+                found[j] += recall_of(got, values[block, :k]).sum()
+                widths = np.interp(best[block], plan.knots, plan.widths)
+                held[j] += (ranks[block, :k] < np.ceil(widths)[:, None]).mean(axis=1).sum()
+        if found.all():
+            kept = np.array([1 - plan.lost for plan in plans])
+            aims[k] = np.minimum(TARGETS * kept * np.maximum(held / found, 1.0), 1.0)
+    return _Aims(aims)
+
+
+def _plan_for(calibration: Calibration, n_lists: int, k: int, target: float) -> Plan:
+    """The plan that asks the table for about a target: of what it looks for, margins lose some."""
+    lost = plan_recall(calibration, n_lists, k, target).lost
+    return plan_recall(calibration, n_lists, k, target * (1 - lost))
+
+
+def _scaled(index: Index, ranks: np.ndarray, best: np.ndarray, aims: _Aims) -> Calibration:
+    """The table, its widths scaled to what the lists of the queries' neighbours take."""
+    calibration = index.calibration
+    known = {k: _factors(calibration, k, ranks, best, aims.of(k)) for k in calibration.ks if k <= DEEPEST}
+    if TELLING in known:  # one neighbour a query tells little: half of the word is the ten nearest's
+        known[1] = np.sqrt(known[1] * known[TELLING])
+    deepest = known[max(known)]  # … which is the word for all beyond it
+    factors = np.array([known.get(k, deepest) for k in calibration.ks]) ** (len(ranks) / (len(ranks) + DOUBT))
+    widths = np.clip(calibration.widths * factors[:, :, None], 1, index.router.n_lists)
+    return replace(calibration, widths=widths.astype(np.float32))
+
+
+def _factors(calibration: Calibration, k: int, ranks: np.ndarray, best: np.ndarray, aims: np.ndarray) -> np.ndarray:
+    """(len(TARGETS),): for each the least factor on the table's widths whose lists hold what is aimed at, on the mean
+    over the queries.
+    """
+    table, factors = calibration.widths[calibration.ks.index(k)], np.empty(len(TARGETS))
+    for j, aim in enumerate(aims):
+        widths = np.interp(best, calibration.knots, table[j])
+        asked = np.sort((ranks[:, :k] / widths[:, None]).ravel())  # probed: those of rank below ⌈factor · width⌉
         reached = np.searchsorted(asked, FACTORS) / asked.size
-        enough = np.flatnonzero(reached >= min(target + CODE_LOSS, 1.0))
-        yield float(FACTORS[enough[0]]) if len(enough) else float(FACTORS[-1])
+        factors[j] = FACTORS[min(int(np.searchsorted(reached, aim)), len(FACTORS) - 1)]
+    return factors

@@ -19,12 +19,9 @@ WORK = 1 << 27  # codes looked at by each margin: a tenth of a second
 
 
 def measure_losses(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarray, seed: int) -> Losses:
-    """Of rows of a sample (n, d), prepared, and of queries made of them. For l2, too: its lists are calibrated on rows
-    alone, but a margin is to be sure of.
-    """
-    metric = snapshot.config.metric
+    """Of rows of a sample (n, d), prepared, and of queries made of them."""
     each = int(np.clip(WORK // max(1, snapshot.n_rows), *QUERIES)) // 5
-    queries, n_rows = calibration_queries(sample, "dot" if metric == "l2" else metric, seed, 2 * each, each)
+    queries, n_rows = calibration_queries(sample, snapshot.config.metric, seed, 2 * each, each)
     rows, made = queries[:n_rows], queries[n_rows:]
     missed = count_missed(snapshot, rows, allowed, itself=1) + count_missed(snapshot, made, allowed, itself=0)
     return losses_of(missed, len(rows) + len(made))

@@ -7,7 +7,7 @@ import pqdb
 from pqdb.partition.router import Router
 from pqdb.search.index import Index
 from pqdb.upkeep import drift
-from pqdb.upkeep.calibrate import BINS, Asked, Sample, _ranks_in_sample
+from pqdb.upkeep.calibrate import BINS, FEWEST_BEYOND, Asked, Sample, _bins, _ranks_in_sample
 from tests.data import clustered
 
 
@@ -15,7 +15,7 @@ def asked_of(rng: np.random.Generator, vectors: np.ndarray, n_lists: int, itself
     """Queries near rows, their lists in an order of their own."""
     queries = (vectors[itself] + 0.1 * rng.standard_normal((len(itself), vectors.shape[1]))).astype(np.float32)
     place = np.argsort(rng.random((len(itself), n_lists)), axis=1).astype(np.int32)
-    return Asked(queries, itself, place, rng.integers(0, BINS, len(itself)))
+    return Asked(queries, itself, place, rng.integers(0, BINS, len(itself)), BINS)
 
 
 @pytest.mark.parametrize("l2", [False, True])
@@ -51,7 +51,7 @@ def test_of_a_sample_as_large_a_share_is_looked_at_and_no_row_that_is_in_no_list
 
 def test_about_so_many_queries_evenly() -> None:
     numbers = np.arange(2_500)
-    asked = Asked(numbers[:, None].astype(np.float32), numbers, numbers[:, None], numbers % BINS)
+    asked = Asked(numbers[:, None].astype(np.float32), numbers, numbers[:, None], numbers % BINS, BINS)
     few = asked.spread(500)
     assert (few.itself == np.arange(0, 2_500, 5)).all()
     assert few.queries.flags.c_contiguous
@@ -82,3 +82,38 @@ def test_what_a_thousand_neighbours_take_is_learned_of_the_living(db: pqdb.Datab
     after = recall_and_lists(things, 1_000, 0.95)
     assert min(before[0], after[0]) >= 0.93
     assert max(before[1], after[1]) <= 0.6 * things.info()["lists"]
+
+
+def test_the_usual_queries_share_the_bins_evenly() -> None:
+    best = np.random.default_rng(3).standard_normal(1_200).astype(np.float32)
+    bins = _bins(best, 1_200)
+    assert (np.bincount(bins) == 200).all()
+    assert (np.diff(bins[np.argsort(best)]) >= 0).all()
+    assert set(_bins(np.ones(50, np.float32), 50)) == {0}, "none can be told from another: one bin, and none is empty"
+
+
+def test_made_queries_have_bins_below_those_of_rows_and_none_among_them() -> None:
+    rng = np.random.default_rng(4)
+    rows, among = rng.uniform(0, 1, 1_000), rng.uniform(0.1, 2, 200)
+    for beyond in (rng.uniform(-3, -1, FEWEST_BEYOND), rng.uniform(-3, -1, FEWEST_BEYOND - 1)):
+        bins = _bins(np.concatenate([rows, among, beyond]).astype(np.float32), 1_000)
+        assert (bins[1_000:1_200] == -1).all()
+        if len(beyond) == FEWEST_BEYOND:
+            assert sorted(np.bincount(bins[1_200:])) == [FEWEST_BEYOND // 2] * 2
+            assert sorted(set(bins[:1_000])) == list(range(2, 2 + BINS))
+        else:
+            assert (bins[1_200:] == -1).all(), "so few tell nothing"
+            assert sorted(set(bins[:1_000])) == list(range(BINS))
+
+
+@pytest.mark.parametrize("asked", [0.9, 0.95])
+def test_of_l2_questions_between_clusters_find_what_was_asked_for(db: pqdb.Database, asked: float) -> None:
+    rng = np.random.default_rng(3)
+    centres = rng.standard_normal((100, 48))
+    rows = (centres[rng.integers(0, 100, 20_000)] + 0.6 * rng.standard_normal((20_000, 48))).astype(np.float32)
+    pairs = rng.integers(0, 20_000, (2, 200))
+    things = db.create_collection("things", 48, "l2")
+    things.upsert(np.arange(20_000), rows)
+    things.optimize()
+    between = (rows[pairs[0]] + rows[pairs[1]]) / 2
+    assert things.measure_recall(10, between, recall=asked).recall > asked - 0.03
