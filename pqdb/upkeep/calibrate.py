@@ -147,7 +147,8 @@ def _bins(best: np.ndarray, usual: int) -> np.ndarray:
         middle = np.median(best[beyond])
         bins[bins >= 0] += 2
         bins[beyond] = best[beyond] >= middle
-    return np.unique(bins, return_inverse=True)[1] - (bins.min() < 0)
+    numbered: np.ndarray = np.unique(bins, return_inverse=True)[1] - (bins.min() < 0)
+    return numbered
 
 
 def _widths_of(
