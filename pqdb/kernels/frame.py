@@ -27,16 +27,20 @@ FRAME = np.dtype(
         ("mean_at", "<u8"),  # (dim,) float32
         ("n_lists", "<i8"),
         ("n_banks", "<i8"),
+        ("bank_steps", "<i8"),
         ("center_at", "<u8"),  # (dim,) float32
-        ("banks_at", "<u8"),  # (n_banks, 4, ceil(dim / 4), 16, 4) uint8
+        ("banks_at", "<u8"),  # (n_banks, bank_steps, 64, 4) uint8
         ("scales_at", "<u8"),  # (n_lists,) float32
         ("weights_at", "<u8"),  # (n_lists,) float32
         ("offsets_at", "<u8"),  # (n_lists,) float32
+        ("n_fine", "<i8"),  # n_lists, or 0
+        ("fine_at", "<u8"),  # (n_fine, dpad) int8
+        ("fine_scales_at", "<u8"),  # (n_fine,) float32
         ("n_centroids", "<i8"),  # n_lists, or 0
         ("centroids_at", "<u8"),  # (n_centroids, dim) float32
         ("axis_banks", "<i8"),  # 0 without a rotation
         ("d_out", "<i8"),
-        ("axes_at", "<u8"),  # (axis_banks, 4, ceil(dim / 4), 16, 4) uint8
+        ("axes_at", "<u8"),  # (axis_banks, ceil(dim / 4), 64, 4) uint8
         ("axis_scales_at", "<u8"),  # (d_out,) float32
         ("m", "<i8"),
         ("ksub", "<i8"),
@@ -185,6 +189,12 @@ def matrix_at(address: Address, n: Whole, d: Whole) -> Any:
 
 
 @kernel_inline_with_room
+def i8_matrix_at(address: Address, n: Whole, d: Whole) -> Any:
+    """(n, d) int8 at an address."""
+    return carray(pointer(address), (n, d), np.int8)
+
+
+@kernel_inline_with_room
 def i32_matrix_at(address: Address, n: Whole, d: Whole) -> Any:
     """(n, d) int32 at an address."""
     return carray(pointer(address), (n, d), np.int32)
@@ -203,9 +213,9 @@ def cells_at(address: Address, n: Whole, d: Whole) -> Any:
 
 
 @kernel_inline_with_room
-def banks_at(address: Address, banks: Whole, dim: Whole) -> Any:
-    """(banks, 4, ceil(dim / 4), 16, 4) uint8 at an address: see route.bank_products."""
-    return carray(pointer(address), (banks, 4, (dim + 3) // 4, 16, 4), np.uint8)
+def banks_at(address: Address, banks: Whole, steps: Whole) -> Any:
+    """(banks, steps, 64, 4) uint8 at an address: see kernels.banks."""
+    return carray(pointer(address), (banks, steps, 64, 4), np.uint8)
 
 
 @kernel_inline_with_room

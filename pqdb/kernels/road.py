@@ -19,6 +19,7 @@ from pqdb.kernels.frame import (
     f32_at,
     frame_at,
     i8_at,
+    i8_matrix_at,
     i32_at,
     i32_matrix_at,
     i64_at,
@@ -56,27 +57,28 @@ def route_framed(
 ) -> None:  # fmt: skip
     """The stage route; outputs as route_queries has them, or choose_queries where lists are chosen."""
     dim, n_lists, knots = frame["dim"], frame["n_lists"], frame["n_knots"]
-    center, banks = f32_at(frame["center_at"], dim), banks_at(frame["banks_at"], frame["n_banks"], dim)
+    center, banks = f32_at(frame["center_at"], dim), banks_at(frame["banks_at"], frame["n_banks"], frame["bank_steps"])
     scales, weights = f32_at(frame["scales_at"], n_lists), f32_at(frame["weights_at"], n_lists)
     offsets, bests = f32_at(frame["offsets_at"], n_lists), f32_at(frame["knots_at"], knots)
+    fine = i8_matrix_at(frame["fine_at"], frame["n_fine"], frame["dpad"])
+    fine_scales = f32_at(frame["fine_scales_at"], frame["n_fine"])
     centroids, widths = matrix_at(frame["centroids_at"], frame["n_centroids"], dim), f32_at(frame["widths_at"], knots)
     if frame["aim"] > 0:
         choose_queries(
-            moved, frame["l2"] != 0, center, banks, scales, weights, offsets, centroids, frame["margin"], bests, widths,
-            u8_at(frame["kinds_at"], n_lists), f32_at(frame["lengths_at"], KINDS), shares_framed(frame), frame["low"],
-            frame["step"], frame["shift"],
-            i32_at(frame["passing_at"], n_lists), i32_at(frame["groups_at"], n_lists), frame["k"], frame["aim"],
-            frame["mean_groups"], frame["limit"], lists, probed, there, np.empty(len(moved), np.int64), cells, cell_of,
-            bases, margins,
+            moved, frame["l2"] != 0, center, banks, scales, weights, offsets, fine, fine_scales, centroids,
+            frame["margin"], bests, widths, u8_at(frame["kinds_at"], n_lists), f32_at(frame["lengths_at"], KINDS),
+            shares_framed(frame), frame["low"], frame["step"], frame["shift"], i32_at(frame["passing_at"], n_lists),
+            i32_at(frame["groups_at"], n_lists), frame["k"], frame["aim"], frame["mean_groups"], frame["limit"], lists,
+            probed, there, np.empty(len(moved), np.int64), cells, cell_of, bases, margins,
         )  # fmt: skip
     else:
         rank_queries(
-            moved, frame["l2"] != 0, center, banks, scales, weights, offsets, centroids, frame["margin"], bests, widths,
-            lists, probed, bases, margins,
+            moved, frame["l2"] != 0, center, banks, scales, weights, offsets, fine, fine_scales, centroids,
+            frame["margin"], bests, widths, lists, probed, bases, margins,
             f32_at(room["keys_at"], n_lists), f32_at(room["centroid_values_at"], n_lists),
             i32_at(room["products_at"], 64 * frame["n_banks"]), i32_at(room["histogram_at"], BUCKETS),
             i32_at(room["picked_at"], n_lists + 1), f32_at(room["low_at"], 1), f32_at(room["centred_at"], dim),
-            i8_at(room["small_at"], 4 * banks.shape[2]),
+            i8_at(room["small_at"], frame["dpad"]),
         )  # fmt: skip
 
 
@@ -94,8 +96,8 @@ def tabulate_framed(frame: Any, room: Any, moved: Array, table: Array, coefficie
     bounds = i32_at(frame["word_bounds_at"], frame["m"] + 1)
     if frame["axis_banks"] > 0:
         turned = matrix_at(room["rotated_at"], len(moved), d_out)
-        axes = banks_at(frame["axes_at"], frame["axis_banks"], dim)
-        small, products = i8_at(room["small_at"], 4 * axes.shape[2]), i32_at(room["products_at"], 64 * axes.shape[0])
+        axes = banks_at(frame["axes_at"], frame["axis_banks"], (dim + 3) // 4)
+        small, products = i8_at(room["small_at"], 4 * axes.shape[1]), i32_at(room["products_at"], 64 * axes.shape[0])
         turn(moved, axes, f32_at(frame["axis_scales_at"], d_out), small, products, turned)
     raw, span = matrix_at(room["raw_at"], table.shape[1], table.shape[2]), f32_at(room["span_at"], 1)
     tabulate(turned, codewords, bounds, frame["beta"], frame["top"], raw, span, table, coefficients)

@@ -40,7 +40,7 @@ def pieces_of(frame: np.void | np.ndarray, n: int) -> dict[str, int]:
         "picked": 4 * (lists + 1),
         "low": 4,
         "centred": 4 * dim,
-        "small": max(int(frame["dpad"]), 4 * ((dim + 3) // 4)),
+        "small": int(frame["dpad"]),
         # tables
         "rotated": 4 * n * int(frame["d_out"]),
         "coefficients": 8 * n,

@@ -4,8 +4,10 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel_inline, kernel_with_room
 from pqdb.kernels._types import Array, Real, Whole
-from pqdb.kernels.banks import bank_products
+from pqdb.kernels.banks import bank_products, nibble_products
+from pqdb.kernels.intrinsics import prefetch
 from pqdb.kernels.rounding import extent
+from pqdb.kernels.scan import dot_i8
 from pqdb.kernels.topk import sift_down_pair, sort_pairs_descending
 from pqdb.kernels.vectors import FLOAT32, distance, dot, quantize_i8
 
@@ -13,6 +15,7 @@ BUCKETS = 128
 HALVINGS = 48  # keys may lie anywhere: one far centroid, and all others are within a millionth of low … high
 HALF_ULP = 2.0**-10  # of a float16, twice: a bias factor is twice a product with the centroid
 CROWD = 8  # keys of the bucket that the last list comes from, and an eighth of the lists: more are sorted
+LINE, AHEAD = 64, 6  # bytes of a cache line; rows asked for ahead of their turn
 LEAST_SPREAD = np.float32(1e-30)  # of keys: less has no inverse
 
 
@@ -97,9 +100,11 @@ def select_largest(
 def keys_of(
     queries: Array, q: Whole, l2: bool, center: Array, banks: Array, scales: Array, weights: Array, offsets: Array,
     moved: Array, small: Array, products: Array, values: Array, keys: Array,
-) -> Real:  # fmt: skip
-    """Value and key (n_lists,) of every list for query q, as route_queries has them; returns the query's squared
-    length, for l2 from the center. moved, small and products are scratch.
+) -> tuple[Real, Real, Real]:  # fmt: skip
+    """Value and key (n_lists,) of every list for query q, as route_queries has them; moved and products are scratch.
+
+    Returns the query's squared length, for l2 from the center; the center's value; and the scale of the query's int8,
+    which are left in `small`.
     """
     dim = center.shape[0]
     query_at, moved_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim), np.uint64(moved.ctypes.data)
@@ -107,11 +112,14 @@ def keys_of(
     for i in range(dim):
         moved[i] = queries[q, i] - center[i] if l2 else queries[q, i]
     step = quantize_i8(moved, small) * np.float32(2 if l2 else 1)
-    bank_products(banks, small, products)
+    if 4 * banks.shape[1] < dim:
+        nibble_products(banks, small, products)
+    else:
+        bank_products(banks, small, products)
     for i in range(scales.shape[0]):
         values[i] = base + step * scales[i] * np.float32(products[i]) - offsets[i]
         keys[i] = values[i] * weights[i]
-    return dot(FLOAT32, moved_at, moved_at, dim)
+    return dot(FLOAT32, moved_at, moved_at, dim), base, step
 
 
 @kernel_with_room
@@ -129,12 +137,36 @@ def list_keys(
     """What route_queries ranks lists by."""
     n_lists = scales.shape[0]
     values, products = np.empty(n_lists, np.float32), np.empty(64 * banks.shape[0], np.int32)
-    moved, small = np.empty(center.shape[0], np.float32), np.empty(4 * banks.shape[2], np.int8)
+    moved, small = np.empty(center.shape[0], np.float32), np.empty(padded(center.shape[0]), np.int8)
     for q in range(queries.shape[0]):
-        length = keys_of(
+        length, _, _ = keys_of(
             queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys[q]
         )
         best[q] = keys[q].max() - length if l2 else keys[q].max()
+
+
+@kernel_inline
+def padded(dim: Whole) -> Whole:
+    """Bytes of an int8 row: whole cache lines."""
+    return (dim + LINE - 1) // LINE * LINE
+
+
+@kernel_inline
+def value_finely(
+    small: Array, base: Real, step: Real, offsets: Array, fine: Array, fine_scales: Array, lists: Array, q: Whole,
+    n: Whole, values: Array,
+) -> None:  # fmt: skip
+    """Values of the n lists of query q as int8 gives them, in place of those that nibbles gave."""
+    small_at, fine_at, size = np.uint64(small.ctypes.data), np.uint64(fine.ctypes.data), fine.shape[1]
+    for p in range(n + AHEAD):
+        if p < n:
+            row = fine_at + np.uint64(size * lists[q, p])
+            for line in range(0, size, LINE):
+                prefetch(row + np.uint64(line))
+        if p >= AHEAD:
+            which = lists[q, p - AHEAD]
+            product = np.float32(dot_i8(fine_at + np.uint64(size * which), small_at, size))
+            values[which] = base + step * fine_scales[which] * product - offsets[which]
 
 
 @kernel_inline
@@ -169,21 +201,25 @@ def value_lists(
 
 @kernel_inline
 def rank_queries(
-    queries: Array, l2: bool, center: Array, banks: Array, scales: Array, weights: Array, offsets: Array,
-    centroids: Array, noise: Real, knots: Array, widths: Array, lists: Array, probed: Array, bases: Array,
-    margins: Array, keys: Array, values: Array, products: Array, histogram: Array, picked: Array, low: Array,
-    moved: Array, small: Array,
+    queries: Array, l2: bool, center: Array, banks: Array, scales: Array, weights: Array, offsets: Array, fine: Array,
+    fine_scales: Array, centroids: Array, noise: Real, knots: Array, widths: Array, lists: Array, probed: Array,
+    bases: Array, margins: Array, keys: Array, values: Array, products: Array, histogram: Array, picked: Array,
+    low: Array, moved: Array, small: Array,
 ) -> None:  # fmt: skip
     """route_queries, whose are all but the last eight: scratch."""
     n_lists = scales.shape[0]
     for q in range(queries.shape[0]):
-        length = keys_of(queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys)
+        length, base, step = keys_of(
+            queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys
+        )
         high = extent(keys, n_lists, low)
         best = high - length if l2 else high
         wanted = np.int64(np.ceil(interpolate(best, knots, widths)))
         n = min(max(wanted, 1), lists.shape[1])
         select_largest(keys, high, low[0], n, lists, q, histogram, picked)
         probed[q] = n
+        if fine.shape[0] > 0:
+            value_finely(small, base, step, offsets, fine, fine_scales, lists, q, n, values)
         value_lists(
             queries, q, l2, length, values, center, offsets, centroids, noise, lists, n, bases, margins
         )  # fmt: skip
@@ -194,11 +230,13 @@ def route_queries(
     queries: Array,  # (q, d) float32
     l2: bool,
     center: Array,  # (d,) float32 mean of the centroids
-    banks: Array,  # (n, 4, quads, 16, 4) uint8 centroids less the center: see bank_products
+    banks: Array,  # (n, steps, 64, 4) uint8 centroids less the center, as bytes or nibbles: see kernels.banks
     scales: Array,  # (n_lists,) float32 undoing the rounding
     weights: Array,  # (n_lists,) float32 1/|c|; 1 for l2
     offsets: Array,  # (n_lists,) float32 0; |c − center|² for l2
-    centroids: Array,  # (n_lists, d) float32; or none, where values in int8 are good enough (see Index.coarse)
+    fine: Array,  # (n_lists, padded(d)) int8 centroids less the center, to value those that nibbles ranked; or none
+    fine_scales: Array,  # (n_lists,) float32 undoing that rounding
+    centroids: Array,  # (n_lists, d) float32; or none, where values in int8 are good enough (see Index.centroids)
     noise: Real,  # z·σ: margin of an estimate in units of the query's distance and the code's scale
     knots: Array,  # (b,) float32 best key
     widths: Array,  # (b,) float32 how many lists to probe at each
@@ -217,8 +255,8 @@ def route_queries(
     products = np.empty(64 * banks.shape[0], np.int32)
     histogram, picked, low = np.empty(BUCKETS, np.int32), np.empty(n_lists + 1, np.int32), np.empty(1, np.float32)
     moved = np.empty(dim, np.float32)
-    small = np.empty(4 * banks.shape[2], np.int8)
+    small = np.empty(padded(dim), np.int8)
     rank_queries(
-        queries, l2, center, banks, scales, weights, offsets, centroids, noise, knots, widths, lists, probed, bases,
-        margins, keys, values, products, histogram, picked, low, moved, small,
+        queries, l2, center, banks, scales, weights, offsets, fine, fine_scales, centroids, noise, knots, widths, lists,
+        probed, bases, margins, keys, values, products, histogram, picked, low, moved, small,
     )  # fmt: skip

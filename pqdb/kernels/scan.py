@@ -23,7 +23,7 @@ SCAN_FAMILY = FAMILY.removesuffix("dot")  # both families of ARM scan alike
 NARROW, WIDENS = scan_simd.NARROW, SCAN_FAMILY != "avx512"  # whether sums of more nibbles take a second step
 score, score_bias = (scan_simd.SCORES[SCAN_FAMILY, bias] for bias in (False, True))
 score_wide, score_bias_wide = (scan_simd.SCORES_WIDE[SCAN_FAMILY, bias] for bias in (False, True))
-dot, dots = dot_simd.DOT[FAMILY], dot_simd.DOTS[FAMILY]
+dot, dots, nibble_dots = dot_simd.DOT[FAMILY], dot_simd.DOTS[FAMILY], dot_simd.NIBBLE_DOTS[FAMILY]
 
 if SIMD:
 
@@ -61,6 +61,11 @@ if SIMD:
         """Products of an int8 query with the 64 rows of a bank; see dot_simd."""
         dots(bank, query, np.uint64(quads), out)
 
+    @kernel_inline
+    def dots_u4(bank: Address, query: Address, steps: Whole, out: Address) -> None:
+        """The same of a bank of nibbles."""
+        nibble_dots(bank, query, np.uint64(steps), out)
+
 else:
 
     @kernel_inline
@@ -83,7 +88,7 @@ else:
         factors = record + np.uint64(16 * m)
         return scan_plain.score_sums_plain(factors, sums, bias, base, a, b, g, threshold, values, bounds)
 
-    dot_i8, dots_u8 = scan_plain.dot_i8_plain, scan_plain.dots_u8_plain
+    dot_i8, dots_u8, dots_u4 = scan_plain.dot_i8_plain, scan_plain.dots_u8_plain, scan_plain.dots_u4_plain
 
 
 @kernel_inline

@@ -80,9 +80,22 @@ def dot_i8_plain(row: Whole, query: Whole, size: Whole) -> Whole:
 def dots_u8_plain(bank: Whole, query: Whole, quads: Whole, out: Whole) -> None:
     """Σ bank[row, i]·query[i] for the 64 rows of a bank (see dot_simd), as 64 int32 at `out`."""
     for row in range(64):
-        at = bank + np.uint64((row >> 4) * 64 * quads + (row & 15) * 4)
+        at = bank + np.uint64(4 * row)
         total = np.int64(0)
         for i in range(4 * quads):
-            byte = load_u8(at + np.uint64((i >> 2) * 64 + (i & 3)))
+            byte = load_u8(at + np.uint64((i >> 2) * 256 + (i & 3)))
             total += np.int64(byte) * np.int64(load_i8(query + np.uint64(i)))
+        store_u32(out + np.uint64(4 * row), np.uint32(total & 0xFFFFFFFF))
+
+
+@kernel
+def dots_u4_plain(bank: Whole, query: Whole, steps: Whole, out: Whole) -> None:
+    """The same of a bank of nibbles: 8·steps of them a row."""
+    for row in range(64):
+        at = bank + np.uint64(4 * row)
+        total = np.int64(0)
+        for i in range(8 * steps):
+            byte = load_u8(at + np.uint64((i >> 3) * 256 + (i & 3)))
+            nibble = (np.int64(byte) >> (i & 4)) & 15
+            total += nibble * np.int64(load_i8(query + np.uint64(i)))
         store_u32(out + np.uint64(4 * row), np.uint32(total & 0xFFFFFFFF))

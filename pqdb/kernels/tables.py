@@ -16,12 +16,12 @@ from pqdb.kernels.vectors import quantize_i8
 
 @kernel_with_room
 def rotate(queries: Array, axes: Array, scales: Array, out: Array) -> None:
-    """out[q, i] = ⟨axis i, query q⟩ in int8: axes (n, 4, quads, 16, 4) uint8 (see bank_products) with scales (d_out,);
+    """out[q, i] = ⟨axis i, query q⟩ in int8: axes (n, quads, 64, 4) uint8 (see bank_products) with scales (d_out,);
     out (q, d_out) float32.
 
     Its error is far below the rounding of the table's entries, at a twentieth of the cost of float32.
     """
-    small, products = np.empty(4 * axes.shape[2], np.int8), np.empty(64 * axes.shape[0], np.int32)
+    small, products = np.empty(4 * axes.shape[1], np.int8), np.empty(64 * axes.shape[0], np.int32)
     turn(queries, axes, scales, small, products, out)
 
 

@@ -3,6 +3,7 @@
 import struct
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,9 @@ _MAGIC = b"PQRT"
 _VERSION = 1
 GAP_SAMPLE = 256
 PAD = 64  # int8 rows are padded to whole cache lines
+REACH = 2.6  # of nibbles, times the length of a row's coordinates: what lies beyond is as far as this
+MANY, WIDE = 1 << 20, 64  # so many int8 in all, of rows so wide at least, and nibbles do …
+BLUR = 0.1  # … if they are wrong by so much of what lists are apart at most
 
 
 def padded(dim: int) -> int:
@@ -31,15 +35,43 @@ def int8_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def banked(rows: np.ndarray) -> np.ndarray:
-    """int8 rows (n, d) as kernels.dot_simd takes them 64 at a time: (banks, 4, quads, 16, 4) uint8, rows of nothing
+    """int8 rows (n, d) as kernels.dot_simd takes them 64 at a time: (banks, quads, 64, 4) uint8, rows of nothing
     at the end.
     """
     n, dim = rows.shape
     banks, quads = -(-n // 64), -(-dim // 4)
     padded_rows = np.zeros((64 * banks, 4 * quads), np.int16)
     padded_rows[:n, :dim] = rows
-    quartets = (padded_rows + 128).astype(np.uint8).reshape(banks, 4, 16, quads, 4)
-    return np.ascontiguousarray(quartets.transpose(0, 1, 3, 2, 4))
+    quartets = (padded_rows + 128).astype(np.uint8).reshape(banks, 64, quads, 4)
+    return np.ascontiguousarray(quartets.transpose(0, 2, 1, 3))
+
+
+def nibble_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (n, d) float32 rounded to nibbles 0 … 15 that stand for 2·u − 15, (n, d) uint8, and the scales (n,) float32
+    that undo it: such that a row's product with itself is right.
+    """
+    squares = np.einsum("nd,nd->n", matrix, matrix)
+    steps = np.sqrt(squares / matrix.shape[1]) * np.float32(REACH / 8)
+    levels = matrix / np.where(steps == 0, np.float32(1), steps)[:, None]
+    np.floor(levels, out=levels)
+    levels += 8
+    np.clip(levels, 0, 15, out=levels)
+    rows = levels.astype(np.uint8)
+    levels *= 2
+    levels -= 15
+    products = np.einsum("nd,nd->n", levels, matrix)
+    return rows, squares / np.where(products == 0, np.float32(1), products)
+
+
+def nibble_banked(rows: np.ndarray) -> np.ndarray:
+    """Nibbles (n, d) uint8 as kernels.dot_simd takes them 64 rows at a time: (banks, steps, 64, 4) uint8."""
+    n, dim = rows.shape
+    banks, steps = -(-n // 64), -(-dim // 8)
+    padded_rows = np.zeros((64 * banks, 8 * steps), np.uint8)
+    padded_rows[:n, :dim] = rows
+    quartets = padded_rows.reshape(banks, 64, steps, 2, 4)
+    packed = quartets[..., 0, :] | quartets[..., 1, :] << 4
+    return np.ascontiguousarray(packed.transpose(0, 2, 1, 3))
 
 
 @dataclass(frozen=True)
@@ -56,27 +88,46 @@ class Router:
     unit: float
     centroids: np.ndarray  # (n_lists, d) float32, in index space
     center: np.ndarray = field(init=False)  # (d,) float32 mean of the centroids
-    banks: np.ndarray = field(init=False)  # (n, 4, quads, 16, 4) uint8 centroids less the center: see `banked`
+    nibbles: bool = field(init=False)  # whether centroids are ranked by nibbles: see docs/decisions/018
+    banks: np.ndarray = field(init=False)  # (n, steps, 64, 4) uint8 centroids less the center: see `banked`
     scales: np.ndarray = field(init=False)  # (n_lists,) float32
+    fine: np.ndarray = field(init=False)  # (n_lists, dpad) int8 the same as bytes, where banks are of nibbles; or none
+    fine_scales: np.ndarray = field(init=False)  # (n_lists,) float32 of the bytes
     weights: np.ndarray = field(init=False)  # (n_lists,) float32
     offsets: np.ndarray = field(init=False)  # (n_lists,) float32
 
     def __post_init__(self) -> None:
         center = self.centroids.mean(axis=0, dtype=np.float64).astype(np.float32)
+        object.__setattr__(self, "center", center)
         moved = self.centroids - center
         rows, scales = int8_rows(moved)
+        nibbles = self._as_nibbles(moved)
         lengths = np.sqrt(np.einsum("nd,nd->n", self.centroids, self.centroids))
         lengths[lengths < np.float32(1e-6)] = 1
         ones = np.ones(len(moved), np.float32)
-        values = {
-            "center": center,
-            "banks": banked(rows[:, : moved.shape[1]]),
-            "scales": scales,
+        values: dict[str, Any] = {
+            "nibbles": nibbles is not None,
+            "banks": banked(rows[:, : moved.shape[1]]) if nibbles is None else nibble_banked(nibbles[0]),
+            "scales": scales if nibbles is None else nibbles[1],
+            "fine": rows[: 0 if nibbles is None else len(rows)],
+            "fine_scales": scales,
             "weights": ones if self.l2 else (1 / lengths).astype(np.float32),
             "offsets": np.einsum("nd,nd->n", moved, moved) if self.l2 else 0 * ones,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def _as_nibbles(self, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """nibble_rows of centroids less their center, where there is much to read and they tell lists apart."""
+        n, dim = moved.shape
+        if n * dim < MANY or dim < WIDE:
+            return None
+        rows, scales = nibble_rows(moved)
+        some = slice(0, None, max(1, n // GAP_SAMPLE))
+        wrong = (2.0 * rows[some] - 15) * scales[some, None] - moved[some]
+        error, length = (float(np.sqrt(np.square(each).sum(axis=1).mean())) for each in (wrong, moved[some]))
+        blurred = error * length / dim**0.5 * (2 if self.l2 else 1)
+        return (rows, scales) if blurred < BLUR * self.apart else None
 
     @property
     def n_lists(self) -> int:
@@ -88,8 +139,11 @@ class Router:
         """Bytes of an int8 row of this dimension."""
         return padded(self.centroids.shape[1])
 
-    def gap(self) -> float:
-        """The usual distance from a centroid to the nearest other one; 0 where there is no other."""
+    @cached_property
+    def apart(self) -> float:
+        """How far the values of neighbouring lists usually are apart, for a query about as long as centroids; 0 for one
+        list.
+        """
         if self.n_lists < 2:
             return 0.0
         some = np.random.default_rng(0).choice(self.n_lists, min(self.n_lists, GAP_SAMPLE), replace=False)
@@ -97,17 +151,15 @@ class Router:
         squares = np.einsum("nd,nd->n", moved, moved)
         apart = squares[some, None] + squares - 2 * inner_products(moved[some], moved)
         apart[np.arange(len(some)), some] = np.inf
-        return float(np.sqrt(np.median(np.maximum(apart.min(axis=1), 0))))
-
-    def reach(self) -> float:
-        """The usual length of a centroid."""
-        return float(np.sqrt(np.einsum("nd,nd->", self.centroids, self.centroids) / self.n_lists))
+        gap = np.sqrt(np.median(np.maximum(apart.min(axis=1), 0)))
+        reach = np.sqrt(np.einsum("nd,nd->", self.centroids, self.centroids) / self.n_lists)
+        return float(gap * (gap if self.l2 else reach))
 
     def rounding(self) -> float:
         """σ of ⟨q, c⟩ of a centroid and a query about as long, both rounded to int8."""
         moved = self.centroids - self.center
         length = np.sqrt(np.einsum("nd,nd->", moved, moved) / self.n_lists)
-        return float(length * np.sqrt(np.square(self.scales).mean() / 6))
+        return float(length * np.sqrt(np.square(self.fine_scales).mean() / 6))
 
     def to_index_space(self, vectors: np.ndarray) -> np.ndarray:
         """(n, d) float32 prepared vectors, or queries, as the index compares them."""

@@ -46,8 +46,7 @@ class Index:
         are tight and far apart it is not, and lists of one cluster would be compared by their rounding.
         """
         router = self.router
-        gap = router.gap()
-        error = self.calibration.noise * gap * (gap if router.l2 else router.reach())
+        error = self.calibration.noise * router.apart
         fine_enough = isinstance(self.codebook, Codebook) and router.rounding() < FINE * error
         return router.centroids[:0] if fine_enough else router.centroids
 

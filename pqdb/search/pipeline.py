@@ -250,8 +250,8 @@ def route_queries(index: Index, moved: np.ndarray, plan: Plan, among: Among | No
         np.empty((chosen, router.n_lists), np.int32),
     )
     known = (
-        moved, router.l2, router.center, router.banks, router.scales, router.weights, router.offsets, index.centroids,
-        plan.margin, plan.knots, plan.widths,
+        moved, router.l2, router.center, router.banks, router.scales, router.weights, router.offsets, router.fine,
+        router.fine_scales, index.centroids, plan.margin, plan.knots, plan.widths,
     )  # fmt: skip
     if among is None or not among.aim:
         route.route_queries(*known, routed.lists, routed.probed, routed.bases, routed.margins)

@@ -138,7 +138,7 @@ def _tier_bytes(snapshot: Snapshot) -> dict[str, int]:
     return {
         "codes": sum(_code_bytes(book, count, router.l2) for count in counts),
         "rerank": 0 if tier is None else sum(rerank_bytes(count, book.dim, tier) for count in counts),
-        "shared": router.centroids.nbytes + router.banks.nbytes + len(book.to_bytes()),
+        "shared": router.centroids.nbytes + router.banks.nbytes + router.fine.nbytes + len(book.to_bytes()),
         "source": source,
     }
 

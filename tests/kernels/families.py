@@ -165,34 +165,45 @@ def dot_i8(family: str) -> Callable[[np.ndarray, np.ndarray], int]:
 
 
 def dots_u8(family: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """(bank (4, quads, 16, 4) uint8, query (4·quads,) int8) -> (64,) int32 products."""
+    """(bank (quads, 64, 4) uint8, query (4·quads,) int8) -> (64,) int32 products."""
+    return _dots(family, "dots_u8", dot_simd.DOTS_IR, dot_simd.DOTS, scan_plain.dots_u8_plain)
+
+
+def dots_u4(family: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """(bank (steps, 64, 4) uint8 of nibbles, query (8·steps,) int8) -> (64,) int32 products."""
+    return _dots(family, "dots_u4", dot_simd.NIBBLE_DOTS_IR, dot_simd.NIBBLE_DOTS, scan_plain.dots_u4_plain)
+
+
+def _dots(
+    family: str, word: str, emitters: dict[str, Any], intrinsics: dict[str, Any], plain: Callable[..., Any]
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     if is_emulated(family):
 
         def emulate(bank: np.ndarray, query: np.ndarray) -> np.ndarray:
-            processor = _processor(family, "dots", ir.VoidType(), [I64] * 4, dot_simd.DOTS_IR[family])
+            processor = _processor(family, word, ir.VoidType(), [I64] * 4, emitters[family])
             out = np.full(64, 77, np.int32)
             at_out = processor.put(out)
-            processor.run([processor.put(bank), processor.put(query), bank.shape[1], at_out])
+            processor.run([processor.put(bank), processor.put(query), bank.shape[0], at_out])
             return processor.get(at_out, out)
 
         return emulate
 
     def make() -> Callable[..., Any]:
         if family == "plain":
-            return scan_plain.dots_u8_plain
-        dots = dot_simd.DOTS[family]
+            return plain
+        dots = intrinsics[family]
 
         @numba.njit
-        def products(bank, query, quads, out):  # type: ignore[no-untyped-def]
-            dots(bank, query, quads, out)
+        def products(bank, query, steps, out):  # type: ignore[no-untyped-def]
+            dots(bank, query, steps, out)
 
         return products
 
-    function = _once(family, "dots", make)
+    function = _once(family, word, make)
 
     def call(bank: np.ndarray, query: np.ndarray) -> np.ndarray:
-        out, quads = np.full(64, 77, np.int32), bank.shape[1]
-        function(at(bank), at(query), quads if family == "plain" else np.uint64(quads), at(out))
+        out, steps = np.full(64, 77, np.int32), bank.shape[0]
+        function(at(bank), at(query), steps if family == "plain" else np.uint64(steps), at(out))
         return out
 
     return call
@@ -216,9 +227,10 @@ def dot_assembly(family: str) -> str:
     return _assembly(family, ir.IntType(32), [I64] * 3, dot_simd.DOT_IR[family])
 
 
-def bank_assembly(family: str) -> str:
+def bank_assembly(family: str, nibbles: bool) -> str:
     """The same of the products with a bank of rows."""
-    return _assembly(family, ir.VoidType(), [I64] * 4, dot_simd.DOTS_IR[family])
+    emitters = dot_simd.NIBBLE_DOTS_IR if nibbles else dot_simd.DOTS_IR
+    return _assembly(family, ir.VoidType(), [I64] * 4, emitters[family])
 
 
 def _assembly(family: str, result: Any, kinds: list[Any], body: arm.Body) -> str:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pqdb.kernels import route
-from pqdb.partition.router import Router
+from pqdb.partition import router as routers
+from pqdb.partition.router import Router, nibble_rows
 from tests import naive
 from tests.data import clustered, queries_near
 
@@ -30,7 +31,7 @@ def routed(
     bases, margins = np.empty((q, most), np.float32), np.empty((q, most), np.float32)
     route.route_queries(
         queries, router.l2, router.center, router.banks, router.scales, router.weights, router.offsets,
-        router.centroids if exact else router.centroids[:0],
+        router.fine, router.fine_scales, router.centroids if exact else router.centroids[:0],
         noise, knots, np.array(widths, np.float32), lists, probed, bases, margins,
     )  # fmt: skip
     return lists, probed, bases, margins
@@ -131,3 +132,70 @@ def test_equal_centroids_and_a_zero_query_are_no_trouble(l2: bool) -> None:
         assert probed[0] == 5
         assert len(set(lists[0].tolist())) == 5
         assert np.isfinite(bases).all()
+
+
+# -- many centroids: ranked by nibbles
+
+
+@pytest.fixture(params=[False, True], ids=["inner product", "l2"])
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[Router, Router]:
+    """The same centroids, ranked by bytes and by nibbles."""
+    by_bytes = a_router(300, 96, request.param)
+    monkeypatch.setattr(routers, "MANY", 300 * 96)
+    by_nibbles = a_router(300, 96, request.param)
+    assert by_nibbles.nibbles
+    assert not by_bytes.nibbles
+    return by_bytes, by_nibbles
+
+
+def test_nibbles_rank_the_likeliest_lists_first_but_for_their_rounding(both_ways: tuple[Router, Router]) -> None:
+    queries = queries_near(both_ways[0].centroids, 40, seed=3)
+    before, after = (routed(router, queries, 30, [30])[0] for router in both_ways)
+    kept = [len(set(one) & set(other)) / 30 for one, other in zip(before.tolist(), after.tolist(), strict=True)]
+    assert np.mean(kept) > 0.85
+    assert (before[:, 0] == after[:, 0]).mean() > 0.8
+
+
+def test_lists_ranked_by_nibbles_are_valued_by_bytes(both_ways: tuple[Router, Router]) -> None:
+    """As they are where bytes rank them, to the last bits of a float; not as nibbles would have it."""
+    queries = queries_near(both_ways[0].centroids, 20, seed=4)
+    before, after = (routed(router, queries, 300, [300], noise=0.5, exact=False) for router in both_ways)
+    for q in range(20):
+        order = np.argsort(before[0][q]), np.argsort(after[0][q])
+        for one, other in zip(before[2:], after[2:], strict=True):
+            assert np.allclose(one[q][order[0]], other[q][order[1]], rtol=1e-5, atol=1e-5)
+
+
+def test_nibbles_of_rows_of_any_kind_undo_to_about_them() -> None:
+    rng = np.random.default_rng(6)
+    rows = rng.standard_normal((40, 64)).astype(np.float32) * np.geomspace(1e-6, 1e6, 40, dtype=np.float32)[:, None]
+    rows[7], rows[8, 1:] = 0, 0
+    nibbles, scales = nibble_rows(rows)
+    assert nibbles.max() <= 15
+    undone = (2.0 * nibbles - 15) * scales[:, None]
+    assert (undone[7] == 0).all()
+    lengths = np.linalg.norm(rows, axis=1)
+    others = np.delete(np.arange(40), [7, 8])
+    assert (np.linalg.norm(undone - rows, axis=1)[others] < 0.2 * lengths[others]).all()
+    assert np.isfinite(scales).all()
+    products = np.einsum("nd,nd->n", undone, rows)
+    assert np.allclose(products, lengths.astype(np.float64) ** 2, rtol=1e-4), "right along the row itself"
+
+
+def test_few_centroids_and_narrow_ones_stay_bytes() -> None:
+    rng = np.random.default_rng(7)
+    for shape, nibbles in (((400, 384), False), ((2_731, 384), True), ((2_730, 384), False), ((40_000, 63), False)):
+        router = Router(False, np.zeros(shape[1], np.float32), 1.0, rng.standard_normal(shape).astype(np.float32))
+        assert router.nibbles is nibbles
+        assert len(router.fine) == (shape[0] if nibbles else 0)
+
+
+def test_centroids_that_lie_closer_than_nibbles_tell_stay_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routers, "MANY", 1)
+    rng = np.random.default_rng(8)
+    centres = rng.standard_normal((20, 64))
+    for spread, nibbles in ((1.0, True), (0.01, False)):
+        near = centres[rng.integers(0, 20, 600)] + spread * rng.standard_normal((600, 64))
+        for l2 in (False, True):
+            router = Router(l2, np.zeros(64, np.float32), 1.0, near.astype(np.float32))
+            assert router.nibbles is nibbles, (spread, l2)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pqdb.kernels import scan, scan_plain
-from pqdb.partition.router import banked
+from pqdb.partition.router import banked, nibble_banked
 from pqdb.quantization.pack import group_bytes, pack_list
 from tests import naive
 from tests.kernels import families
@@ -118,9 +118,26 @@ def test_products_with_a_bank_equal_numpy_to_the_bit(rng: np.random.Generator, f
         if extreme is not None:
             rows[:], query[:dim] = extreme, extreme
         bank = banked(rows)
-        assert bank.shape == (1, 4, quads, 16, 4)
+        assert bank.shape == (1, quads, 64, 4)
         found = products(bank[0], query) - 128 * int(query.sum(dtype=np.int64))
         assert found.tolist() == (rows.astype(np.int64) @ query[:dim].astype(np.int64)).tolist()
+
+
+@every_family
+@pytest.mark.parametrize("dim", [1, 4, 7, 64, 100, 385])
+def test_products_with_a_bank_of_nibbles_equal_numpy_to_the_bit(
+    rng: np.random.Generator, family: str, dim: int
+) -> None:
+    rows, steps = rng.integers(0, 16, (64, dim)).astype(np.uint8), -(-dim // 8)
+    query = np.zeros(8 * steps, np.int8)
+    query[:dim] = rng.integers(-127, 128, dim)
+    products = families.dots_u4(family)
+    for extreme in (None, -127, 127):
+        if extreme is not None:
+            rows[:], query[:dim] = 15, extreme
+        bank = nibble_banked(rows)
+        assert bank.shape == (1, steps, 64, 4)
+        assert products(bank[0], query).tolist() == (rows.astype(np.int64) @ query[:dim].astype(np.int64)).tolist()
 
 
 @pytest.mark.parametrize(("family", "words"), SCANS)
@@ -140,7 +157,10 @@ def test_every_scan_compiles_for_a_machine_that_has_the_instructions(
 )
 def test_every_product_compiles_for_a_machine_that_has_the_instructions(family: str, word: str) -> None:
     assert word in families.dot_assembly(family)
-    assert (word if family != "neon" else "mul") in families.bank_assembly(family)
+    assert (word if family != "neon" else "mul") in families.bank_assembly(family, nibbles=False)
+    if family == "avx2":
+        word = "vpmaddubsw"
+    assert (word if family != "neon" else "mul") in families.bank_assembly(family, nibbles=True)
 
 
 # -- whole lists
