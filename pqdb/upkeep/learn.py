@@ -6,7 +6,7 @@ what was asked of them: by the lists their neighbours lie in, and by what search
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,6 +32,8 @@ FACTORS = np.geomspace(1 / 16, 64, 161)
 CODE_LOSS = 0.001  # what the rerank's margin costs, aimed past until it is known
 EASIEST = 0.8  # what is asked for less loses as much as this
 
+Aims = dict[int, np.ndarray]  # by k, for each target the share of the neighbours that the lists of a plan must hold
+
 
 def learn(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[], None]) -> Calibration:
     """The index's calibration, scaled to the queries (n, d), as they were asked; and what margins cost them.
@@ -42,7 +44,7 @@ def learn(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[],
     values, rows = _truth(stores, queries, pause)
     place, best = list_places(index.router, index.router.to_index_space(queries))
     ranks = _ranks(stores, index, place, rows, np.isfinite(values))
-    scaled = _scaled(index, ranks, best, _Aims())
+    scaled = _scaled(index, ranks, best, {})
     if not scaled.losses:
         return scaled
     few = slice(0, SEARCHED)
@@ -105,27 +107,16 @@ def _losses(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[
     return losses_of(missed, seen)
 
 
-@dataclass(frozen=True)
-class _Aims:
-    """Shares of the neighbours that the lists of a plan must hold, for each k and target."""
-
-    known: dict[int, np.ndarray] = field(default_factory=dict)  # (len(TARGETS),) of each k that was searched for
-
-    def of(self, k: int) -> np.ndarray:
-        """For k, or where that was not tried, with what is thought to be lost besides."""
-        return self.known.get(k, np.minimum(np.array(TARGETS) + CODE_LOSS, 1.0))
-
-
 def _aims(
     stores: Stores, index: Index, queries: np.ndarray, values: np.ndarray, ranks: np.ndarray, best: np.ndarray,
     pause: Callable[[], None],
-) -> _Aims:  # fmt: skip
+) -> Aims:  # fmt: skip
     """What the lists must hold so that searches find as much of the queries' (n, d) neighbours as a plan that asks the
     table for a target is made for. A search passes over some of what its lists hold, and fewer than its plan reckons
     with where lists hold less than all: the k-th best estimate is then the lower. values and ranks as learn has them.
     """
     calibration, n_lists = index.calibration, index.router.n_lists
-    aims = {}
+    aims: Aims = {}
     for k in [k for k in calibration.ks if k <= DEEPEST]:
         plans = [_plan_for(calibration, n_lists, k, max(target, EASIEST)) for target in TARGETS]
         found, held = np.zeros(len(TARGETS)), np.zeros(len(TARGETS))
@@ -138,7 +129,7 @@ def _aims(
         if found.all():
             kept = np.array([1 - plan.lost for plan in plans])
             aims[k] = np.minimum(TARGETS * kept * np.maximum(held / found, 1.0), 1.0)
-    return _Aims(aims)
+    return aims
 
 
 def _plan_for(calibration: Calibration, n_lists: int, k: int, target: float) -> Plan:
@@ -147,10 +138,10 @@ def _plan_for(calibration: Calibration, n_lists: int, k: int, target: float) -> 
     return plan_recall(calibration, n_lists, k, target * (1 - lost))
 
 
-def _scaled(index: Index, ranks: np.ndarray, best: np.ndarray, aims: _Aims) -> Calibration:
+def _scaled(index: Index, ranks: np.ndarray, best: np.ndarray, aims: Aims) -> Calibration:
     """The table, its widths scaled to what the lists of the queries' neighbours take."""
-    calibration = index.calibration
-    known = {k: _factors(calibration, k, ranks, best, aims.of(k)) for k in calibration.ks if k <= DEEPEST}
+    calibration, about = index.calibration, np.minimum(np.array(TARGETS) + CODE_LOSS, 1.0)
+    known = {k: _factors(calibration, k, ranks, best, aims.get(k, about)) for k in calibration.ks if k <= DEEPEST}
     if TELLING in known:  # one neighbour a query tells little: half of the word is the ten nearest's
         known[1] = np.sqrt(known[1] * known[TELLING])
     deepest = known[max(known)]  # … which is the word for all beyond it
