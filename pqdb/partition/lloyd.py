@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pqdb.kernels.kmeans import sum_by_label
-from pqdb.panels import Panels
-
-AT_ONCE = 8_192  # points; who waits for a build to give way waits for no more of them
+from pqdb.partition.nearest import nearest_centroids
 
 Progress = Callable[[float], None]
 
@@ -26,14 +24,10 @@ def kmeans(
     """
     start = rng.choice(len(points), min(k, len(points)), replace=False)
     centroids = points[np.sort(start)]
-    counts, labels = np.ones(len(centroids), np.int64), np.empty(len(points), np.int32)
+    counts = np.ones(len(centroids), np.int64)
     for done in range(rounds):
-        near = Panels.of(centroids)
-        for first in range(0, len(points), AT_ONCE):
-            part = slice(first, min(first + AT_ONCE, len(points)))
-            labels[part] = near.nearest(points[part])
-            progress((done + part.stop / len(points)) / rounds)
-        centroids, counts = means(points, labels, centroids)
+        centroids, counts = means(points, nearest_centroids(points, centroids), centroids)
+        progress((done + 1) / rounds)
     return centroids[counts > 0]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pqdb.errors import InputError
-from pqdb.partition import lloyd, train
+from pqdb.partition import train
 from pqdb.partition.assign import assign
 from pqdb.partition.train import choose_n_lists, points_needed, train_centroids
 from tests import naive_quantization as naive
@@ -117,17 +117,6 @@ def test_more_lists_than_rows(rng: np.random.Generator) -> None:
 def test_one_list_is_the_mean(rng: np.random.Generator) -> None:
     rows = rng.standard_normal((50, 4)).astype(np.float32)
     assert np.allclose(train_centroids(rows, 1), rows.mean(axis=0, keepdims=True), atol=1e-6)
-
-
-def test_a_round_tells_of_every_part_of_the_points_and_parts_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    points, seen = clustered(1_000, 8, seed=2), []
-    centroids = lloyd.kmeans(points, 20, 3, np.random.default_rng(1))
-    monkeypatch.setattr(lloyd, "AT_ONCE", 300)
-    parts = lloyd.kmeans(points, 20, 3, np.random.default_rng(1), seen.append)
-    assert (parts == centroids).all()
-    assert len(seen) == 12
-    assert seen == sorted(seen)
-    assert seen[-1] == 1
 
 
 def test_progress_rises_to_one_and_may_end_the_training(seed: int) -> None:
