@@ -109,7 +109,7 @@ class Router:
             "nibbles": nibbles is not None,
             "banks": banked(rows[:, : moved.shape[1]]) if nibbles is None else nibble_banked(nibbles[0]),
             "scales": scales if nibbles is None else nibbles[1],
-            "fine": rows[: 0 if nibbles is None else len(rows)],
+            "fine": rows if nibbles is not None else np.empty((0, rows.shape[1]), np.int8),
             "fine_scales": scales,
             "weights": ones if self.l2 else (1 / lengths).astype(np.float32),
             "offsets": np.einsum("nd,nd->n", moved, moved) if self.l2 else 0 * ones,

@@ -34,7 +34,8 @@ DEEP_QUERIES, DEEP_PAIRS = 64, 4_096  # at least, of queries, and of these with 
 DEEP_ROWS, DEEP_AT_ONCE = 1 << 17, 64  # of the sample; queries at a time …
 DEEP_PART, RANKED_TOGETHER = 4_096, 8  # … and rows, then queries, for a thread
 BINS = 6
-BEYOND, FEWEST_BEYOND = 0.01, 60  # see _bins
+FEWEST_OF_BIN = 5
+BEYOND, BEYOND_BINS, FEWEST_BEYOND = 0.01, 3, 60  # see _bins
 RANKED_AT_ONCE, RANKED_KEYS = 256, 1 << 22  # queries for a thread, and keys
 SCATTER_QUERIES, SCATTER_ROWS = 256, 2_048
 CAUTION, CAUTION_POWER = 0.7, 0.3  # see aim
@@ -57,6 +58,8 @@ def calibration_queries(
         kinds.append(veiled)
     noise = _noise_like(sample[:COVARIANCE_ROWS] - mean, made, rng)
     kinds.append((sample[rng.integers(0, len(sample), made)] + rng.uniform(0, 4, (made, 1)) * noise).astype(np.float32))
+    if metric == "l2":
+        kinds.append((sample[rng.integers(0, len(sample), (2, made))].sum(axis=0) / 2).astype(np.float32))
     queries = np.concatenate(kinds)
     if metric == "cosine":
         lengths = np.linalg.norm(queries, axis=1, keepdims=True)
@@ -121,32 +124,37 @@ def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int
     itself = np.full(len(queries), -1, np.int64)
     itself[:n_rows] = sample.rows[:n_rows]
     place, best = list_places(router, router.to_index_space(queries))
-    bins = _bins(best, n_rows if l2 else len(queries))
+    bins = _bins(best, n_rows, made) if l2 else _bins(best, len(queries))
     knots = np.array([np.median(best[bins == b]) for b in range(bins.max() + 1)], np.float32)
     every = Asked(queries, itself, place, bins, len(knots)).take(bins >= 0)
     ks = [k for k in KS if k == 1 or 2 * k <= len(sample.list_of_row)]
     widths = np.stack(_widths_of(snapshot, every, sample, allowed, ks))
+    if len(knots) < BINS:  # rows that are all alike tell nothing of queries that are not
+        knots = np.concatenate([[min(0, 2 * knots[0])], knots]).astype(np.float32)
+        widths = np.concatenate([np.full_like(widths[:, :, :1], router.n_lists), widths], axis=2)
     lengths = ListedRows.read(snapshot, index).lengths
     asked = every.take(slice(0, n_rows)) if l2 else every
     scatter = measure_scatter(router, asked.spread(SCATTER_QUERIES), sample, lengths)
     return replace(index.calibration, ks=tuple(ks), knots=knots, widths=widths, scatter=scatter)
 
 
-def _bins(best: np.ndarray, usual: int) -> np.ndarray:
+def _bins(best: np.ndarray, usual: int, between: int = 0) -> np.ndarray:
     """(q,) int64 which of the knots each query belongs to, by its best key (q,), ascending.
 
     BINS of them share the usual queries, the first so many, evenly. Those of the others that lie beyond all but a
-    hundredth of the usual ones have bins of their own, below; the rest, −1, tell nothing.
+    hundredth of the usual ones have BEYOND_BINS of their own, below. The rest, −1, tell nothing, but for the last
+    `between`: of the usual ones' lowest bin they are, too, if they lie there.
     """
     edges = np.quantile(best[:usual], np.linspace(0, 1, BINS + 1)[1:-1])
     bins = np.searchsorted(edges, best)
-    others, end = np.arange(len(best)) >= usual, np.quantile(best[:usual], BEYOND)
+    order, end = np.arange(len(best)), np.quantile(best[:usual], BEYOND)
+    others = order >= usual
     beyond = others & (best < end)
-    bins[others] = -1
+    bins[others & ((bins > 0) | (order < len(best) - between))] = -1
     if beyond.sum() >= FEWEST_BEYOND:
-        middle = np.median(best[beyond])
-        bins[bins >= 0] += 2
-        bins[beyond] = best[beyond] >= middle
+        bins[bins >= 0] += BEYOND_BINS
+        parts = np.quantile(best[beyond], np.linspace(0, 1, BEYOND_BINS + 1)[1:-1])
+        bins[beyond] = np.searchsorted(parts, best[beyond])
     numbered: np.ndarray = np.unique(bins, return_inverse=True)[1] - (bins.min() < 0)
     return numbered
 
@@ -271,11 +279,15 @@ def _values_in_sample(router: Router, queries: np.ndarray, sample: Sample) -> np
 
 
 def _widths(ranks: np.ndarray, asked: Asked, n_lists: int) -> np.ndarray:
-    """(targets, bins): the fewest lists that find the share of the neighbours aimed at, bin by bin."""
+    """(targets, bins): the fewest lists that find the share of the neighbours aimed at, bin by bin. A bin with too few
+    queries to tell is taken for the one above it.
+    """
     widths, aims = np.full((len(TARGETS), asked.n_bins), n_lists, np.float32), [aim(target) for target in TARGETS]
-    for b in range(asked.n_bins):
+    for b in range(asked.n_bins)[::-1]:
         mine = ranks[asked.bins == b]
-        if not mine.size:
+        if len(mine) < FEWEST_OF_BIN and b + 1 < asked.n_bins:
+            widths[:, b] = widths[:, b + 1]
+        if len(mine) < FEWEST_OF_BIN:
             continue
         reached = np.cumsum(np.bincount(mine.ravel(), minlength=n_lists)) / mine.size
         widths[:, b] = [np.searchsorted(reached, aimed) + 1 for aimed in aims]

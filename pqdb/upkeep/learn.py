@@ -118,8 +118,8 @@ def _aims(
     calibration, n_lists = index.calibration, index.router.n_lists
     aims: Aims = {}
     for k in [k for k in calibration.ks if k <= DEEPEST]:
-        plans = [_plan_for(calibration, n_lists, k, max(target, EASIEST)) for target in TARGETS]
-        found, held = np.zeros(len(TARGETS)), np.zeros(len(TARGETS))
+        plans = [_plan_for(calibration, n_lists, k, target) for target in TARGETS if target >= EASIEST]
+        found, held = np.zeros(len(plans)), np.zeros(len(plans))
         for block, snapshot, live in _snapshots(stores, index, len(queries), pause):
             for j, plan in enumerate(plans):
                 got = search(snapshot, queries[block], plan, live, k)[0]
@@ -127,8 +127,8 @@ def _aims(
                 widths = np.interp(best[block], plan.knots, plan.widths)
                 held[j] += (ranks[block, :k] < np.ceil(widths)[:, None]).mean(axis=1).sum()
         if found.all():
-            kept = np.array([1 - plan.lost for plan in plans])
-            aims[k] = np.minimum(TARGETS * kept * np.maximum(held / found, 1.0), 1.0)
+            more = np.array([1 - plan.lost for plan in plans]) * np.maximum(held / found, 1.0)
+            aims[k] = np.minimum(TARGETS * np.pad(more, (len(TARGETS) - len(plans), 0), mode="edge"), 1.0)
     return aims
 
 
@@ -147,6 +147,7 @@ def _scaled(index: Index, ranks: np.ndarray, best: np.ndarray, aims: Aims) -> Ca
     deepest = known[max(known)]  # … which is the word for all beyond it
     factors = np.array([known.get(k, deepest) for k in calibration.ks]) ** (len(ranks) / (len(ranks) + DOUBT))
     widths = np.clip(calibration.widths * factors[:, :, None], 1, index.router.n_lists)
+    np.maximum.accumulate(widths, axis=1, out=widths)  # who asks for more looks at no fewer lists
     return replace(calibration, widths=widths.astype(np.float32))
 
 

@@ -8,6 +8,7 @@ const number = (value) => value.toLocaleString("en");
 const EVERY = 3000;
 
 let chosen = null; // the name of the collection that is shown
+let searches = 0; // that were begun: an answer that comes after a later question is dropped
 let embeds = 0; // dimensions of the embedder for texts, 0 without one
 
 async function guarded(work, place = at("trouble")) {
@@ -128,6 +129,7 @@ async function query() {
 }
 
 async function search() {
+  const mine = ++searches;
   forgetAnswer(); // an answer to the question before must not stand beside this one, or beside its error
   const body = { limit: Number(at("limit").value), ...using() };
   const filter = at("filter").value.trim();
@@ -141,10 +143,12 @@ async function search() {
   }
   body.query = await query();
   const { points } = await ask("POST", of(chosen, "/points/query"), { ...body, with_payload: true });
+  if (mine !== searches) return;
   at("hits").replaceChildren(...points.map(({ id, score, payload }) => element("li", {}, element("strong", {}, String(id)),
     element("span", { class: "score" }, `, score ${score.toFixed(4)}`), element("pre", {}, JSON.stringify(payload, null, 1)))));
   if (points.length === 0) at("hits").replaceChildren(element("li", { class: "soft" }, "No point was found."));
   const did = await ask("POST", native(chosen, "explain"), body);
+  if (mine !== searches) return;
   at("did").textContent = did.kind === "codes"
     ? `${number(did.lists)} of ${number(did.n_lists)} lists, ${number(did.codes)} codes, ${number(did.candidates)} candidates, `
       + `${number(did.reranked)} reranked, ${number(did.fresh)} fresh rows; asked for recall ${did.recall}`

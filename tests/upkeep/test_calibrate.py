@@ -7,7 +7,16 @@ import pqdb
 from pqdb.partition.router import Router
 from pqdb.search.index import Index
 from pqdb.upkeep import drift
-from pqdb.upkeep.calibrate import BINS, FEWEST_BEYOND, Asked, Sample, _bins, _ranks_in_sample
+from pqdb.upkeep.calibrate import (
+    BEYOND_BINS,
+    BINS,
+    FEWEST_BEYOND,
+    Asked,
+    Sample,
+    _bins,
+    _ranks_in_sample,
+    _widths,
+)
 from tests.data import clustered
 
 
@@ -94,16 +103,44 @@ def test_the_usual_queries_share_the_bins_evenly() -> None:
 
 def test_made_queries_have_bins_below_those_of_rows_and_none_among_them() -> None:
     rng = np.random.default_rng(4)
-    rows, among = rng.uniform(0, 1, 1_000), rng.uniform(0.1, 2, 200)
+    rows, among = rng.uniform(0, 1, 1_000), rng.uniform(0.3, 2, 200)
     for beyond in (rng.uniform(-3, -1, FEWEST_BEYOND), rng.uniform(-3, -1, FEWEST_BEYOND - 1)):
         bins = _bins(np.concatenate([rows, among, beyond]).astype(np.float32), 1_000)
         assert (bins[1_000:1_200] == -1).all()
         if len(beyond) == FEWEST_BEYOND:
-            assert sorted(np.bincount(bins[1_200:])) == [FEWEST_BEYOND // 2] * 2
-            assert sorted(set(bins[:1_000])) == list(range(2, 2 + BINS))
+            assert (np.bincount(bins[1_200:]) == FEWEST_BEYOND // BEYOND_BINS).all()
+            assert sorted(set(bins[:1_000])) == list(range(BEYOND_BINS, BEYOND_BINS + BINS))
         else:
             assert (bins[1_200:] == -1).all(), "so few tell nothing"
             assert sorted(set(bins[:1_000])) == list(range(BINS))
+
+
+def test_queries_between_rows_are_among_the_farthest_of_them_if_they_lie_there() -> None:
+    rows = np.linspace(0, 1, 1_000)
+    others = np.array([0.1, 0.5, 0.1, 0.5, 0.9])
+    bins = _bins(np.concatenate([rows, others]).astype(np.float32), 1_000, between=3)
+    assert bins[1_000:].tolist() == [-1, -1, 0, -1, -1], "the last three are; and of these one lies so far"
+
+
+def test_a_bin_of_too_few_queries_is_taken_for_the_one_above_it() -> None:
+    bins = np.array([0] * 4 + [1] * 40 + [2] * 40)
+    ranks = np.repeat([[90], [7], [3]], [4, 40, 40], axis=0)
+    asked = Asked(np.zeros((84, 1), np.float32), bins, ranks.astype(np.int32), bins, 3)
+    widths = _widths(ranks, asked, 100)
+    assert (widths[:, 0] == 8).all()
+    assert (widths[:, 1] == 8).all()
+    assert (widths[:, 2] == 4).all()
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+def test_where_rows_are_alike_queries_that_are_not_look_everywhere(db: pqdb.Database, metric: str) -> None:
+    rng = np.random.default_rng(9)
+    rows = np.tile(rng.standard_normal(8), (6_000, 1)).astype(np.float32)
+    rows[:50] = rng.standard_normal((50, 8))
+    things = db.create_collection("things", 8, metric)
+    things.upsert(np.arange(6_000), rows)
+    things.optimize()
+    assert things.measure_recall(10, rng.standard_normal((120, 8)).astype(np.float32), recall=0.9).lost_partition < 0.06
 
 
 @pytest.mark.parametrize("asked", [0.9, 0.95])
