@@ -16,7 +16,7 @@ from pqdb.kernels._jit import kernel_inline, kernel_inline_with_room, kernel_wit
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.cells import find_threshold, gather_cells, share_of_cell
 from pqdb.kernels.rounding import extent
-from pqdb.kernels.route import interpolate, keys_of, padded, value_finely, value_lists
+from pqdb.kernels.route import interpolate, keys_of, value_lists
 
 GRADE_SHIFT = 20  # of a float32's bits: eight grades to a factor of two
 GRADES = 208  # from 2⁻²⁰ rows a group to 64: a group has 32
@@ -152,7 +152,7 @@ def choose_queries(
     n_lists, dim = scales.shape[0], center.shape[0]
     keys, values = np.empty(n_lists, np.float32), np.empty(n_lists, np.float32)
     products, nearness = np.empty(64 * banks.shape[0], np.int32), np.empty(n_lists, np.float32)
-    moved, small, low_key = np.empty(dim, np.float32), np.empty(padded(dim), np.int8), np.empty(1, np.float32)
+    moved, small, low_key = np.empty(dim, np.float32), np.empty(fine.shape[1], np.int8), np.empty(1, np.float32)
     for q in range(queries.shape[0]):
         length, base, query_step = keys_of(
             queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys
@@ -167,8 +167,7 @@ def choose_queries(
         )  # fmt: skip
         probed[q] = n if wanted[q] <= limit else -1
         if probed[q] >= 0:
-            if fine.shape[0] > 0:
-                value_finely(small, base, query_step, offsets, fine, fine_scales, lists, q, there[q], values)
             value_lists(
-                queries, q, l2, length, values, center, offsets, centroids, noise, lists, there[q], bases, margins
+                queries, q, l2, length, base, query_step, small, values, center, offsets, fine, fine_scales, centroids,
+                noise, lists, there[q], bases, margins,
             )  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel_inline, kernel_with_room
 from pqdb.kernels._types import Array, Real, Whole
-from pqdb.kernels.banks import bank_products, nibble_products
+from pqdb.kernels.banks import bank_products
 from pqdb.kernels.intrinsics import prefetch
 from pqdb.kernels.rounding import extent
 from pqdb.kernels.scan import dot_i8
@@ -112,10 +112,7 @@ def keys_of(
     for i in range(dim):
         moved[i] = queries[q, i] - center[i] if l2 else queries[q, i]
     step = quantize_i8(moved, small) * np.float32(2 if l2 else 1)
-    if 4 * banks.shape[1] < dim:
-        nibble_products(banks, small, products)
-    else:
-        bank_products(banks, small, products)
+    bank_products(banks, 4 * banks.shape[1] < dim, small, products)
     for i in range(scales.shape[0]):
         values[i] = base + step * scales[i] * np.float32(products[i]) - offsets[i]
         keys[i] = values[i] * weights[i]
@@ -137,18 +134,12 @@ def list_keys(
     """What route_queries ranks lists by."""
     n_lists = scales.shape[0]
     values, products = np.empty(n_lists, np.float32), np.empty(64 * banks.shape[0], np.int32)
-    moved, small = np.empty(center.shape[0], np.float32), np.empty(padded(center.shape[0]), np.int8)
+    moved, small = np.empty(center.shape[0], np.float32), np.empty(8 * banks.shape[1], np.int8)
     for q in range(queries.shape[0]):
         length, _, _ = keys_of(
             queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys[q]
         )
         best[q] = keys[q].max() - length if l2 else keys[q].max()
-
-
-@kernel_inline
-def padded(dim: Whole) -> Whole:
-    """Bytes of an int8 row: whole cache lines."""
-    return (dim + LINE - 1) // LINE * LINE
 
 
 @kernel_inline
@@ -171,14 +162,18 @@ def value_finely(
 
 @kernel_inline
 def value_lists(
-    queries: Array, q: Whole, l2: bool, length: Real, values: Array, center: Array, offsets: Array, centroids: Array,
-    noise: Real, lists: Array, n: Whole, bases: Array, margins: Array,
+    queries: Array, q: Whole, l2: bool, length: Real, base: Real, step: Real, small: Array, values: Array,
+    center: Array, offsets: Array, fine: Array, fine_scales: Array, centroids: Array, noise: Real, lists: Array,
+    n: Whole, bases: Array, margins: Array,
 ) -> None:  # fmt: skip
-    """Bases and margins of the n lists of query q, as route_queries has them; length and values as keys_of has them.
+    """Bases and margins of the n lists of query q, as route_queries has them; length, base, step, small and values as
+    keys_of has them.
 
     For l2 an estimate is no better than its bias factor, a float16, which is the larger the farther the centroid lies
     from zero. Here that is in units of the code's scale, as the margin is.
     """
+    if fine.shape[0] > 0 and centroids.shape[0] == 0:
+        value_finely(small, base, step, offsets, fine, fine_scales, lists, q, n, values)
     dim = queries.shape[1]
     center_at, rounding = np.uint64(center.ctypes.data), np.float32(HALF_ULP if noise > 0 else 0)
     away = np.sqrt(dot(FLOAT32, center_at, center_at, dim)) if l2 else np.float32(0)
@@ -218,10 +213,9 @@ def rank_queries(
         n = min(max(wanted, 1), lists.shape[1])
         select_largest(keys, high, low[0], n, lists, q, histogram, picked)
         probed[q] = n
-        if fine.shape[0] > 0:
-            value_finely(small, base, step, offsets, fine, fine_scales, lists, q, n, values)
         value_lists(
-            queries, q, l2, length, values, center, offsets, centroids, noise, lists, n, bases, margins
+            queries, q, l2, length, base, step, small, values, center, offsets, fine, fine_scales, centroids, noise,
+            lists, n, bases, margins,
         )  # fmt: skip
 
 
@@ -234,7 +228,7 @@ def route_queries(
     scales: Array,  # (n_lists,) float32 undoing the rounding
     weights: Array,  # (n_lists,) float32 1/|c|; 1 for l2
     offsets: Array,  # (n_lists,) float32 0; |c − center|² for l2
-    fine: Array,  # (n_lists, padded(d)) int8 centroids less the center, to value those that nibbles ranked; or none
+    fine: Array,  # (n_lists, dpad) int8 centroids less the center, to value those that nibbles ranked; or (0, dpad)
     fine_scales: Array,  # (n_lists,) float32 undoing that rounding
     centroids: Array,  # (n_lists, d) float32; or none, where values in int8 are good enough (see Index.centroids)
     noise: Real,  # z·σ: margin of an estimate in units of the query's distance and the code's scale
@@ -255,7 +249,7 @@ def route_queries(
     products = np.empty(64 * banks.shape[0], np.int32)
     histogram, picked, low = np.empty(BUCKETS, np.int32), np.empty(n_lists + 1, np.int32), np.empty(1, np.float32)
     moved = np.empty(dim, np.float32)
-    small = np.empty(padded(dim), np.int8)
+    small = np.empty(fine.shape[1], np.int8)
     rank_queries(
         queries, l2, center, banks, scales, weights, offsets, fine, fine_scales, centroids, noise, knots, widths, lists,
         probed, bases, margins, keys, values, products, histogram, picked, low, moved, small,

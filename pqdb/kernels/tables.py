@@ -30,7 +30,7 @@ def turn(queries: Array, axes: Array, scales: Array, small: Array, products: Arr
     """rotate; small (4·quads,) int8 and products (64·n,) int32 scratch."""
     for q in range(queries.shape[0]):
         step = quantize_i8(queries[q], small)
-        bank_products(axes, small, products)
+        bank_products(axes, False, small, products)
         for i in range(scales.shape[0]):
             out[q, i] = step * scales[i] * np.float32(products[i])
 

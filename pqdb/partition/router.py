@@ -88,7 +88,6 @@ class Router:
     unit: float
     centroids: np.ndarray  # (n_lists, d) float32, in index space
     center: np.ndarray = field(init=False)  # (d,) float32 mean of the centroids
-    nibbles: bool = field(init=False)  # whether centroids are ranked by nibbles: see docs/decisions/018
     banks: np.ndarray = field(init=False)  # (n, steps, 64, 4) uint8 centroids less the center: see `banked`
     scales: np.ndarray = field(init=False)  # (n_lists,) float32
     fine: np.ndarray = field(init=False)  # (n_lists, dpad) int8 the same as bytes, where banks are of nibbles; or none
@@ -106,7 +105,6 @@ class Router:
         lengths[lengths < np.float32(1e-6)] = 1
         ones = np.ones(len(moved), np.float32)
         values: dict[str, Any] = {
-            "nibbles": nibbles is not None,
             "banks": banked(rows[:, : moved.shape[1]]) if nibbles is None else nibble_banked(nibbles[0]),
             "scales": scales if nibbles is None else nibbles[1],
             "fine": rows if nibbles is not None else np.empty((0, rows.shape[1]), np.int8),
@@ -128,6 +126,11 @@ class Router:
         error, length = (float(np.sqrt(np.square(each).sum(axis=1).mean())) for each in (wrong, moved[some]))
         blurred = error * length / dim**0.5 * (2 if self.l2 else 1)
         return (rows, scales) if blurred < BLUR * self.apart else None
+
+    @property
+    def nibbles(self) -> bool:
+        """Whether centroids are ranked by nibbles (docs/decisions/018)."""
+        return len(self.fine) > 0
 
     @property
     def n_lists(self) -> int:

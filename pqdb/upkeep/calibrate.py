@@ -118,8 +118,7 @@ def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int
     """The table of list counts, for a snapshot whose index holds everything but a calibration."""
     assert snapshot.index is not None
     index, router = snapshot.index, snapshot.index.router
-    l2 = snapshot.config.metric == "l2"
-    made = MADE_L2 if l2 else MADE
+    l2, made = router.l2, MADE_L2 if router.l2 else MADE
     queries, n_rows = calibration_queries(sample.vectors, snapshot.config.metric, seed, made=made)
     itself = np.full(len(queries), -1, np.int64)
     itself[:n_rows] = sample.rows[:n_rows]
@@ -179,7 +178,7 @@ def _widths_of(
         ranks = _ranks_in_sample(router, asked, sample, deep[-1])
         counts = [max(1, round(k / deep[-1] * ranks.shape[1])) for k in deep]
         found += [_widths(ranks[:, :count], asked, router.n_lists) for count in counts]
-    if snapshot.config.metric == "l2" and NEAR in ks:
+    if router.l2 and NEAR in ks:
         # A row may have a copy, or a passage that overlaps it; a question has not. Half of the word is the tenth's.
         found[0] = np.sqrt(found[0] * found[ks.index(NEAR)])
     return found

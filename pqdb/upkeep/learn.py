@@ -116,19 +116,21 @@ def _aims(
     with where lists hold less than all: the k-th best estimate is then the lower. values and ranks as learn has them.
     """
     calibration, n_lists = index.calibration, index.router.n_lists
-    aims: Aims = {}
-    for k in [k for k in calibration.ks if k <= DEEPEST]:
-        plans = [_plan_for(calibration, n_lists, k, target) for target in TARGETS if target >= EASIEST]
-        found, held = np.zeros(len(plans)), np.zeros(len(plans))
-        for block, snapshot, live in _snapshots(stores, index, len(queries), pause):
-            for j, plan in enumerate(plans):
+    hard = [target for target in TARGETS if target >= EASIEST]
+    plans = {k: [_plan_for(calibration, n_lists, k, target) for target in hard] for k in calibration.ks if k <= DEEPEST}
+    found, held = ({k: np.zeros(len(hard)) for k in plans} for _ in range(2))
+    for block, snapshot, live in _snapshots(stores, index, len(queries), pause):
+        for k, asked in plans.items():
+            for j, plan in enumerate(asked):
                 got = search(snapshot, queries[block], plan, live, k)[0]
-                found[j] += recall_of(got, values[block, :k]).sum()
+                found[k][j] += recall_of(got, values[block, :k]).sum()
                 widths = np.interp(best[block], plan.knots, plan.widths)
-                held[j] += (ranks[block, :k] < np.ceil(widths)[:, None]).mean(axis=1).sum()
-        if found.all():
-            more = np.array([1 - plan.lost for plan in plans]) * np.maximum(held / found, 1.0)
-            aims[k] = np.minimum(TARGETS * np.pad(more, (len(TARGETS) - len(plans), 0), mode="edge"), 1.0)
+                held[k][j] += (ranks[block, :k] < np.ceil(widths)[:, None]).mean(axis=1).sum()
+    aims: Aims = {}
+    for k, asked in plans.items():
+        if found[k].all():
+            more = np.array([1 - plan.lost for plan in asked]) * np.maximum(held[k] / found[k], 1.0)
+            aims[k] = np.minimum(TARGETS * np.pad(more, (len(TARGETS) - len(hard), 0), mode="edge"), 1.0)
     return aims
 
 
