@@ -154,7 +154,7 @@ def choose_queries(
     products, nearness = np.empty(64 * banks.shape[0], np.int32), np.empty(n_lists, np.float32)
     moved, small, low_key = np.empty(dim, np.float32), np.empty(fine.shape[1], np.int8), np.empty(1, np.float32)
     for q in range(queries.shape[0]):
-        length, base, query_step = keys_of(
+        length, base, share, query_step = keys_of(
             queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys
         )
         best = extent(keys, n_lists, low_key) - (length if l2 else np.float32(0))
@@ -168,6 +168,6 @@ def choose_queries(
         probed[q] = n if wanted[q] <= limit else -1
         if probed[q] >= 0:
             value_lists(
-                queries, q, l2, length, base, query_step, small, values, center, offsets, fine, fine_scales, centroids,
-                noise, lists, there[q], bases, margins,
+                queries, q, l2, length, base, share, query_step, small, values, center, offsets, fine, fine_scales,
+                centroids, noise, lists, there[q], bases, margins,
             )  # fmt: skip

@@ -16,6 +16,7 @@ HALVINGS = 48  # keys may lie anywhere: one far centroid, and all others are wit
 HALF_ULP = 2.0**-10  # of a float16, twice: a bias factor is twice a product with the centroid
 CROWD = 8  # keys of the bucket that the last list comes from, and an eighth of the lists: more are sorted
 LINE, AHEAD = 64, 6  # bytes of a cache line; rows asked for ahead of their turn
+LEAST_COMMON = np.float32(1e-30)  # of a center's squared length
 LEAST_SPREAD = np.float32(1e-30)  # of keys: less has no inverse
 
 
@@ -100,23 +101,29 @@ def select_largest(
 def keys_of(
     queries: Array, q: Whole, l2: bool, center: Array, banks: Array, scales: Array, weights: Array, offsets: Array,
     moved: Array, small: Array, products: Array, values: Array, keys: Array,
-) -> tuple[Real, Real, Real]:  # fmt: skip
+) -> tuple[Real, Real, Real, Real]:  # fmt: skip
     """Value and key (n_lists,) of every list for query q, as route_queries has them; moved and products are scratch.
 
-    Returns the query's squared length, for l2 from the center; the center's value; and the scale of the query's int8,
-    which are left in `small`.
+    What queries and centroids have in common is no part of what is rounded: for l2 the center, for inner products as
+    much of the center as lies in the query.
+
+    Returns the query's squared length, for l2 from the center; the center's value; how much of the center lies in the
+    query, 1 for l2; and the scale of the query's int8, which are left in `small`.
     """
-    dim = center.shape[0]
-    query_at, moved_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim), np.uint64(moved.ctypes.data)
-    base = np.float32(0) if l2 else dot(FLOAT32, np.uint64(center.ctypes.data), query_at, dim)
+    dim, center_at, moved_at = center.shape[0], np.uint64(center.ctypes.data), np.uint64(moved.ctypes.data)
+    base, share, common = np.float32(0), np.float32(1), np.float32(0)
+    if not l2:
+        common = dot(FLOAT32, center_at, center_at, dim)
+        base = dot(FLOAT32, center_at, np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim), dim)
+        share = base / common if common > LEAST_COMMON else np.float32(0)
     for i in range(dim):
-        moved[i] = queries[q, i] - center[i] if l2 else queries[q, i]
+        moved[i] = queries[q, i] - share * center[i]
     step = quantize_i8(moved, small) * np.float32(2 if l2 else 1)
     bank_products(banks, 4 * banks.shape[1] < dim, small, products)
     for i in range(scales.shape[0]):
-        values[i] = base + step * scales[i] * np.float32(products[i]) - offsets[i]
+        values[i] = base + step * scales[i] * np.float32(products[i]) - share * offsets[i]
         keys[i] = values[i] * weights[i]
-    return dot(FLOAT32, moved_at, moved_at, dim), base, step
+    return dot(FLOAT32, moved_at, moved_at, dim) + share * share * common, base, share, step
 
 
 @kernel_with_room
@@ -136,7 +143,7 @@ def list_keys(
     values, products = np.empty(n_lists, np.float32), np.empty(64 * banks.shape[0], np.int32)
     moved, small = np.empty(center.shape[0], np.float32), np.empty(8 * banks.shape[1], np.int8)
     for q in range(queries.shape[0]):
-        length, _, _ = keys_of(
+        length, _, _, _ = keys_of(
             queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys[q]
         )
         best[q] = keys[q].max() - length if l2 else keys[q].max()
@@ -144,8 +151,8 @@ def list_keys(
 
 @kernel_inline
 def value_finely(
-    small: Array, base: Real, step: Real, offsets: Array, fine: Array, fine_scales: Array, lists: Array, q: Whole,
-    n: Whole, values: Array,
+    small: Array, base: Real, share: Real, step: Real, offsets: Array, fine: Array, fine_scales: Array, lists: Array,
+    q: Whole, n: Whole, values: Array,
 ) -> None:  # fmt: skip
     """Values of the n lists of query q as int8 gives them, in place of those that nibbles gave."""
     small_at, fine_at, size = np.uint64(small.ctypes.data), np.uint64(fine.ctypes.data), fine.shape[1]
@@ -157,23 +164,23 @@ def value_finely(
         if p >= AHEAD:
             which = lists[q, p - AHEAD]
             product = np.float32(dot_i8(fine_at + np.uint64(size * which), small_at, size))
-            values[which] = base + step * fine_scales[which] * product - offsets[which]
+            values[which] = base + step * fine_scales[which] * product - share * offsets[which]
 
 
 @kernel_inline
 def value_lists(
-    queries: Array, q: Whole, l2: bool, length: Real, base: Real, step: Real, small: Array, values: Array,
+    queries: Array, q: Whole, l2: bool, length: Real, base: Real, share: Real, step: Real, small: Array, values: Array,
     center: Array, offsets: Array, fine: Array, fine_scales: Array, centroids: Array, noise: Real, lists: Array,
     n: Whole, bases: Array, margins: Array,
 ) -> None:  # fmt: skip
-    """Bases and margins of the n lists of query q, as route_queries has them; length, base, step, small and values as
-    keys_of has them.
+    """Bases and margins of the n lists of query q, as route_queries has them; length, base, share, step, small and
+    values as keys_of has them.
 
     For l2 an estimate is no better than its bias factor, a float16, which is the larger the farther the centroid lies
     from zero. Here that is in units of the code's scale, as the margin is.
     """
     if fine.shape[0] > 0 and centroids.shape[0] == 0:
-        value_finely(small, base, step, offsets, fine, fine_scales, lists, q, n, values)
+        value_finely(small, base, share, step, offsets, fine, fine_scales, lists, q, n, values)
     dim = queries.shape[1]
     center_at, rounding = np.uint64(center.ctypes.data), np.float32(HALF_ULP if noise > 0 else 0)
     away = np.sqrt(dot(FLOAT32, center_at, center_at, dim)) if l2 else np.float32(0)
@@ -204,7 +211,7 @@ def rank_queries(
     """route_queries, whose are all but the last eight: scratch."""
     n_lists = scales.shape[0]
     for q in range(queries.shape[0]):
-        length, base, step = keys_of(
+        length, base, share, step = keys_of(
             queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys
         )
         high = extent(keys, n_lists, low)
@@ -214,8 +221,8 @@ def rank_queries(
         select_largest(keys, high, low[0], n, lists, q, histogram, picked)
         probed[q] = n
         value_lists(
-            queries, q, l2, length, base, step, small, values, center, offsets, fine, fine_scales, centroids, noise,
-            lists, n, bases, margins,
+            queries, q, l2, length, base, share, step, small, values, center, offsets, fine, fine_scales, centroids,
+            noise, lists, n, bases, margins,
         )  # fmt: skip
 
 
@@ -227,7 +234,7 @@ def route_queries(
     banks: Array,  # (n, steps, 64, 4) uint8 centroids less the center, as bytes or nibbles: see kernels.banks
     scales: Array,  # (n_lists,) float32 undoing the rounding
     weights: Array,  # (n_lists,) float32 1/|c|; 1 for l2
-    offsets: Array,  # (n_lists,) float32 0; |c − center|² for l2
+    offsets: Array,  # (n_lists,) float32 −⟨center, c − center⟩; |c − center|² for l2
     fine: Array,  # (n_lists, dpad) int8 centroids less the center, to value those that nibbles ranked; or (0, dpad)
     fine_scales: Array,  # (n_lists,) float32 undoing that rounding
     centroids: Array,  # (n_lists, d) float32; or none, where values in int8 are good enough (see Index.centroids)

@@ -110,7 +110,7 @@ class Router:
             "fine": rows if nibbles is not None else np.empty((0, rows.shape[1]), np.int8),
             "fine_scales": scales,
             "weights": ones if self.l2 else (1 / lengths).astype(np.float32),
-            "offsets": np.einsum("nd,nd->n", moved, moved) if self.l2 else 0 * ones,
+            "offsets": np.einsum("nd,nd->n", moved, moved) if self.l2 else moved @ -center,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)

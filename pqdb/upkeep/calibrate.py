@@ -47,24 +47,35 @@ def calibration_queries(
 ) -> tuple[np.ndarray, int]:
     """So many rows of a sample (n, d), then `made` queries of each kind, in the form metric.prepare leaves; and how
     many of them are rows.
+
+    But for l2 a made query is as far from the mean as the row it is made of. What hides from a row four fifths of its
+    dimensions takes half of that, and where rows have much in common, the mean is then all that is left: such queries
+    have other keys than questions that are as hard.
     """
     rng = np.random.default_rng(seed)
-    kinds = [sample[:rows]]
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
-    for share in (0.5, 0.8):
-        veiled = sample[rng.integers(0, len(sample), made)].copy()
-        hidden = rng.random(veiled.shape) < share
-        veiled[hidden] = np.broadcast_to(mean, veiled.shape)[hidden]
-        kinds.append(veiled)
     noise = _noise_like(sample[:COVARIANCE_ROWS] - mean, made, rng)
-    kinds.append((sample[rng.integers(0, len(sample), made)] + rng.uniform(0, 4, (made, 1)) * noise).astype(np.float32))
+    kinds = [sample[:rows]]
+    for change in (
+        lambda moved: moved * (rng.random(moved.shape) >= 0.5),
+        lambda moved: moved * (rng.random(moved.shape) >= 0.8),
+        lambda moved: moved + rng.uniform(0, 4, (made, 1)).astype(np.float32) * noise,
+    ):
+        moved = sample[rng.integers(0, len(sample), made)] - mean
+        changed = change(moved)
+        kinds.append(mean + (changed if metric == "l2" else changed * (_lengths(moved) / _lengths(changed))))
     if metric == "l2":
         kinds.append((sample[rng.integers(0, len(sample), (2, made))].sum(axis=0) / 2).astype(np.float32))
     queries = np.concatenate(kinds)
     if metric == "cosine":
-        lengths = np.linalg.norm(queries, axis=1, keepdims=True)
-        queries = queries / np.where(lengths == 0, 1, lengths)
+        queries = queries / _lengths(queries)
     return np.ascontiguousarray(queries, dtype=np.float32), len(kinds[0])
+
+
+def _lengths(vectors: np.ndarray) -> np.ndarray:
+    """(n, 1) of vectors (n, d); 1 for one of nothing, which may then be divided by it."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.where(lengths == 0, np.float32(1), lengths)
 
 
 def _noise_like(centred: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -178,7 +189,7 @@ def _widths_of(
         ranks = _ranks_in_sample(router, asked, sample, deep[-1])
         counts = [max(1, round(k / deep[-1] * ranks.shape[1])) for k in deep]
         found += [_widths(ranks[:, :count], asked, router.n_lists) for count in counts]
-    if router.l2 and NEAR in ks:
+    if NEAR in ks:
         # A row may have a copy, or a passage that overlaps it; a question has not. Half of the word is the tenth's.
         found[0] = np.sqrt(found[0] * found[ks.index(NEAR)])
     return found

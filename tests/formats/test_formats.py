@@ -84,10 +84,14 @@ def test_it_answers_as_it_did(opened: Golden) -> None:
 
 
 def compare(found: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Equal, but for the last bits of scores, which differ between processors, and for settings that came later."""
+    """Equal, but for the last bits of scores, which differ between processors, and for settings that came later.
+
+    Without source vectors a score is what int8 centroids and codes make of it, and later pqdbs round it less.
+    """
+    atol = 1e-5 if expected.get("config", {}).get("source", "kept") else 5e-3
     for key, answer in expected.items():
         if key.endswith("scores"):
-            assert np.allclose(found[key], answer, rtol=1e-4, atol=1e-5, equal_nan=True), key
+            assert np.allclose(found[key], answer, rtol=1e-4, atol=atol, equal_nan=True), key
         elif key == "vectors":
             for name, searches in answer.items():
                 compare(found[key][name], searches)

@@ -105,6 +105,22 @@ def test_bases_are_exact_or_as_exact_as_int8_and_margins_grow_with_the_distance(
 
 
 @metrics
+def test_what_all_centroids_and_queries_have_in_common_blurs_nothing(l2: bool) -> None:
+    """Most text embeddings share a part that is longer than what tells them apart."""
+    centroids, rng = clustered(60, 24, seed=5), np.random.default_rng(9)
+    queries, common = queries_near(centroids, 8, seed=2), 50 * rng.standard_normal(24).astype(np.float32)
+    plain = Router(l2, np.zeros(24, np.float32), 1.0, centroids)
+    shifted = Router(l2, np.zeros(24, np.float32), 1.0, centroids + common)
+    far = queries + common
+    order, _, bases, _ = routed(shifted, far, 60, [60], exact=False)
+    slack = 8 * (2 if l2 else 1) * plain.rounding() + 1e-6 * float(common @ common)
+    for q in range(8):
+        near = shifted.centroids[order[q]].astype(np.float64)
+        truth = -((near - far[q]) ** 2).sum(axis=1) if l2 else near @ far[q].astype(np.float64)
+        assert np.abs(bases[q] - truth).max() < slack
+
+
+@metrics
 def test_an_easy_query_probes_fewer_lists_than_a_hard_one(l2: bool) -> None:
     """The best key, exact but for int8, is looked up between the knots."""
     router = a_router(40, 24, l2)
