@@ -16,7 +16,7 @@ from pqdb.kernels._jit import kernel_inline, kernel_inline_with_room, kernel_wit
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.cells import find_threshold, gather_cells, share_of_cell
 from pqdb.kernels.rounding import extent
-from pqdb.kernels.route import interpolate, keys_of, value_lists
+from pqdb.kernels.route import ease, interpolate, keys_of, value_lists
 
 GRADE_SHIFT = 20  # of a float32's bits: eight grades to a factor of two
 GRADES = 208  # from 2⁻²⁰ rows a group to 64: a group has 32
@@ -120,6 +120,7 @@ def choose_queries(
     banks: Array,
     scales: Array,
     weights: Array,
+    leads: Array,
     offsets: Array,
     fine: Array,
     fine_scales: Array,
@@ -155,9 +156,9 @@ def choose_queries(
     moved, small, low_key = np.empty(dim, np.float32), np.empty(fine.shape[1], np.int8), np.empty(1, np.float32)
     for q in range(queries.shape[0]):
         length, base, share, query_step = keys_of(
-            queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys
+            queries, q, l2, center, banks, scales, weights, leads, offsets, moved, small, products, values, keys
         )
-        best = extent(keys, n_lists, low_key) - (length if l2 else np.float32(0))
+        best = ease(extent(keys, n_lists, low_key), l2, length)
         least = FLOOR * interpolate(best, knots, widths) * mean_groups
         for i in range(n_lists):
             nearness[i] = min(values[i] - length, np.float32(0)) if l2 else values[i]

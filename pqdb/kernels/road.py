@@ -59,13 +59,14 @@ def route_framed(
     dim, n_lists, knots = frame["dim"], frame["n_lists"], frame["n_knots"]
     center, banks = f32_at(frame["center_at"], dim), banks_at(frame["banks_at"], frame["n_banks"], frame["bank_steps"])
     scales, weights = f32_at(frame["scales_at"], n_lists), f32_at(frame["weights_at"], n_lists)
-    offsets, bests = f32_at(frame["offsets_at"], n_lists), f32_at(frame["knots_at"], knots)
+    leads, offsets = f32_at(frame["leads_at"], n_lists), f32_at(frame["offsets_at"], n_lists)
+    bests = f32_at(frame["knots_at"], knots)
     fine = i8_matrix_at(frame["fine_at"], frame["n_fine"], frame["dpad"])
     fine_scales = f32_at(frame["fine_scales_at"], frame["n_fine"])
     centroids, widths = matrix_at(frame["centroids_at"], frame["n_centroids"], dim), f32_at(frame["widths_at"], knots)
     if frame["aim"] > 0:
         choose_queries(
-            moved, frame["l2"] != 0, center, banks, scales, weights, offsets, fine, fine_scales, centroids,
+            moved, frame["l2"] != 0, center, banks, scales, weights, leads, offsets, fine, fine_scales, centroids,
             frame["margin"], bests, widths, u8_at(frame["kinds_at"], n_lists), f32_at(frame["lengths_at"], KINDS),
             shares_framed(frame), frame["low"], frame["step"], frame["shift"], i32_at(frame["passing_at"], n_lists),
             i32_at(frame["groups_at"], n_lists), frame["k"], frame["aim"], frame["mean_groups"], frame["limit"], lists,
@@ -73,7 +74,7 @@ def route_framed(
         )  # fmt: skip
     else:
         rank_queries(
-            moved, frame["l2"] != 0, center, banks, scales, weights, offsets, fine, fine_scales, centroids,
+            moved, frame["l2"] != 0, center, banks, scales, weights, leads, offsets, fine, fine_scales, centroids,
             frame["margin"], bests, widths, lists, probed, bases, margins,
             f32_at(room["keys_at"], n_lists), f32_at(room["centroid_values_at"], n_lists),
             i32_at(room["products_at"], 64 * frame["n_banks"]), i32_at(room["histogram_at"], BUCKETS),

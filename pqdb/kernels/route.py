@@ -99,8 +99,8 @@ def select_largest(
 
 @kernel_inline
 def keys_of(
-    queries: Array, q: Whole, l2: bool, center: Array, banks: Array, scales: Array, weights: Array, offsets: Array,
-    moved: Array, small: Array, products: Array, values: Array, keys: Array,
+    queries: Array, q: Whole, l2: bool, center: Array, banks: Array, scales: Array, weights: Array, leads: Array,
+    offsets: Array, moved: Array, small: Array, products: Array, values: Array, keys: Array,
 ) -> tuple[Real, Real, Real, Real]:  # fmt: skip
     """Value and key (n_lists,) of every list for query q, as route_queries has them; moved and products are scratch.
 
@@ -120,10 +120,22 @@ def keys_of(
         moved[i] = queries[q, i] - share * center[i]
     step = quantize_i8(moved, small) * np.float32(2 if l2 else 1)
     bank_products(banks, 4 * banks.shape[1] < dim, small, products)
+    length = dot(FLOAT32, moved_at, moved_at, dim) + share * share * common
+    reach = np.float32(1) if l2 else np.sqrt(length)
     for i in range(scales.shape[0]):
         values[i] = base + step * scales[i] * np.float32(products[i]) - share * offsets[i]
-        keys[i] = values[i] * weights[i]
-    return dot(FLOAT32, moved_at, moved_at, dim) + share * share * common, base, share, step
+        keys[i] = values[i] * weights[i] + reach * leads[i]
+    return length, base, share, step
+
+
+@kernel_inline
+def ease(best: Real, l2: bool, length: Real) -> Real:
+    """How easy a query is of such a best key, and squared length: the larger the fewer lists it takes. The length of a
+    query changes nothing in what is near it by inner product, nor in this.
+    """
+    if l2:
+        return best - length
+    return best / np.sqrt(length) if length > 0 else np.float32(0)
 
 
 @kernel_with_room
@@ -134,6 +146,7 @@ def list_keys(
     banks: Array,
     scales: Array,
     weights: Array,
+    leads: Array,
     offsets: Array,
     keys: Array,  # (q, n_lists) float32 out: the larger the earlier a list is probed
     best: Array,  # (q,) float32 out: what route_queries tells a query's difficulty by
@@ -144,9 +157,9 @@ def list_keys(
     moved, small = np.empty(center.shape[0], np.float32), np.empty(8 * banks.shape[1], np.int8)
     for q in range(queries.shape[0]):
         length, _, _, _ = keys_of(
-            queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys[q]
+            queries, q, l2, center, banks, scales, weights, leads, offsets, moved, small, products, values, keys[q]
         )
-        best[q] = keys[q].max() - length if l2 else keys[q].max()
+        best[q] = ease(keys[q].max(), l2, length)
 
 
 @kernel_inline
@@ -203,19 +216,19 @@ def value_lists(
 
 @kernel_inline
 def rank_queries(
-    queries: Array, l2: bool, center: Array, banks: Array, scales: Array, weights: Array, offsets: Array, fine: Array,
-    fine_scales: Array, centroids: Array, noise: Real, knots: Array, widths: Array, lists: Array, probed: Array,
-    bases: Array, margins: Array, keys: Array, values: Array, products: Array, histogram: Array, picked: Array,
-    low: Array, moved: Array, small: Array,
+    queries: Array, l2: bool, center: Array, banks: Array, scales: Array, weights: Array, leads: Array, offsets: Array,
+    fine: Array, fine_scales: Array, centroids: Array, noise: Real, knots: Array, widths: Array, lists: Array,
+    probed: Array, bases: Array, margins: Array, keys: Array, values: Array, products: Array, histogram: Array,
+    picked: Array, low: Array, moved: Array, small: Array,
 ) -> None:  # fmt: skip
     """route_queries, whose are all but the last eight: scratch."""
     n_lists = scales.shape[0]
     for q in range(queries.shape[0]):
         length, base, share, step = keys_of(
-            queries, q, l2, center, banks, scales, weights, offsets, moved, small, products, values, keys
+            queries, q, l2, center, banks, scales, weights, leads, offsets, moved, small, products, values, keys
         )
         high = extent(keys, n_lists, low)
-        best = high - length if l2 else high
+        best = ease(high, l2, length)
         wanted = np.int64(np.ceil(interpolate(best, knots, widths)))
         n = min(max(wanted, 1), lists.shape[1])
         select_largest(keys, high, low[0], n, lists, q, histogram, picked)
@@ -233,23 +246,24 @@ def route_queries(
     center: Array,  # (d,) float32 mean of the centroids
     banks: Array,  # (n, steps, 64, 4) uint8 centroids less the center, as bytes or nibbles: see kernels.banks
     scales: Array,  # (n_lists,) float32 undoing the rounding
-    weights: Array,  # (n_lists,) float32 1/|c|; 1 for l2
+    weights: Array,  # (n_lists,) float32 1; for inner products 1/|c| where leads are not known
+    leads: Array,  # (n_lists,) float32 what the spread of its rows is worth, for a query of length 1: see Router
     offsets: Array,  # (n_lists,) float32 −⟨center, c − center⟩; |c − center|² for l2
     fine: Array,  # (n_lists, dpad) int8 centroids less the center, to value those that nibbles ranked; or (0, dpad)
     fine_scales: Array,  # (n_lists,) float32 undoing that rounding
     centroids: Array,  # (n_lists, d) float32; or none, where values in int8 are good enough (see Index.centroids)
     noise: Real,  # z·σ: margin of an estimate in units of the query's distance and the code's scale
-    knots: Array,  # (b,) float32 best key
+    knots: Array,  # (b,) float32 how easy queries are
     widths: Array,  # (b,) float32 how many lists to probe at each
     lists: Array,  # (q, p) int32 out
     probed: Array,  # (q,) int32 out
     bases: Array,  # (q, p) float32 out
     margins: Array,  # (q, p) float32 out
 ) -> None:
-    """Rank lists by ⟨q, c⟩/|c| (inner product) or −|q − c|² (l2) and take as many as the query's own difficulty asks
-    for.
+    """Rank lists by ⟨q, c⟩ (inner product) or −|q − c|² (l2) and their leads, and take as many as the query's own
+    difficulty asks for.
 
-    The difficulty is the key of the nearest centroid: `widths` is calibrated against it (docs/architecture.md).
+    The difficulty is told by the best key (see `ease`): `widths` is calibrated against it (docs/architecture.md).
     """
     n_lists, dim = scales.shape[0], center.shape[0]
     keys, values = np.empty(n_lists, np.float32), np.empty(n_lists, np.float32)
@@ -258,6 +272,6 @@ def route_queries(
     moved = np.empty(dim, np.float32)
     small = np.empty(fine.shape[1], np.int8)
     rank_queries(
-        queries, l2, center, banks, scales, weights, offsets, fine, fine_scales, centroids, noise, knots, widths, lists,
-        probed, bases, margins, keys, values, products, histogram, picked, low, moved, small,
+        queries, l2, center, banks, scales, weights, leads, offsets, fine, fine_scales, centroids, noise, knots, widths,
+        lists, probed, bases, margins, keys, values, products, histogram, picked, low, moved, small,
     )  # fmt: skip

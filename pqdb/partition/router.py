@@ -12,8 +12,9 @@ from pqdb.panels import inner_products
 
 _HEAD = struct.Struct("<4sIII f")
 _MAGIC = b"PQRT"
-_VERSION = 1
-GAP_SAMPLE = 256
+_LEAD = struct.Struct("<f")
+_VERSION, _WITHOUT_SPREADS = 2, 1
+GAP_SAMPLE = 64
 PAD = 64  # int8 rows are padded to whole cache lines
 REACH = 2.6  # of nibbles, times the length of a row's coordinates: what lies beyond is as far as this
 MANY, WIDE = 1 << 20, 64  # so many int8 in all, of rows so wide at least, and nibbles do …
@@ -74,6 +75,25 @@ def nibble_banked(rows: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(packed.transpose(0, 2, 1, 3))
 
 
+def mean_squares(residuals: np.ndarray, lists: np.ndarray, n_lists: int) -> np.ndarray:
+    """(n_lists,) float32 of the lengths of residuals (n, d) of rows in lists (n,); of a list without rows, of all."""
+    squares = np.einsum("nd,nd->n", residuals, residuals)
+    sums, counts = np.bincount(lists, squares, n_lists), np.bincount(lists, minlength=n_lists)
+    usual = float(squares.mean()) if len(squares) else 0.0
+    found: np.ndarray = np.where(counts > 0, sums / np.maximum(counts, 1), usual).astype(np.float32)
+    return found
+
+
+def _gap(moved: np.ndarray, squares: np.ndarray) -> float:
+    """From rows (n, d) of such squared lengths (n,) to the nearest other, the median of some; 0 for one row."""
+    if len(moved) < 2:
+        return 0.0
+    some = np.random.default_rng(0).choice(len(moved), min(len(moved), GAP_SAMPLE), replace=False)
+    apart = squares[some, None] + squares - 2 * inner_products(moved[some], moved)
+    apart[np.arange(len(some)), some] = np.inf
+    return float(np.sqrt(np.median(np.maximum(apart.min(axis=1), 0))))
+
+
 @dataclass(frozen=True)
 class Router:
     """Centroids of a generation's lists, in the space the index works in: x' = (x − mean) / unit.
@@ -81,36 +101,45 @@ class Router:
     Inner products keep mean 0, and unit 1 unless residuals are very long or very short. For l2 the mean centres the
     data and the unit brings residuals to length 1, so that the float16 factors of the codes neither overflow nor lose
     digits.
+
+    Lists are not ranked by their centroids alone: of two that are as near, the one whose rows lie farther apart has
+    more of them that are nearer. What that is worth was measured when the generation was built (upkeep/lead.py).
     """
 
     l2: bool
     mean: np.ndarray  # (d,) float32
     unit: float
     centroids: np.ndarray  # (n_lists, d) float32, in index space
+    spreads: np.ndarray | None = None  # (n_lists,) float32 mean square of residuals; None in generations of before
+    lead: float = 0.0  # how much of them counts where lists are ranked
     center: np.ndarray = field(init=False)  # (d,) float32 mean of the centroids
     banks: np.ndarray = field(init=False)  # (n, steps, 64, 4) uint8 centroids less the center: see `banked`
     scales: np.ndarray = field(init=False)  # (n_lists,) float32
     fine: np.ndarray = field(init=False)  # (n_lists, dpad) int8 the same as bytes, where banks are of nibbles; or none
     fine_scales: np.ndarray = field(init=False)  # (n_lists,) float32 of the bytes
+    gap: float = field(init=False)  # from centroid to centroid, usually; 0 for one list
+    breadth: float = field(init=False)  # length of a centroid less the center, root mean square
     weights: np.ndarray = field(init=False)  # (n_lists,) float32
+    leads: np.ndarray = field(init=False)  # (n_lists,) float32
     offsets: np.ndarray = field(init=False)  # (n_lists,) float32
 
     def __post_init__(self) -> None:
         center = self.centroids.mean(axis=0, dtype=np.float64).astype(np.float32)
         object.__setattr__(self, "center", center)
         moved = self.centroids - center
+        squares = np.einsum("nd,nd->n", moved, moved)
+        object.__setattr__(self, "gap", _gap(moved, squares))
+        object.__setattr__(self, "breadth", float(np.sqrt(squares.mean())))
         rows, scales = int8_rows(moved)
         nibbles = self._as_nibbles(moved)
-        lengths = np.sqrt(np.einsum("nd,nd->n", self.centroids, self.centroids))
-        lengths[lengths < np.float32(1e-6)] = 1
-        ones = np.ones(len(moved), np.float32)
         values: dict[str, Any] = {
             "banks": banked(rows[:, : moved.shape[1]]) if nibbles is None else nibble_banked(nibbles[0]),
             "scales": scales if nibbles is None else nibbles[1],
             "fine": rows if nibbles is not None else np.empty((0, rows.shape[1]), np.int8),
             "fine_scales": scales,
-            "weights": ones if self.l2 else (1 / lengths).astype(np.float32),
-            "offsets": np.einsum("nd,nd->n", moved, moved) if self.l2 else moved @ -center,
+            "weights": self._weights(),
+            "leads": self.leads_of(self.lead),
+            "offsets": squares if self.l2 else moved @ -center,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -125,7 +154,30 @@ class Router:
         wrong = (2.0 * rows[some] - 15) * scales[some, None] - moved[some]
         error, length = (float(np.sqrt(np.square(each).sum(axis=1).mean())) for each in (wrong, moved[some]))
         blurred = error * length / dim**0.5 * (2 if self.l2 else 1)
-        return (rows, scales) if blurred < BLUR * self.apart else None
+        return (rows, scales) if blurred < BLUR * self.gap * (self.gap if self.l2 else self.breadth) else None
+
+    def _weights(self) -> np.ndarray:
+        """(n_lists,) float32. Where spreads are not known, an inner product is divided by the centroid's length."""
+        if self.l2 or self.spreads is not None:
+            return np.ones(self.n_lists, np.float32)
+        lengths = np.sqrt(np.einsum("nd,nd->n", self.centroids, self.centroids))
+        return (1 / np.where(lengths < np.float32(1e-6), np.float32(1), lengths)).astype(np.float32)
+
+    def leads_of(self, lead: float) -> np.ndarray:
+        """(n_lists,) float32 what spreads are worth if `lead` of them counts.
+
+        For inner products `lead` standard deviations of a row's value, for a query of length 1. For l2 a share of what
+        the square of a row's distance exceeds the centroid's by, on the mean: the wider a list, the farther its rows.
+        """
+        if self.spreads is None:
+            return np.zeros(self.n_lists, np.float32)
+        leads = -self.spreads if self.l2 else np.sqrt(self.spreads / np.float32(self.centroids.shape[1]))
+        return (np.float32(lead) * leads).astype(np.float32)
+
+    def ease(self, number: int, value: float, query: np.ndarray) -> float:
+        """How easy a query (d,), in index space, is whose first list is of this value: see kernels.route.ease."""
+        length = 1.0 if self.l2 else float(np.sqrt(query @ query)) or 1.0
+        return value / length * float(self.weights[number]) + float(self.leads[number])
 
     @property
     def nibbles(self) -> bool:
@@ -142,27 +194,16 @@ class Router:
         """Bytes of an int8 row of this dimension."""
         return padded(self.centroids.shape[1])
 
-    @cached_property
+    @property
     def apart(self) -> float:
         """How far the values of neighbouring lists usually are apart, for a query about as long as centroids; 0 for one
         list.
         """
-        if self.n_lists < 2:
-            return 0.0
-        some = np.random.default_rng(0).choice(self.n_lists, min(self.n_lists, GAP_SAMPLE), replace=False)
-        moved = self.centroids - self.center
-        squares = np.einsum("nd,nd->n", moved, moved)
-        apart = squares[some, None] + squares - 2 * inner_products(moved[some], moved)
-        apart[np.arange(len(some)), some] = np.inf
-        gap = np.sqrt(np.median(np.maximum(apart.min(axis=1), 0)))
-        reach = np.sqrt(np.einsum("nd,nd->", self.centroids, self.centroids) / self.n_lists)
-        return float(gap * (gap if self.l2 else reach))
+        return self.gap * (self.gap if self.l2 else float(np.hypot(self.breadth, np.linalg.norm(self.center))))
 
     def rounding(self) -> float:
         """σ of ⟨q, c⟩ of a centroid and a query about as long, both rounded to int8."""
-        moved = self.centroids - self.center
-        length = np.sqrt(np.einsum("nd,nd->", moved, moved) / self.n_lists)
-        return float(length * np.sqrt(np.square(self.fine_scales).mean() / 6))
+        return float(self.breadth * np.sqrt(np.square(self.fine_scales).mean() / 6))
 
     def to_index_space(self, vectors: np.ndarray) -> np.ndarray:
         """(n, d) float32 prepared vectors, or queries, as the index compares them."""
@@ -181,10 +222,14 @@ class Router:
         return negated
 
     def to_bytes(self) -> bytes:
-        """Header, mean, centroids; what is derived is derived again."""
+        """Header, mean, centroids, and spreads if they are known; what is derived is derived again."""
         n, d = self.centroids.shape
-        head = _HEAD.pack(_MAGIC, _VERSION | int(self.l2) << 16, n, d, self.unit)
-        return head + self.mean.astype("<f4").tobytes() + self.centroids.astype("<f4").tobytes()
+        version = _WITHOUT_SPREADS if self.spreads is None else _VERSION
+        head = _HEAD.pack(_MAGIC, version | int(self.l2) << 16, n, d, self.unit)
+        body = head + self.mean.astype("<f4").tobytes() + self.centroids.astype("<f4").tobytes()
+        if self.spreads is None:
+            return body
+        return body + self.spreads.astype("<f4").tobytes() + _LEAD.pack(self.lead)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Router":
@@ -192,7 +237,9 @@ class Router:
         magic, version, n, d, unit = _HEAD.unpack_from(data)
         if magic == _MAGIC and version & 0xFFFF > _VERSION:
             raise FormatError(f"centroids of version {version & 0xFFFF}; this pqdb reads up to version {_VERSION}")
-        if magic != _MAGIC or len(data) != _HEAD.size + 4 * d * (n + 1):
+        spread = version & 0xFFFF != _WITHOUT_SPREADS
+        if magic != _MAGIC or len(data) != _HEAD.size + 4 * d * (n + 1) + (4 * (n + 1) if spread else 0):
             raise CorruptError(f"the centroids are damaged: {len(data)} bytes that begin with {magic!r}")
-        numbers = np.frombuffer(data, "<f4", offset=_HEAD.size)
-        return cls(bool(version >> 16), numbers[:d].copy(), unit, numbers[d:].reshape(n, d).copy())
+        mean, centroids, rest = np.split(np.frombuffer(data, "<f4", offset=_HEAD.size).copy(), [d, d * (n + 1)])
+        known = (rest[:n], float(rest[n])) if spread else ()
+        return cls(bool(version >> 16), mean, unit, centroids.reshape(n, d), *known)

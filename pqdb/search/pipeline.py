@@ -63,8 +63,8 @@ class Trace:
         self._since = now
 
     def scanned(
-        self, snapshot: Snapshot, index: Index, routed: "Routed", candidates: "Candidates", reranked: np.ndarray,
-        plan: Plan, among: Among | None,
+        self, snapshot: Snapshot, index: Index, moved: np.ndarray, routed: "Routed", candidates: "Candidates",
+        reranked: np.ndarray, plan: Plan, among: Among | None,
     ) -> None:  # fmt: skip
         """What became of the first query of a block."""
         self.declined = bool(routed.probed[0] < 0)
@@ -77,7 +77,7 @@ class Trace:
             self.codes = min(self.codes, self.groups * scan.GROUP)
             self.wanted = int(routed.wanted[0]) if among.aim else self.groups
             return
-        best = float(routed.bases[0, 0]) * float(index.router.weights[lists[0]])
+        best = index.router.ease(lists[0], float(routed.bases[0, 0]), moved[0])
         self.expected = (1 - plan.lost) * index.calibration.recall_of(plan.k, best, len(lists))
 
 
@@ -173,7 +173,7 @@ def search(
     values[routed.probed < 0] = -np.inf
     mark(trace, "finish")
     if trace:
-        trace.scanned(snapshot, index, routed, candidates, reranked, plan, among)
+        trace.scanned(snapshot, index, moved, routed, candidates, reranked, plan, among)
     return values, rows
 
 
@@ -250,8 +250,8 @@ def route_queries(index: Index, moved: np.ndarray, plan: Plan, among: Among | No
         np.empty((chosen, router.n_lists), np.int32),
     )
     known = (
-        moved, router.l2, router.center, router.banks, router.scales, router.weights, router.offsets, router.fine,
-        router.fine_scales, index.centroids, plan.margin, plan.knots, plan.widths,
+        moved, router.l2, router.center, router.banks, router.scales, router.weights, router.leads, router.offsets,
+        router.fine, router.fine_scales, index.centroids, plan.margin, plan.knots, plan.widths,
     )  # fmt: skip
     if among is None or not among.aim:
         route.route_queries(*known, routed.lists, routed.probed, routed.bases, routed.margins)

@@ -5,13 +5,13 @@ since a code knows no centroid but its own list's. A list that is merged away gi
 last list.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pqdb.config import Values
 from pqdb.partition.assign import assign
-from pqdb.partition.router import Router
+from pqdb.partition.router import Router, mean_squares
 from pqdb.partition.split import cut, uneven
 from pqdb.quantization.pack import rows_of_list
 from pqdb.search.coded import ListRows, by_list, code_rows, unpacked
@@ -155,8 +155,8 @@ def _commit(
     """`finer`: into how many lists, on the mean over all rows, that of a row was cut. Large lists hold more than their
     share of rows, and what is near to each other: where the lists of one kind of row are cut, their number says little.
     """
-    router = Router(index.router.l2, index.router.mean, index.router.unit, shape.centroids)
-    lists = assign(vectors, router.centroids) if len(vectors) else np.zeros(0, np.int32)
+    lists = assign(vectors, shape.centroids) if len(vectors) else np.zeros(0, np.int32)
+    router = replace(index.router, centroids=shape.centroids, spreads=_spreads(index.router, shape, vectors, lists))
     coded = code_rows(router, index.codebook, vectors, rows, lists)
     with stores.points.read() as points:
         live = points.live
@@ -173,6 +173,19 @@ def _commit(
         put_shape(batch, index.generation, router, calibration)
         watch = Watch.load_bytes(batch.get_object(index.generation, "watch") or b"").after_move(len(rows))
         batch.put_note(index.generation, "watch", watch.to_bytes())
+
+
+def _spreads(router: Router, shape: Shape, vectors: np.ndarray, lists: np.ndarray) -> np.ndarray | None:
+    """(n,) float32 as of the lists there will be: measured where all rows are coded anew."""
+    if router.spreads is None:
+        return None
+    n = len(shape.centroids)
+    spreads = np.concatenate([router.spreads, np.zeros(max(0, n - shape.n_before), np.float32)])
+    for source, target in shape.moved.items():
+        spreads[target] = spreads[source]
+    rebuilt = [number for number in shape.rebuilt if number < n]
+    spreads[rebuilt] = mean_squares(vectors - shape.centroids[lists], lists, n)[rebuilt]
+    return spreads[:n]
 
 
 def _renumber(batch: BlockBatch, index: Index, shape: Shape, has_rerank: bool) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from pqdb.config import CollectionConfig, Flat
 from pqdb.partition.assign import Assigner, assigner
-from pqdb.partition.router import Router
+from pqdb.partition.router import Router, mean_squares
 from pqdb.partition.train import FEWEST_POINTS, choose_n_lists
 from pqdb.quantization.values import Code
 from pqdb.search.coded import by_list, code_rows
@@ -21,6 +21,7 @@ from pqdb.store.blocks import BlockStore
 from pqdb.threads import share_rows
 from pqdb.upkeep.calibrate import Sample, calibrate
 from pqdb.upkeep.fresh import catch_up
+from pqdb.upkeep.lead import led
 from pqdb.upkeep.precision import NOISE_ROWS, measure_noise, measure_precision
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress, sample_size, train
@@ -60,11 +61,10 @@ def build_generation(
     residuals = moved - router.centroids[lists]
     generation = _begin(stores.blocks, router.n_lists)
     list_of_row = _assign_rows(stores, router, lists_of, live, n_rows, progress)
-    _write_lists(stores, router, codebook, generation, list_of_row, progress)
+    router = replace(router, spreads=_write_lists(stores, router, codebook, generation, list_of_row, progress))
     blank = Calibration(noise, (1,), np.zeros(1, np.float32), np.ones((1, 1, 1), np.float32))
     index = Index(generation, codebook, router, blank)
-    calibration = _calibrate(stores, index, Sample(sample, chosen, len(live), list_of_row), seed)
-    index = replace(index, calibration=calibration)
+    index = _calibrated(stores, index, Sample(sample, chosen, len(live), list_of_row), seed)
     watermark = catch_up(stores, index, n_rows)
     if proof is not None and not proof(index, watermark):
         with stores.blocks.write() as batch:
@@ -126,8 +126,9 @@ def _write_lists(
     generation: int,
     list_of_row: np.ndarray,
     progress: Progress | None,
-) -> None:
-    """Encode and pack list after list, a part of them a commit."""
+) -> np.ndarray:
+    """Encode and pack list after list, a part of them a commit; returns their spreads (n_lists,) float32."""
+    spreads = np.zeros(router.n_lists, np.float32)
     order = np.argsort(list_of_row, kind="stable")
     order = order[np.searchsorted(list_of_row[order], 0) :]
     usual = max(1, PART_BYTES // stores.vector_bytes)
@@ -140,10 +141,11 @@ def _write_lists(
             stop = (
                 first if first > start else int(np.searchsorted(list_of_row[order], list_of_row[order[stop]], "right"))
             )
-        _write_part(stores, router, codebook, generation, order[start:stop], list_of_row)
+        _write_part(stores, router, codebook, generation, order[start:stop], list_of_row, spreads)
         start = stop
         if progress:
             progress("encode", stop / len(order))
+    return spreads
 
 
 def _write_part(
@@ -153,6 +155,7 @@ def _write_part(
     generation: int,
     rows: np.ndarray,
     list_of_row: np.ndarray,
+    spreads: np.ndarray,
 ) -> None:
     lists = list_of_row[rows]
     tier = stores.config.reranked_values
@@ -160,9 +163,12 @@ def _write_part(
     with stores.blocks.write() as batch:
         for number, positions in by_list(lists):
             batch.put_list(generation, number, len(positions), *coded.take(positions).packed(codebook, tier))
+    there = np.unique(lists)
+    spreads[there] = mean_squares(coded.residuals, lists, router.n_lists)[there]
 
 
-def _calibrate(stores: Stores, index: Index, sample: Sample, seed: int) -> Calibration:
+def _calibrated(stores: Stores, index: Index, sample: Sample, seed: int) -> Index:
+    """How lists are ranked, then what a recall takes."""
     n_rows = len(sample.list_of_row)
     with stores.blocks.read() as blocks, stores.points.read() as points:
         blocks.look_at(index.generation, n_rows)
@@ -170,7 +176,9 @@ def _calibrate(stores: Stores, index: Index, sample: Sample, seed: int) -> Calib
         precise = index
         if stores.decoded is None:
             precise = replace(index, calibration=measure_precision(snapshot, sample.vectors, points.live, seed))
-        return calibrate(replace(snapshot, index=precise), sample, points.live, seed)
+        index = replace(index, router=led(replace(snapshot, index=precise), sample, points.live, seed))
+        precise = replace(index, calibration=precise.calibration)
+        return replace(index, calibration=calibrate(replace(snapshot, index=precise), sample, points.live, seed))
 
 
 def _swap(blocks: BlockStore, index: Index, watermark: int, about: About) -> None:

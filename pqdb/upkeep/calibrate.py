@@ -8,6 +8,7 @@ queries that are farther from every list than rows are. The truth is the generat
 of exact at a thousandth of the cost.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
@@ -55,12 +56,16 @@ def calibration_queries(
     rng = np.random.default_rng(seed)
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     noise = _noise_like(sample[:COVARIANCE_ROWS] - mean, made, rng)
+
+    def veiled(share: float, moved: np.ndarray) -> np.ndarray:
+        return np.where(rng.random(moved.shape) < share, np.float32(0), moved)
+
+    def blurred(moved: np.ndarray) -> np.ndarray:
+        return moved + rng.uniform(0, 4, (made, 1)).astype(np.float32) * noise
+
     kinds = [sample[:rows]]
-    for change in (
-        lambda moved: moved * (rng.random(moved.shape) >= 0.5),
-        lambda moved: moved * (rng.random(moved.shape) >= 0.8),
-        lambda moved: moved + rng.uniform(0, 4, (made, 1)).astype(np.float32) * noise,
-    ):
+    changes: tuple[Callable[[np.ndarray], np.ndarray], ...] = partial(veiled, 0.5), partial(veiled, 0.8), blurred
+    for change in changes:
         moved = sample[rng.integers(0, len(sample), made)] - mean
         changed = change(moved)
         kinds.append(mean + (changed if metric == "l2" else changed * (_lengths(moved) / _lengths(changed))))
@@ -75,7 +80,8 @@ def calibration_queries(
 def _lengths(vectors: np.ndarray) -> np.ndarray:
     """(n, 1) of vectors (n, d); 1 for one of nothing, which may then be divided by it."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.where(lengths == 0, np.float32(1), lengths)
+    lengths[lengths == 0] = 1
+    return lengths
 
 
 def _noise_like(centred: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -221,12 +227,7 @@ def list_places(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarr
     place, best = np.empty((len(moved), router.n_lists), np.int32), np.empty(len(moved), np.float32)
 
     def rank(part: slice) -> None:
-        queries = np.ascontiguousarray(moved[part], np.float32)
-        keys = np.empty((len(queries), router.n_lists), np.float32)
-        list_keys(
-            queries, router.l2, router.center, router.banks, router.scales, router.weights, router.offsets, keys,
-            best[part],
-        )  # fmt: skip
+        keys, best[part] = list_keys_of(router, moved[part])
         order = np.argsort(-keys, axis=1, kind="stable")
         np.put_along_axis(place[part], order, np.arange(router.n_lists, dtype=np.int32)[None, :], axis=1)
 
@@ -234,19 +235,40 @@ def list_places(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return place, best
 
 
-def _ranks(snapshot: Snapshot, asked: Asked, list_of_row: np.ndarray, allowed: np.ndarray, k: int) -> np.ndarray:
-    """(q, k) int32: when the list of each true neighbour, nearest first and without the query itself, is probed."""
+def list_keys_of(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(q, n_lists) float32: what lists are ranked by for queries (q, d), in index space; and (q,) the best key."""
+    queries = np.ascontiguousarray(moved, np.float32)
+    keys, best = np.empty((len(queries), router.n_lists), np.float32), np.empty(len(queries), np.float32)
+    list_keys(
+        queries, router.l2, router.center, router.banks, router.scales, router.weights, router.leads, router.offsets,
+        keys, best,
+    )  # fmt: skip
+    return keys, best
+
+
+def lists_of_nearest(
+    snapshot: Snapshot, queries: np.ndarray, itself: np.ndarray, list_of_row: np.ndarray, allowed: np.ndarray, k: int
+) -> np.ndarray:
+    """(q, k) int32 list of each true neighbour, nearest first and without the query itself; −1 where there are fewer.
+    """
     assert snapshot.index is not None
     n_lists = snapshot.index.router.n_lists
     plan = plan_by_hand(snapshot.index.calibration, n_lists, k + 1, n_lists, None)
-    values, rows = search_batch(snapshot, asked.queries, plan, allowed, k + 1)
-    ranks = np.take_along_axis(asked.place, list_of_row[rows], axis=1)
+    values, rows = search_batch(snapshot, queries, plan, allowed, k + 1)
     missing = ~np.isfinite(values)
-    ranks[missing] = 0
-    keep = (rows != asked.itself[:, None]) | missing
+    keep = (rows != itself[:, None]) | missing
     keep[keep.all(axis=1), -1] = False  # one too many was asked for, in case the query finds itself
-    others: np.ndarray = ranks[keep].reshape(len(ranks), -1)
+    lists = np.where(missing, np.int32(-1), list_of_row[rows])
+    others: np.ndarray = lists[keep].reshape(len(lists), -1)
     return others
+
+
+def _ranks(snapshot: Snapshot, asked: Asked, list_of_row: np.ndarray, allowed: np.ndarray, k: int) -> np.ndarray:
+    """(q, k) int32: when the list of each true neighbour, nearest first and without the query itself, is probed; 0
+    where there are fewer.
+    """
+    lists = lists_of_nearest(snapshot, asked.queries, asked.itself, list_of_row, allowed, k)
+    return np.where(lists < 0, np.int32(0), np.take_along_axis(asked.place, lists, axis=1))
 
 
 def _ranks_in_sample(router: Router, asked: Asked, sample: Sample, k: int) -> np.ndarray:

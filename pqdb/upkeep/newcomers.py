@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from pqdb.partition.assign import assign
 from pqdb.partition.lloyd import kmeans
-from pqdb.partition.router import Router
+from pqdb.partition.router import Router, mean_squares
 from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
 from pqdb.store.blockbatch import BlockBatch
@@ -38,7 +39,11 @@ def add_lists(stores: Stores, index: Index, vectors: np.ndarray, seed: int = 0) 
     wanted = max(1, round(len(vectors) / usual))
     added = kmeans(vectors - origin, wanted, _ROUNDS, np.random.default_rng(seed)) + origin
     router = index.router
-    grown = Router(router.l2, router.mean, router.unit, np.concatenate([router.centroids, added]))
+    spreads = router.spreads
+    if spreads is not None:
+        lists = assign(vectors, added)
+        spreads = np.concatenate([spreads, mean_squares(vectors - added[lists], lists, len(added))])
+    grown = replace(router, centroids=np.concatenate([router.centroids, added]), spreads=spreads)
     calibration = stretched(index.calibration, grown.n_lists / router.n_lists, grown.n_lists)
     with stores.blocks.write() as batch:
         batch.resize_generation(index.generation, grown.n_lists)

@@ -30,8 +30,8 @@ def routed(
     lists, probed = np.full((q, most), -1, np.int32), np.empty(q, np.int32)
     bases, margins = np.empty((q, most), np.float32), np.empty((q, most), np.float32)
     route.route_queries(
-        queries, router.l2, router.center, router.banks, router.scales, router.weights, router.offsets,
-        router.fine, router.fine_scales, router.centroids if exact else router.centroids[:0],
+        queries, router.l2, router.center, router.banks, router.scales, router.weights, router.leads,
+        router.offsets, router.fine, router.fine_scales, router.centroids if exact else router.centroids[:0],
         noise, knots, np.array(widths, np.float32), lists, probed, bases, margins,
     )  # fmt: skip
     return lists, probed, bases, margins

@@ -67,6 +67,18 @@ def test_uneven_lists_become_even_and_every_row_stays_found(grown: Any, kind: st
         assert Index.load(view).router.n_lists == len(counts)
 
 
+def test_spreads_follow_the_lists_where_they_are_cut_and_merged(grown: Any) -> None:
+    kept, vectors = grown("l2")
+    kept.collection.optimize()
+    with kept.stores.blocks.read() as view:
+        router = Index.load(view).router
+    assert router.spreads is not None
+    assert router.spreads.shape == (router.n_lists,) != (16,)
+    for number, rows in enumerate(kept.rows_of_lists()):
+        residuals = router.to_index_space(vectors[rows]) - router.centroids[number]
+        assert router.spreads[number] == pytest.approx((residuals**2).sum(axis=1).mean(), rel=0.35)
+
+
 def test_merged_lists_give_their_numbers_away(grown: Any) -> None:
     kept, vectors = grown("l2")
     kept.collection.optimize()

@@ -177,6 +177,7 @@ def test_newcomers_get_lists_of_their_own(small: None, keep: Keep, monkeypatch: 
     for number, list_rows in enumerate(rows[before.router.n_lists :], before.router.n_lists):
         lengths = np.linalg.norm(moved[np.array(list_rows, int) - 1_000] - after.router.centroids[number], axis=1)
         assert np.median(lengths) < (about.reach or 0)
+        assert after.router.spreads[number] == pytest.approx((lengths**2).mean(), rel=0.5)
     hits = kept.collection.search(far[::10], 1, nprobe=2)
     assert [each.ids[0] for each in hits] == list(range(1_000, 1_300, 10))
     assert kept.collection.verify() == []
