@@ -58,10 +58,12 @@ def calibration_queries(
     noise = _noise_like(sample[:COVARIANCE_ROWS] - mean, made, rng)
 
     def veiled(share: float, moved: np.ndarray) -> np.ndarray:
-        return np.where(rng.random(moved.shape) < share, np.float32(0), moved)
+        left: np.ndarray = np.where(rng.random(moved.shape) < share, np.float32(0), moved)
+        return left
 
     def blurred(moved: np.ndarray) -> np.ndarray:
-        return moved + rng.uniform(0, 4, (made, 1)).astype(np.float32) * noise
+        noisy: np.ndarray = moved + rng.uniform(0, 4, (made, 1)).astype(np.float32) * noise
+        return noisy
 
     kinds = [sample[:rows]]
     changes: tuple[Callable[[np.ndarray], np.ndarray], ...] = partial(veiled, 0.5), partial(veiled, 0.8), blurred
@@ -79,7 +81,7 @@ def calibration_queries(
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:
     """(n, 1) of vectors (n, d); 1 for one of nothing, which may then be divided by it."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths: np.ndarray = np.linalg.norm(vectors, axis=1, keepdims=True)
     lengths[lengths == 0] = 1
     return lengths
 
