@@ -212,6 +212,8 @@ def router(data: bytes) -> tuple[dict[str, Any], tuple[float, ...], list[tuple[f
     """(fields, mean, centroids) of a router."""
     layout = LAYOUTS["router"]
     fields = layout.read(data)
-    numbers = struct.unpack(f"<{fields['dim'] * (fields['n_lists'] + 1)}f", data[layout.size :])
-    rows = [numbers[i : i + fields["dim"]] for i in range(0, len(numbers), fields["dim"])]
+    n, dim = fields["n_lists"], fields["dim"]
+    numbers = struct.unpack(f"<{dim * (n + 1) + n + 1}f", data[layout.size :])
+    rows = [numbers[i : i + dim] for i in range(0, dim * (n + 1), dim)]
+    fields["spreads"], fields["lead"] = numbers[-n - 1 : -1], numbers[-1]
     return fields, rows[0], rows[1:]

@@ -142,10 +142,12 @@ def test_lists_hold_every_indexed_row_once(case: Written) -> None:
 def test_codes_and_rerank_rows_stand_for_their_vectors(case: Written) -> None:
     book = Codebook.read(case.index.object("codebook"))
     fields, _, centroids = router(case.index.object("router"))
-    assert (fields["magic"], fields["dim"], fields["n_lists"]) == (b"PQRT", DIM, len(case.counts))
+    assert (fields["magic"], fields["version"], fields["dim"]) == (b"PQRT", 2, DIM)
+    assert fields["n_lists"] == len(fields["spreads"]) == len(case.counts)
+    assert 0 <= fields["lead"] <= 3
     overlaps = []
     for number in range(6):
-        c = centroids[number]
+        c, squares = centroids[number], []
         coded = case.index.codes(number, book.fields["m"], book.fields["nbits"], case.metric == "l2")
         for entry, (small, bias) in zip(coded, case.index.residuals(number, DIM), strict=True):
             x = indexed_form(case, entry["row"])
@@ -154,12 +156,14 @@ def test_codes_and_rerank_rows_stand_for_their_vectors(case: Written) -> None:
             assert np.allclose(small, r, atol=0.51 * step + 1e-6)
             guess = [entry["s"] * w for w in book.decode(entry["code"])]
             length = math.fsum(v * v for v in r)
+            squares.append(length)
             overlaps.append(math.fsum(a * b for a, b in zip(r, guess, strict=True)) / length)
             if case.metric == "l2":
                 assert bias == pytest.approx(-(length + 2 * _dot(c, r)), rel=0.01, abs=0.01)
                 assert entry["B"] == pytest.approx(-(length + 2 * _dot(c, guess)), rel=0.01, abs=0.01)
             else:
                 assert (bias, entry["B"]) == (0, 0)
+        assert fields["spreads"][number] == pytest.approx(np.mean(squares), rel=0.01)
     # The rescale makes ⟨r, s·r̂⟩ = |r|² for every row that its code holds at all.
     assert np.median(overlaps) == pytest.approx(1, abs=0.01)
     assert np.percentile(overlaps, 5) > 0.97
