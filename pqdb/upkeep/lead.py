@@ -43,4 +43,5 @@ def _cost(keys: np.ndarray, lists: np.ndarray) -> float:
     ranks = [
         np.count_nonzero(mine > mine[held[held >= 0], None], axis=1) for mine, held in zip(keys, lists, strict=True)
     ]
-    return float(np.exp(np.log1p(np.quantile(np.concatenate(ranks), FOUND)).mean()))
+    every = np.concatenate(ranks)
+    return float(np.exp(np.log1p(np.quantile(every, FOUND)).mean())) if len(every) else 1.0
