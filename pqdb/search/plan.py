@@ -9,6 +9,7 @@ import numpy as np
 from pqdb.errors import CorruptError, InputError
 from pqdb.search.scatter import NO_SCATTER, Scatter
 
+DEEPER = 2  # estimates beyond the k-th that the cut is by
 MARGIN_SIGMAS = 3.0  # candidates within 3σ of the k-th estimate are reranked: costs at most .001 of recall …
 SIGMAS = (1.5, 2.0, 2.5)  # … and within fewer, where it is known what that costs
 LOSSES_KS = (1, 10)  # it is known for so many neighbours; of more, fewer are passed over
@@ -138,7 +139,7 @@ def plan_recall(calibration: Calibration, n_lists: int, k: int, recall: float) -
     widths = np.minimum(calibration.widths_for(k, recall / (1 - lost)), n_lists)
     most = max(1, math.ceil(float(widths.max())))
     keep, margin = keep_for(k, calibration.spare), sigmas * calibration.noise
-    return Plan(k, k, keep, margin, calibration.knots, widths, most, lost)
+    return Plan(k, depth_for(k), keep, margin, calibration.knots, widths, most, lost)
 
 
 def plan_by_hand(calibration: Calibration, n_lists: int, k: int, nprobe: int, rerank: int | None) -> Plan:
@@ -150,8 +151,15 @@ def plan_by_hand(calibration: Calibration, n_lists: int, k: int, nprobe: int, re
     most, keep = min(nprobe, n_lists), keep_for(k, calibration.spare)
     knots, widths = np.zeros(1, np.float32), np.full(1, most, np.float32)
     if rerank is None:
-        return Plan(k, k, keep, MARGIN_SIGMAS * calibration.noise, knots, widths, most)
+        return Plan(k, depth_for(k), keep, MARGIN_SIGMAS * calibration.noise, knots, widths, most)
     return Plan(k, rerank, keep, 0.0, knots, widths, most)
+
+
+def depth_for(k: int) -> int:
+    """The estimate that the scan's cut is at. The best of many estimates is the best because it is too high: a cut by it
+    passes over the nearest more often than one as near that is made by the third (docs/decisions/017).
+    """
+    return k + DEEPER
 
 
 def keep_for(k: int, spare: float = 1.0) -> int:
