@@ -158,7 +158,7 @@ def choose_queries(
         length, base, share, query_step = keys_of(
             queries, q, l2, center, banks, scales, weights, leads, offsets, moved, small, products, values, keys
         )
-        best = ease(extent(keys, n_lists, low_key), l2, length)
+        best = ease(extent(keys, n_lists, low_key), l2, length, leads)
         least = FLOOR * interpolate(best, knots, widths) * mean_groups
         for i in range(n_lists):
             nearness[i] = min(values[i] - length, np.float32(0)) if l2 else values[i]

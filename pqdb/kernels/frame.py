@@ -32,7 +32,8 @@ FRAME = np.dtype(
         ("banks_at", "<u8"),  # (n_banks, bank_steps, 64, 4) uint8
         ("scales_at", "<u8"),  # (n_lists,) float32
         ("weights_at", "<u8"),  # (n_lists,) float32
-        ("leads_at", "<u8"),  # (n_lists,) float32
+        ("n_leads", "<i8"),  # n_lists, or 0
+        ("leads_at", "<u8"),  # (n_leads,) float32
         ("offsets_at", "<u8"),  # (n_lists,) float32
         ("n_fine", "<i8"),  # n_lists, or 0
         ("fine_at", "<u8"),  # (n_fine, dpad) int8

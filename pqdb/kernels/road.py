@@ -59,7 +59,7 @@ def route_framed(
     dim, n_lists, knots = frame["dim"], frame["n_lists"], frame["n_knots"]
     center, banks = f32_at(frame["center_at"], dim), banks_at(frame["banks_at"], frame["n_banks"], frame["bank_steps"])
     scales, weights = f32_at(frame["scales_at"], n_lists), f32_at(frame["weights_at"], n_lists)
-    leads, offsets = f32_at(frame["leads_at"], n_lists), f32_at(frame["offsets_at"], n_lists)
+    leads, offsets = f32_at(frame["leads_at"], frame["n_leads"]), f32_at(frame["offsets_at"], n_lists)
     bests = f32_at(frame["knots_at"], knots)
     fine = i8_matrix_at(frame["fine_at"], frame["n_fine"], frame["dpad"])
     fine_scales = f32_at(frame["fine_scales_at"], frame["n_fine"])

@@ -16,6 +16,7 @@ HALVINGS = 48  # keys may lie anywhere: one far centroid, and all others are wit
 HALF_ULP = 2.0**-10  # of a float16, twice: a bias factor is twice a product with the centroid
 CROWD = 8  # keys of the bucket that the last list comes from, and an eighth of the lists: more are sorted
 LINE, AHEAD = 64, 6  # bytes of a cache line; rows asked for ahead of their turn
+LONGEST = np.float32(3e38)  # squared length of a query: beyond is inf, and keys were no numbers
 LEAST_COMMON = np.float32(1e-30)  # of a center's squared length
 LEAST_SPREAD = np.float32(1e-30)  # of keys: less has no inverse
 
@@ -120,21 +121,25 @@ def keys_of(
         moved[i] = queries[q, i] - share * center[i]
     step = quantize_i8(moved, small) * np.float32(2 if l2 else 1)
     bank_products(banks, 4 * banks.shape[1] < dim, small, products)
-    length = dot(FLOAT32, moved_at, moved_at, dim) + share * share * common
-    reach = np.float32(1) if l2 else np.sqrt(length)
+    length = min(dot(FLOAT32, moved_at, moved_at, dim) + share * share * common, LONGEST)
     for i in range(scales.shape[0]):
         values[i] = base + step * scales[i] * np.float32(products[i]) - share * offsets[i]
-        keys[i] = values[i] * weights[i] + reach * leads[i]
+        keys[i] = values[i] * weights[i]
+    reach = np.float32(1) if l2 else np.sqrt(length)
+    for i in range(leads.shape[0]):
+        keys[i] += reach * leads[i]
     return length, base, share, step
 
 
 @kernel_inline
-def ease(best: Real, l2: bool, length: Real) -> Real:
+def ease(best: Real, l2: bool, length: Real, leads: Array) -> Real:
     """How easy a query is of such a best key, and squared length: the larger the fewer lists it takes. The length of a
-    query changes nothing in what is near it by inner product, nor in this.
+    query changes nothing in what is near it by inner product, nor in this, but for generations of before.
     """
     if l2:
         return best - length
+    if leads.shape[0] == 0:
+        return best
     return best / np.sqrt(length) if length > 0 else np.float32(0)
 
 
@@ -159,7 +164,7 @@ def list_keys(
         length, _, _, _ = keys_of(
             queries, q, l2, center, banks, scales, weights, leads, offsets, moved, small, products, values, keys[q]
         )
-        best[q] = ease(keys[q].max(), l2, length)
+        best[q] = ease(keys[q].max(), l2, length, leads)
 
 
 @kernel_inline
@@ -228,7 +233,7 @@ def rank_queries(
             queries, q, l2, center, banks, scales, weights, leads, offsets, moved, small, products, values, keys
         )
         high = extent(keys, n_lists, low)
-        best = ease(high, l2, length)
+        best = ease(high, l2, length, leads)
         wanted = np.int64(np.ceil(interpolate(best, knots, widths)))
         n = min(max(wanted, 1), lists.shape[1])
         select_largest(keys, high, low[0], n, lists, q, histogram, picked)
@@ -247,7 +252,7 @@ def route_queries(
     banks: Array,  # (n, steps, 64, 4) uint8 centroids less the center, as bytes or nibbles: see kernels.banks
     scales: Array,  # (n_lists,) float32 undoing the rounding
     weights: Array,  # (n_lists,) float32 1; for inner products 1/|c| where leads are not known
-    leads: Array,  # (n_lists,) float32 what the spread of its rows is worth, for a query of length 1: see Router
+    leads: Array,  # (n_lists,) float32 what the spread of its rows is worth, of length 1, or none: see Router
     offsets: Array,  # (n_lists,) float32 −⟨center, c − center⟩; |c − center|² for l2
     fine: Array,  # (n_lists, dpad) int8 centroids less the center, to value those that nibbles ranked; or (0, dpad)
     fine_scales: Array,  # (n_lists,) float32 undoing that rounding

@@ -120,7 +120,7 @@ class Router:
     gap: float = field(init=False)  # from centroid to centroid, usually; 0 for one list
     breadth: float = field(init=False)  # length of a centroid less the center, root mean square
     weights: np.ndarray = field(init=False)  # (n_lists,) float32
-    leads: np.ndarray = field(init=False)  # (n_lists,) float32
+    leads: np.ndarray = field(init=False)  # (n_lists,) float32; none where spreads are not known
     offsets: np.ndarray = field(init=False)  # (n_lists,) float32
 
     def __post_init__(self) -> None:
@@ -164,20 +164,22 @@ class Router:
         return (1 / np.where(lengths < np.float32(1e-6), np.float32(1), lengths)).astype(np.float32)
 
     def leads_of(self, lead: float) -> np.ndarray:
-        """(n_lists,) float32 what spreads are worth if `lead` of them counts.
+        """(n_lists,) float32 what spreads are worth if `lead` of them counts; none where they are not known.
 
         For inner products `lead` standard deviations of a row's value, for a query of length 1. For l2 a share of what
         the square of a row's distance exceeds the centroid's by, on the mean: the wider a list, the farther its rows.
         """
         if self.spreads is None:
-            return np.zeros(self.n_lists, np.float32)
+            return np.zeros(0, np.float32)
         leads = -self.spreads if self.l2 else np.sqrt(self.spreads / np.float32(self.centroids.shape[1]))
         return (np.float32(lead) * leads).astype(np.float32)
 
     def ease(self, number: int, value: float, query: np.ndarray) -> float:
         """How easy a query (d,), in index space, is whose first list is of this value: see kernels.route.ease."""
+        if self.spreads is None:
+            return value * float(self.weights[number])
         length = 1.0 if self.l2 else float(np.sqrt(query @ query)) or 1.0
-        return value / length * float(self.weights[number]) + float(self.leads[number])
+        return value / length + float(self.leads[number])
 
     @property
     def nibbles(self) -> bool:

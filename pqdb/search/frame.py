@@ -122,6 +122,7 @@ def _of_index(index: Index) -> dict[str, Any]:
         "banks_at": router.banks,
         "scales_at": router.scales,
         "weights_at": router.weights,
+        "n_leads": len(router.leads),
         "leads_at": router.leads,
         "offsets_at": router.offsets,
         "n_fine": len(router.fine),

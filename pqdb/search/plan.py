@@ -156,8 +156,8 @@ def plan_by_hand(calibration: Calibration, n_lists: int, k: int, nprobe: int, re
 
 
 def depth_for(k: int) -> int:
-    """The estimate that the scan's cut is at. The best of many estimates is the best because it is too high: a cut by it
-    passes over the nearest more often than one as near that is made by the third (docs/decisions/017).
+    """The estimate that the scan's cut is by. The best of many is the best because it is too high: a cut by it passes
+    over the nearest more often than one by the third does (docs/decisions/017).
     """
     return k + DEEPER
 

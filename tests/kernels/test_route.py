@@ -122,12 +122,11 @@ def test_what_all_centroids_and_queries_have_in_common_blurs_nothing(l2: bool) -
 
 @metrics
 def test_an_easy_query_probes_fewer_lists_than_a_hard_one(l2: bool) -> None:
-    """The best key, exact but for int8, is looked up between the knots: for inner products over the query's length."""
+    """The best key, exact but for int8, is looked up between the knots."""
     router = a_router(40, 24, l2)
-    noise = 3 * np.random.default_rng(6).standard_normal((3, 24)).astype(np.float32)
-    queries = np.concatenate([router.centroids[:3], 5 * (router.centroids[3:6] + noise)])
+    queries = np.ascontiguousarray(np.concatenate([router.centroids[:3], 0.2 * router.centroids[3:6]]))
     keys = naive.search.keys(queries.astype(np.float64), router.centroids.astype(np.float64), "l2" if l2 else "dot")
-    best = keys.max(axis=1) / (1 if l2 else np.linalg.norm(queries, axis=1))
+    best = keys.max(axis=1)
     knots = np.array([best.min(), best.max()], np.float32)
     probed = routed(router, queries, 40, [31, 1], knots)[1]
     wanted = np.interp(best, knots, [31, 1])

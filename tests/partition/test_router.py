@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from pqdb.errors import CorruptError, FormatError
-from pqdb.kernels import route
 from pqdb.partition.router import Router, mean_squares
 from pqdb.upkeep.calibrate import list_keys_of
 
@@ -38,9 +37,17 @@ def test_one_of_before_has_no_spreads_and_ranks_as_it_did(l2: bool) -> None:
     router = a_router(l2)
     old = Router.from_bytes(Router(l2, router.mean, 1.0, router.centroids).to_bytes())
     assert old.spreads is None
-    assert (old.leads == 0).all()
+    assert len(old.leads) == 0
     lengths = np.linalg.norm(router.centroids, axis=1)
     assert np.allclose(old.weights, 1 if l2 else 1 / lengths, rtol=1e-6)
+    query = np.random.default_rng(4).standard_normal((1, DIM)).astype(np.float32)
+    keys, best = list_keys_of(old, query)
+    _, more = list_keys_of(old, 10 * query)
+    values = router.centroids @ query[0] / lengths
+    if not l2:
+        assert np.allclose(keys[0], values, atol=8 * router.rounding())
+        assert more[0] == pytest.approx(10 * best[0], rel=1e-3)
+        assert old.ease(3, 2.0, query[0]) == pytest.approx(2.0 / lengths[3])
     assert old.to_bytes()[4:6] == b"\x01\x00"
     assert router.to_bytes()[4:6] == b"\x02\x00"
 
@@ -80,7 +87,18 @@ def test_how_easy_a_query_is_does_not_depend_on_its_length_for_inner_products() 
         first = int(keys[i].argmax())
         value = keys[i, first] - np.linalg.norm(query) * router.leads[first]
         assert router.ease(first, float(value), query) == pytest.approx(best[i], rel=1e-4)
-    assert route.ease(np.float32(0), False, np.float32(0)) == 0, "a query of nothing"
+    assert list_keys_of(router, np.zeros((1, DIM), np.float32))[1] == 0, "a query of nothing"
+
+
+def test_a_query_too_long_to_be_squared_has_keys_all_the_same() -> None:
+    """In index space a query may be 10¹² times as long as it was."""
+    router = a_router(False, lead=0.0)
+    query = np.random.default_rng(4).standard_normal((1, DIM)).astype(np.float32)
+    keys, _ = list_keys_of(router, query)
+    far, easy = list_keys_of(router, query * np.float32(1e25))
+    assert np.isfinite(far).all()
+    assert np.isfinite(easy).all()
+    assert (np.argsort(-far[0])[:5] == np.argsort(-keys[0])[:5]).all()
 
 
 def test_spreads_are_the_mean_squares_of_residuals() -> None:
