@@ -13,7 +13,7 @@ from pqdb.partition.router import Router
 from pqdb.search.snapshot import Snapshot
 from pqdb.upkeep.calibrate import Sample, calibration_queries, list_keys_of, lists_of_nearest
 
-LEADS = {False: (0.0, 1.0, 2.0, 3.0), True: (0.0, 0.25, 0.5, 0.75)}  # by whether it is l2: see Router.leads_of
+LEADS = {False: (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0), True: (0.0, 0.25, 0.5, 0.75)}  # by whether it is l2: see Router.leads_of
 ROWS, MADE = 200, 60  # queries, of each made kind; for l2 only rows
 K = 10
 ALIKE = 1.02  # times the fewest lists
