@@ -121,7 +121,7 @@ def keys_of(
         moved[i] = queries[q, i] - share * center[i]
     step = quantize_i8(moved, small) * np.float32(2 if l2 else 1)
     bank_products(banks, 4 * banks.shape[1] < dim, small, products)
-    length = min(dot(FLOAT32, moved_at, moved_at, dim) + share * share * common, LONGEST)
+    length = min(dot(FLOAT32, moved_at, moved_at, dim) + share * base, LONGEST)
     for i in range(scales.shape[0]):
         values[i] = base + step * scales[i] * np.float32(products[i]) - share * offsets[i]
         keys[i] = values[i] * weights[i]

@@ -178,7 +178,7 @@ class Router:
         """How easy a query (d,), in index space, is whose first list is of this value: see kernels.route.ease."""
         if self.spreads is None:
             return value * float(self.weights[number])
-        length = 1.0 if self.l2 else float(np.sqrt(query @ query)) or 1.0
+        length = 1.0 if self.l2 else float(np.linalg.norm(query.astype(np.float64))) or 1.0
         return value / length + float(self.leads[number])
 
     @property

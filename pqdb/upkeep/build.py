@@ -127,8 +127,10 @@ def _write_lists(
     list_of_row: np.ndarray,
     progress: Progress | None,
 ) -> np.ndarray:
-    """Encode and pack list after list, a part of them a commit; returns their spreads (n_lists,) float32."""
-    spreads = np.zeros(router.n_lists, np.float32)
+    """Encode and pack list after list, a part of them a commit; returns their spreads (n_lists,) float32, of an empty
+    list the mean of the others.
+    """
+    spreads = np.full(router.n_lists, np.nan, np.float32)
     order = np.argsort(list_of_row, kind="stable")
     order = order[np.searchsorted(list_of_row[order], 0) :]
     usual = max(1, PART_BYTES // stores.vector_bytes)
@@ -145,7 +147,7 @@ def _write_lists(
         start = stop
         if progress:
             progress("encode", stop / len(order))
-    return spreads
+    return np.where(np.isnan(spreads), np.nanmean(spreads), spreads)
 
 
 def _write_part(
@@ -163,8 +165,8 @@ def _write_part(
     with stores.blocks.write() as batch:
         for number, positions in by_list(lists):
             batch.put_list(generation, number, len(positions), *coded.take(positions).packed(codebook, tier))
-    there = np.unique(lists)
-    spreads[there] = mean_squares(coded.residuals, lists, router.n_lists)[there]
+    there, places = np.unique(lists, return_inverse=True)
+    spreads[there] = mean_squares(coded.residuals, places, len(there))
 
 
 def _calibrated(stores: Stores, index: Index, sample: Sample, seed: int) -> Index:

@@ -13,10 +13,11 @@ from pqdb.partition.router import Router
 from pqdb.search.snapshot import Snapshot
 from pqdb.upkeep.calibrate import Sample, calibration_queries, list_keys_of, lists_of_nearest
 
-LEADS = {False: (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0), True: (0.0, 0.25, 0.5, 0.75)}  # by whether it is l2: see Router.leads_of
+# By whether it is l2: see Router.leads_of.
+LEADS = {False: (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0), True: (0.0, 0.25, 0.5, 0.75)}
 ROWS, MADE = 200, 60  # queries, of each made kind; for l2 only rows
 K = 10
-ALIKE = 1.02  # times the fewest lists
+ALIKE = 1.05  # times the fewest lists: less is chance
 FOUND = (0.8, 0.9, 0.95, 0.98)  # of the neighbours: a lead is judged by how many lists hold so many
 
 
