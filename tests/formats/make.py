@@ -99,8 +99,16 @@ def version_1_l1(path: Path) -> None:
         live(database.create_collection("l1 in int8", DIM, "l1", source="int8"))
 
 
+def version_1_spreads(path: Path) -> None:
+    """Routers that know how widely the rows of each list are spread, which came later in version 1."""
+    with pqdb.open(path, upkeep="manual") as database:
+        for metric in ("cosine", "dot", "l2"):
+            live(database.create_collection(metric, DIM, metric))
+
+
 VERSIONS: dict[str, Callable[[Path], None]] = {
     "version-1": version_1, "version-1-later": version_1_later, "version-1-l1": version_1_l1,
+    "version-1-spreads": version_1_spreads,
     "version-2": version_2, "version-3": version_3,
 }  # fmt: skip
 
