@@ -16,7 +16,7 @@ HALVINGS = 48  # keys may lie anywhere: one far centroid, and all others are wit
 HALF_ULP = 2.0**-10  # of a float16, twice: a bias factor is twice a product with the centroid
 CROWD = 8  # keys of the bucket that the last list comes from, and an eighth of the lists: more are sorted
 LINE, AHEAD = 64, 6  # bytes of a cache line; rows asked for ahead of their turn
-LONGEST = np.float32(3e38)  # squared length of a query: beyond is inf, and keys were no numbers
+SHORTEST, LONGEST = np.float32(1e-36), np.float32(3e38)  # squared length of a query that float32 can tell
 LEAST_COMMON = np.float32(1e-30)  # of a center's squared length
 LEAST_SPREAD = np.float32(1e-30)  # of keys: less has no inverse
 
@@ -134,13 +134,14 @@ def keys_of(
 @kernel_inline
 def ease(best: Real, l2: bool, length: Real, leads: Array) -> Real:
     """How easy a query is of such a best key, and squared length: the larger the fewer lists it takes. The length of a
-    query changes nothing in what is near it by inner product, nor in this, but for generations of before.
+    query changes nothing in what is near it by inner product, nor in this, but for generations of before, and where it
+    cannot be told in float32: that is as hard as it gets.
     """
     if l2:
         return best - length
     if leads.shape[0] == 0:
         return best
-    return best / np.sqrt(length) if length > 0 else np.float32(0)
+    return best / np.sqrt(length) if SHORTEST < length < LONGEST else -LONGEST
 
 
 @kernel_with_room

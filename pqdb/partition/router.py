@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pqdb.errors import CorruptError, FormatError
+from pqdb.kernels.route import LONGEST, SHORTEST
 from pqdb.panels import inner_products
 
 _HEAD = struct.Struct("<4sIII f")
@@ -18,6 +19,7 @@ GAP_SAMPLE = 64
 PAD = 64  # int8 rows are padded to whole cache lines
 REACH = 2.6  # of nibbles, times the length of a row's coordinates: what lies beyond is as far as this
 MANY, WIDE = 1 << 20, 64  # so many int8 in all, of rows so wide at least, and nibbles do …
+SHORT, LONG = float(SHORTEST), float(LONGEST)
 BLUR = 0.1  # … if they are wrong by so much of what lists are apart at most
 
 
@@ -178,8 +180,10 @@ class Router:
         """How easy a query (d,), in index space, is whose first list is of this value: see kernels.route.ease."""
         if self.spreads is None:
             return value * float(self.weights[number])
-        length = 1.0 if self.l2 else float(np.linalg.norm(query.astype(np.float64))) or 1.0
-        return value / length + float(self.leads[number])
+        if self.l2:
+            return value + float(self.leads[number])
+        square = float(np.square(query, dtype=np.float64).sum())
+        return value / square**0.5 + float(self.leads[number]) if SHORT < square < LONG else -LONG
 
     @property
     def nibbles(self) -> bool:

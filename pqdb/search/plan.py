@@ -125,7 +125,7 @@ class Plan:
     depth: int  # the scan's cut is the depth-th best estimate
     keep: int  # how many of the reranked are scored exactly
     margin: float  # z·σ added to an estimate for its upper bound
-    knots: np.ndarray  # (b,) float32 best key
+    knots: np.ndarray  # (b,) float32 how easy queries are
     widths: np.ndarray  # (b,) float32 lists to probe
     most: int  # the largest of widths, at most the number of lists
     lost: float = 0.0  # share of the nearest that the margin is known to pass over

@@ -87,7 +87,11 @@ def test_how_easy_a_query_is_does_not_depend_on_its_length_for_inner_products() 
         first = int(keys[i].argmax())
         value = keys[i, first] - np.linalg.norm(query) * router.leads[first]
         assert router.ease(first, float(value), query) == pytest.approx(best[i], rel=1e-4)
-    assert list_keys_of(router, np.zeros((1, DIM), np.float32))[1] == 0, "a query of nothing"
+    for factor in (0, 1e-25, 1e20, 1e25):
+        query = queries[0] * np.float32(factor)
+        keys, best = list_keys_of(router, query[None])
+        assert np.isfinite(keys).all()
+        assert best[0] == router.ease(3, 0.0, query) < -1e38, "as hard as it gets where the length cannot be told"
 
 
 def test_a_query_too_long_to_be_squared_has_keys_all_the_same() -> None:

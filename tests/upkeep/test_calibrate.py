@@ -18,6 +18,7 @@ from pqdb.upkeep.calibrate import (
     _ranks_in_sample,
     _widths,
     calibration_queries,
+    strangers,
 )
 from tests.data import clustered
 
@@ -89,6 +90,36 @@ def test_made_queries_lie_as_far_from_the_mean_as_rows_but_for_l2(metric: str) -
     assert np.allclose(made, usual, rtol=0.1)
     alike = [np.mean((queries[300:] - mean) @ (row - mean) / (usual * usual)) for row in rows]
     assert max(alike) < 0.1, "they are made of many rows"
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot"])
+def test_strangers_share_some_of_the_mean_and_are_like_no_row(metric: str) -> None:
+    rng = np.random.default_rng(6)
+    rows = rng.standard_normal((600, 32)).astype(np.float32) + np.float32(3)
+    if metric == "cosine":
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    others = strangers(rows, metric, seed=1, count=300)
+    assert others.shape == (300, 32)
+    mean = rows.mean(axis=0)
+    if metric == "cosine":
+        assert np.allclose(np.linalg.norm(others, axis=1), 1, rtol=1e-5)
+        return
+    shares = others @ mean / (mean @ mean)
+    assert -0.5 < shares.min() < 0.1
+    assert 0.9 < shares.max() < 1.5
+    apart = others - np.clip(shares, 0, 1)[:, None] * mean
+    assert np.median(np.linalg.norm(apart, axis=1)) == pytest.approx(32**0.5, rel=0.1)
+
+
+def test_queries_without_what_all_rows_have_in_common_find_what_was_asked_for(db: pqdb.Database) -> None:
+    """Of the rows' own kind there is none so far from all lists: two lists were looked into, whatever was asked."""
+    rng = np.random.default_rng(7)
+    centres = rng.standard_normal((100, 16))
+    rows, queries = (centres[rng.integers(0, 100, n)] + 0.5 * rng.standard_normal((n, 16)) for n in (12_000, 100))
+    things = db.create_collection("things", 16, "dot")
+    things.upsert(np.arange(12_000), (rows + 20).astype(np.float32))
+    things.optimize()
+    assert things.measure_recall(10, queries=queries.astype(np.float32), recall=0.99).recall > 0.965
 
 
 def recall_and_lists(things: pqdb.Collection, k: int, asked: float) -> tuple[float, float]:
