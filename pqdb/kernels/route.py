@@ -17,6 +17,7 @@ HALF_ULP = 2.0**-10  # of a float16, twice: a bias factor is twice a product wit
 CROWD = 8  # keys of the bucket that the last list comes from, and an eighth of the lists: more are sorted
 LINE, AHEAD = 64, 6  # bytes of a cache line; rows asked for ahead of their turn
 SHORTEST, LONGEST = np.float32(1e-36), np.float32(3e38)  # squared length of a query that float32 can tell
+HARDEST = np.float32(-1e30)  # below every knot, and the mean of two such is a number, too
 LEAST_COMMON = np.float32(1e-30)  # of a center's squared length
 LEAST_SPREAD = np.float32(1e-30)  # of keys: less has no inverse
 
@@ -141,7 +142,7 @@ def ease(best: Real, l2: bool, length: Real, leads: Array) -> Real:
         return best - length
     if leads.shape[0] == 0:
         return best
-    return best / np.sqrt(length) if SHORTEST < length < LONGEST else -LONGEST
+    return best / np.sqrt(length) if SHORTEST < length < LONGEST else HARDEST
 
 
 @kernel_with_room

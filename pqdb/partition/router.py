@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pqdb.errors import CorruptError, FormatError
-from pqdb.kernels.route import LONGEST, SHORTEST
+from pqdb.kernels.route import HARDEST, LONGEST, SHORTEST
 from pqdb.panels import inner_products
 
 _HEAD = struct.Struct("<4sIII f")
@@ -183,7 +183,7 @@ class Router:
         if self.l2:
             return value + float(self.leads[number])
         square = float(np.square(query, dtype=np.float64).sum())
-        return value / square**0.5 + float(self.leads[number]) if SHORT < square < LONG else -LONG
+        return value / square**0.5 + float(self.leads[number]) if SHORT < square < LONG else float(HARDEST)
 
     @property
     def nibbles(self) -> bool:
