@@ -19,8 +19,8 @@ GAP_SAMPLE = 64
 PAD = 64  # int8 rows are padded to whole cache lines
 REACH = 2.6  # of nibbles, times the length of a row's coordinates: what lies beyond is as far as this
 MANY, WIDE = 1 << 20, 64  # so many int8 in all, of rows so wide at least, and nibbles do …
-SHORT, LONG = float(SHORTEST), float(LONGEST)
 BLUR = 0.1  # … if they are wrong by so much of what lists are apart at most
+SHORT, LONG = float(SHORTEST), float(LONGEST)
 
 
 def padded(dim: int) -> int:

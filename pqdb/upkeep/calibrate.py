@@ -74,10 +74,7 @@ def calibration_queries(
         kinds.append(mean + (changed if metric == "l2" else changed * (_lengths(moved) / _lengths(changed))))
     if metric == "l2":
         kinds.append((sample[rng.integers(0, len(sample), (2, made))].sum(axis=0) / 2).astype(np.float32))
-    queries = np.concatenate(kinds)
-    if metric == "cosine":
-        queries = queries / _lengths(queries)
-    return np.ascontiguousarray(queries, dtype=np.float32), len(kinds[0])
+    return _as_prepared(np.concatenate(kinds), metric), len(kinds[0])
 
 
 def strangers(sample: np.ndarray, metric: str, seed: int, count: int) -> np.ndarray:
@@ -88,7 +85,11 @@ def strangers(sample: np.ndarray, metric: str, seed: int, count: int) -> np.ndar
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     noise = _noise_like(sample[:COVARIANCE_ROWS] - mean, count, rng)
     far = _lengths(sample[rng.integers(0, len(sample), count)] - mean)
-    queries = rng.uniform(0, 1, (count, 1)) * mean + noise * (far / _lengths(noise))
+    return _as_prepared(rng.uniform(0, 1, (count, 1)) * mean + noise * (far / _lengths(noise)), metric)
+
+
+def _as_prepared(queries: np.ndarray, metric: str) -> np.ndarray:
+    """Made queries (n, d) in the form that metric.prepare leaves, which would refuse those that are very long."""
     if metric == "cosine":
         queries = queries / _lengths(queries)
     return np.ascontiguousarray(queries, dtype=np.float32)
@@ -143,6 +144,12 @@ class Sample:
         lists: np.ndarray = self.list_of_row[self.rows[:most]]
         return lists
 
+    def itself(self, n_rows: int, count: int) -> np.ndarray:
+        """(count,) int64: the row that each of so many queries is, of which the first are its rows; −1 for none."""
+        rows = np.full(count, -1, np.int64)
+        rows[:n_rows] = self.rows[:n_rows]
+        return rows
+
     def share(self, most: int) -> float:
         """So many of them at most, in units of the rows they stand for."""
         return min(len(self.rows), most) / self.stands_for
@@ -158,8 +165,7 @@ def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int
     usual = n_rows if l2 else len(queries)
     if not l2:
         queries = np.concatenate([queries, strangers(sample.vectors, metric, seed, STRANGERS)])
-    itself = np.full(len(queries), -1, np.int64)
-    itself[:n_rows] = sample.rows[:n_rows]
+    itself = sample.itself(n_rows, len(queries))
     place, best = list_places(router, router.to_index_space(queries))
     bins = _bins(best, usual, made if l2 else 0)
     knots = np.array([np.median(best[bins == b]) for b in range(bins.max() + 1)], np.float32)
@@ -175,7 +181,7 @@ def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int
 
 
 def _bins(best: np.ndarray, usual: int, between: int = 0) -> np.ndarray:
-    """(q,) int64 which of the knots each query belongs to, by its best key (q,), ascending.
+    """(q,) int64 which of the knots each query belongs to, by how easy it is (q,), ascending.
 
     BINS of them share the usual queries, the first so many, evenly. Those of the others that lie beyond all but a
     hundredth of the usual ones have BEYOND_BINS of their own, below. The rest, −1, tell nothing, but for the last
@@ -241,8 +247,8 @@ def aim(target: float) -> float:
 
 
 def list_places(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(q, n_lists) int32: when each list is probed; and (q,) float32 the best key. By the int8 centroids that a search
-    ranks lists by: where these cannot tell lists apart, more of them have to be probed.
+    """(q, n_lists) int32: when each list is probed; and (q,) float32 how easy each is. By the int8 centroids that a
+    search ranks lists by: where these cannot tell lists apart, more of them have to be probed.
     """
     place, best = np.empty((len(moved), router.n_lists), np.int32), np.empty(len(moved), np.float32)
 
@@ -256,7 +262,8 @@ def list_places(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def list_keys_of(router: Router, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(q, n_lists) float32: what lists are ranked by for queries (q, d), in index space; and (q,) the best key."""
+    """(q, n_lists) float32: what lists are ranked by for queries (q, d), in index space; and (q,) how easy each is.
+    """
     queries = np.ascontiguousarray(moved, np.float32)
     keys, best = np.empty((len(queries), router.n_lists), np.float32), np.empty(len(queries), np.float32)
     list_keys(

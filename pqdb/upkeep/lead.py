@@ -26,8 +26,7 @@ def led(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int) -> R
     assert snapshot.index is not None
     router, config = snapshot.index.router, snapshot.config
     queries, n_rows = calibration_queries(sample.vectors, config.metric, seed, ROWS, 0 if router.l2 else MADE)
-    itself = np.full(len(queries), -1, np.int64)
-    itself[:n_rows] = sample.rows[:n_rows]
+    itself = sample.itself(n_rows, len(queries))
     lists = lists_of_nearest(snapshot, queries, itself, sample.list_of_row, allowed, K)
     moved = router.to_index_space(queries)
     keys, _ = list_keys_of(router, moved)
