@@ -13,9 +13,19 @@ AHEAD = 12  # rows asked for ahead of their turn
 
 
 @kernel_inline
-def due(first: bool, value: Real, cut: Real, bound: Real, nearest: Real) -> Whole:
-    """Whether a candidate's turn is in this pass: first those that made the cut, then those that can still win."""
-    return (value >= cut) if first else (value < cut and bound >= nearest)
+def bring_forward(
+    cut: Real, start: Whole, stop: Whole, values: Array, bounds: Array, rows: Array, places: Array
+) -> Whole:
+    """Put the candidates of start:stop whose value makes the cut before the others; returns where these begin."""
+    front = start
+    for i in range(start, stop):
+        if values[i] >= cut:
+            values[i], values[front] = values[front], values[i]
+            bounds[i], bounds[front] = bounds[front], bounds[i]
+            rows[i], rows[front] = rows[front], rows[i]
+            places[i], places[front] = places[front], places[i]
+            front += 1
+    return front
 
 
 @kernel_inline
@@ -42,7 +52,7 @@ def rerank_by(
     small: Array,  # (size,) int8 scratch, for INT8
 ) -> None:
     """First all candidates whose estimate made the scan's cut, then every other whose bound still beats the k-th
-    value.
+    value: in this order they are left, each query's by themselves.
     """
     for q in range(queries.shape[0]):
         if kind == INT8:
@@ -51,24 +61,24 @@ def rerank_by(
             query_at, factor = np.uint64(queries[q].ctypes.data), np.float32(beta)
         nearest[:] = -np.inf
         best[q] = -np.inf
-        done = 0
-        for first in (True, False):
-            for i in range(starts[q], starts[q + 1] + AHEAD):
-                if i < starts[q + 1] and due(first, values[i], cuts[q], bounds[i], nearest[0]):
-                    row = blocks[lists[q, places[i] >> 32]] + np.uint64(row_bytes * (places[i] & 0xFFFFFFFF))
-                    for line in range(0, row_bytes + 56, 64):
-                        prefetch(row + np.uint64(line))
-                j = i - AHEAD
-                if j < starts[q] or not due(first, values[j], cuts[q], bounds[j], nearest[0]):
-                    continue
-                probe = places[j] >> 32
-                row = blocks[lists[q, probe]] + np.uint64(row_bytes * (places[j] & 0xFFFFFFFF))
-                value = value_of(kind, row, size, bases[q, probe], factor, query_at)
-                done += 1
-                if value > nearest[0]:
-                    push(nearest, value)
-                if value > best[q, 0]:
-                    push_pair(best[q], best_rows[q], value, rows[j])
+        done, start, stop = 0, starts[q], starts[q + 1]
+        front = bring_forward(cuts[q], start, stop, values, bounds, rows, places)
+        for i in range(start, stop + AHEAD):
+            if i < stop and (i < front or bounds[i] >= nearest[0]):
+                row = blocks[lists[q, places[i] >> 32]] + np.uint64(row_bytes * (places[i] & 0xFFFFFFFF))
+                for line in range(0, row_bytes + 56, 64):
+                    prefetch(row + np.uint64(line))
+            j = i - AHEAD
+            if j < start or (j >= front and bounds[j] < nearest[0]):
+                continue
+            probe = places[j] >> 32
+            row = blocks[lists[q, probe]] + np.uint64(row_bytes * (places[j] & 0xFFFFFFFF))
+            value = value_of(kind, row, size, bases[q, probe], factor, query_at)
+            done += 1
+            if value > nearest[0]:
+                push(nearest, value)
+            if value > best[q, 0]:
+                push_pair(best[q], best_rows[q], value, rows[j])
         reranked[q] = done
         found[q] = min(done, best.shape[1])
         sort_pairs_descending(best[q], best_rows[q])
