@@ -1,4 +1,6 @@
-"""Words for writing LLVM IR: vectors, unaligned loads and stores, calls, and a loop whose sums stay in registers."""
+"""Words for writing LLVM IR: vectors, unaligned loads and stores, prefetch, calls, and a loop whose sums stay in
+registers.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +34,14 @@ def load(builder: Any, address: Any, kind: Any) -> Any:
 def store(builder: Any, value: Any, address: Any) -> None:
     store = builder.store(value, builder.inttoptr(address, value.type.as_pointer()))
     store.align = 1
+
+
+def prefetch(builder: Any, address: Any) -> None:
+    """Ask for the cache line of an address, into L2 (prefetcht1: prefetcht0 measured no gain from DRAM)."""
+    pointer = builder.inttoptr(address, I8.as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")  # type: ignore[no-untyped-call]
+    builder.call(function, [pointer, I32(0), I32(2), I32(1)])
 
 
 def call(builder: Any, name: str, result: Any, args: list[Any]) -> Any:

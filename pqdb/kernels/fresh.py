@@ -32,9 +32,10 @@ def join_fresh(
             margin = blurred(margins[q, p], a, m)
             for group in range(begin // GROUP, (end + GROUP - 1) // GROUP if end > begin else 0):
                 place = group * GROUP
+                record = records + np.uint64(group * record_bytes)
                 mask = score_group(
-                    nbits, records + np.uint64(group * record_bytes), table, m, bias, bases[q, p], a, b, margin,
-                    cuts[q], values_at, bounds_at, sums_at,
+                    nbits, record, table, m, bias, bases[q, p], a, b, margin, cuts[q], values_at, bounds_at, sums_at,
+                    record,
                 )  # fmt: skip
                 mask &= all_places << np.uint64(max(begin - place, 0))  # what other lists have in the group
                 mask &= all_places >> np.uint64(max(place + GROUP - end, 0))

@@ -11,9 +11,10 @@ import struct
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
 
+from pqdb.kernels import _ir
 from pqdb.kernels._cpu import JIT_OFF
 
 _BYTE = ir.IntType(8)
@@ -127,14 +128,10 @@ else:
 
     @intrinsic
     def prefetch(typingctx: Any, address: Any) -> Any:
-        """Ask for the cache line of an address, into L2 (prefetcht1: prefetcht0 measured no gain from DRAM)."""
+        """Ask for the cache line of an address; see _ir.prefetch."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            pointer = builder.inttoptr(args[0], _BYTE.as_pointer())
-            word = ir.IntType(32)
-            kind = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), word, word, word])
-            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")  # type: ignore[no-untyped-call]
-            builder.call(function, [pointer, word(0), word(2), word(1)])
+            _ir.prefetch(builder, args[0])
             return context.get_dummy_value()
 
         return types.void(types.uint64), codegen

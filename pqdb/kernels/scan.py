@@ -14,8 +14,8 @@ from pqdb.kernels.topk import push
 
 GROUP = 32
 SPACE = 3 * GROUP  # numbers of 32 bits: what is known of one group for a while
-PAGE, HEAD = 4096, 64  # a list begins so many bytes behind the start of a page (docs/format.md)
-START_BYTES, PAGE_BYTES = 256, 192
+AHEAD = 12  # groups: as long as memory takes to answer
+Ahead = tuple[Whole, Whole, Whole, Whole]  # lists entered, groups left of the last, the address of the next, its word
 
 SIMD = KERNEL != "plain"
 FAMILY = KERNEL if SIMD else "avx2"  # named in any case: plain kernels never call them
@@ -41,15 +41,16 @@ if SIMD:
         values: Address,
         bounds: Address,
         sums: Address,
+        asked: Address,
     ) -> Whole:
         """Score one group of 4-bit codes; see scan_simd."""
         if WIDENS and m > NARROW:
             if bias:
-                return score_bias_wide(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
-            return score_wide(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
+                return score_bias_wide(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds, asked)
+            return score_wide(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds, asked)
         if bias:
-            return score_bias(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
-        return score(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds)
+            return score_bias(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds, asked)
+        return score(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds, asked)
 
     @kernel_inline
     def dot_i8(row: Address, query: Address, size: Whole) -> Whole:
@@ -82,6 +83,7 @@ else:
         values: Address,
         bounds: Address,
         sums: Address,
+        asked: Address,
     ) -> Whole:
         """Score one group of 4-bit codes; see scan_plain."""
         scan_plain.group_sums_plain(record, table, m, sums)
@@ -106,33 +108,58 @@ def score_group(
     values: Address,
     bounds: Address,
     sums: Address,
+    asked: Address,
 ) -> Whole:
-    """Values and upper bounds of one group, written to their addresses; returns the mask of bounds ≥ threshold."""
+    """Values and upper bounds of one group, written to their addresses; returns the mask of bounds ≥ threshold. The
+    record at `asked` is asked for meanwhile.
+    """
     if nbits == 4:
-        return score_nibbles(record, table, m, bias, base, a, b, g, threshold, values, bounds, sums)
+        return score_nibbles(record, table, m, bias, base, a, b, g, threshold, values, bounds, sums, asked)
+    for line in range(0, GROUP * m, 64):
+        prefetch(asked + np.uint64(line))
     scan_plain.byte_sums_plain(record, table, m, sums)
     factors = record + np.uint64(GROUP * m)
     return scan_plain.score_sums_plain(factors, sums, bias, base, a, b, g, threshold, values, bounds)
 
 
 @kernel_inline
-def announce(address: Address, size: Whole) -> None:
-    """Ask for the first lines of each page of a list, while the list before it is scanned.
-
-    That starts the processor's own prefetcher, which fills the rest of a page without the few buffers that every other
-    request waits for: asking for more lines than this was slower, asking for none slower still.
-    """
-    for line in range(0, START_BYTES, 64):
-        prefetch(address + np.uint64(line))
-    for page in range(PAGE - HEAD, size, PAGE):
-        for line in range(0, PAGE_BYTES, 64):
-            prefetch(address + np.uint64(page + line))
+def groups_of(count: Whole) -> Whole:
+    """Groups that so many codes fill."""
+    return (np.int64(count) + GROUP - 1) // GROUP
 
 
 @kernel_inline
-def announce_list(codes: Array, counts: Array, which: Whole, record_bytes: Whole) -> None:
-    """announce a list of groups of codes."""
-    announce(codes[which], (np.int64(counts[which]) + GROUP - 1) // GROUP * record_bytes)
+def look_ahead(
+    ahead: Ahead, here: Address, record_bytes: Whole, order: Array, stop: Whole, codes: Array, counts: Array,
+    words: Array, firsts: Array,
+) -> tuple[Address, Ahead]:  # fmt: skip
+    """The address of the group to ask for next, `here` where there is none, and how far ahead that is. Groups are those
+    of the lists order[:stop], one after the other, without those in which nothing passes, where words tell.
+    """
+    list_, left, at, word = ahead
+    while True:
+        while left == 0:
+            if list_ >= stop:
+                return here, (list_, left, at, word)
+            which = order[list_]
+            left, at = groups_of(counts[which]), np.int64(codes[which])
+            word = firsts[which] if len(words) else 0
+            list_ += 1
+        found = np.uint64(at)
+        left, at, word = left - 1, at + record_bytes, word + 1
+        if len(words) == 0 or words[word - 1] != 0:
+            return found, (list_, left, at, word)
+
+
+@kernel_inline
+def run_ahead(
+    record_bytes: Whole, order: Array, stop: Whole, codes: Array, counts: Array, words: Array, firsts: Array
+) -> Ahead:
+    """AHEAD groups behind the first: as far as a scan looks."""
+    ahead = (np.int64(0), np.int64(0), np.int64(0), np.int64(0))
+    for _ in range(AHEAD):
+        _, ahead = look_ahead(ahead, np.uint64(0), record_bytes, order, stop, codes, counts, words, firsts)
+    return ahead
 
 
 @kernel
@@ -201,8 +228,7 @@ def scan_list(
     m: Whole,
     record_bytes: Whole,
     bias: bool,
-    record: Address,  # of the list's first group
-    count: Whole,
+    which: Whole,  # the list
     probe: Whole,
     base: Real,
     margin: Real,
@@ -211,7 +237,7 @@ def scan_list(
     b: Real,
     allowed: Array,
     words: Array,
-    word_at: Whole,  # the list's first word
+    firsts: Array,
     heap: Array,
     space: Address,  # of SPACE numbers
     found: Whole,
@@ -219,16 +245,27 @@ def scan_list(
     bounds: Array,
     rows: Array,
     places: Array,
-) -> Whole:
-    """Append the survivors of one list; returns the new number of candidates. The rest is as scan_lists has it."""
+    ahead: Ahead,
+    order: Array,  # (≥ stop,) int32 the lists to be scanned: this and the next as look_ahead has them
+    stop: Whole,
+    codes: Array,
+    counts: Array,
+) -> tuple[Whole, Ahead]:
+    """Append the survivors of one list; returns the new number of candidates, and how far ahead it looked by then. The
+    rest is as scan_lists has it.
+    """
     values_at, bounds_at, sums_at = space, space + np.uint64(4 * GROUP), space + np.uint64(8 * GROUP)
-    n_groups = (count + GROUP - 1) // GROUP
+    record, count, word_at = codes[which], np.int64(counts[which]), firsts[which] if len(words) else 0
+    n_groups = groups_of(count)
     row_at = record + np.uint64(n_groups * record_bytes)
     for group in range(n_groups):
         if len(words) and words[word_at + group] == 0:
             record += np.uint64(record_bytes)
             continue
-        mask = score_group(nbits, record, table, m, bias, base, a, b, margin, heap[0], values_at, bounds_at, sums_at)
+        asked, ahead = look_ahead(ahead, record, record_bytes, order, stop, codes, counts, words, firsts)
+        mask = score_group(
+            nbits, record, table, m, bias, base, a, b, margin, heap[0], values_at, bounds_at, sums_at, asked
+        )  # fmt: skip
         first = group * GROUP
         if len(words):
             mask &= np.uint64(words[word_at + group])
@@ -240,7 +277,7 @@ def scan_list(
                 found, values, bounds, rows, places,
             )  # fmt: skip
         record += np.uint64(record_bytes)
-    return found
+    return found, ahead
 
 
 @kernel
@@ -292,14 +329,12 @@ def scan_lists(
         found = starts[q]
         table, a, b = np.uint64(tables[q].ctypes.data), coefficients[q, 0], coefficients[q, 1]
         p, stop, checked = 0, np.int64(probed[q]), 0
+        ahead = run_ahead(record_bytes, lists[q], stop, codes, counts, words, firsts)
         while p < stop:
-            if p + 1 < stop:
-                following = lists[q, p + 1]
-                announce_list(codes, counts, following, record_bytes)
-            found = scan_list(
-                nbits, m, record_bytes, bias, codes[lists[q, p]], np.int64(counts[lists[q, p]]), p, bases[q, p],
-                blurred(margins[q, p], a, m), table, a, b, allowed, words, firsts[lists[q, p]] if len(words) else 0,
-                heap, np.uint64(space.ctypes.data), found, values, bounds, rows, places,
+            found, ahead = scan_list(
+                nbits, m, record_bytes, bias, lists[q, p], p, bases[q, p], blurred(margins[q, p], a, m), table, a, b,
+                allowed, words, firsts, heap, np.uint64(space.ctypes.data), found, values, bounds, rows, places, ahead,
+                lists[q], stop, codes, counts,
             )  # fmt: skip
             p += 1
             if p == stop and len(there):

@@ -6,6 +6,9 @@ for l2, 32 float16 biases. Table entries are 7 bits, so that two look-ups add wi
 of 512 fits 16 bits (Quick ADC, André et al. 2017, is where the in-register look-up comes from). Longer codes are summed
 512 at a time, and the sums of these in 32 bits.
 
+Each step asks for a line of a record that is scanned some groups later: one at a time, since the few buffers that wait
+for memory are those that every other load needs (docs/decisions/020).
+
 A value is  A + B_v + s_v·(b + a·sum_v);  its upper bound adds  s_v·g.  Larger is nearer.
 """
 
@@ -16,7 +19,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, constant, load, loop, splat, store, vector
+from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, constant, load, loop, prefetch, splat, store, vector
 from pqdb.kernels.intrinsics import half_to_float
 
 Sums = tuple[Any, Any]  # (vectors 0–15, vectors 16–31), each <16 x i32>
@@ -24,7 +27,7 @@ NARROW_SHIFT = 9
 NARROW = 1 << NARROW_SHIFT  # nibbles whose sum fits 16 bits
 
 
-def sums_avx2(builder: Any, record: Any, table: Any, m: Any) -> Sums:
+def sums_avx2(builder: Any, record: Any, table: Any, m: Any, ahead: Any) -> Sums:
     """Sums of table look-ups by vpshufb; m (a multiple of 4) sub-quantizers, 64 bytes of code a step.
 
     Bytes are summed as 16-bit words twice, whole and shifted down by 8: the odd bytes are the second sum, the even
@@ -39,6 +42,7 @@ def sums_avx2(builder: Any, record: Any, table: Any, m: Any) -> Sums:
 
     def step(index: Any, sums: list[Any]) -> list[Any]:
         offset = builder.shl(index, I64(6))
+        prefetch(builder, builder.add(ahead, offset))
         low, high = None, None
         for half in (0, 32):
             at = builder.add(offset, I64(half))
@@ -72,7 +76,7 @@ def sums_avx2(builder: Any, record: Any, table: Any, m: Any) -> Sums:
     return unpack(sums[0], sums[1]), unpack(sums[2], sums[3])
 
 
-def sums_avx512(builder: Any, record: Any, table: Any, m: Any) -> Sums:
+def sums_avx512(builder: Any, record: Any, table: Any, m: Any, ahead: Any) -> Sums:
     """Sums by vpermb and vpdpbusd: four sub-quantizers a step, their bytes brought side by side, added in 32-bit
     lanes.
     """
@@ -86,6 +90,7 @@ def sums_avx512(builder: Any, record: Any, table: Any, m: Any) -> Sums:
 
     def step(index: Any, sums: list[Any]) -> list[Any]:
         offset = builder.shl(index, I64(6))
+        prefetch(builder, builder.add(ahead, offset))
         codes = permute(load(builder, builder.add(record, offset), bytes_), transpose)
         entries = load(builder, builder.add(table, offset), bytes_)
         upper = builder.bitcast(builder.lshr(builder.bitcast(codes, words), four), bytes_)
@@ -100,7 +105,7 @@ def sums_avx512(builder: Any, record: Any, table: Any, m: Any) -> Sums:
     return sums[0], sums[1]
 
 
-def sums_neon(builder: Any, record: Any, table: Any, m: Any) -> Sums:
+def sums_neon(builder: Any, record: Any, table: Any, m: Any, ahead: Any) -> Sums:
     """Sums by tbl, whose register is one table and one half of a group: two sub-quantizers a step, added as bytes and
     then to 16-bit words.
     """
@@ -112,6 +117,7 @@ def sums_neon(builder: Any, record: Any, table: Any, m: Any) -> Sums:
 
     def step(index: Any, sums: list[Any]) -> list[Any]:
         offset = builder.shl(index, I64(5))
+        prefetch(builder, builder.add(ahead, offset))
         pair = []
         for half in (0, 16):
             at = builder.add(offset, I64(half))
@@ -130,13 +136,14 @@ def sums_neon(builder: Any, record: Any, table: Any, m: Any) -> Sums:
 def wide(sums_of: Callable[..., Sums]) -> Callable[..., Sums]:
     """Sums of any number of look-ups from one that sums NARROW of them."""
 
-    def sums(builder: Any, record: Any, table: Any, m: Any) -> Sums:
+    def sums(builder: Any, record: Any, table: Any, m: Any, ahead: Any) -> Sums:
         def part(index: Any, totals: list[Any]) -> list[Any]:
             first = builder.shl(index, I64(NARROW_SHIFT))
             left = builder.sub(m, first)
             size = builder.select(builder.icmp_unsigned("<", left, I64(NARROW)), left, I64(NARROW))
             at = builder.shl(first, I64(4))
-            found = sums_of(builder, builder.add(record, at), builder.add(table, at), size)
+            record_, table_, ahead_ = (builder.add(start, at) for start in (record, table, ahead))
+            found = sums_of(builder, record_, table_, size, ahead_)
             return [builder.add(total, each) for total, each in zip(totals, found, strict=True)]
 
         parts = builder.lshr(builder.add(m, I64(NARROW - 1)), I64(NARROW_SHIFT))
@@ -153,11 +160,14 @@ def _mul_add(builder: Any, x: Any, y: Any, z: Any) -> Any:
 def score_group_ir(sums_of: Callable[..., Sums], builder: Any, args: list[Any], with_bias: bool) -> Any:
     """IR of one group: stores 32 values and 32 upper bounds, returns the mask of bounds ≥ threshold as i64.
 
-    args: record, table, m (i64); A, a, b, g, threshold (f32); where the values go, where the bounds go (i64 addresses).
+    args: record, table, m (i64); A, a, b, g, threshold (f32); where the values go, where the bounds go (i64 addresses);
+    the record to ask for meanwhile, line by line.
     """
-    record, table, m, base, a, b, g, threshold, values_at, bounds_at = args
-    sums = sums_of(builder, record, table, m)
-    factors = builder.add(record, builder.shl(m, I64(4)))
+    record, table, m, base, a, b, g, threshold, values_at, bounds_at, ahead = args
+    sums = sums_of(builder, record, table, m, ahead)
+    factors, factors_ahead = (builder.add(start, builder.shl(m, I64(4))) for start in (record, ahead))
+    for line in range(0, 128 if with_bias else 64, 64):
+        prefetch(builder, builder.add(factors_ahead, I64(line)))
     base, a, b, g, threshold = (splat(builder, x, 16) for x in (base, a, b, g, threshold))
     mask = None
     for half, total in enumerate(sums):
@@ -181,18 +191,18 @@ def score_group_ir(sums_of: Callable[..., Sums], builder: Any, args: list[Any], 
 def group_sums_ir(sums_of: Callable[..., Sums], builder: Any, args: list[Any]) -> Any:
     """IR of the integer half alone, for the parity tests: stores 32 uint32 sums."""
     record, table, m, out = args
-    for half, total in enumerate(sums_of(builder, record, table, m)):
+    for half, total in enumerate(sums_of(builder, record, table, m, record)):
         store(builder, total, builder.add(out, I64(64 * half)))
     return I64(32)
 
 
-_SCORE = types.uint64(*[types.uint64] * 3, *[types.float32] * 5, types.uint64, types.uint64)
+_SCORE = types.uint64(*[types.uint64] * 3, *[types.float32] * 5, *[types.uint64] * 3)
 _SUMS = types.uint64(*[types.uint64] * 4)
 
 
 def _score_intrinsic(name: str, sums_of: Callable[..., Sums], with_bias: bool) -> Any:
     def score(typingctx: Any, record: Any, table: Any, m: Any, base: Any, a: Any, b: Any, g: Any, threshold: Any,
-              values_at: Any, bounds_at: Any) -> Any:  # fmt: skip
+              values_at: Any, bounds_at: Any, ahead: Any) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return score_group_ir(sums_of, builder, list(args), with_bias)
 

@@ -4,13 +4,27 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
-from pqdb.kernels.intrinsics import load_f32, load_u32
-from pqdb.kernels.scan import PAGE, announce, dot_i8, drop_below
+from pqdb.kernels.intrinsics import load_f32, load_u32, prefetch
+from pqdb.kernels.scan import dot_i8, drop_below
 from pqdb.kernels.topk import push
 from pqdb.kernels.vectors import FLOAT16, INT8, dot, quantize_i8
 
 FACTORS = 8  # bytes of a row before its values: scale and bias
+PAGE, HEAD = 4096, 64  # a list begins so many bytes behind the start of a page (docs/format.md)
+START_BYTES, PAGE_BYTES = 256, 192
 AHEAD = 2 * PAGE  # bytes of a list that are asked for while the one before is scanned
+
+
+@kernel_inline
+def announce(address: Address, size: Whole) -> None:
+    """Ask for the first lines of each page of a list, while the list before it is scanned: that starts the
+    processor's own prefetcher, which fills the rest of a page.
+    """
+    for line in range(0, START_BYTES, 64):
+        prefetch(address + np.uint64(line))
+    for page in range(PAGE - HEAD, size, PAGE):
+        for line in range(0, PAGE_BYTES, 64):
+            prefetch(address + np.uint64(page + line))
 
 
 @kernel_inline

@@ -8,7 +8,7 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel_inline, kernel_with_room
 from pqdb.kernels._types import Array, Whole
-from pqdb.kernels.scan import SPACE, announce_list, blurred, drop_below, scan_list
+from pqdb.kernels.scan import SPACE, blurred, drop_below, run_ahead, scan_list
 
 ALONE = 8  # an eighth of a query's lists come first
 SPARE = 4  # a quarter of the room is free after ranks were closed, or they would be closed again and again
@@ -44,6 +44,20 @@ def order_visits(lists: Array, probed: Array, following: Array, visits: Array) -
 
 
 @kernel_inline
+def order_lists(lists: Array, visits: Array, order: Array) -> Whole:
+    """order (≥ visits,) int32 out: the lists in the order of visits, without those of the visit before; returns how
+    many.
+    """
+    n = 0
+    for v in range(len(visits)):
+        which = lists[visits[v] >> 32, visits[v] & 0xFFFFFFFF]
+        if n == 0 or which != order[n - 1]:
+            order[n] = which
+            n += 1
+    return n
+
+
+@kernel_inline
 def close_ranks(
     visits: Array, stop: Whole, heaps: Array, spans: Array, values: Array, bounds: Array, rows: Array, places: Array
 ) -> Whole:
@@ -62,13 +76,15 @@ def close_ranks(
 def scan_visits(
     nbits: Whole, m: Whole, record_bytes: Whole, bias: bool, codes: Array, counts: Array, lists: Array, bases: Array,
     margins: Array, tables: Array, coefficients: Array, allowed: Array, words: Array, firsts: Array, visits: Array,
-    heaps: Array, spans: Array, space: Array, values: Array, bounds: Array, rows: Array, places: Array,
+    order: Array, heaps: Array, spans: Array, space: Array, values: Array, bounds: Array, rows: Array, places: Array,
 ) -> bool:  # fmt: skip
     """Candidates in the order of visits, those of each in its span; False if there could be more than there is room
     for, even without those that no longer count.
     """
     found, space_at = 0, np.uint64(space.ctypes.data)
     table_at, table_bytes = np.uint64(tables.ctypes.data), np.uint64(tables[0].nbytes)
+    n_lists, before = order_lists(lists, visits, order), np.int32(0)
+    ahead = run_ahead(record_bytes, order, n_lists, codes, counts, words, firsts)
     for v in range(len(visits)):
         q, p = visits[v] >> 32, visits[v] & 0xFFFFFFFF
         which, a = lists[q, p], coefficients[q, 0]
@@ -76,16 +92,14 @@ def scan_visits(
             found = close_ranks(visits, v, heaps, spans, values, bounds, rows, places)
             if found + counts[which] > values.shape[0] - values.shape[0] // SPARE:
                 return False
-        if v + 1 < len(visits):
-            following = lists[visits[v + 1] >> 32, visits[v + 1] & 0xFFFFFFFF]
-            if following != which:
-                announce_list(codes, counts, following, record_bytes)
+        again = v > 0 and which == before  # then it is in the cache, and what comes next is asked for
         spans[q, p, 0] = found
-        found = scan_list(
-            nbits, m, record_bytes, bias, codes[which], np.int64(counts[which]), p, bases[q, p],
-            blurred(margins[q, p], a, m), table_at + table_bytes * np.uint64(q), a, coefficients[q, 1], allowed, words,
-            firsts[which] if len(words) else 0, heaps[q], space_at, found, values, bounds, rows, places,
+        found, ahead = scan_list(
+            nbits, m, record_bytes, bias, which, p, bases[q, p], blurred(margins[q, p], a, m),
+            table_at + table_bytes * np.uint64(q), a, coefficients[q, 1], allowed, words, firsts, heaps[q], space_at,
+            found, values, bounds, rows, places, ahead, order, 0 if again else n_lists, codes, counts,
         )  # fmt: skip
+        before = which
         spans[q, p, 1] = found
     return True
 
@@ -154,7 +168,8 @@ def scan_together(
     order_visits(lists, probed, np.empty(counts.shape[0] + 1, np.int64), visits)
     if not scan_visits(
         nbits, m, record_bytes, bias, codes, counts, lists, bases, margins, tables, coefficients, allowed, words,
-        firsts, visits, heaps, spans, np.empty(SPACE, np.uint32), values, bounds, rows, places,
+        firsts, visits, np.empty(total, np.int32), heaps, spans, np.empty(SPACE, np.uint32), values, bounds, rows,
+        places,
     ):  # fmt: skip
         return False
     gather_candidates(probed, heaps, spans, values, bounds, rows, places, starts, cuts)

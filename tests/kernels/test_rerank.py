@@ -53,7 +53,7 @@ class Candidates:
             self.query, np.float32(beta), size, np.array([at(b) for b in self.blocks], np.uint64),
             np.array([[0, 1]], np.int32), self.bases,
             values.astype(np.float32),
-            bounds.astype(np.float32), np.arange(100, 155).astype(np.uint32), self.places,
+            bounds.astype(np.float32), np.arange(100, 155).astype(np.uint32), self.places.copy(),
             np.array([0, self.n], np.int64), np.array([cut], np.float32), np.empty(k, np.float32), best,
             rows, found, reranked, np.empty(self.dpad, np.int8),
         )  # fmt: skip

@@ -299,3 +299,55 @@ def test_a_scan_without_room_says_how_far_it_came(rng: np.random.Generator) -> N
     lists = Lists(rng, [40, 30], 8, 4, False)
     assert lists.scan([0, 1], 3, lists.everyone, 69)[0] == 0
     assert lists.scan([0, 1], 3, lists.everyone, 70)[0] == 1
+
+
+def ahead_of(
+    counts: list[int], order: list[int], passing: list[int] | None = None, until: int | None = None
+) -> list[int]:
+    """What is asked for while all groups are scanned, list l lying at 10,000·l and a record taking 100 bytes; 1 where
+    there is nothing to ask for. passing: the words of all groups; until: lists that are known of at first.
+    """
+    sizes = [-(-count // 32) for count in counts]
+    firsts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    words = np.array([] if passing is None else passing, np.uint32)
+    codes = np.arange(len(counts)).astype(np.uint64) * np.uint64(10_000)
+    known = (np.array(order, np.int32), codes, np.array(counts, np.uint32), words, firsts)
+    stop = len(order) if until is None else until
+    place = scan.run_ahead(100, known[0], stop, *known[1:])
+    asked = []
+    for _ in range(sum(sizes[which] for which in order)):
+        at, place = scan.look_ahead(place, np.uint64(1), 100, known[0], len(order), *known[1:])
+        asked.append(int(at))
+    return asked
+
+
+def groups_in(counts: list[int], order: list[int]) -> list[int]:
+    """The addresses of all groups, as ahead_of lays them."""
+    return [10_000 * which + 100 * group for which in order for group in range(-(-counts[which] // 32))]
+
+
+def test_every_group_is_asked_for_that_many_groups_ahead() -> None:
+    counts, order = [70, 3, 0, 128, 33, 0, 64, 1, 200], [3, 2, 0, 8, 1, 5, 6, 4, 7]
+    asked = ahead_of(counts, order)
+    assert asked == groups_in(counts, order)[scan.AHEAD :] + [1] * scan.AHEAD
+    assert len(asked) == 20 > scan.AHEAD
+
+
+def test_groups_in_which_nothing_passes_are_not_asked_for() -> None:
+    counts, order = [70, 3, 0, 128, 33, 0, 64, 1, 400], [8, 3, 2, 0]
+    words = [int(group % 3 > 0) for group in range(sum(-(-count // 32) for count in counts))]
+    firsts = np.concatenate([[0], np.cumsum([-(-count // 32) for count in counts])])
+    pass_ = [at for at in groups_in(counts, order) if words[firsts[at // 10_000] + at % 10_000 // 100]]
+    asked = ahead_of(counts, order, words)
+    assert asked == pass_[scan.AHEAD :] + [1] * (len(asked) - len(pass_) + scan.AHEAD)
+    assert scan.AHEAD < len(pass_) < len(asked)
+
+
+@pytest.mark.parametrize("until", [0, 1, 3])
+def test_lists_added_on_the_way_are_asked_for_too(until: int) -> None:
+    """What is there when a scan begins may be less than there is to run ahead of."""
+    counts, order = [70, 3, 0, 128], [1, 2, 0, 3]
+    groups = groups_in(counts, order)
+    known = len(groups_in(counts, order[:until]))
+    assert known < scan.AHEAD
+    assert ahead_of(counts, order, until=until) == groups[known:] + [1] * known
