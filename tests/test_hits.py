@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pqdb.hits import BatchHits, Explanation, Hit, Hits, RecallReport
+from pqdb.hits import BatchHits, Explanation, Hit, Hits, PlainHits, RecallReport
 from pqdb.kernels.frame import WORDS, named
 
 
@@ -69,3 +69,25 @@ def test_reports_read_as_sentences() -> None:
         "codes: 3 of 40 lists, 210 codes in 8 groups, 17 candidates, 12 reranked, 5 fresh rows, recall expected 0.951; "
         "µs: route 1.5"
     )
+
+
+def test_hits_that_are_only_numbers_are_those_made_one_by_one(rng: np.random.Generator) -> None:
+    words = np.zeros((3, 4, 3), np.uint64)
+    answers = named(words)
+    answers["id"], answers["tail"] = rng.integers(0, 2**63, (3, 4)), 7
+    answers["value"] = -np.sort(-rng.uniform(0, 1, (3, 4)).astype(np.float32))
+    answers["value"][0, 2:], answers["value"][1] = -np.inf, -np.inf
+    counts = [2, 0, 4]
+    plain, one_by_one = PlainHits(words, "cosine"), [Hits(words, i, n, "cosine") for i, n in enumerate(counts)]
+    assert [each.ids for each in plain] == [each.ids for each in one_by_one]
+    assert [list(each) for each in plain[1:]] == [list(each) for each in one_by_one[1:]]
+    assert plain[-1].scores.tolist() == one_by_one[2].scores.tolist()
+    with pytest.raises(IndexError):
+        plain[3]
+    for k in (4, 6):
+        batch, other = BatchHits(plain, k), BatchHits(one_by_one, k)
+        assert batch.ids.tolist() == other.ids.tolist()
+        assert batch.ids.shape == (3, k)
+        assert {type(each) for each in batch.ids.ravel()} == {int, type(None)}
+        assert np.array_equal(batch.scores, other.scores, equal_nan=True)
+        assert batch.counts.tolist() == counts

@@ -113,23 +113,24 @@ def gather_candidates(
 
     spans (q, p, 2) int64 where those of each list of each query begin and end.
     """
-    size = 0
+    most = 0
     for q in range(len(probed)):
-        starts[q], cuts[q] = size, heaps[q, 0]
         for p in range(probed[q]):
-            for i in range(spans[q, p, 0], spans[q, p, 1]):
-                size += bounds[i] >= cuts[q]
+            most += spans[q, p, 1] - spans[q, p, 0]
+    kept_values, kept_bounds = np.empty(most + 1, np.float32), np.empty(most + 1, np.float32)
+    kept_rows, kept_places, size = np.empty(most + 1, np.uint32), np.empty(most + 1, np.int64), 0
+    for q in range(len(probed)):
+        starts[q], cut = size, heaps[q, 0]
+        cuts[q] = cut
+        for p in range(probed[q]):
+            for i in range(spans[q, p, 0], spans[q, p, 1]):  # without a branch: half of them stay
+                bound = bounds[i]
+                kept_values[size], kept_bounds[size] = values[i], bound
+                kept_rows[size], kept_places[size] = rows[i], places[i]
+                size += bound >= cut
     starts[len(probed)] = size
-    kept_values, kept_bounds = np.empty(size, np.float32), np.empty(size, np.float32)
-    kept_rows, kept_places, kept = np.empty(size, np.uint32), np.empty(size, np.int64), 0
-    for q in range(len(probed)):
-        for p in range(probed[q]):
-            for i in range(spans[q, p, 0], spans[q, p, 1]):
-                if bounds[i] >= cuts[q]:
-                    kept_values[kept], kept_bounds[kept] = values[i], bounds[i]
-                    kept_rows[kept], kept_places[kept] = rows[i], places[i]
-                    kept += 1
-    values[:size], bounds[:size], rows[:size], places[:size] = kept_values, kept_bounds, kept_rows, kept_places
+    values[:size], bounds[:size], rows[:size] = kept_values[:size], kept_bounds[:size], kept_rows[:size]
+    places[:size] = kept_places[:size]
 
 
 @kernel_with_room

@@ -8,7 +8,7 @@ import numpy as np
 
 from pqdb.config import CollectionConfig
 from pqdb.errors import DimensionError, InputError, PointNotFoundError
-from pqdb.hits import BatchHits, Hits, Id
+from pqdb.hits import BatchHits, Hits, Id, PlainHits
 from pqdb.metric import Metric, prepare
 from pqdb.query.conditions import Filter, but_not
 from pqdb.query.parse import parse_filter
@@ -115,7 +115,7 @@ class Searching(Verbs):
                 found = trimmed(found, offset, score_threshold, self.metric)
             if single:
                 return self._hits(points, found, 0, with_payload, with_vector)
-            return BatchHits([self._hits(points, found, i, with_payload, with_vector) for i in range(len(queries))], k)
+            return BatchHits(self._hits_of_all(points, found, with_payload, with_vector), k)
 
     def _again(
         self, query: np.ndarray, terms: Terms, threshold: float | None = None, with_payload: bool = True,
@@ -287,6 +287,14 @@ class Searching(Verbs):
         if rerank is not None and rerank > snapshot.n_rows:
             rerank = max(k, snapshot.n_rows)
         return snapshot.index.plan(k, recall, nprobe, rerank)
+
+    def _hits_of_all(
+        self, points: PointView, found: Found, with_payload: bool, with_vector: Wanted
+    ) -> Sequence[Hits]:  # fmt: skip
+        """The answers to all queries."""
+        if not with_vector and not found.every & FLAGS:
+            return PlainHits(found.words, self.config.metric)
+        return [self._hits(points, found, i, with_payload, with_vector) for i in range(len(found.words))]
 
     def _hits(
         self, points: PointView, found: Found, i: int, with_payload: bool, with_vector: Wanted,
