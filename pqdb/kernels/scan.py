@@ -16,6 +16,7 @@ GROUP = 32
 SPACE = 3 * GROUP  # numbers of 32 bits: what is known of one group for a while
 AHEAD = 12  # groups: as long as memory takes to answer
 Ahead = tuple[Whole, Whole, Whole, Whole]  # lists entered, groups left of the last, the address of the next, its word
+NOWHERE: Ahead = (np.int64(0), np.int64(0), np.int64(0), np.int64(0))  # before the first list
 
 SIMD = KERNEL != "plain"
 FAMILY = KERNEL if SIMD else "avx2"  # named in any case: plain kernels never call them
@@ -156,7 +157,7 @@ def run_ahead(
     record_bytes: Whole, order: Array, stop: Whole, codes: Array, counts: Array, words: Array, firsts: Array
 ) -> Ahead:
     """AHEAD groups behind the first: as far as a scan looks."""
-    ahead = (np.int64(0), np.int64(0), np.int64(0), np.int64(0))
+    ahead = NOWHERE
     for _ in range(AHEAD):
         _, ahead = look_ahead(ahead, np.uint64(0), record_bytes, order, stop, codes, counts, words, firsts)
     return ahead

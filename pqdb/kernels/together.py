@@ -8,7 +8,7 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel_inline, kernel_with_room
 from pqdb.kernels._types import Array, Whole
-from pqdb.kernels.scan import SPACE, blurred, drop_below, run_ahead, scan_list
+from pqdb.kernels.scan import NOWHERE, SPACE, blurred, drop_below, run_ahead, scan_list
 
 ALONE = 8  # an eighth of a query's lists come first
 SPARE = 4  # a quarter of the room is free after ranks were closed, or they would be closed again and again
@@ -92,14 +92,16 @@ def scan_visits(
             found = close_ranks(visits, v, heaps, spans, values, bounds, rows, places)
             if found + counts[which] > values.shape[0] - values.shape[0] // SPARE:
                 return False
-        again = v > 0 and which == before  # then it is in the cache, and what comes next is asked for
+        again = v > 0 and which == before  # then it is in the cache, and the next lists were asked for
         spans[q, p, 0] = found
-        found, ahead = scan_list(
+        found, reached = scan_list(
             nbits, m, record_bytes, bias, which, p, bases[q, p], blurred(margins[q, p], a, m),
             table_at + table_bytes * np.uint64(q), a, coefficients[q, 1], allowed, words, firsts, heaps[q], space_at,
-            found, values, bounds, rows, places, ahead, order, 0 if again else n_lists, codes, counts,
+            found, values, bounds, rows, places, NOWHERE if again else ahead, order, 0 if again else n_lists, codes,
+            counts,
         )  # fmt: skip
-        before = which
+        if not again:
+            ahead, before = reached, which
         spans[q, p, 1] = found
     return True
 
