@@ -7,7 +7,7 @@ import numpy as np
 from pqdb.kernels._jit import kernel_inline, kernel_with_room
 from pqdb.kernels._types import Address, Array, Whole
 from pqdb.kernels.intrinsics import lowest_bit
-from pqdb.kernels.scan import GROUP, SPACE, blurred, score_group
+from pqdb.kernels.scan import GROUP, SPACE, blurred, groups_of, score_group
 
 
 @kernel_inline
@@ -30,7 +30,7 @@ def join_fresh(
         for p in range(probed[q]):
             begin, end = begins[lists[q, p]], begins[lists[q, p] + 1]
             margin = blurred(margins[q, p], a, m)
-            for group in range(begin // GROUP, (end + GROUP - 1) // GROUP if end > begin else 0):
+            for group in range(begin // GROUP, groups_of(end) if end > begin else 0):
                 place = group * GROUP
                 record = records + np.uint64(group * record_bytes)
                 mask = score_group(

@@ -288,9 +288,7 @@ class Searching(Verbs):
             rerank = max(k, snapshot.n_rows)
         return snapshot.index.plan(k, recall, nprobe, rerank)
 
-    def _hits_of_all(
-        self, points: PointView, found: Found, with_payload: bool, with_vector: Wanted
-    ) -> Sequence[Hits]:  # fmt: skip
+    def _hits_of_all(self, points: PointView, found: Found, with_payload: bool, with_vector: Wanted) -> Sequence[Hits]:
         """The answers to all queries."""
         if not with_vector and not found.every & FLAGS:
             return PlainHits(found.words, self.config.metric)
