@@ -5,30 +5,30 @@ import numpy as np
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.intrinsics import load_f32, prefetch
-from pqdb.kernels.topk import push_pair, sort_pairs_descending
+from pqdb.kernels.topk import largest_first, push_pair
 from pqdb.kernels.vectors import INT8, distance, dot, l1_distance
 
 BLOCK = 64  # rows held in cache while every query passes over them
-AHEAD, START_BYTES, PAGE = 8, 256, 4096
+AHEAD = 4  # rows
 
 PRODUCT, SQUARES, SIZES = 0, 1, 2  # what the value of a row is made of, as `by` says it
 
 
 @kernel_inline
-def row_value(kind: Whole, by: Whole, row: Whole, query: Whole, dim: Whole) -> Real:
+def row_value(kind: Whole, by: Whole, row: Whole, query: Whole, dim: Whole, asked: Address | None = None) -> Real:
     """Value of a source row, larger is nearer: the inner product, or the negated sum of the differences' squares or
     sizes. Addresses.
 
-    An int8 row is a float32 scale and then its bytes.
+    An int8 row is a float32 scale and then its bytes. The row at `asked`, if there is one, is asked for meanwhile.
     """
     scale, start = np.float32(1), row
     if kind == INT8:
         scale, start = load_f32(row), row + np.uint64(4)
     if by == SQUARES:
-        return -distance(kind, start, query, dim, scale)
+        return -distance(kind, start, query, dim, scale, asked)
     if by == SIZES:
-        return -l1_distance(kind, start, query, dim, scale)
-    return scale * dot(kind, start, query, dim)
+        return -l1_distance(kind, start, query, dim, scale, asked)
+    return scale * dot(kind, start, query, dim, asked)
 
 
 @kernel_inline
@@ -71,15 +71,9 @@ def scan_rows(
 
 @kernel_inline
 def announce_row(address: Address, row_bytes: Whole) -> None:
-    """Ask for the first lines of a row, and of the page it may reach into: that starts the processor's own prefetcher,
-    and leaves the buffers free that every other line would wait for (a fifth faster than asking for all of a row).
-    """
-    for line in range(0, min(row_bytes, START_BYTES), 64):
+    """Ask for all lines of a row."""
+    for line in range(0, row_bytes, 64):
         prefetch(address + np.uint64(line))
-    page = np.uint64(PAGE) - (address & np.uint64(PAGE - 1))
-    if page < np.uint64(row_bytes):
-        prefetch(address + page)
-        prefetch(address + page + np.uint64(64))
 
 
 @kernel
@@ -97,18 +91,17 @@ def score_rows(
     heap: Array,
     heap_rows: Array,
 ) -> None:
-    """rows[start:stop] against one query, into its heap; rows are far apart, so the next ones are asked for ahead of
-    time.
+    """rows[start:stop] against one query, into its heap. Rows are far apart: AHEAD of its turn each is asked for, with
+    every step of a row that is scored a line of it.
     """
-    for i in range(start, stop + AHEAD):
-        if i < stop:
-            address = row_address(runs, rows_per_run, row_bytes, rows[i])
-            announce_row(address, row_bytes)
-        if i >= start + AHEAD:
-            row = rows[i - AHEAD]
-            value = row_value(kind, by, row_address(runs, rows_per_run, row_bytes, row), query_at, dim)
-            if value > heap[0]:
-                push_pair(heap, heap_rows, value, row)
+    for i in range(start, min(start + AHEAD, stop)):
+        announce_row(row_address(runs, rows_per_run, row_bytes, rows[i]), row_bytes)
+    for i in range(start, stop):
+        row, later = rows[i], rows[min(i + AHEAD, stop - 1)]
+        asked = row_address(runs, rows_per_run, row_bytes, later)
+        value = row_value(kind, by, row_address(runs, rows_per_run, row_bytes, row), query_at, dim, asked)
+        if value > heap[0]:
+            push_pair(heap, heap_rows, value, row)
 
 
 @kernel
@@ -160,4 +153,4 @@ def finish(
     if fresh < n_rows:
         scan_rows(kind, by, queries, runs, rows_per_run, row_bytes, fresh, n_rows, allowed, values, rows)
     for q in range(queries.shape[0]):
-        sort_pairs_descending(values[q], rows[q])
+        largest_first(values[q], rows[q])

@@ -6,7 +6,7 @@ from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.intrinsics import prefetch
 from pqdb.kernels.scan_values import FACTORS, value_of
-from pqdb.kernels.topk import push, push_pair, sort_pairs_descending
+from pqdb.kernels.topk import among_best, largest_first, push_pair
 from pqdb.kernels.vectors import FLOAT16, INT8, quantize_i8
 
 AHEAD = 12  # rows asked for ahead of their turn
@@ -44,7 +44,7 @@ def rerank_by(
     places: Array,  #   probe << 32 | position
     starts: Array,  # (q + 1,) int64
     cuts: Array,  # (q,) float32
-    nearest: Array,  # (k,) float32 scratch: the best k values
+    k: Whole,
     best: Array,  # (q, keep) float32 out, best first
     best_rows: Array,  # (q, keep) uint32 out
     found: Array,  # (q,) int32 out
@@ -59,54 +59,53 @@ def rerank_by(
             query_at, factor = np.uint64(small.ctypes.data), np.float32(quantize_i8(queries[q], small) * beta)
         else:
             query_at, factor = np.uint64(queries[q].ctypes.data), np.float32(beta)
-        nearest[:] = -np.inf
+        nearest = np.float32(-np.inf)
         best[q] = -np.inf
         done, start, stop = 0, starts[q], starts[q + 1]
         front = bring_forward(cuts[q], start, stop, values, bounds, rows, places)
         for i in range(start, stop + AHEAD):
-            if i < stop and (i < front or bounds[i] >= nearest[0]):
+            if i < stop and (i < front or bounds[i] >= nearest):
                 row = blocks[lists[q, places[i] >> 32]] + np.uint64(row_bytes * (places[i] & 0xFFFFFFFF))
                 for line in range(0, row_bytes + 56, 64):
                     prefetch(row + np.uint64(line))
             j = i - AHEAD
-            if j < start or (j >= front and bounds[j] < nearest[0]):
+            if j < start or (j >= front and bounds[j] < nearest):
                 continue
             probe = places[j] >> 32
             row = blocks[lists[q, probe]] + np.uint64(row_bytes * (places[j] & 0xFFFFFFFF))
             value = value_of(kind, row, size, bases[q, probe], factor, query_at)
             done += 1
-            if value > nearest[0]:
-                push(nearest, value)
             if value > best[q, 0]:
                 push_pair(best[q], best_rows[q], value, rows[j])
+                nearest = among_best(best[q], k)
         reranked[q] = done
         found[q] = min(done, best.shape[1])
-        sort_pairs_descending(best[q], best_rows[q])
+        largest_first(best[q], best_rows[q])
 
 
 @kernel
 def rerank_candidates(
     queries: Array, beta: Real, dpad: Whole, blocks: Array, lists: Array, bases: Array, values: Array, bounds: Array,
-    rows: Array, places: Array, starts: Array, cuts: Array, nearest: Array, best: Array, best_rows: Array, found: Array,
+    rows: Array, places: Array, starts: Array, cuts: Array, k: Whole, best: Array, best_rows: Array, found: Array,
     reranked: Array, small: Array,
 ) -> None:  # fmt: skip
     """rerank_by int8 residuals: rows of dpad values."""
     rerank_by(
         INT8, queries, beta, dpad, dpad + FACTORS, blocks, lists, bases, values, bounds, rows, places, starts, cuts,
-        nearest, best, best_rows, found, reranked, small,
+        k, best, best_rows, found, reranked, small,
     )  # fmt: skip
 
 
 @kernel
 def rerank_by_halves(
     queries: Array, beta: Real, row_bytes: Whole, blocks: Array, lists: Array, bases: Array, values: Array,
-    bounds: Array, rows: Array, places: Array, starts: Array, cuts: Array, nearest: Array, best: Array,
+    bounds: Array, rows: Array, places: Array, starts: Array, cuts: Array, k: Whole, best: Array,
     best_rows: Array, found: Array, reranked: Array, small: Array,
 ) -> None:  # fmt: skip
     """rerank_by float16 residuals."""
     rerank_by(
         FLOAT16, queries, beta, queries.shape[1], row_bytes, blocks, lists, bases, values, bounds, rows, places, starts,
-        cuts, nearest, best, best_rows, found, reranked, small,
+        cuts, k, best, best_rows, found, reranked, small,
     )  # fmt: skip
 
 
@@ -119,4 +118,4 @@ def keep_estimates(values: Array, rows: Array, starts: Array, best: Array, best_
             if values[i] > best[q, 0]:
                 push_pair(best[q], best_rows[q], values[i], rows[i])
         found[q] = min(starts[q + 1] - starts[q], best.shape[1])
-        sort_pairs_descending(best[q], best_rows[q])
+        largest_first(best[q], best_rows[q])

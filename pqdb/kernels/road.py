@@ -178,7 +178,7 @@ def search_block(
     found, firsts = i32_at(room["found_at"], n), i64_at(room["best_firsts_at"], n)
     rerank_candidates(
         moved, frame["beta"], frame["dpad"], u64_at(frame["rerank_at"], frame["n_lists"]), lists, bases, scanned,
-        bounds, scanned_rows, places, starts, cuts, f32_at(room["nearest_at"], frame["k"]), best, best_rows, found,
+        bounds, scanned_rows, places, starts, cuts, frame["k"], best, best_rows, found,
         i32_at(room["reranked_at"], n), i8_at(room["small_at"], frame["dpad"]),
     )  # fmt: skip
     to_score = u32_at(room["best_rows_at"], n * keep)

@@ -51,7 +51,6 @@ def pieces_of(frame: np.void | np.ndarray, n: int) -> dict[str, int]:
         "cuts": 4 * n,
         "heap": 4 * int(frame["depth"]),
         "group": 4 * SPACE,
-        "nearest": 4 * k,
         "best": 4 * n * keep,
         "best_rows": 4 * n * keep,
         "found": 4 * n,

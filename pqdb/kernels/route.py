@@ -8,7 +8,7 @@ from pqdb.kernels.banks import bank_products
 from pqdb.kernels.intrinsics import prefetch
 from pqdb.kernels.rounding import extent
 from pqdb.kernels.scan import dot_i8
-from pqdb.kernels.topk import sift_down_pair, sort_pairs_descending
+from pqdb.kernels.topk import sift_down_pair, sort_heap
 from pqdb.kernels.vectors import FLOAT32, distance, dot, quantize_i8
 
 BUCKETS = 128
@@ -63,7 +63,7 @@ def sort_largest(keys: Array, picked: Array, few: Whole, n: Whole, lists: Array,
         heap[j] = keys[items[j]]
     for at in range(few // 2 - 1, -1, -1):
         sift_down_pair(heap, items, few, at)
-    sort_pairs_descending(heap, items)
+    sort_heap(heap, items)
     for j in range(n):
         lists[q, j] = items[j]
 

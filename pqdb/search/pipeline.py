@@ -344,7 +344,7 @@ def rerank_candidates(
         by(
             moved, index.beta, index.router.dpad if tier == "int8" else row_bytes(index.codebook.dim, tier),
             snapshot.blocks.rerank, routed.lists, routed.bases, room.values, room.bounds, room.rows, room.places,
-            starts, candidates.cuts, np.empty(plan.k, np.float32), best, rows, found, reranked,
+            starts, candidates.cuts, plan.k, best, rows, found, reranked,
             np.empty(index.router.dpad, np.int8),
         )  # fmt: skip
     else:

@@ -54,7 +54,7 @@ class Candidates:
             np.array([[0, 1]], np.int32), self.bases,
             values.astype(np.float32),
             bounds.astype(np.float32), np.arange(100, 155).astype(np.uint32), self.places.copy(),
-            np.array([0, self.n], np.int64), np.array([cut], np.float32), np.empty(k, np.float32), best,
+            np.array([0, self.n], np.int64), np.array([cut], np.float32), k, best,
             rows, found, reranked, np.empty(self.dpad, np.int8),
         )  # fmt: skip
         return best[0], rows[0], int(found[0]), int(reranked[0])
