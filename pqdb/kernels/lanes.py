@@ -14,6 +14,7 @@ from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, constant, load, loop,
 from pqdb.kernels.intrinsics import half_to_float
 
 LANES = 16
+SUMS = 4  # under way at a time
 ELEMENTS = {0: F32, 1: I16, 2: I8}  # by the kind of a row
 # Without one of these a half is widened by a library call.
 LANES_AVAILABLE = not JIT_OFF and not host_features().isdisjoint({"f16c", "neon"})
@@ -56,10 +57,13 @@ def _sum_ir(
         if of != "products":
             x = y = builder.fsub(y, builder.fmul(x, scale))
         if of == "sizes":
-            return [builder.fadd(call(builder, "llvm.fabs.v16f32", lanes, [x]), sums[0])]
-        return [call(builder, "llvm.fmuladd.v16f32", lanes, [x, y, sums[0]])]
+            total = builder.fadd(call(builder, "llvm.fabs.v16f32", lanes, [x]), sums[0])
+        else:
+            total = call(builder, "llvm.fmuladd.v16f32", lanes, [x, y, sums[0]])
+        return [*sums[1:], total]  # the next step adds to another: an addition takes four cycles
 
-    total = loop(builder, builder.lshr(size, I64(4)), [ir.Constant(lanes, None)], step)[0]
+    sums = loop(builder, builder.lshr(size, I64(4)), [ir.Constant(lanes, None)] * SUMS, step)
+    total = builder.fadd(builder.fadd(sums[0], sums[1]), builder.fadd(sums[2], sums[3]))
     for half in (8, 4, 2, 1):
         order = ir.Constant(vector(I32, half), list(range(half)))
         upper = ir.Constant(vector(I32, half), list(range(half, 2 * half)))

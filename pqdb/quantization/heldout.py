@@ -13,7 +13,7 @@ from pqdb.quantization.encode import decode, encode
 from pqdb.threads import share_rows
 
 NEIGHBOURS = 10
-AT_ONCE = 32  # queries: of each there are distances to all rows
+AT_ONCE = 128  # queries: of each there are distances to all rows
 FRONT = 20  # estimates looked at: about what a search at the default recall reranks
 
 

@@ -18,7 +18,6 @@ from pqdb.search.coded import by_list, code_rows
 from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
 from pqdb.store.blocks import BlockStore
-from pqdb.threads import share_rows
 from pqdb.upkeep.calibrate import Sample, calibrate
 from pqdb.upkeep.fresh import catch_up
 from pqdb.upkeep.lead import led
@@ -27,10 +26,10 @@ from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress, sample_size, train
 from pqdb.upkeep.watch import About, Watch, errors_of, reach_of
 
-PART_BYTES = 128 << 20  # float32 vectors held at a time while encoding
+PART_BYTES = 32 << 20  # float32 vectors held at a time while encoding
 PART_COPIES = 7  # of them, with residuals, codes and what a commit holds of its pages [M]
 ASSIGN_ROWS = 16_384
-DRAWN_ROWS = 4_096  # of a sample, copied by a thread at a time
+DRAWN_ROWS = 4_096  # of a sample, read at a time
 ASSIGN_COPIES = 5
 NOWHERE = -1  # list of a row that is dead
 
@@ -80,16 +79,15 @@ def build_generation(
 
 def _drawn(stores: Stores, live: np.ndarray, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """So many of the live rows, and their vectors, in random order: what is measured on the first of them must hold for
-    all. They are read in their own order.
+    all. They are read in their own order, a part at a time: memory that was never touched before takes longer than the
+    reading.
     """
     chosen = live[np.sort(rng.choice(len(live), size, replace=False))]
-    order, read = rng.permutation(size), stores.vectors(chosen)
-    vectors = np.empty_like(read)
-
-    def put(part: slice) -> None:
-        vectors[part] = read[order[part]]
-
-    share_rows(put, size, DRAWN_ROWS)
+    order = rng.permutation(size)
+    places, vectors = np.argsort(order), np.empty((size, stores.config.dim), np.float32)
+    for start in range(0, size, DRAWN_ROWS):
+        part = slice(start, start + DRAWN_ROWS)
+        vectors[places[part]] = stores.vectors(chosen[part])
     return chosen[order], vectors
 
 
