@@ -29,7 +29,7 @@ def choose_n_lists(n_rows: int) -> int:
 
 
 def points_needed(n_lists: int, dim: int) -> int:
-    """Rows of a sample that training so many lists makes use of; it copies them once."""
+    """Rows of a sample that training so many lists makes use of; it copies them at most once."""
     return min(POINTS_PER_CENTROID * n_lists, max(MOST_FLOATS // dim, FEWEST_POINTS * n_lists))
 
 
@@ -47,9 +47,7 @@ def train_centroids(
         raise InputError(f"expected a sample (n ≥ 1, dim) and n_lists ≥ 1, not {sample.shape} and {n_lists}")
     report = progress or silent
     rng = np.random.default_rng(seed)
-    points = _drawn(sample, points_needed(n_lists, sample.shape[1]), rng)
-    origin = points.mean(axis=0, dtype=np.float64).astype(np.float32)
-    points -= origin  # in float32 distances lose their digits far from zero
+    points, origin = _about_zero(_drawn(sample, points_needed(n_lists, sample.shape[1]), rng))
     centroids = _first_centroids(points, n_lists, rng, lambda done: report(_FIRST_SHARE * done))
     for done in range(1, _BALANCE_ROUNDS + 1):
         labels = assign(points, centroids)
@@ -63,10 +61,22 @@ def train_centroids(
 
 
 def _drawn(sample: NDArray[np.float32], wanted: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A copy of the sample, or of `wanted` random rows of it, in their order."""
+    """The sample, or `wanted` random rows of it, in their order."""
     if len(sample) <= wanted:
-        return np.array(sample, np.float32)
+        return sample
     return sample[np.sort(rng.choice(len(sample), wanted, replace=False))]
+
+
+def _about_zero(points: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Points (n, d) less an origin (d,): in float32 distances lose their digits far from zero. Where the points lie
+    nearer to it than to one another they stay what they are, for a copy of all of them takes long.
+    """
+    mean = points.mean(axis=0, dtype=np.float64)
+    away, length = float(mean @ mean), np.einsum("nd,nd->n", points, points).mean(dtype=np.float64)
+    if away <= length - away:
+        return points, np.zeros(points.shape[1], np.float32)
+    origin = mean.astype(np.float32)
+    return points - origin, origin
 
 
 def _first_centroids(
