@@ -56,7 +56,7 @@ def build_generation(
     moved = router.to_index_space(sample[:NOISE_ROWS])
     lists_of = assigner(router.centroids, moved, len(live))
     lists = lists_of(moved)
-    noise = measure_noise(router, codebook, moved, lists, seed)
+    noise = measure_noise(router, codebook, sample[:NOISE_ROWS], lists, stores.config.metric, seed)
     residuals = moved - router.centroids[lists]
     generation = _begin(stores.blocks, router.n_lists)
     list_of_row = _assign_rows(stores, router, lists_of, live, n_rows, progress)
