@@ -114,8 +114,7 @@ def _share_found(
     """Of what there is, what a search of every list finds for queries of which the first are rows: the least share of
     any k. Made queries, which are fewer, may miss MADE_MISS more.
     """
-    least = 1.0
-    for k in KS:
-        share = recall_of(values_found(snapshot, queries, k, allowed, known, MARGIN_SIGMAS), truth[:, :k])
-        least = min(least, float(share[:n_rows].mean()))
-    return min(least, float(share[n_rows:].mean()) + MADE_MISS)
+    found = [values_found(snapshot, queries, k, allowed, known, MARGIN_SIGMAS) for k in KS]
+    shares = [recall_of(values, truth[:, :k]) for values, k in zip(found, KS, strict=True)]
+    of_rows, of_made = min(float(share[:n_rows].mean()) for share in shares), float(shares[-1][n_rows:].mean())
+    return min(of_rows, of_made + MADE_MISS)
