@@ -154,7 +154,9 @@ class PlainHits(Sequence[Hits]):
     def __init__(self, words: np.ndarray, metric: Metric) -> None:
         self.words = words  # (q, k, 3) uint64 of kernels.frame.ANSWER
         self.metric = metric
-        self.counts: np.ndarray = (named(words)["value"] > -np.inf).sum(axis=1)  # (q,) int64
+        self.there = named(words)["value"] > -np.inf  # (q, k) bool
+        self.counts: np.ndarray = self.there.sum(axis=1)  # (q,) int64
+        self._made: list[Hits | None] = [None] * len(words)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -167,7 +169,19 @@ class PlainHits(Sequence[Hits]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         i = range(len(self))[index]
-        return Hits(self.words, i, int(self.counts[i]), self.metric)
+        made = self._made[i]
+        if made is None:  # (two threads may make the same: one of them is kept)
+            made = self._made[i] = Hits(self.words, i, int(self.counts[i]), self.metric)
+        return made
+
+    def ids_into(self, out: np.ndarray) -> None:
+        """(q, ≥ k) object out: ids, where there are any."""
+        out[:, : self.words.shape[1]][self.there] = self.words[:, :, 0][self.there]
+
+    def scores_into(self, out: np.ndarray) -> None:
+        """(q, ≥ k) float32 out: scores, where there are any."""
+        values = named(self.words)["value"]
+        out[:, : self.words.shape[1]][self.there] = scores(values[self.there], self.metric)
 
 
 class BatchHits(Sequence[Hits]):
@@ -192,9 +206,7 @@ class BatchHits(Sequence[Hits]):
         """(q, k) object: ids, None where there were fewer."""
         out = np.full((len(self), self._k), None, dtype=object)
         if isinstance(self._hits, PlainHits):  # at once: a hundred thousand hits by themselves take a tenth of a second
-            numbers = self._hits.words[:, :, 0]
-            there = np.arange(numbers.shape[1]) < self._hits.counts[:, None]
-            out[:, : numbers.shape[1]][there] = numbers[there]
+            self._hits.ids_into(out)
             return out
         for row, hits in zip(out, self._hits, strict=True):
             row[: len(hits)] = hits.ids
@@ -204,6 +216,9 @@ class BatchHits(Sequence[Hits]):
     def scores(self) -> np.ndarray:
         """(q, k) float32: scores, NaN where there were fewer."""
         out = np.full((len(self), self._k), np.nan, dtype=np.float32)
+        if isinstance(self._hits, PlainHits):
+            self._hits.scores_into(out)
+            return out
         for row, hits in zip(out, self._hits, strict=True):
             row[: len(hits)] = hits.scores
         return out
@@ -211,6 +226,8 @@ class BatchHits(Sequence[Hits]):
     @property
     def counts(self) -> np.ndarray:
         """(q,) int64: hits of each query."""
+        if isinstance(self._hits, PlainHits):
+            return self._hits.counts.copy()
         return np.array([len(hits) for hits in self._hits], dtype=np.int64)
 
 

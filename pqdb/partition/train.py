@@ -29,7 +29,7 @@ def choose_n_lists(n_rows: int) -> int:
 
 
 def points_needed(n_lists: int, dim: int) -> int:
-    """Rows of a sample that training so many lists makes use of; it copies them at most once."""
+    """Rows of a sample that training so many lists makes use of; it copies them once or twice."""
     return min(POINTS_PER_CENTROID * n_lists, max(MOST_FLOATS // dim, FEWEST_POINTS * n_lists))
 
 
@@ -63,7 +63,7 @@ def train_centroids(
 def _drawn(sample: NDArray[np.float32], wanted: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """The sample, or `wanted` random rows of it, in their order."""
     if len(sample) <= wanted:
-        return sample
+        return np.asarray(sample, np.float32)
     return sample[np.sort(rng.choice(len(sample), wanted, replace=False))]
 
 

@@ -130,18 +130,18 @@ def _write_lists(
     """
     spreads = np.full(router.n_lists, np.nan, np.float32)
     order = np.argsort(list_of_row, kind="stable")
-    order = order[np.searchsorted(list_of_row[order], 0) :]
+    lists = list_of_row[order]
+    dead = int(np.searchsorted(lists, 0))
+    order, lists = order[dead:], lists[dead:]
     usual = max(1, PART_BYTES // stores.vector_bytes)
     room = stores.memory.rows(usual, PART_COPIES * stores.vector_bytes, len(list_of_row))
     start = 0
     while start < len(order):
         stop = min(start + room, len(order))
         if stop < len(order):  # whole lists only; a list longer than a part is a part of its own
-            first = int(np.searchsorted(list_of_row[order], list_of_row[order[stop]]))
-            stop = (
-                first if first > start else int(np.searchsorted(list_of_row[order], list_of_row[order[stop]], "right"))
-            )
-        _write_part(stores, router, codebook, generation, order[start:stop], list_of_row, spreads)
+            first = int(np.searchsorted(lists, lists[stop]))
+            stop = first if first > start else int(np.searchsorted(lists, lists[stop], "right"))
+        _write_part(stores, router, codebook, generation, order[start:stop], lists[start:stop], spreads)
         start = stop
         if progress:
             progress("encode", stop / len(order))
@@ -154,10 +154,9 @@ def _write_part(
     codebook: Code,
     generation: int,
     rows: np.ndarray,
-    list_of_row: np.ndarray,
+    lists: np.ndarray,
     spreads: np.ndarray,
 ) -> None:
-    lists = list_of_row[rows]
     tier = stores.config.reranked_values
     coded = code_rows(router, codebook, router.to_index_space(stores.vectors(rows)), rows, lists)
     with stores.blocks.write() as batch:

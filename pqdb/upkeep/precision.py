@@ -33,7 +33,7 @@ GAIN, PATIENCE = 0.001, 4  # wider margins must find so much more, one in so man
 SPARES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 QUERIES = (16, 128)
 MADE, MADE_MISS = 8, 0.007  # one of each kind for so many rows
-WORK = 1 << 34  # products of the exact answer: about a second
+WORK = 1 << 34  # products of the exact answer for rows: about a second
 
 
 def measure_noise(
@@ -112,7 +112,7 @@ def _share_found(
     snapshot: Snapshot, queries: np.ndarray, n_rows: int, truth: np.ndarray, allowed: np.ndarray, known: Calibration
 ) -> float:
     """Of what there is, what a search of every list finds for queries of which the first are rows: the least share of
-    any k. Made queries, which are fewer, may miss MADE_MISS more.
+    any k. Made queries, which are fewer, are judged by the largest k, and may miss MADE_MISS more.
     """
     found = [values_found(snapshot, queries, k, allowed, known, MARGIN_SIGMAS) for k in KS]
     shares = [recall_of(values, truth[:, :k]) for values, k in zip(found, KS, strict=True)]
