@@ -86,6 +86,7 @@ def test_hits_that_are_only_numbers_are_those_made_one_by_one(rng: np.random.Gen
         plain[3]
     for k in (4, 6):
         batch, other = BatchHits(plain, k), BatchHits(one_by_one, k)
+        assert all(batch[i] is batch[i] for i in range(len(batch)))
         assert batch.ids.tolist() == other.ids.tolist()
         assert batch.ids.shape == (3, k)
         assert {type(each) for each in batch.ids.ravel()} == {int, type(None)}
