@@ -99,9 +99,9 @@ def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> 
         most = stores.memory.rows(CODEBOOK_SAMPLE, COPIES * stores.vector_bytes, points.n_rows)
         rows = np.random.default_rng(seed).permutation(live)[:most]
         sample = Sample(_vectors(stores, points, rows), rows, len(live), list_of_row)
-        rows = sample.vectors[:NOISE_ROWS]
-        lists = assign(index.router.to_index_space(rows), index.router.centroids)
-        noise = measure_noise(index.router, index.codebook, rows, lists, stores.config.metric, seed)
+        some = sample.vectors[:NOISE_ROWS]
+        lists = assign(index.router.to_index_space(some), index.router.centroids)
+        noise = measure_noise(index.router, index.codebook, some, lists, stores.config.metric, seed)
         blank = replace(index, calibration=replace(index.calibration, noise=noise), plans={}, frames={})
         snapshot = replace(stores.snapshot(blocks, points, blank), n_rows=blocks.watermark)
         precise = replace(blank, calibration=measure_precision(snapshot, sample.vectors, points.live, seed))

@@ -2,11 +2,12 @@
 
 σ tells what an estimate's error is, but not what survives of the true neighbours among thousands of others: with short
 codes, or factors too coarse for tight clusters, 3σ lose half of them. So the margin, and the number of rows that are
-scored from the source, grow until the answer is right. With codes as long as usual neither does. What
-a narrower margin would cost is measured, too: where less than all is asked for, it pays (docs/decisions/017).
+scored from the source, grow until the answer is right. With codes as long as usual neither does. What a narrower margin
+would cost is measured, too: where less than all is asked for, it pays (docs/decisions/017).
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -80,10 +81,7 @@ def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarra
     n_rows = int(np.clip(WORK // (snapshot.n_rows * config.dim), *QUERIES))
     queries, n_rows = calibration_queries(sample, config.metric, seed, n_rows, n_rows // MADE)
     truth = search_batch(scored, queries, None, allowed, KS[-1])[0]
-
-    def share_found(tried: Calibration) -> float:
-        return _share_found(scored, queries, n_rows, truth, allowed, tried)
-
+    share_found = partial(_share_found, scored, queries, n_rows, truth, allowed)
     known = snapshot.index.calibration
     least = max(known.noise, LEAST_NOISE)
     noise, reached, idle = least, 0.0, 0
