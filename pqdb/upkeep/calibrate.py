@@ -148,15 +148,16 @@ class Sample:
         lists: np.ndarray = self.list_of_row[self.rows[:most]]
         return lists
 
-    def itself(self, n_rows: int, count: int) -> np.ndarray:
-        """(count,) int64: the row that each of so many queries is, of which the first are its rows; −1 for none."""
-        rows = np.full(count, -1, np.int64)
-        rows[:n_rows] = self.rows[:n_rows]
-        return rows
-
     def share(self, most: int) -> float:
         """So many of them at most, in units of the rows they stand for."""
         return min(len(self.rows), most) / self.stands_for
+
+
+def rows_that_are(rows: np.ndarray, count: int) -> np.ndarray:
+    """(count,) int64: the row that each of so many queries is, of which the first are these rows (n,); −1 for none."""
+    itself = np.full(count, -1, np.int64)
+    itself[: len(rows)] = rows
+    return itself
 
 
 def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int) -> Calibration:
@@ -174,8 +175,7 @@ def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int
     usual = n_rows if l2 and n_rows >= FEWEST_USUAL else len(queries)
     if not l2:
         queries = np.concatenate([queries, strangers(sample.vectors, metric, seed, STRANGERS)])
-    itself = np.full(len(queries), -1, np.int64)
-    itself[:n_rows] = rows
+    itself = rows_that_are(rows, len(queries))
     place, best = list_places(router, router.to_index_space(queries))
     bins = _bins(best, usual, made if l2 else 0)
     knots = np.array([np.median(best[bins == b]) for b in range(bins.max() + 1)], np.float32)

@@ -11,7 +11,7 @@ import numpy as np
 
 from pqdb.partition.router import Router
 from pqdb.search.snapshot import Snapshot
-from pqdb.upkeep.calibrate import Sample, calibration_queries, list_keys_of, lists_of_nearest
+from pqdb.upkeep.calibrate import Sample, calibration_queries, list_keys_of, lists_of_nearest, rows_that_are
 
 # By whether it is l2: see Router.leads_of.
 LEADS = {False: (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0), True: (0.0, 0.25, 0.5, 0.75)}
@@ -26,7 +26,7 @@ def led(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int) -> R
     assert snapshot.index is not None
     router, config = snapshot.index.router, snapshot.config
     queries, n_rows = calibration_queries(sample.vectors, config.metric, seed, ROWS, 0 if router.l2 else MADE)
-    itself = sample.itself(n_rows, len(queries))
+    itself = rows_that_are(sample.rows[:n_rows], len(queries))
     lists = lists_of_nearest(snapshot, queries, itself, sample.list_of_row, allowed, K)
     moved = router.to_index_space(queries)
     keys, _ = list_keys_of(router, moved)
