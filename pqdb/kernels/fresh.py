@@ -16,7 +16,7 @@ def join_fresh(
     watermark: Whole, lists: Array, probed: Array, bases: Array, margins: Array, tables: Array, coefficients: Array,
     cuts: Array, allowed: Array, rows: Array, firsts: Array, found: Array, width: Whole, space: Array, joined: Array,
 ) -> None:  # fmt: skip
-    """rows_with_fresh into joined (q · width,) uint32; space (SPACE,) uint32 is scratch that lives as long as its
+    """rows_with_fresh into joined (q · width,) uint32; space (SPACE,) uint64 is scratch that lives as long as its
     addresses are used, since a caller holds it.
     """
     values_at, all_places = np.uint64(space.ctypes.data), (np.uint64(1) << np.uint64(GROUP)) - np.uint64(1)
@@ -78,6 +78,6 @@ def rows_with_fresh(
     joined = np.empty(n * width, np.uint32)
     join_fresh(
         nbits, m, record_bytes, bias, records, fresh, begins, watermark, lists, probed, bases, margins, tables,
-        coefficients, cuts, allowed, rows, firsts, found, width, np.empty(SPACE, np.uint32), joined,
+        coefficients, cuts, allowed, rows, firsts, found, width, np.empty(SPACE, np.uint64), joined,
     )  # fmt: skip
     return joined

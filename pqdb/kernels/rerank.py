@@ -3,13 +3,13 @@
 import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
-from pqdb.kernels._types import Array, Real, Whole
+from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.intrinsics import prefetch
 from pqdb.kernels.scan_values import FACTORS, value_of
 from pqdb.kernels.topk import among_best, largest_first, push_pair
 from pqdb.kernels.vectors import FLOAT16, INT8, quantize_i8
 
-AHEAD = 12  # rows asked for ahead of their turn
+BLOCK = 16  # rows whose values are made before anyone looks at them; as many more are asked for by then
 
 
 @kernel_inline
@@ -29,6 +29,31 @@ def bring_forward(
 
 
 @kernel_inline
+def row_at(blocks: Array, lists: Array, q: Whole, place: Whole, row_bytes: Whole) -> Address:
+    """Address of the rerank row of a candidate of query q."""
+    return blocks[lists[q, place >> 32]] + np.uint64(row_bytes * (place & 0xFFFFFFFF))
+
+
+@kernel_inline
+def ask_for(
+    asked: Whole, stop: Whole, kept: Whole, most: Whole, front: Whole, nearest: Real, row_bytes: Whole, blocks: Array,
+    lists: Array, q: Whole, bounds: Array, rows: Array, places: Array,
+) -> tuple[Whole, Whole]:  # fmt: skip
+    """Move the candidates from `asked` on that can still win to `kept` and after, until these are `most`, and ask for
+    their rerank rows; returns the ends of both.
+    """
+    while asked < stop and kept < most:
+        if asked < front or bounds[asked] >= nearest:
+            rows[kept], places[kept] = rows[asked], places[asked]
+            row = row_at(blocks, lists, q, places[kept], row_bytes)
+            for line in range(0, row_bytes + 56, 64):
+                prefetch(row + np.uint64(line))
+            kept += 1
+        asked += 1
+    return asked, kept
+
+
+@kernel_inline
 def rerank_by(
     kind: Whole,  # vectors.INT8 or FLOAT16
     queries: Array,  # (q, d) float32
@@ -41,7 +66,7 @@ def rerank_by(
     values: Array,  # candidates of the scan: value,
     bounds: Array,  #   upper bound,
     rows: Array,  #   row,
-    places: Array,  #   probe << 32 | position
+    places: Array,  #   probe << 32 | position; all four are put in another order, and values overwritten
     starts: Array,  # (q + 1,) int64
     cuts: Array,  # (q,) float32
     k: Whole,
@@ -52,7 +77,7 @@ def rerank_by(
     small: Array,  # (size,) int8 scratch, for INT8
 ) -> None:
     """First all candidates whose estimate made the scan's cut, then every other whose bound still beats the k-th
-    value: in this order they are left, each query's by themselves.
+    value. A block of them has its values before it is seen which of these are good (docs/decisions/030).
     """
     for q in range(queries.shape[0]):
         if kind == INT8:
@@ -61,25 +86,24 @@ def rerank_by(
             query_at, factor = np.uint64(queries[q].ctypes.data), np.float32(beta)
         nearest = np.float32(-np.inf)
         best[q] = -np.inf
-        done, start, stop = 0, starts[q], starts[q + 1]
+        start, stop = starts[q], starts[q + 1]
         front = bring_forward(cuts[q], start, stop, values, bounds, rows, places)
-        for i in range(start, stop + AHEAD):
-            if i < stop and (i < front or bounds[i] >= nearest):
-                row = blocks[lists[q, places[i] >> 32]] + np.uint64(row_bytes * (places[i] & 0xFFFFFFFF))
-                for line in range(0, row_bytes + 56, 64):
-                    prefetch(row + np.uint64(line))
-            j = i - AHEAD
-            if j < start or (j >= front and bounds[j] < nearest):
-                continue
-            probe = places[j] >> 32
-            row = blocks[lists[q, probe]] + np.uint64(row_bytes * (places[j] & 0xFFFFFFFF))
-            value = value_of(kind, row, size, bases[q, probe], factor, query_at)
-            done += 1
-            if value > best[q, 0]:
-                push_pair(best[q], best_rows[q], value, rows[j])
-                nearest = among_best(best[q], k)
-        reranked[q] = done
-        found[q] = min(done, best.shape[1])
+        done, asked, kept = start, start, start
+        while done < kept or asked < stop:
+            asked, kept = ask_for(
+                asked, stop, kept, done + 2 * BLOCK, front, nearest, row_bytes, blocks, lists, q, bounds, rows, places
+            )  # fmt: skip
+            end = min(done + BLOCK, kept)
+            for i in range(done, end):
+                row = row_at(blocks, lists, q, places[i], row_bytes)
+                values[i] = value_of(kind, row, size, bases[q, places[i] >> 32], factor, query_at)
+            for i in range(done, end):
+                if values[i] > best[q, 0]:
+                    push_pair(best[q], best_rows[q], values[i], rows[i])
+                    nearest = among_best(best[q], k)
+            done = end
+        reranked[q] = done - start
+        found[q] = min(done - start, best.shape[1])
         largest_first(best[q], best_rows[q])
 
 

@@ -50,7 +50,7 @@ def pieces_of(frame: np.void | np.ndarray, n: int) -> dict[str, int]:
         "starts": 8 * (n + 1),
         "cuts": 4 * n,
         "heap": 4 * int(frame["depth"]),
-        "group": 4 * SPACE,
+        "stretch": 8 * SPACE,
         "best": 4 * n * keep,
         "best_rows": 4 * n * keep,
         "found": 4 * n,

@@ -13,7 +13,9 @@ from pqdb.kernels.intrinsics import load_f32, load_u32, lowest_bit, prefetch
 from pqdb.kernels.topk import push
 
 GROUP = 32
-SPACE = 3 * GROUP  # numbers of 32 bits: what is known of one group for a while
+PAIR = 2 * GROUP  # codes: as many as a mask has bits
+STRETCH = 4  # pairs that are scored before anyone looks at their masks
+SPACE = STRETCH * (1 + PAIR) + GROUP // 2  # numbers of 64 bits: masks, values and bounds of a stretch, sums of a group
 AHEAD = 12  # groups: as long as memory takes to answer
 Ahead = tuple[Whole, Whole, Whole, Whole]  # lists entered, groups left of the last, the address of the next, its word
 NOWHERE: Ahead = (np.int64(0), np.int64(0), np.int64(0), np.int64(0))  # before the first list
@@ -194,10 +196,10 @@ def collect(
     rows: Array,
     places: Array,
 ) -> Whole:
-    """Append the survivors of one group whose row is allowed, as may be known of all; returns the new number of
+    """Append the survivors of a pair of groups whose row is allowed, as may be known of all; returns the new number of
     candidates.
 
-    `first` is the position of the group's first vector in its list, `row_at` the address of its row number, values_at
+    `first` is the position of the pair's first vector in its list, `row_at` the address of its row number, values_at
     and bounds_at those of its value and bound.
     """
     while mask != np.uint64(0):
@@ -224,6 +226,53 @@ def blurred(margin: Real, a: Real, m: Whole) -> Real:
 
 
 @kernel_inline
+def score_stretch(
+    nbits: Whole,
+    m: Whole,
+    record_bytes: Whole,
+    bias: bool,
+    record: Address,  # of the first group
+    n: Whole,  # groups
+    base: Real,
+    margin: Real,
+    table: Address,
+    a: Real,
+    b: Real,
+    threshold: Real,
+    words: Array,
+    word_at: Whole,  # the word of the first group
+    firsts: Array,
+    masks: Array,  # uint64 out
+    values_at: Address,
+    bounds_at: Address,
+    sums_at: Address,
+    ahead: Ahead,
+    order: Array,
+    stop: Whole,
+    codes: Array,
+    counts: Array,
+) -> Ahead:
+    """Score n groups of one list, two to a mask; returns how far ahead it looked by then."""
+    for pair in range((n + 1) >> 1):
+        both = np.uint64(0)
+        for half in range(2):
+            group = 2 * pair + half
+            if group < n and (len(words) == 0 or words[word_at + group] != 0):
+                asked, ahead = look_ahead(ahead, record, record_bytes, order, stop, codes, counts, words, firsts)
+                at = np.uint64(4 * GROUP * group)
+                mask = score_group(
+                    nbits, record, table, m, bias, base, a, b, margin, threshold, values_at + at, bounds_at + at,
+                    sums_at, asked,
+                )  # fmt: skip
+                if len(words):
+                    mask &= np.uint64(words[word_at + group])
+                both |= mask << np.uint64(GROUP * half)
+            record += np.uint64(record_bytes)
+        masks[pair] = both
+    return ahead
+
+
+@kernel_inline
 def scan_list(
     nbits: Whole,
     m: Whole,
@@ -240,7 +289,7 @@ def scan_list(
     words: Array,
     firsts: Array,
     heap: Array,
-    space: Address,  # of SPACE numbers
+    space: Array,  # (SPACE,) uint64 scratch
     found: Whole,
     values: Array,
     bounds: Array,
@@ -254,30 +303,31 @@ def scan_list(
 ) -> tuple[Whole, Ahead]:
     """Append the survivors of one list; returns the new number of candidates, and how far ahead it looked by then. The
     rest is as scan_lists has it.
+
+    Which groups have survivors cannot be foretold. A processor that finds out at once has gone on with the next group
+    for nothing: it is told some groups later, when the masks are known (docs/decisions/030).
     """
-    values_at, bounds_at, sums_at = space, space + np.uint64(4 * GROUP), space + np.uint64(8 * GROUP)
+    values_at = np.uint64(space.ctypes.data) + np.uint64(8 * STRETCH)
+    bounds_at = values_at + np.uint64(4 * STRETCH * PAIR)
+    sums_at = bounds_at + np.uint64(4 * STRETCH * PAIR)
     record, count, word_at = codes[which], np.int64(counts[which]), firsts[which] if len(words) else 0
-    n_groups = groups_of(count)
-    row_at = record + np.uint64(n_groups * record_bytes)
-    for group in range(n_groups):
-        if len(words) and words[word_at + group] == 0:
-            record += np.uint64(record_bytes)
-            continue
-        asked, ahead = look_ahead(ahead, record, record_bytes, order, stop, codes, counts, words, firsts)
-        mask = score_group(
-            nbits, record, table, m, bias, base, a, b, margin, heap[0], values_at, bounds_at, sums_at, asked
+    row_at = record + np.uint64(groups_of(count) * record_bytes)
+    for first in range(0, count, STRETCH * PAIR):
+        n = min(STRETCH * PAIR, count - first)
+        ahead = score_stretch(
+            nbits, m, record_bytes, bias, record, groups_of(n), base, margin, table, a, b, heap[0], words, word_at,
+            firsts, space, values_at, bounds_at, sums_at, ahead, order, stop, codes, counts,
         )  # fmt: skip
-        first = group * GROUP
-        if len(words):
-            mask &= np.uint64(words[word_at + group])
-        if count - first < GROUP:
-            mask &= (np.uint64(1) << np.uint64(count - first)) - np.uint64(1)
-        if mask != np.uint64(0):
+        last = (n - 1) // PAIR
+        space[last] &= ~np.uint64(0) >> np.uint64(PAIR * (last + 1) - n)  # a last group need not be full
+        for pair in range(last + 1):
+            at, place = np.uint64(4 * PAIR * pair), first + PAIR * pair
             found = collect(
-                mask, first, row_at + np.uint64(4 * first), probe, allowed, len(words) > 0, heap, values_at, bounds_at,
-                found, values, bounds, rows, places,
+                space[pair], place, row_at + np.uint64(4 * place), probe, allowed, len(words) > 0, heap, values_at + at,
+                bounds_at + at, found, values, bounds, rows, places,
             )  # fmt: skip
-        record += np.uint64(record_bytes)
+        record += np.uint64(2 * STRETCH * record_bytes)
+        word_at += 2 * STRETCH
     return found, ahead
 
 
@@ -306,7 +356,7 @@ def scan_lists(
     cell_of: Array,
     most: Real,  # rows that may be expected in lists that are not scanned
     heap: Array,  # (depth,) float32 scratch
-    space: Array,  # (SPACE,) uint32 scratch
+    space: Array,  # (SPACE,) uint64 scratch
     values: Array,  # (capacity,) float32 candidates: value,
     bounds: Array,  # (capacity,) float32   upper bound,
     rows: Array,  # (capacity,) uint32   row,
@@ -334,7 +384,7 @@ def scan_lists(
         while p < stop:
             found, ahead = scan_list(
                 nbits, m, record_bytes, bias, lists[q, p], p, bases[q, p], blurred(margins[q, p], a, m), table, a, b,
-                allowed, words, firsts, heap, np.uint64(space.ctypes.data), found, values, bounds, rows, places, ahead,
+                allowed, words, firsts, heap, space, found, values, bounds, rows, places, ahead,
                 lists[q], stop, codes, counts,
             )  # fmt: skip
             p += 1

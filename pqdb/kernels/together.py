@@ -81,8 +81,7 @@ def scan_visits(
     """Candidates in the order of visits, those of each in its span; False if there could be more than there is room
     for, even without those that no longer count.
     """
-    found, space_at = 0, np.uint64(space.ctypes.data)
-    table_at, table_bytes = np.uint64(tables.ctypes.data), np.uint64(tables[0].nbytes)
+    found, table_at, table_bytes = 0, np.uint64(tables.ctypes.data), np.uint64(tables[0].nbytes)
     n_lists, before = order_lists(lists, visits, order), np.int32(0)
     ahead = run_ahead(record_bytes, order, n_lists, codes, counts, words, firsts)
     for v in range(len(visits)):
@@ -96,7 +95,7 @@ def scan_visits(
         spans[q, p, 0] = found
         found, reached = scan_list(
             nbits, m, record_bytes, bias, which, p, bases[q, p], blurred(margins[q, p], a, m),
-            table_at + table_bytes * np.uint64(q), a, coefficients[q, 1], allowed, words, firsts, heaps[q], space_at,
+            table_at + table_bytes * np.uint64(q), a, coefficients[q, 1], allowed, words, firsts, heaps[q], space,
             found, values, bounds, rows, places, NOWHERE if again else ahead, order, 0 if again else n_lists, codes,
             counts,
         )  # fmt: skip
@@ -171,7 +170,7 @@ def scan_together(
     order_visits(lists, probed, np.empty(counts.shape[0] + 1, np.int64), visits)
     if not scan_visits(
         nbits, m, record_bytes, bias, codes, counts, lists, bases, margins, tables, coefficients, allowed, words,
-        firsts, visits, np.empty(total, np.int32), heaps, spans, np.empty(SPACE, np.uint32), values, bounds, rows,
+        firsts, visits, np.empty(total, np.int32), heaps, spans, np.empty(SPACE, np.uint64), values, bounds, rows,
         places,
     ):  # fmt: skip
         return False

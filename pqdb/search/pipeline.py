@@ -320,7 +320,7 @@ def scan_lists(
     done = scan.scan_lists(
         code.nbits, code.m, index.record_bytes, index.router.l2, *where, table, coefficients, allowed, words, firsts,
         routed.there, passing, groups, index.calibration.scatter.shares, routed.cells, routed.cell_of, missed, heap,
-        np.empty(scan.SPACE, np.uint32), *out,
+        np.empty(scan.SPACE, np.uint64), *out,
     )  # fmt: skip
     return candidates, done
 

@@ -208,7 +208,7 @@ class Lists:
             lists, np.array([len(order)], np.int32), self.bases[:, : len(order)].copy(),
             self.margins[:, : len(order)].copy(), self.table, self.coefficients, allowed,
             *(self.words(allowed) if words else (np.zeros(0, np.uint32), np.zeros(0, np.int64))), *nothing_more(),
-            np.empty(depth, np.float32), np.empty(scan.SPACE, np.uint32), values, bounds, rows, places, starts, cuts,
+            np.empty(depth, np.float32), np.empty(scan.SPACE, np.uint64), values, bounds, rows, places, starts, cuts,
         )  # fmt: skip
         if done < 1:
             return done, {}, 0.0

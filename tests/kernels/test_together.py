@@ -42,7 +42,7 @@ class Block:
     def one_by_one(self, allowed: np.ndarray, words: bool) -> list[np.ndarray]:
         """The candidates, by scan.scan_lists."""
         room = self.room(self.n * sum(COUNTS))
-        scratch = np.empty(DEPTH, np.float32), np.empty(scan.SPACE, np.uint32)
+        scratch = np.empty(DEPTH, np.float32), np.empty(scan.SPACE, np.uint64)
         assert scan.scan_lists(*self.known(allowed, words), *nothing_more(), *scratch, *room) == self.n
         return self.filled(room)
 
