@@ -9,26 +9,26 @@ from pqdb.kernels.topk import largest_first, push_pair
 from pqdb.kernels.vectors import INT8, distance, dot, l1_distance
 
 BLOCK = 64  # rows held in cache while every query passes over them
-AHEAD = 4  # rows
+SCORED = 16  # rows far apart that are scored before anyone looks at their values; the next are asked for by then
 
 PRODUCT, SQUARES, SIZES = 0, 1, 2  # what the value of a row is made of, as `by` says it
 
 
 @kernel_inline
-def row_value(kind: Whole, by: Whole, row: Whole, query: Whole, dim: Whole, asked: Address | None = None) -> Real:
+def row_value(kind: Whole, by: Whole, row: Whole, query: Whole, dim: Whole) -> Real:
     """Value of a source row, larger is nearer: the inner product, or the negated sum of the differences' squares or
     sizes. Addresses.
 
-    An int8 row is a float32 scale and then its bytes. The row at `asked`, if there is one, is asked for meanwhile.
+    An int8 row is a float32 scale and then its bytes.
     """
     scale, start = np.float32(1), row
     if kind == INT8:
         scale, start = load_f32(row), row + np.uint64(4)
     if by == SQUARES:
-        return -distance(kind, start, query, dim, scale, asked)
+        return -distance(kind, start, query, dim, scale)
     if by == SIZES:
-        return -l1_distance(kind, start, query, dim, scale, asked)
-    return scale * dot(kind, start, query, dim, asked)
+        return -l1_distance(kind, start, query, dim, scale)
+    return scale * dot(kind, start, query, dim)
 
 
 @kernel_inline
@@ -70,10 +70,12 @@ def scan_rows(
 
 
 @kernel_inline
-def announce_row(address: Address, row_bytes: Whole) -> None:
-    """Ask for all lines of a row."""
-    for line in range(0, row_bytes, 64):
-        prefetch(address + np.uint64(line))
+def announce_rows(runs: Array, rows_per_run: Whole, row_bytes: Whole, rows: Array, start: Whole, stop: Whole) -> None:
+    """Ask for all lines of rows[start:stop]."""
+    for i in range(start, stop):
+        address = row_address(runs, rows_per_run, row_bytes, rows[i])
+        for line in range(0, row_bytes, 64):
+            prefetch(address + np.uint64(line))
 
 
 @kernel
@@ -90,18 +92,24 @@ def score_rows(
     stop: Whole,
     heap: Array,
     heap_rows: Array,
+    scores: Array,
 ) -> None:
-    """rows[start:stop] against one query, into its heap. Rows are far apart: AHEAD of its turn each is asked for, with
-    every step of a row that is scored a line of it.
+    """rows[start:stop] against one query, into its heap; scores (SCORED,) float32 is scratch.
+
+    Rows are far apart. One that waits for its own, and then goes into the heap, would keep the processor from looking
+    further: the next SCORED are asked for first, and all of them have their values before one goes anywhere
+    (docs/decisions/030).
     """
-    for i in range(start, min(start + AHEAD, stop)):
-        announce_row(row_address(runs, rows_per_run, row_bytes, rows[i]), row_bytes)
-    for i in range(start, stop):
-        row, later = rows[i], rows[min(i + AHEAD, stop - 1)]
-        asked = row_address(runs, rows_per_run, row_bytes, later)
-        value = row_value(kind, by, row_address(runs, rows_per_run, row_bytes, row), query_at, dim, asked)
-        if value > heap[0]:
-            push_pair(heap, heap_rows, value, row)
+    announce_rows(runs, rows_per_run, row_bytes, rows, start, min(start + SCORED, stop))
+    for first in range(start, stop, SCORED):
+        last = min(first + SCORED, stop)
+        announce_rows(runs, rows_per_run, row_bytes, rows, last, min(last + SCORED, stop))
+        for i in range(first, last):
+            address = row_address(runs, rows_per_run, row_bytes, rows[i])
+            scores[i - first] = row_value(kind, by, address, query_at, dim)
+        for i in range(first, last):
+            if scores[i - first] > heap[0]:
+                push_pair(heap, heap_rows, scores[i - first], rows[i])
 
 
 @kernel
@@ -121,6 +129,7 @@ def finish(
     fresh: Whole,  # rows fresh:n_rows are in no list and are compared too
     n_rows: Whole,
     allowed: Array,  # uint8 bitmap of rows that may be found
+    scores: Array,  # (SCORED,) float32 scratch
     values: Array,  # (q, k) float32 out, nearest first, −inf where there are fewer
     rows: Array,  # (q, k) uint32 out
 ) -> None:
@@ -145,6 +154,7 @@ def finish(
                 stop,
                 values[q],
                 rows[q],
+                scores,
             )
         else:
             for i in range(start, stop):

@@ -10,7 +10,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from pqdb.kernels._cpu import JIT_OFF, host_features
-from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, constant, load, loop, prefetch, splat, store, vector
+from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, constant, load, loop, splat, store, vector
 from pqdb.kernels.intrinsics import half_to_float
 
 LANES = 16
@@ -20,14 +20,10 @@ ELEMENTS = {0: F32, 1: I16, 2: I8}  # by the kind of a row
 LANES_AVAILABLE = not JIT_OFF and not host_features().isdisjoint({"f16c", "neon"})
 
 
-def _place(builder: Any, kind: int, row: Any, index: Any) -> Any:
-    """The address of element 16·index of a row."""
-    return builder.add(row, builder.mul(index, I64(LANES * width_of(ELEMENTS[kind]))))
-
-
 def _elements(builder: Any, kind: int, row: Any, index: Any) -> Any:
     """16 elements of a row as <16 x float>, from element 16·index."""
-    raw = load(builder, _place(builder, kind, row, index), vector(ELEMENTS[kind], LANES))
+    at = builder.add(row, builder.mul(index, I64(LANES * width_of(ELEMENTS[kind]))))
+    raw = load(builder, at, vector(ELEMENTS[kind], LANES))
     if kind == 0:
         return raw
     return half_to_float(builder, raw) if kind == 1 else builder.sitofp(raw, vector(F32, LANES))
@@ -38,20 +34,15 @@ def width_of(kind: Any) -> int:
     return 4 if kind == F32 else int(kind.width) // 8
 
 
-def _sum_ir(
-    builder: Any, kind: int, args: list[Any], of: Literal["products", "squares", "sizes"], asked: Any = None
-) -> Any:
+def _sum_ir(builder: Any, kind: int, args: list[Any], of: Literal["products", "squares", "sizes"]) -> Any:
     """Σ over `size` (a multiple of 16, at least 16) elements: of products, or of the squares or sizes of differences;
-    args row, query, size, and for differences the row's scale. With each step as much is asked for of the row at
-    `asked`, if there is one.
+    args row, query, size, and for differences the row's scale.
     """
     row, query, size = args[:3]
     scale = None if of == "products" else splat(builder, args[3], LANES)
     lanes = vector(F32, LANES)
 
     def step(index: Any, sums: list[Any]) -> list[Any]:
-        if asked is not None:
-            prefetch(builder, _place(builder, kind, asked, index))
         x = _elements(builder, kind, row, index)
         y = _elements(builder, 0, query, index)
         if of != "products":
@@ -151,15 +142,15 @@ def _by_kind(builder: Any, kind: Any, emit: Callable[[int], Any]) -> Any:
 
 if JIT_OFF:
 
-    def dot_lanes(kind: Any, row: Any, query: Any, size: Any, asked: Any) -> Any:
+    def dot_lanes(kind: Any, row: Any, query: Any, size: Any) -> Any:
         """Never called: LANES_AVAILABLE is False."""
         raise NotImplementedError
 
-    def distance_lanes(kind: Any, row: Any, query: Any, size: Any, scale: Any, asked: Any) -> Any:
+    def distance_lanes(kind: Any, row: Any, query: Any, size: Any, scale: Any) -> Any:
         """Never called: LANES_AVAILABLE is False."""
         raise NotImplementedError
 
-    def l1_lanes(kind: Any, row: Any, query: Any, size: Any, scale: Any, asked: Any) -> Any:
+    def l1_lanes(kind: Any, row: Any, query: Any, size: Any, scale: Any) -> Any:
         """Never called: LANES_AVAILABLE is False."""
         raise NotImplementedError
 
@@ -194,37 +185,35 @@ else:
 
         return types.int64(types.uint64, types.float32, types.uint64), codegen
 
-    def _sum_by_kind(builder: Any, signature: Any, args: Any, of: Literal["products", "squares", "sizes"]) -> Any:
-        """args kind, then those of _sum_ir; the last is the row to ask for, or None."""
-        numbers, last = list(args[1:-1]), signature.args[-1]
-        asked = None if isinstance(last, types.NoneType | types.Omitted) else args[-1]
-        return _by_kind(builder, args[0], lambda kind: _sum_ir(builder, kind, numbers, of, asked))
+    def _sum_by_kind(builder: Any, args: Any, of: Literal["products", "squares", "sizes"]) -> Any:
+        """args kind, then those of _sum_ir."""
+        return _by_kind(builder, args[0], lambda kind: _sum_ir(builder, kind, list(args[1:]), of))
 
     _ROW = (types.int64, types.uint64, types.uint64, types.int64)  # kind, row, query, size: a multiple of 16
 
     @intrinsic
-    def dot_lanes(typingctx: Any, kind: Any, row: Any, query: Any, size: Any, asked: Any) -> Any:
+    def dot_lanes(typingctx: Any, kind: Any, row: Any, query: Any, size: Any) -> Any:
         """⟨query, row⟩."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _sum_by_kind(builder, signature, args, "products")
+            return _sum_by_kind(builder, args, "products")
 
-        return types.float32(*_ROW, asked), codegen
+        return types.float32(*_ROW), codegen
 
     @intrinsic
-    def distance_lanes(typingctx: Any, kind: Any, row: Any, query: Any, size: Any, scale: Any, asked: Any) -> Any:
+    def distance_lanes(typingctx: Any, kind: Any, row: Any, query: Any, size: Any, scale: Any) -> Any:
         """|query − scale · row|²."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _sum_by_kind(builder, signature, args, "squares")
+            return _sum_by_kind(builder, args, "squares")
 
-        return types.float32(*_ROW, types.float32, asked), codegen
+        return types.float32(*_ROW, types.float32), codegen
 
     @intrinsic
-    def l1_lanes(typingctx: Any, kind: Any, row: Any, query: Any, size: Any, scale: Any, asked: Any) -> Any:
+    def l1_lanes(typingctx: Any, kind: Any, row: Any, query: Any, size: Any, scale: Any) -> Any:
         """Σ |query − scale · row|."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _sum_by_kind(builder, signature, args, "sizes")
+            return _sum_by_kind(builder, args, "sizes")
 
-        return types.float32(*_ROW, types.float32, asked), codegen
+        return types.float32(*_ROW, types.float32), codegen

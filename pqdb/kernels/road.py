@@ -11,7 +11,7 @@ from pqdb.kernels._jit import kernel_inline_with_room, kernel_with_room
 from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.cells import BELTS, CELLS, KINDS
 from pqdb.kernels.choose import choose_queries
-from pqdb.kernels.exact import finish
+from pqdb.kernels.exact import SCORED, finish
 from pqdb.kernels.frame import (
     answers_of,
     banks_at,
@@ -197,7 +197,8 @@ def search_block(
     finish(
         frame["kind"], frame["by"], queries, u64_at(frame["runs_at"], frame["n_runs"]), frame["rows_per_run"],
         frame["row_bytes"], to_score, f32_at(room["best_at"], n * keep), firsts, found, frame["rescore"] != 0,
-        frame["unit"] * frame["unit"], frame["fresh"], frame["n_rows"], allowed, values, rows,
+        frame["unit"] * frame["unit"], frame["fresh"], frame["n_rows"], allowed,
+        f32_at(room["scores_at"], SCORED), values, rows,
     )  # fmt: skip
     for q in range(n):
         if probed[q] < 0:
@@ -238,7 +239,7 @@ def score_selected(
     found = np.full(1, len(selected), np.int32)
     finish(
         kind, by, query, runs, rows_per_run, row_bytes, selected, values[0], np.zeros(1, np.int64), found, True,
-        np.float32(1), 0, 0, np.zeros(0, np.uint8), values, rows,
+        np.float32(1), 0, 0, np.zeros(0, np.uint8), np.empty(SCORED, np.float32), values, rows,
     )  # fmt: skip
     filled, every = write_answers(pages, rows_per_page, record_size, record_last, values, rows, answers)
     return 1, filled, every

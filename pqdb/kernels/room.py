@@ -11,6 +11,7 @@ import numpy as np
 from pqdb.kernels._jit import kernel_inline_with_room
 from pqdb.kernels._types import Address
 from pqdb.kernels.cells import CELLS
+from pqdb.kernels.exact import SCORED
 from pqdb.kernels.frame import FRAME, carray, pointer
 from pqdb.kernels.route import BUCKETS
 from pqdb.kernels.scan import SPACE
@@ -57,6 +58,7 @@ def pieces_of(frame: np.void | np.ndarray, n: int) -> dict[str, int]:
         "reranked": 4 * n,
         # finish
         "best_firsts": 8 * n,
+        "scores": 4 * SCORED,
         "answer_values": 4 * n * k,
         "answer_rows": 4 * n * k,
     }

@@ -7,7 +7,7 @@ vectorised (measured: 180 against 15 ns for 384 dimensions).
 import numpy as np
 
 from pqdb.kernels._jit import kernel_inline
-from pqdb.kernels._types import Address, Array, Real, Whole
+from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.intrinsics import load_f16, load_f32, load_i8
 from pqdb.kernels.lanes import LANES, LANES_AVAILABLE, distance_lanes, dot_lanes, l1_lanes
 from pqdb.kernels.rounding import largest, round_i8
@@ -26,28 +26,24 @@ def load_as_f32(kind: Whole, row: Whole, i: Whole) -> Real:
 
 
 @kernel_inline
-def dot(kind: Whole, row: Whole, query: Whole, size: Whole, asked: Address | None = None) -> Real:
-    """⟨query, row⟩ of a float32 query and a row of float32, float16 or int8. The row at `asked`, if there is one, is
-    asked for meanwhile, line by line (docs/decisions/028).
-    """
+def dot(kind: Whole, row: Whole, query: Whole, size: Whole) -> Real:
+    """⟨query, row⟩ of a float32 query and a row of float32, float16 or int8."""
     whole = size // LANES * LANES if LANES_AVAILABLE else 0
     total = np.float32(0)
     if whole:
-        total = dot_lanes(kind, row, query, whole, asked)
+        total = dot_lanes(kind, row, query, whole)
     for i in range(whole, size):
         total += load_as_f32(kind, row, i) * load_f32(query + np.uint64(4 * i))
     return total
 
 
 @kernel_inline
-def distance(
-    kind: Whole, row: Whole, query: Whole, size: Whole, scale: Real, asked: Address | None = None
-) -> Real:  # fmt: skip
-    """|query − scale · row|² of a float32 query and a row of float32, float16 or int8; `asked` as dot has it."""
+def distance(kind: Whole, row: Whole, query: Whole, size: Whole, scale: Real) -> Real:
+    """|query − scale · row|² of a float32 query and a row of float32, float16 or int8."""
     whole = size // LANES * LANES if LANES_AVAILABLE else 0
     total = np.float32(0)
     if whole:
-        total = distance_lanes(kind, row, query, whole, scale, asked)
+        total = distance_lanes(kind, row, query, whole, scale)
     for i in range(whole, size):
         step = load_f32(query + np.uint64(4 * i)) - scale * load_as_f32(kind, row, i)
         total += step * step
@@ -55,14 +51,12 @@ def distance(
 
 
 @kernel_inline
-def l1_distance(
-    kind: Whole, row: Whole, query: Whole, size: Whole, scale: Real, asked: Address | None = None
-) -> Real:  # fmt: skip
-    """Σ |query − scale · row| of a float32 query and a row of float32, float16 or int8; `asked` as dot has it."""
+def l1_distance(kind: Whole, row: Whole, query: Whole, size: Whole, scale: Real) -> Real:
+    """Σ |query − scale · row| of a float32 query and a row of float32, float16 or int8."""
     whole = size // LANES * LANES if LANES_AVAILABLE else 0
     total = np.float32(0)
     if whole:
-        total = l1_lanes(kind, row, query, whole, scale, asked)
+        total = l1_lanes(kind, row, query, whole, scale)
     for i in range(whole, size):
         total += abs(load_f32(query + np.uint64(4 * i)) - scale * load_as_f32(kind, row, i))
     return total

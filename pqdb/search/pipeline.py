@@ -383,7 +383,8 @@ def finish(
     exact.finish(
         snapshot.source_kind, snapshot.by, queries, points.runs, snapshot.rows_per_run, snapshot.row_bytes,
         best.rows, best.values, best.firsts, best.found, snapshot.config.source is not None, unit * unit,
-        snapshot.compared_from if index is not None else 0, snapshot.n_rows, allowed, values, rows,
+        snapshot.compared_from if index is not None else 0, snapshot.n_rows, allowed,
+        np.empty(exact.SCORED, np.float32), values, rows,
     )  # fmt: skip
     return values, rows
 

@@ -160,6 +160,6 @@ def _score_block(snapshot: Snapshot, queries: np.ndarray, rows: np.ndarray, k: i
     exact.finish(
         snapshot.source_kind, snapshot.by, queries, snapshot.points.runs, snapshot.rows_per_run, snapshot.row_bytes,
         rows, values[0], np.zeros(n, np.int64), np.full(n, len(rows), np.int32), True, 1.0, 0, 0, _NO_BITS,
-        values, found,
+        np.empty(exact.SCORED, np.float32), values, found,
     )  # fmt: skip
     return values, found

@@ -43,7 +43,7 @@ class Runs:
             self.kind, by, queries, self.addresses, self.rows_per_run, self.row_bytes, np.array(candidates,
             np.uint32),
             guesses, np.zeros(q, np.int64), np.full(q, len(candidates), np.int32), estimates is None, unit,
-            fresh, self.n, allowed, values, rows,
+            fresh, self.n, allowed, np.empty(exact.SCORED, np.float32), values, rows,
         )  # fmt: skip
         return values, rows
 
