@@ -127,8 +127,8 @@ def scan_framed(
         frame["nbits"], m, frame["record_bytes"], l2, codes, counts, lists, probed, bases, margins, table,
         coefficients, allowed, words, firsts, there, i32_at(frame["passing_at"], n_passing),
         i32_at(frame["groups_at"], n_passing), shares_framed(frame), cells, cell_of, frame["most_missed"],
-        f32_at(room["heap_at"], frame["depth"]), u64_at(room["stretch_at"], SPACE), values, bounds, rows, places, starts,
-        cuts,
+        f32_at(room["heap_at"], frame["depth"]), u64_at(room["stretch_at"], SPACE), values, bounds, rows, places,
+        starts, cuts,
     )  # fmt: skip
 
 
