@@ -313,7 +313,7 @@ def scan_list(
     record, count, word_at = codes[which], np.int64(counts[which]), firsts[which] if len(words) else 0
     row_at = record + np.uint64(groups_of(count) * record_bytes)
     for first in range(0, count, STRETCH * PAIR):
-        n = min(STRETCH * PAIR, count - first)
+        n: Whole = min(STRETCH * PAIR, count - first)
         ahead = score_stretch(
             nbits, m, record_bytes, bias, record, groups_of(n), base, margin, table, a, b, heap[0], words, word_at,
             firsts, space, values_at, bounds_at, sums_at, ahead, order, stop, codes, counts,
