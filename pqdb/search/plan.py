@@ -9,7 +9,7 @@ import numpy as np
 from pqdb.errors import CorruptError, InputError
 from pqdb.search.scatter import NO_SCATTER, Scatter
 
-DEEPER = 2  # estimates beyond the k-th that the cut is by
+DEEPER = 2  # estimates beyond the k-th that the cut is by, of points
 MARGIN_SIGMAS = 3.0  # candidates within 3σ of the k-th estimate are reranked: costs at most .001 of recall …
 SIGMAS = (1.5, 2.0, 2.5)  # … and within fewer, where it is known what that costs
 LOSSES_KS = (1, 10)  # it is known for so many neighbours; of more, fewer are passed over
@@ -36,6 +36,7 @@ class Calibration:
     spare: float = 1.0  # how much longer than usual the list of rows scored from the source is
     scatter: Scatter = NO_SCATTER
     losses: Losses = ()  # () where not measured
+    alike: int = 1  # how many rows usually make one point, seen from anywhere else
 
     def margin_for(self, k: int, recall: float) -> tuple[float, float]:
         """The width of the margin in σ, and the share of the k nearest it passes over of those that the full one does
@@ -83,6 +84,7 @@ class Calibration:
             "spare": self.spare,
             "scatter": self.scatter.to_json(),
             "losses": self.losses,
+            "alike": self.alike,
         }
         return json.dumps(fields).encode()
 
@@ -95,7 +97,8 @@ class Calibration:
             knots = np.asarray(fields["knots"], np.float32)
             scatter = Scatter.from_json(fields["scatter"]) if "scatter" in fields else NO_SCATTER
             losses = _checked(np.array(fields.get("losses", ()), np.float64))
-            return cls(fields["noise"], tuple(fields["ks"]), knots, widths, fields["spare"], scatter, losses)
+            alike = int(fields.get("alike", 1))
+            return cls(fields["noise"], tuple(fields["ks"]), knots, widths, fields["spare"], scatter, losses, alike)
         except (ValueError, KeyError, TypeError) as problem:
             raise CorruptError(f"the calibration is damaged: {problem}") from None
 
@@ -139,7 +142,7 @@ def plan_recall(calibration: Calibration, n_lists: int, k: int, recall: float) -
     widths = np.minimum(calibration.widths_for(k, recall / (1 - lost)), n_lists)
     most = max(1, math.ceil(float(widths.max())))
     keep, margin = keep_for(k, calibration.spare), sigmas * calibration.noise
-    return Plan(k, depth_for(k), keep, margin, calibration.knots, widths, most, lost)
+    return Plan(k, depth_for(k, calibration.alike), keep, margin, calibration.knots, widths, most, lost)
 
 
 def plan_by_hand(calibration: Calibration, n_lists: int, k: int, nprobe: int, rerank: int | None) -> Plan:
@@ -151,15 +154,16 @@ def plan_by_hand(calibration: Calibration, n_lists: int, k: int, nprobe: int, re
     most, keep = min(nprobe, n_lists), keep_for(k, calibration.spare)
     knots, widths = np.zeros(1, np.float32), np.full(1, most, np.float32)
     if rerank is None:
-        return Plan(k, depth_for(k), keep, MARGIN_SIGMAS * calibration.noise, knots, widths, most)
+        return Plan(k, depth_for(k, calibration.alike), keep, MARGIN_SIGMAS * calibration.noise, knots, widths, most)
     return Plan(k, rerank, keep, 0.0, knots, widths, most)
 
 
-def depth_for(k: int) -> int:
+def depth_for(k: int, alike: int = 1) -> int:
     """The estimate that the scan's cut is by. The best of many is the best because it is too high: a cut by it passes
-    over the nearest more often than one by the third does (docs/decisions/017).
+    over the nearest more often than one by the third does (docs/decisions/017). Of rows that are alike all estimates
+    are too high at once.
     """
-    return k + DEEPER
+    return k + DEEPER * alike
 
 
 def keep_for(k: int, spare: float = 1.0) -> int:

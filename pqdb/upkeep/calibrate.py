@@ -35,9 +35,6 @@ FAR, FAR_QUERIES = 100, 500  # … up to this some, and beyond a few, whose neig
 DEEP_QUERIES, DEEP_PAIRS = 64, 4_096  # at least, of queries, and of these with the nearest of the sample
 DEEP_ROWS, DEEP_AT_ONCE = 1 << 17, 64  # of the sample; queries at a time …
 DEEP_PART, RANKED_TOGETHER = 4_096, 8  # … and rows, then queries, for a thread
-COPY = 0.01  # of the mean square of residuals: the square of how far copies are apart
-FEW_COPIES, MOST_COPIES = 0.05, 1_000  # share of rows that may have one; where more make a point, rows are all alike
-COPIES_AT_FIRST = 128  # rows whose copies are counted
 FEWEST_USUAL = 300  # rows, or made queries are as usual
 BINS = 6
 FEWEST_OF_BIN = 5
@@ -160,15 +157,18 @@ def rows_that_are(rows: np.ndarray, count: int) -> np.ndarray:
     return itself
 
 
-def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int) -> Calibration:
-    """The table of list counts, for a snapshot whose index holds everything but a calibration."""
+def calibrate(
+    snapshot: Snapshot, sample: Sample, copied: np.ndarray, allowed: np.ndarray, seed: int
+) -> Calibration:
+    """The table of list counts, for a snapshot whose index holds everything else of a calibration. copied (≤ ROWS,)
+    bool: which of the first rows of the sample have copies.
+    """
     assert snapshot.index is not None
     index, router = snapshot.index, snapshot.index.router
     l2, made = router.l2, MADE_L2 if router.l2 else MADE
     metric = snapshot.config.metric
     queries, n_rows = calibration_queries(sample.vectors, metric, seed, made=made)
     rows = sample.rows[:n_rows]
-    copied, alike = _copies_of(snapshot, queries[:n_rows], rows, allowed)
     if copied.any():  # such rows would say that one list is enough
         queries, rows = np.concatenate([queries[:n_rows][~copied], queries[n_rows:]]), rows[~copied]
         n_rows = len(rows)
@@ -181,41 +181,13 @@ def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int
     knots = np.array([np.median(best[bins == b]) for b in range(bins.max() + 1)], np.float32)
     every = Asked(queries, itself, place, bins, len(knots)).take(bins >= 0)
     ks = [k for k in KS if k == 1 or 2 * k <= len(sample.list_of_row)]
-    widths = np.stack(_widths_of(snapshot, every, sample, allowed, ks, alike))
+    widths = np.stack(_widths_of(snapshot, every, sample, allowed, ks))
     if len(knots) < BINS:  # rows that are all alike tell nothing of queries that are not
         knots = np.concatenate([[min(0, 2 * knots[0])], knots]).astype(np.float32)
         widths = np.concatenate([np.full_like(widths[:, :, :1], router.n_lists), widths], axis=2)
     lengths = ListedRows.read(snapshot, index).lengths
     scatter = measure_scatter(router, every.take(slice(0, usual)).spread(SCATTER_QUERIES), sample, lengths)
     return replace(index.calibration, ks=tuple(ks), knots=knots, widths=widths, scatter=scatter)
-
-
-def _copies_of(
-    snapshot: Snapshot, queries: np.ndarray, itself: np.ndarray, allowed: np.ndarray
-) -> tuple[np.ndarray, int]:
-    """(q,) bool which of queries (q, d) that are rows (q,) have a copy: another row so near that, seen from anywhere
-    else, there is one point. And how many rows usually make one point: 1 where few have copies, and none is looked for
-    any further, nor where the usual row is as good as all others. Of inner products it is not told, where a row may
-    have any number of nearer ones.
-    """
-    index, metric, few = snapshot.index, snapshot.config.metric, slice(0, COPIES_AT_FIRST)
-    assert index is not None
-    router, none = index.router, np.zeros(len(queries), bool)
-    if metric == "dot" or router.spreads is None:
-        return none, 1
-    near = COPY * float(router.spreads.mean()) * router.unit**2
-
-    def counted(part: slice, most: int) -> np.ndarray:
-        plan = plan_by_hand(index.calibration, router.n_lists, most + 1, router.n_lists, None)
-        values, rows = search_batch(snapshot, queries[part], plan, allowed, most + 1)
-        apart = -values if metric == "l2" else 2 - 2 * values
-        found: np.ndarray = ((apart <= near) & (rows != itself[part, None])).sum(axis=1)
-        return found
-
-    if np.mean(counted(few, 1) > 0) <= FEW_COPIES:
-        return none, 1
-    usual = int(np.median(counted(few, MOST_COPIES)))
-    return (counted(slice(0, None), 1) > 0, 1 + usual) if usual < MOST_COPIES else (none, 1)
 
 
 def _bins(best: np.ndarray, usual: int, between: int = 0) -> np.ndarray:
@@ -240,13 +212,13 @@ def _bins(best: np.ndarray, usual: int, between: int = 0) -> np.ndarray:
 
 
 def _widths_of(
-    snapshot: Snapshot, every: Asked, sample: Sample, allowed: np.ndarray, ks: list[int], alike: int
+    snapshot: Snapshot, every: Asked, sample: Sample, allowed: np.ndarray, ks: list[int]
 ) -> list[np.ndarray]:
-    """For each k (targets, bins) lists to probe, where so many rows are alike. The larger k, the more neighbours a
-    query has, and the fewer queries tell as much.
+    """For each k (targets, bins) lists to probe. The larger k, the more neighbours a query has, and the fewer queries
+    tell as much.
     """
     assert snapshot.index is not None
-    router = snapshot.index.router
+    router, alike = snapshot.index.router, snapshot.index.calibration.alike
     near, far, deep = ([k for k in ks if low < k <= high] for low, high in ((0, NEAR), (NEAR, FAR), (FAR, MAX_K)))
     found = []
     for wanted, asked in ((near, every), (far, every.spread(FAR_QUERIES))):

@@ -1,0 +1,98 @@
+"""Rows that have copies are seen, and a cut passes over all of a point's at once."""
+
+import numpy as np
+import pytest
+
+import pqdb
+from pqdb.metric import Metric, prepare
+from pqdb.search.plan import DEEPER, Calibration, depth_for, plan_by_hand, plan_recall
+from pqdb.upkeep.copies import AT_FIRST, MOST, find_copies
+
+DIM = 24
+metrics = pytest.mark.parametrize("metric", ["cosine", "l2", "dot"])
+
+
+def found_among(vectors: np.ndarray, metric: Metric, count: int = 500) -> tuple[np.ndarray, int, np.ndarray]:
+    """What find_copies tells of rows in random order, and which these are."""
+    order = np.random.default_rng(3).permutation(len(vectors))
+    with pqdb.open(upkeep="manual") as db:
+        made = db.create_collection("c", DIM, metric=metric)
+        made.upsert(np.arange(len(vectors)), vectors)
+        made.train()
+        with made._blocks.read() as blocks, made._points.read() as points:
+            snapshot = made._snapshot(points, blocks)
+            sample = prepare(vectors[order], DIM, metric)
+            copied, alike = find_copies(snapshot, sample, order, count, len(vectors), points.live)
+    return copied, alike, order
+
+
+def points_of(n: int) -> np.ndarray:
+    return np.random.default_rng(1).standard_normal((n, DIM)).astype(np.float32)
+
+
+def near(vectors: np.ndarray) -> np.ndarray:
+    """A thousandth aside."""
+    aside = np.random.default_rng(2).standard_normal(vectors.shape)
+    moved: np.ndarray = (vectors + 0.001 * aside).astype(np.float32)
+    return moved
+
+
+@metrics
+def test_copies_are_counted(metric: Metric) -> None:
+    copied, alike, _ = found_among(near(np.repeat(points_of(400), 15, axis=0)), metric)
+    assert alike == 15
+    assert copied.shape == (500,)
+    assert copied.all() == copied.any() == (metric != "dot")  # where it is not told which
+
+
+@metrics
+def test_without_copies_each_row_is_a_point(metric: Metric) -> None:
+    copied, alike, _ = found_among(points_of(6_000), metric)
+    assert (alike, copied.any(), len(copied)) == (1, False, 500)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_where_some_have_copies_it_is_told_which_and_the_usual_row_is_a_point(metric: Metric) -> None:
+    points = points_of(5_700)
+    copied, alike, order = found_among(np.concatenate([points, near(np.repeat(points[:600], 2, axis=0))]), metric)
+    assert alike == 1
+    assert (copied == ((order < 600) | (order >= 5_700))[:500]).all()
+    assert AT_FIRST < copied.sum() < 250
+
+
+@metrics
+def test_where_more_are_alike_than_could_be_told_apart_there_is_no_saying(metric: Metric) -> None:
+    copied, alike, _ = found_among(near(np.repeat(points_of(2), 3 * MOST, axis=0)), metric)
+    assert (alike, copied.any()) == (1, False)
+
+
+def test_the_cut_is_as_many_points_deep_as_ever() -> None:
+    knots, widths = np.zeros(1, np.float32), np.ones((1, 10, 1), np.float32)
+    known = Calibration(0.1, (10,), knots, widths, alike=20)
+    assert Calibration.from_bytes(known.to_bytes()).alike == 20
+    assert plan_recall(known, 5, 10, 0.9).depth == plan_by_hand(known, 5, 10, 3, None).depth == 10 + 20 * DEEPER
+    assert plan_by_hand(known, 5, 10, 3, 40).depth == 40  # as was asked for
+    assert depth_for(10) == 10 + DEEPER
+
+
+def test_calibrations_of_before_know_of_no_copies() -> None:
+    widths = np.ones((1, 10, 1), np.float32)
+    raw = Calibration(0.1, (10,), np.zeros(1, np.float32), widths).to_bytes()
+    assert b'"alike": 1' in raw
+    assert Calibration.from_bytes(raw.replace(b', "alike": 1', b"")).alike == 1
+
+
+@metrics
+def test_where_rows_have_copies_the_nearest_point_is_not_lost_with_the_cut(metric: Metric) -> None:
+    """The twelve best estimates may all be of one point that looks nearer than it is, and of forty rows alike to a
+    thousandth int8 cannot tell which is nearest.
+    """
+    rng = np.random.default_rng(5)
+    points, queries = (rng.standard_normal((n, 96)).astype(np.float32) for n in (200, 300))
+    rows = near(np.repeat(points, 40, axis=0))
+    with pqdb.open(upkeep="manual", live_queries=False) as db:
+        made = db.create_collection("c", 96, metric=metric)
+        made.upsert(np.arange(len(rows)), rows[rng.permutation(len(rows))])
+        made.train()
+        found = [made.measure_recall(k, nprobe=9_999, queries=queries).recall for k in (1, 10)]
+    assert min(found) > 0.97, found
