@@ -142,20 +142,9 @@ def finish(
         if rescore:
             query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim)
             score_rows(
-                kind,
-                by,
-                query_at,
-                dim,
-                runs,
-                rows_per_run,
-                row_bytes,
-                candidates,
-                start,
-                stop,
-                values[q],
-                rows[q],
+                kind, by, query_at, dim, runs, rows_per_run, row_bytes, candidates, start, stop, values[q], rows[q],
                 scores,
-            )
+            )  # fmt: skip
         else:
             for i in range(start, stop):
                 if np.float32(estimates[i] * unit) > values[q, 0]:

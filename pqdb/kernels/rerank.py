@@ -66,7 +66,7 @@ def rerank_by(
     values: Array,  # candidates of the scan: value,
     bounds: Array,  #   upper bound,
     rows: Array,  #   row,
-    places: Array,  #   probe << 32 | position; all four are put in another order, and values overwritten
+    places: Array,  #   probe << 32 | position; all four are overwritten, and of no use afterwards
     starts: Array,  # (q + 1,) int64
     cuts: Array,  # (q,) float32
     k: Whole,

@@ -107,7 +107,7 @@ class Candidates:
 
     room: Scratch
     starts: np.ndarray  # (q + 1,) int64
-    cuts: np.ndarray  # (q,) float32 the k-th best estimate
+    cuts: np.ndarray  # (q,) float32 the estimate that the cut is by: the Plan's depth-th best
 
 
 @dataclass(frozen=True, slots=True)

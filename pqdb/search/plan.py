@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pqdb.config import MAX_K
 from pqdb.errors import CorruptError, InputError
 from pqdb.search.scatter import NO_SCATTER, Scatter
 
@@ -97,7 +98,9 @@ class Calibration:
             knots = np.asarray(fields["knots"], np.float32)
             scatter = Scatter.from_json(fields["scatter"]) if "scatter" in fields else NO_SCATTER
             losses = _checked(np.array(fields.get("losses", ()), np.float64))
-            alike = int(fields.get("alike", 1))
+            alike = fields.get("alike", 1)
+            if not (isinstance(alike, int) and 1 <= alike <= MAX_K):
+                raise ValueError(f"{alike} rows cannot be one point")
             return cls(fields["noise"], tuple(fields["ks"]), knots, widths, fields["spare"], scatter, losses, alike)
         except (ValueError, KeyError, TypeError) as problem:
             raise CorruptError(f"the calibration is damaged: {problem}") from None
@@ -141,7 +144,7 @@ def plan_recall(calibration: Calibration, n_lists: int, k: int, recall: float) -
     sigmas, lost = calibration.margin_for(k, recall)
     widths = np.minimum(calibration.widths_for(k, recall / (1 - lost)), n_lists)
     most = max(1, math.ceil(float(widths.max())))
-    keep, margin = keep_for(k, calibration.spare), sigmas * calibration.noise
+    keep, margin = keep_for(k, calibration.spare, calibration.alike), sigmas * calibration.noise
     return Plan(k, depth_for(k, calibration.alike), keep, margin, calibration.knots, widths, most, lost)
 
 
@@ -151,7 +154,7 @@ def plan_by_hand(calibration: Calibration, n_lists: int, k: int, nprobe: int, re
         raise InputError(f"nprobe must be at least 1, not {nprobe}")
     if rerank is not None and rerank < k:
         raise InputError(f"rerank={rerank} is fewer than k={k}")
-    most, keep = min(nprobe, n_lists), keep_for(k, calibration.spare)
+    most, keep = min(nprobe, n_lists), keep_for(k, calibration.spare, calibration.alike)
     knots, widths = np.zeros(1, np.float32), np.full(1, most, np.float32)
     if rerank is None:
         return Plan(k, depth_for(k, calibration.alike), keep, MARGIN_SIGMAS * calibration.noise, knots, widths, most)
@@ -166,8 +169,8 @@ def depth_for(k: int, alike: int = 1) -> int:
     return k + DEEPER * alike
 
 
-def keep_for(k: int, spare: float = 1.0) -> int:
+def keep_for(k: int, spare: float = 1.0, alike: int = 1) -> int:
     """How many of the reranked are scored from the source: int8 alone caps recall at .995, and far lower where
-    neighbours differ by less than its steps.
+    neighbours differ by less than its steps, as rows do that are alike.
     """
-    return k + math.ceil(max(3 * spare, k // 4 * min(spare, MUCH_SPARE)))
+    return k + math.ceil(max(3 * spare, k // 4 * min(spare, MUCH_SPARE), alike))

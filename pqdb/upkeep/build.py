@@ -173,7 +173,7 @@ def _calibrated(stores: Stores, index: Index, sample: Sample, seed: int) -> Inde
     with stores.blocks.read() as blocks, stores.points.read() as points:
         blocks.look_at(index.generation, n_rows)
         snapshot = replace(stores.snapshot(blocks, points, index), n_rows=n_rows)
-        copied, alike = find_copies(snapshot, sample.vectors, sample.rows, ROWS, sample.stands_for, points.live)
+        copied, alike = find_copies(snapshot, sample, ROWS, points.live)
         precise = replace(index, calibration=replace(index.calibration, alike=alike))
         snapshot = replace(snapshot, index=precise)
         if stores.decoded is None:

@@ -169,6 +169,7 @@ def calibrate(
     metric = snapshot.config.metric
     queries, n_rows = calibration_queries(sample.vectors, metric, seed, made=made)
     rows = sample.rows[:n_rows]
+    assert len(copied) == n_rows
     if copied.any():  # such rows would say that one list is enough
         queries, rows = np.concatenate([queries[:n_rows][~copied], queries[n_rows:]]), rows[~copied]
         n_rows = len(rows)

@@ -105,7 +105,7 @@ def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> 
         noise = measure_noise(index.router, index.codebook, some, lists, stores.config.metric, seed)
         blank = replace(index, calibration=replace(index.calibration, noise=noise), plans={}, frames={})
         snapshot = replace(stores.snapshot(blocks, points, blank), n_rows=blocks.watermark)
-        copied, alike = find_copies(snapshot, sample.vectors, rows, ROWS, len(live), points.live)
+        copied, alike = find_copies(snapshot, sample, ROWS, points.live)
         snapshot = replace(snapshot, index=replace(blank, calibration=replace(blank.calibration, alike=alike)))
         precise = replace(blank, calibration=measure_precision(snapshot, sample.vectors, points.live, seed))
         progress("calibrate", 0.3)

@@ -96,7 +96,7 @@ def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarra
     if config.source is None:  # nobody watches whether its points stay what they are
         return replace(known, noise=noise, spare=1.0)
     wanted = min(RIGHT, reached)
-    for spare in _spares(known.alike, 1 if config.rerank else 2):  # estimates are coarser than int8
+    for spare in SPARES if config.rerank else tuple(2 * spare for spare in SPARES):  # estimates are coarser than int8
         known = replace(known, noise=noise, spare=spare)
         if share_found(known) >= wanted > 0:
             break
@@ -104,14 +104,6 @@ def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarra
         return known
     precise = replace(snapshot, index=replace(snapshot.index, calibration=known))
     return replace(known, losses=measure_losses(precise, sample, allowed, seed))
-
-
-def _spares(alike: int, times: int) -> list[float]:
-    """How much longer that list may be, the shortest first: of rows that are alike all, for queries made of them are
-    too few to tell which of them is the nearest.
-    """
-    least = alike / 3 if alike > 1 else SPARES[0]
-    return [times * least, *(times * spare for spare in SPARES if spare > least)]
 
 
 def _share_found(

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 import pqdb
+from pqdb.errors import CorruptError
 from pqdb.metric import Metric, prepare
-from pqdb.search.plan import DEEPER, Calibration, depth_for, plan_by_hand, plan_recall
+from pqdb.search.index import Index
+from pqdb.search.lists import ListedRows
+from pqdb.search.plan import DEEPER, Calibration, depth_for, keep_for, plan_by_hand, plan_recall
+from pqdb.upkeep.calibrate import Sample
 from pqdb.upkeep.copies import AT_FIRST, MOST, find_copies
 
 DIM = 24
@@ -21,8 +25,9 @@ def found_among(vectors: np.ndarray, metric: Metric, count: int = 500) -> tuple[
         made.train()
         with made._blocks.read() as blocks, made._points.read() as points:
             snapshot = made._snapshot(points, blocks)
-            sample = prepare(vectors[order], DIM, metric)
-            copied, alike = find_copies(snapshot, sample, order, count, len(vectors), points.live)
+            listed = ListedRows.read(snapshot, Index.load(blocks))
+            sample = Sample(prepare(vectors[order], DIM, metric), order, len(vectors), listed.lists.astype(np.int32))
+            copied, alike = find_copies(snapshot, sample, count, points.live)
     return copied, alike, order
 
 
@@ -60,10 +65,18 @@ def test_where_some_have_copies_it_is_told_which_and_the_usual_row_is_a_point(me
     assert AT_FIRST < copied.sum() < 250
 
 
-@metrics
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
 def test_where_more_are_alike_than_could_be_told_apart_there_is_no_saying(metric: Metric) -> None:
     copied, alike, _ = found_among(near(np.repeat(points_of(2), 3 * MOST, axis=0)), metric)
     assert (alike, copied.any()) == (1, False)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_inner_products_no_more_are_alike_than_are_in_a_list(seed: int) -> None:
+    """Of the same vector over and over, too: rounding must not make it unlike itself."""
+    points = np.random.default_rng(seed).standard_normal((12, DIM)).astype(np.float32)
+    _, alike, _ = found_among(np.repeat(points, 500, axis=0), "dot")
+    assert 30 < alike <= 500
 
 
 def test_the_cut_is_as_many_points_deep_as_ever() -> None:
@@ -73,6 +86,8 @@ def test_the_cut_is_as_many_points_deep_as_ever() -> None:
     assert plan_recall(known, 5, 10, 0.9).depth == plan_by_hand(known, 5, 10, 3, None).depth == 10 + 20 * DEEPER
     assert plan_by_hand(known, 5, 10, 3, 40).depth == 40  # as was asked for
     assert depth_for(10) == 10 + DEEPER
+    assert plan_recall(known, 5, 10, 0.9).keep == 30
+    assert (keep_for(10), keep_for(100)) == (13, 125)
 
 
 def test_calibrations_of_before_know_of_no_copies() -> None:
@@ -80,6 +95,9 @@ def test_calibrations_of_before_know_of_no_copies() -> None:
     raw = Calibration(0.1, (10,), np.zeros(1, np.float32), widths).to_bytes()
     assert b'"alike": 1' in raw
     assert Calibration.from_bytes(raw.replace(b', "alike": 1', b"")).alike == 1
+    for damaged in (b"0", b"-5", b"1e15", b"Infinity", b"10001"):
+        with pytest.raises(CorruptError):
+            Calibration.from_bytes(raw.replace(b'"alike": 1', b'"alike": ' + damaged))
 
 
 @metrics
