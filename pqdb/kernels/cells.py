@@ -117,7 +117,7 @@ def lists_to_scan(
     cell_of: Array, most: Real, cut: Real,
 ) -> Whole:  # fmt: skip
     """Now that lists[done:stop] were scanned, up to which to go on: no further, if at most `most` rows are expected in
-    the others above the k-th value found.
+    the others above the cut, the depth-th best value found.
     """
     for p in range(done, stop):
         cells[cell_of[lists[p]], ROWS] = max(cells[cell_of[lists[p]], ROWS] - passing[lists[p]], np.float32(0))

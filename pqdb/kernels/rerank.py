@@ -4,12 +4,11 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
+from pqdb.kernels.exact import SCORED
 from pqdb.kernels.intrinsics import prefetch
 from pqdb.kernels.scan_values import FACTORS, value_of
 from pqdb.kernels.topk import among_best, largest_first, push_pair
 from pqdb.kernels.vectors import FLOAT16, INT8, quantize_i8
-
-BLOCK = 16  # rows whose values are made before anyone looks at them; as many more are asked for by then
 
 
 @kernel_inline
@@ -91,9 +90,9 @@ def rerank_by(
         done, asked, kept = start, start, start
         while done < kept or asked < stop:
             asked, kept = ask_for(
-                asked, stop, kept, done + 2 * BLOCK, front, nearest, row_bytes, blocks, lists, q, bounds, rows, places
+                asked, stop, kept, done + 2 * SCORED, front, nearest, row_bytes, blocks, lists, q, bounds, rows, places
             )  # fmt: skip
-            end = min(done + BLOCK, kept)
+            end = min(done + SCORED, kept)
             for i in range(done, end):
                 row = row_at(blocks, lists, q, places[i], row_bytes)
                 values[i] = value_of(kind, row, size, bases[q, places[i] >> 32], factor, query_at)

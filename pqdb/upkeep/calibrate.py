@@ -157,9 +157,7 @@ def rows_that_are(rows: np.ndarray, count: int) -> np.ndarray:
     return itself
 
 
-def calibrate(
-    snapshot: Snapshot, sample: Sample, copied: np.ndarray, allowed: np.ndarray, seed: int
-) -> Calibration:
+def calibrate(snapshot: Snapshot, sample: Sample, copied: np.ndarray, allowed: np.ndarray, seed: int) -> Calibration:
     """The table of list counts, for a snapshot whose index holds everything else of a calibration. copied (≤ ROWS,)
     bool: which of the first rows of the sample have copies.
     """

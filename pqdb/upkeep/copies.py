@@ -13,9 +13,7 @@ FEW, MOST = 0.05, 1_000  # share of rows that may have one; where more make a po
 AT_FIRST = 128  # rows whose copies are counted
 
 
-def find_copies(
-    snapshot: Snapshot, sample: Sample, count: int, allowed: np.ndarray
-) -> tuple[np.ndarray, int]:
+def find_copies(snapshot: Snapshot, sample: Sample, count: int, allowed: np.ndarray) -> tuple[np.ndarray, int]:
     """(≤ count,) bool: which of the first rows of a sample have a copy; and how many rows usually make one point. None
     and 1 where few have copies, and where the usual row is as good as all others.
 
