@@ -16,7 +16,7 @@ config: Any = numba.core.config  # its names are set at run time
 JIT_OFF = bool(config.DISABLE_JIT)
 
 NEEDS = {
-    "avx512": frozenset({"avx512f", "avx512bw", "avx512vl", "avx512vbmi", "avx512vnni", "avx2", "f16c", "fma"}),
+    "avx512": frozenset({"avx512f", "avx512bw", "avx512vl", "avx512vbmi", "avx512vnni", "gfni", "avx2", "f16c", "fma"}),
     "avx2": frozenset({"avx2", "f16c", "fma"}),
     "neondot": frozenset({"neon", "dotprod"}),
     "neon": frozenset({"neon"}),

@@ -51,10 +51,10 @@ def call(builder: Any, name: str, result: Any, args: list[Any]) -> Any:
 
 
 def loop(builder: Any, steps: Any, starts: list[Any], body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
-    """for i in range(steps), steps ≥ 1: carried = body(i, carried). The carried values stay in registers."""
+    """for i in range(steps): carried = body(i, carried). The carried values stay in registers."""
     before = builder.block
     loop, after = builder.append_basic_block("step"), builder.append_basic_block("done")
-    builder.branch(loop)
+    builder.cbranch(builder.icmp_signed("<", I64(0), steps), loop, after)
     builder.position_at_end(loop)
     index = builder.phi(I64)
     index.add_incoming(I64(0), before)
@@ -68,6 +68,13 @@ def loop(builder: Any, steps: Any, starts: list[Any], body: Callable[[Any, list[
     index.add_incoming(following, builder.block)
     for phi, end in zip(carried, ends, strict=True):
         phi.add_incoming(end, builder.block)
+    last = builder.block
     builder.cbranch(builder.icmp_signed("<", following, steps), loop, after)
     builder.position_at_end(after)
-    return ends
+    left = []
+    for start, end in zip(starts, ends, strict=True):
+        phi = builder.phi(end.type)
+        phi.add_incoming(start, before)
+        phi.add_incoming(end, last)
+        left.append(phi)
+    return left

@@ -5,6 +5,7 @@ import numpy as np
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.intrinsics import load_f32, prefetch
+from pqdb.kernels.places import is_allowed
 from pqdb.kernels.topk import largest_first, push_pair
 from pqdb.kernels.vectors import INT8, distance, dot, l1_distance
 
@@ -63,7 +64,7 @@ def scan_rows(
             heap, items = heaps[q], heap_rows[q]
             query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim)
             for row in range(block, end):
-                if (allowed[row >> 3] >> (row & 7)) & 1:
+                if is_allowed(allowed, row):
                     value = row_value(kind, by, row_address(runs, rows_per_run, row_bytes, row), query_at, dim)
                     if value > heap[0]:
                         push_pair(heap, items, value, row)
@@ -128,7 +129,7 @@ def finish(
     unit: Real,
     fresh: Whole,  # rows fresh:n_rows are in no list and are compared too
     n_rows: Whole,
-    allowed: Array,  # uint8 bitmap of rows that may be found
+    allowed: Array,  # uint8 bitmap of rows that may be found; without bytes all may
     scores: Array,  # (SCORED,) float32 scratch
     values: Array,  # (q, k) float32 out, nearest first, −inf where there are fewer
     rows: Array,  # (q, k) uint32 out

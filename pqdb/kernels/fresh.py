@@ -7,6 +7,7 @@ import numpy as np
 from pqdb.kernels._jit import kernel_inline, kernel_with_room
 from pqdb.kernels._types import Address, Array, Whole
 from pqdb.kernels.intrinsics import lowest_bit
+from pqdb.kernels.places import is_allowed
 from pqdb.kernels.scan import GROUP, SPACE, blurred, groups_of, score_group
 
 
@@ -42,7 +43,7 @@ def join_fresh(
                 while mask != np.uint64(0):
                     row = fresh[place + lowest_bit(mask)]
                     mask &= mask - np.uint64(1)
-                    if row >= watermark and (allowed[row >> 3] >> (row & 7)) & 1:
+                    if row >= watermark and is_allowed(allowed, row):
                         joined[stop] = row
                         stop += 1
         firsts[q], found[q] = q * width, stop - q * width
@@ -65,7 +66,7 @@ def rows_with_fresh(
     tables: Array,  # (q, m, ksub)
     coefficients: Array,  # (q, 2) float32 a, b
     cuts: Array,  # (q,) float32 a row must be able to reach
-    allowed: Array,  # uint8 bitmap of rows that may be found
+    allowed: Array,  # uint8 bitmap of rows that may be found; without bytes all may
     rows: Array,  # uint32 rows to be scored: those of query i begin at firsts[i] …
     firsts: Array,  # (q,) int64 in and out
     found: Array,  # (q,) int32 in and out: … and are so many

@@ -35,6 +35,12 @@ def read_places(
 
 
 @kernel_inline
+def is_allowed(allowed: Array, row: Whole) -> bool:
+    """Whether a row's bit is set; of a bitmap without bytes all are."""
+    return len(allowed) == 0 or (allowed[row >> 3] >> (row & 7)) & 1 != 0
+
+
+@kernel_inline
 def ones(word: Whole) -> Whole:
     """How many bits of 32 are set: counted in pairs, then fours, then eights, and these added."""
     bits = np.int64(word)

@@ -138,7 +138,7 @@ def search_block(
     roomed: Address,  # of a room.ROOM scratch, for as many queries and places as there are
     asked: Array,  # (q, d) float32
     raw: bool,  # not prepared yet
-    allowed: Array,  # uint8 bitmap of rows that may be found
+    allowed: Array,  # uint8 bitmap of rows that may be found; without bytes all may
     table: Array,  # (q, m, ksub) scratch
     words: Array,  # (q, k, 3) uint64 out: of frame.ANSWER
 ) -> tuple[Whole, Whole, Whole]:

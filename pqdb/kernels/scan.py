@@ -10,6 +10,7 @@ from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.cells import lists_to_scan
 from pqdb.kernels.intrinsics import load_f32, load_u32, lowest_bit, prefetch
+from pqdb.kernels.places import is_allowed
 from pqdb.kernels.topk import push
 
 GROUP = 32
@@ -206,7 +207,7 @@ def collect(
         v = lowest_bit(mask)
         mask &= mask - np.uint64(1)
         row = load_u32(row_at + np.uint64(4 * v))
-        if known or (allowed[row >> 3] >> (row & 7)) & 1:
+        if known or is_allowed(allowed, row):
             value = load_f32(values_at + np.uint64(4 * v))
             values[found], bounds[found], rows[found] = value, load_f32(bounds_at + np.uint64(4 * v)), row
             places[found] = (np.int64(probe) << 32) | np.int64(first + v)
@@ -345,7 +346,7 @@ def scan_lists(
     margins: Array,  # (q, p) float32 g of each
     tables: Array,  # (q, m, ksub) uint8, or uint16 for 8-bit codes
     coefficients: Array,  # (q, 2) float32 a, b
-    allowed: Array,  # uint8 bitmap of rows that may be found
+    allowed: Array,  # uint8 bitmap of rows that may be found; without bytes all may
     words: Array,  # (n_groups,) uint32 the same, list by list: see places.mark_rows; or none
     firsts: Array,  # (n_lists + 1,) int64 the first word of each list
     there: Array,  # (q,) int32 lists that may be scanned if needed: this and the next five as in choose.py; or none

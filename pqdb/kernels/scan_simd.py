@@ -25,6 +25,7 @@ from pqdb.kernels.intrinsics import half_to_float
 Sums = tuple[Any, Any]  # (vectors 0–15, vectors 16–31), each <16 x i32>
 NARROW_SHIFT = 9
 NARROW = 1 << NARROW_SHIFT  # nibbles whose sum fits 16 bits
+DOWN = sum(1 << 8 * (7 - bit) + 4 + bit for bit in range(4))  # gf2p8affineqb's matrix: the high nibble, brought down
 
 
 def sums_avx2(builder: Any, record: Any, table: Any, m: Any, ahead: Any) -> Sums:
@@ -77,31 +78,40 @@ def sums_avx2(builder: Any, record: Any, table: Any, m: Any, ahead: Any) -> Sums
 
 
 def sums_avx512(builder: Any, record: Any, table: Any, m: Any, ahead: Any) -> Sums:
-    """Sums by vpermb and vpdpbusd: four sub-quantizers a step, their bytes brought side by side, added in 32-bit
-    lanes.
+    """Sums by vpshufb, one table a lane. Two look-ups add as bytes; one vpermb brings the four of each vector side by
+    side, and vpdpbusd adds them in 32-bit lanes. A high nibble comes down by one affine map of bits (gf2p8affineqb).
     """
-    bytes_, words, lanes = vector(I8, 64), vector(I16, 32), vector(I32, 16)
+    bytes_, lanes = vector(I8, 64), vector(I32, 16)
     transpose = constant(I8, [16 * (i % 4) + i // 4 for i in range(64)])
-    which_table = constant(I8, [16 * (i % 4) for i in range(64)])
-    low_nibble, ones, four = constant(I8, [15] * 64), constant(I8, [1] * 64), constant(I16, [4] * 32)
+    low_nibble, ones = constant(I8, [15] * 64), constant(I8, [1] * 64)
+    down = builder.bitcast(constant(I64, [DOWN] * 8), bytes_)
 
-    def permute(source: Any, index: Any) -> Any:
-        return call(builder, "llvm.x86.avx512.permvar.qi.512", bytes_, [source, index])
-
-    def step(index: Any, sums: list[Any]) -> list[Any]:
-        offset = builder.shl(index, I64(6))
+    def look_up(offset: Any) -> list[Any]:
         prefetch(builder, builder.add(ahead, offset))
-        codes = permute(load(builder, builder.add(record, offset), bytes_), transpose)
+        codes = load(builder, builder.add(record, offset), bytes_)
         entries = load(builder, builder.add(table, offset), bytes_)
-        upper = builder.bitcast(builder.lshr(builder.bitcast(codes, words), four), bytes_)
+        high = call(builder, "llvm.x86.vgf2p8affineqb.512", bytes_, [codes, down, I8(0)])
+        nibbles = builder.and_(codes, low_nibble), high
+        return [call(builder, "llvm.x86.avx512.pshuf.b.512", bytes_, [entries, each]) for each in nibbles]
+
+    def add(totals: list[Any], found: list[Any]) -> list[Any]:
         out = []
-        for total, nibbles in zip(sums, (codes, upper), strict=True):
-            index_ = builder.or_(builder.and_(nibbles, low_nibble), which_table)
-            out.append(call(builder, "llvm.x86.avx512.vpdpbusd.512", lanes, [total, permute(entries, index_), ones]))
+        for total, each in zip(totals, found, strict=True):
+            beside = call(builder, "llvm.x86.avx512.permvar.qi.512", bytes_, [each, transpose])
+            out.append(call(builder, "llvm.x86.avx512.vpdpbusd.512", lanes, [total, beside, ones]))
         return out
 
-    zero = ir.Constant(lanes, None)
-    sums = loop(builder, builder.lshr(m, I64(2)), [zero, zero], step)
+    def two(index: Any, sums: list[Any]) -> list[Any]:
+        offset = builder.shl(index, I64(7))
+        pairs = zip(look_up(offset), look_up(builder.add(offset, I64(64))), strict=True)
+        return add(sums, [builder.add(*pair) for pair in pairs])
+
+    def last(index: Any, sums: list[Any]) -> list[Any]:
+        return add(sums, look_up(builder.shl(builder.and_(steps, I64(-2)), I64(6))))
+
+    steps, zero = builder.lshr(m, I64(2)), ir.Constant(lanes, None)
+    sums = loop(builder, builder.lshr(steps, I64(1)), [zero, zero], two)
+    sums = loop(builder, builder.and_(steps, I64(1)), sums, last)
     return sums[0], sums[1]
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.intrinsics import load_f32, load_u32, prefetch
+from pqdb.kernels.places import is_allowed
 from pqdb.kernels.scan import dot_i8, drop_below
 from pqdb.kernels.topk import push
 from pqdb.kernels.vectors import FLOAT16, INT8, dot, quantize_i8
@@ -61,7 +62,7 @@ def scan_values(
     margins: Array,  # (q, p) float32 g of each
     queries: Array,  # (q, ≥ size) int8 or float32
     factors: Array,  # (q,) float32 what a product is multiplied with, besides the row's scale
-    allowed: Array,  # uint8 bitmap of rows that may be found
+    allowed: Array,  # uint8 bitmap of rows that may be found; without bytes all may
     heap: Array,  # (depth,) float32 scratch
     values: Array,  # candidates, as scan.scan_lists has them
     bounds: Array,
@@ -93,7 +94,7 @@ def scan_values(
                 bound = value + load_f32(row) * margin
                 if bound >= heap[0]:
                     number = load_u32(row_at + np.uint64(4 * i))
-                    if (allowed[number >> 3] >> (number & 7)) & 1:
+                    if is_allowed(allowed, number):
                         values[found], bounds[found], rows[found] = value, bound, number
                         places[found] = (np.int64(p) << 32) | np.int64(i)
                         found += 1

@@ -145,8 +145,9 @@ def search(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest rows of each query: values (q, k) float32, −inf where there are fewer, and rows (q, k) uint32.
 
-    queries (q, d) float32 as metric.prepare leaves them; `allowed` a bitmap of the rows that may be found; `among`
-    where these lie, if not all may, and how they are looked for: a query for which that takes too much finds nothing.
+    queries (q, d) float32 as metric.prepare leaves them; `allowed` a bitmap of the rows that may be found, without
+    bytes where all may; `among` where these lie, if a filter chose them, and how they are looked for: a query for which
+    that takes too much finds nothing.
     Without an index, or without a plan, every row is compared exactly.
     """
     index = snapshot.index

@@ -38,6 +38,7 @@ from pqdb.store.state import State, Versions
 
 Addresses = npt.NDArray[np.uint64]
 Bits = npt.NDArray[np.uint8]
+NO_BITS: Bits = np.zeros(0, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ class Snapshot:
     runs: Addresses | None = None
     meta: Addresses | None = None
     manifest: dict[str, Any] | None = field(default=None)
+
+    @property
+    def findable(self) -> Bits:
+        """The live bits, or none where every row is alive: kernels take these for all, and need not look."""
+        return NO_BITS if self.state.n_live == self.state.n_rows else self.live
 
 
 class Snapshots(Keeper[Snapshot]):

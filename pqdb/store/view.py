@@ -114,6 +114,11 @@ class PointView(View[Snapshot]):
         return self._snapshot.live
 
     @property
+    def findable(self) -> Bits:
+        """The live bits, or none where every row is alive."""
+        return self._snapshot.findable
+
+    @property
     def runs(self) -> Addresses:
         """(n_runs,) uint64: row r is at runs[r // rows_per_run] + r % rows_per_run * row_bytes; 0: gone."""
         runs = self._snapshot.runs

@@ -133,7 +133,7 @@ class Searching(Verbs):
         with Held(self._blocks.env, self._points.env) as held:
             if not held.are(frame.blocks, frame.points) or self._is_time(frame):
                 return None
-            found = search_framed(frame, query, frame.points.live)
+            found = search_framed(frame, query, frame.findable)
             if found is None:
                 return None
             if self._live is not None and terms[2] is None:
@@ -188,12 +188,12 @@ class Searching(Verbs):
             return found
         plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
         if not single:
-            return answered(snapshot, *search_batch(snapshot, queries, plan, snapshot.points.live, kept))
+            return answered(snapshot, *search_batch(snapshot, queries, plan, snapshot.points.findable, kept))
         if plan is not None and snapshot.index is not None and self.config.rerank == "int8" and not offset:
             if len(self._frames) > MOST_FRAMES:
                 self._frames = {}
             self._frames[terms] = frame_of(snapshot, snapshot.index, plan)
-        return search_query(snapshot, queries, plan, snapshot.points.live, kept)
+        return search_query(snapshot, queries, plan, snapshot.points.findable, kept)
 
     # -- how
 

@@ -96,6 +96,13 @@ def test_rows_that_are_not_allowed_are_not_found_and_missing_hits_are_minus_infi
     assert np.all(values[:, 4:] == -np.inf)
 
 
+def test_without_a_bitmap_every_row_may_be_found(rng: np.random.Generator) -> None:
+    vectors, queries = (rng.standard_normal((n, 5)).astype(np.float32) for n in (40, 2))
+    runs, how = Runs(vectors, "float32"), {"by": exact.PRODUCT, "candidates": [], "fresh": 0}
+    found = [runs.finish(queries, 9, allowed=allowed, **how)[1] for allowed in (np.zeros(0, np.uint8), everyone(40))]
+    assert np.array_equal(*found)
+
+
 def test_estimates_stand_where_there_is_no_source(rng: np.random.Generator) -> None:
     """In their own unit they are multiplied back, so that fresh rows compare with them."""
     vectors = rng.standard_normal((4, 3)).astype(np.float32)

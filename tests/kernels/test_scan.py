@@ -12,7 +12,11 @@ from tests.kernels import families
 
 SIZES = (4, 8, 12, 96, 384, 512)
 both = pytest.mark.parametrize("bias", [False, True], ids=["inner product", "l2"])
-SCANS = [("avx512", ("vpermb", "vpdpbusd")), ("avx2", ("vpshufb", "vcvtph2ps")), ("neon", ("tbl", "fcvtl", "fmla"))]
+SCANS = [
+    ("avx512", ("vpshufb", "vgf2p8affineqb", "vpermb", "vpdpbusd")),
+    ("avx2", ("vpshufb", "vcvtph2ps")),
+    ("neon", ("tbl", "fcvtl", "fmla")),
+]
 every_family = pytest.mark.parametrize("family", families.FAMILIES)
 
 
@@ -272,6 +276,12 @@ def test_rows_that_are_not_allowed_are_not_found_and_do_not_raise_the_cut(rng: n
     same(found, true)
     assert cut == pytest.approx(true_cut, rel=1e-5)
     assert not lists.scan([1, 0], 4, np.zeros_like(allowed), 100)[1]
+
+
+@pytest.mark.parametrize(("m", "nbits"), [(8, 4), (4, 8)])
+def test_without_a_bitmap_every_row_may_be_found(rng: np.random.Generator, m: int, nbits: int) -> None:
+    lists = Lists(rng, [40, 30], m, nbits, False)
+    assert lists.scan([1, 0], 4, np.zeros(0, np.uint8), 100) == lists.scan([1, 0], 4, lists.everyone, 100)
 
 
 @both

@@ -103,6 +103,14 @@ def test_rows_that_are_not_allowed_are_passed_over(rng: np.random.Generator, for
 
 
 @forms
+def test_without_a_bitmap_every_row_may_be_found(rng: np.random.Generator, form: Values) -> None:
+    made = Lists(rng, form, 24)
+    (_, found, cuts), (_, same, as_before) = (made.scan(9, bits) for bits in (made.everyone[:0], made.everyone))
+    assert found == same
+    assert np.array_equal(cuts, as_before)
+
+
+@forms
 def test_a_room_too_small_ends_the_scan_before_the_query(rng: np.random.Generator, form: Values) -> None:
     made = Lists(rng, form, 24)
     assert made.scan(5, made.everyone, room=made.n - 1)[0] == 0

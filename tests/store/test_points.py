@@ -342,6 +342,20 @@ def test_live_bits_of_several_pieces(tmp_path: Path) -> None:
         assert store.verify() == []
 
 
+def test_there_is_no_bitmap_of_what_may_be_found_as_long_as_every_row_is_alive(
+    points: PointStore, rows: Maker
+) -> None:
+    with points.write() as batch:
+        batch.upsert(range(20), rows(20))
+    with points.read() as view:
+        assert len(view.findable) == 0
+    with points.write() as batch:
+        batch.upsert([7], rows(1))  # its old row is dead
+    with points.read() as view:
+        assert view.findable is view.live
+        assert view.live_rows(0, 21).tolist() == [*range(7), *range(8, 21)]
+
+
 def test_bad_input_changes_nothing(points: PointStore, rows: Maker) -> None:
     with points.write() as batch:
         batch.upsert([1], rows(1))
