@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_TELLING_FLAGS = ("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "amx_int8")
+_TELLING_FLAGS = ("sse4_2", "avx", "avx2", "fma", "f16c", "gfni", "avx_vnni", "amx_int8")
 _ROOT = Path(__file__).resolve().parent.parent
 
 

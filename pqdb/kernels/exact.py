@@ -53,7 +53,7 @@ def scan_rows(
     heaps: Array,
     heap_rows: Array,
 ) -> None:
-    """Every allowed row of start:stop against every query, into the queries' heaps of (value, row).
+    """Every allowed row of start:stop (places.is_allowed) against every query, into the queries' heaps of (value, row).
 
     queries (q, d) float32; heaps (q, k) float32; heap_rows (q, k) uint32.
     """

@@ -36,7 +36,7 @@ def read_places(
 
 @kernel_inline
 def is_allowed(allowed: Array, row: Whole) -> bool:
-    """Whether a row's bit is set; of a bitmap without bytes all are."""
+    """Whether a row's bit is set. A bitmap without bytes allows all."""
     return len(allowed) == 0 or (allowed[row >> 3] >> (row & 7)) & 1 != 0
 
 

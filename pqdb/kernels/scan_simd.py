@@ -6,8 +6,8 @@ for l2, 32 float16 biases. Table entries are 7 bits, so that two look-ups add wi
 of 512 fits 16 bits (Quick ADC, André et al. 2017, is where the in-register look-up comes from). Longer codes are summed
 512 at a time, and the sums of these in 32 bits.
 
-Each step asks for a line of a record that is scanned some groups later: one at a time, since the few buffers that wait
-for memory are those that every other load needs (docs/decisions/020).
+With each line that is read, one of a record that is scanned some groups later is asked for: one at a time, since the
+few buffers that wait for memory are those that every other load needs (docs/decisions/020).
 
 A value is  A + B_v + s_v·(b + a·sum_v);  its upper bound adds  s_v·g.  Larger is nearer.
 """

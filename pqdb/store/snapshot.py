@@ -71,7 +71,7 @@ class Snapshot:
 
     @property
     def findable(self) -> Bits:
-        """The live bits, or none where every row is alive: kernels take these for all, and need not look."""
+        """The live bits; an empty bitmap where every row is alive, which kernels take for all, and need not look."""
         return NO_BITS if self.state.n_live == self.state.n_rows else self.live
 
 

@@ -115,7 +115,7 @@ class PointView(View[Snapshot]):
 
     @property
     def findable(self) -> Bits:
-        """The live bits, or none where every row is alive."""
+        """The live bits; an empty bitmap where every row is alive."""
         return self._snapshot.findable
 
     @property
