@@ -64,11 +64,10 @@ def loop(builder: Any, steps: Any, starts: list[Any], body: Callable[[Any, list[
         phi.add_incoming(start, before)
         carried.append(phi)
     ends = body(index, list(carried))
-    following = builder.add(index, I64(1))
-    index.add_incoming(following, builder.block)
+    last, following = builder.block, builder.add(index, I64(1))
+    index.add_incoming(following, last)
     for phi, end in zip(carried, ends, strict=True):
-        phi.add_incoming(end, builder.block)
-    last = builder.block
+        phi.add_incoming(end, last)
     builder.cbranch(builder.icmp_signed("<", following, steps), loop, after)
     builder.position_at_end(after)
     left = []

@@ -187,7 +187,6 @@ def collect(
     row_at: Address,
     probe: Whole,
     allowed: Array,
-    known: bool,
     heap: Array,
     values_at: Address,
     bounds_at: Address,
@@ -197,8 +196,7 @@ def collect(
     rows: Array,
     places: Array,
 ) -> Whole:
-    """Append the survivors of a pair of groups whose row is allowed, as may be known of all; returns the new number of
-    candidates.
+    """Append the survivors of a pair of groups whose row is allowed; returns the new number of candidates.
 
     `first` is the position of the pair's first vector in its list, `row_at` the address of its row number, values_at
     and bounds_at those of its value and bound.
@@ -207,7 +205,7 @@ def collect(
         v = lowest_bit(mask)
         mask &= mask - np.uint64(1)
         row = load_u32(row_at + np.uint64(4 * v))
-        if known or is_allowed(allowed, row):
+        if is_allowed(allowed, row):
             value = load_f32(values_at + np.uint64(4 * v))
             values[found], bounds[found], rows[found] = value, load_f32(bounds_at + np.uint64(4 * v)), row
             places[found] = (np.int64(probe) << 32) | np.int64(first + v)
@@ -313,6 +311,7 @@ def scan_list(
     sums_at = bounds_at + np.uint64(4 * STRETCH * PAIR)
     record, count, word_at = codes[which], np.int64(counts[which]), firsts[which] if len(words) else 0
     row_at = record + np.uint64(groups_of(count) * record_bytes)
+    bits = allowed[:0] if len(words) else allowed  # words have told already
     for first in range(0, count, STRETCH * PAIR):
         n: Whole = min(STRETCH * PAIR, count - first)
         ahead = score_stretch(
@@ -324,8 +323,8 @@ def scan_list(
         for pair in range(last + 1):
             at, place = np.uint64(4 * PAIR * pair), first + PAIR * pair
             found = collect(
-                space[pair], place, row_at + np.uint64(4 * place), probe, allowed, len(words) > 0, heap, values_at + at,
-                bounds_at + at, found, values, bounds, rows, places,
+                space[pair], place, row_at + np.uint64(4 * place), probe, bits, heap, values_at + at, bounds_at + at,
+                found, values, bounds, rows, places,
             )  # fmt: skip
         record += np.uint64(2 * STRETCH * record_bytes)
         word_at += 2 * STRETCH

@@ -17,11 +17,11 @@ from pqdb.search.plan import Plan
 from pqdb.search.planner import Planner, Way
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.layout import META_BYTES, META_ROWS
+from pqdb.store.snapshot import NO_BITS
 from pqdb.threads import share_out
 
 BLOCK = 8  # queries scored against the selected rows on one thread, one after the other
 
-_UNASKED = np.zeros(1, np.uint8)  # the bitmap of rows that are compared besides: there are none
 Again = tuple[Frame, Among]
 Values = tuple[np.ndarray, np.ndarray]  # values (q, k) float32, −inf where there are fewer, and rows (q, k) uint32
 
@@ -159,7 +159,7 @@ def _score_block(snapshot: Snapshot, queries: np.ndarray, rows: np.ndarray, k: i
     values, found = np.empty((n, k), np.float32), np.empty((n, k), np.uint32)
     exact.finish(
         snapshot.source_kind, snapshot.by, queries, snapshot.points.runs, snapshot.rows_per_run, snapshot.row_bytes,
-        rows, values[0], np.zeros(n, np.int64), np.full(n, len(rows), np.int32), True, 1.0, 0, 0, _UNASKED,
+        rows, values[0], np.zeros(n, np.int64), np.full(n, len(rows), np.int32), True, 1.0, 0, 0, NO_BITS,
         np.empty(exact.SCORED, np.float32), values, found,
     )  # fmt: skip
     return values, found

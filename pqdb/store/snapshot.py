@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ class Snapshot:
     meta: Addresses | None = None
     manifest: dict[str, Any] | None = field(default=None)
 
-    @property
+    @cached_property
     def findable(self) -> Bits:
         """The live bits; an empty bitmap where every row is alive, which kernels take for all, and need not look."""
         return NO_BITS if self.state.n_live == self.state.n_rows else self.live

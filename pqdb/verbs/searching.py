@@ -133,7 +133,7 @@ class Searching(Verbs):
         with Held(self._blocks.env, self._points.env) as held:
             if not held.are(frame.blocks, frame.points) or self._is_time(frame):
                 return None
-            found = search_framed(frame, query, frame.findable)
+            found = search_framed(frame, query, frame.points.findable)
             if found is None:
                 return None
             if self._live is not None and terms[2] is None:
