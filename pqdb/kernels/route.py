@@ -155,10 +155,11 @@ def list_keys(
     weights: Array,
     leads: Array,
     offsets: Array,
-    keys: Array,  # (q, n_lists) float32 out: the larger the earlier a list is probed
+    left_out: Array,  # (q,) int32: a list of no account for each query, −1 for none
+    keys: Array,  # (q, n_lists) float32 out: the larger the earlier a list is probed; −inf for the one left out
     best: Array,  # (q,) float32 out: what route_queries tells a query's difficulty by
 ) -> None:
-    """What route_queries ranks lists by."""
+    """What route_queries ranks lists by, as if the lists left out were not there."""
     n_lists = scales.shape[0]
     values, products = np.empty(n_lists, np.float32), np.empty(64 * banks.shape[0], np.int32)
     moved, small = np.empty(center.shape[0], np.float32), np.empty(8 * banks.shape[1], np.int8)
@@ -166,6 +167,8 @@ def list_keys(
         length, _, _, _ = keys_of(
             queries, q, l2, center, banks, scales, weights, leads, offsets, moved, small, products, values, keys[q]
         )
+        if left_out[q] >= 0:
+            keys[q, left_out[q]] = -np.inf
         best[q] = ease(keys[q].max(), l2, length, leads)
 
 

@@ -18,8 +18,8 @@ from pqdb.search.coded import by_list, code_rows
 from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
 from pqdb.store.blocks import BlockStore
-from pqdb.upkeep.calibrate import ROWS, Sample, calibrate
-from pqdb.upkeep.copies import find_copies
+from pqdb.upkeep.calibrate import Sample, calibrate
+from pqdb.upkeep.copies import count_alike
 from pqdb.upkeep.fresh import catch_up
 from pqdb.upkeep.lead import led
 from pqdb.upkeep.precision import NOISE_ROWS, measure_noise, measure_precision
@@ -173,7 +173,7 @@ def _calibrated(stores: Stores, index: Index, sample: Sample, seed: int) -> Inde
     with stores.blocks.read() as blocks, stores.points.read() as points:
         blocks.look_at(index.generation, n_rows)
         snapshot = replace(stores.snapshot(blocks, points, index), n_rows=n_rows)
-        copied, alike = find_copies(snapshot, sample, ROWS, points.live)
+        alike = count_alike(snapshot, sample, points.live)
         precise = replace(index, calibration=replace(index.calibration, alike=alike))
         snapshot = replace(snapshot, index=precise)
         if stores.decoded is None:
@@ -181,7 +181,7 @@ def _calibrated(stores: Stores, index: Index, sample: Sample, seed: int) -> Inde
         index = replace(index, router=led(replace(snapshot, index=precise), sample, points.live, seed))
         precise = replace(index, calibration=precise.calibration)
         snapshot = replace(snapshot, index=precise)
-        return replace(index, calibration=calibrate(snapshot, sample, copied, points.live, seed))
+        return replace(index, calibration=calibrate(snapshot, sample, points.live, seed))
 
 
 def _swap(blocks: BlockStore, index: Index, watermark: int, about: About) -> None:

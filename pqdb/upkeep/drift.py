@@ -21,8 +21,8 @@ from pqdb.search.plan import Calibration
 from pqdb.search.truth import recall_of
 from pqdb.store.blockview import BlockView
 from pqdb.store.view import PointView
-from pqdb.upkeep.calibrate import ROWS, Sample, calibrate
-from pqdb.upkeep.copies import find_copies
+from pqdb.upkeep.calibrate import Sample, calibrate
+from pqdb.upkeep.copies import count_alike
 from pqdb.upkeep.precision import NOISE_ROWS, measure_noise, measure_precision
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import CODEBOOK_SAMPLE, Progress
@@ -105,11 +105,11 @@ def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> 
         noise = measure_noise(index.router, index.codebook, some, lists, stores.config.metric, seed)
         blank = replace(index, calibration=replace(index.calibration, noise=noise), plans={}, frames={})
         snapshot = replace(stores.snapshot(blocks, points, blank), n_rows=blocks.watermark)
-        copied, alike = find_copies(snapshot, sample, ROWS, points.live)
+        alike = count_alike(snapshot, sample, points.live)
         snapshot = replace(snapshot, index=replace(blank, calibration=replace(blank.calibration, alike=alike)))
         precise = replace(blank, calibration=measure_precision(snapshot, sample.vectors, points.live, seed))
         progress("calibrate", 0.3)
-        found = calibrate(replace(snapshot, index=precise), sample, copied, points.live, seed)
+        found = calibrate(replace(snapshot, index=precise), sample, points.live, seed)
     with stores.blocks.write() as batch:
         batch.put_object(index.generation, "calibration", found.to_bytes())
     progress("calibrate", 1.0)

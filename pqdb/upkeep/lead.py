@@ -11,7 +11,9 @@ import numpy as np
 
 from pqdb.partition.router import Router
 from pqdb.search.snapshot import Snapshot
-from pqdb.upkeep.calibrate import Sample, calibration_queries, list_keys_of, lists_of_nearest, rows_that_are
+from pqdb.upkeep.calibrate import Sample
+from pqdb.upkeep.order import list_keys_of, lists_of_nearest, rows_that_are
+from pqdb.upkeep.queries import made_queries
 
 # By whether it is l2: see Router.leads_of.
 LEADS = {False: (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0), True: (0.0, 0.25, 0.5, 0.75)}
@@ -25,7 +27,7 @@ def led(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int) -> R
     """The router of a snapshot's index, which has no lead yet, with the least that needs about the fewest lists."""
     assert snapshot.index is not None
     router, config = snapshot.index.router, snapshot.config
-    queries, n_rows = calibration_queries(sample.vectors, config.metric, seed, ROWS, 0 if router.l2 else MADE)
+    queries, n_rows = made_queries(sample.vectors, config.metric, seed, ROWS, 0 if router.l2 else MADE)
     itself = rows_that_are(sample.rows[:n_rows], len(queries))
     lists = lists_of_nearest(snapshot, queries, itself, sample.list_of_row, allowed, K)
     moved = router.to_index_space(queries)

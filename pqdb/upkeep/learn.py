@@ -18,8 +18,8 @@ from pqdb.search.plan import LOSSES_KS, TARGETS, Calibration, Losses, Plan, plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.truth import recall_of
 from pqdb.upkeep.build import ASSIGN_COPIES, ASSIGN_ROWS
-from pqdb.upkeep.calibrate import list_places
 from pqdb.upkeep.margins import count_missed, losses_of
+from pqdb.upkeep.order import list_places
 from pqdb.upkeep.stores import Stores
 
 FEWEST = 100  # queries; with fewer the table of calibration is the better guess

@@ -12,16 +12,16 @@ from pqdb.search.batch import search_batch
 from pqdb.search.plan import LOSSES_KS, MARGIN_SIGMAS, SIGMAS, Calibration, Losses, plan_by_hand
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.truth import recall_of
-from pqdb.upkeep.calibrate import calibration_queries
+from pqdb.upkeep.queries import made_queries
 
-QUERIES = (60, 320)  # two in five of them rows, as where lists are calibrated
+QUERIES = (60, 320)  # two in five of them rows
 WORK = 1 << 27  # codes looked at by each margin: a tenth of a second
 
 
 def measure_losses(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarray, seed: int) -> Losses:
     """Of rows of a sample (n, d), prepared, and of queries made of them."""
     each = int(np.clip(WORK // max(1, snapshot.n_rows), *QUERIES)) // 5
-    queries, n_rows = calibration_queries(sample, snapshot.config.metric, seed, 2 * each, each)
+    queries, n_rows = made_queries(sample, snapshot.config.metric, seed, 2 * each, each)
     rows, made = queries[:n_rows], queries[n_rows:]
     missed = count_missed(snapshot, rows, allowed, itself=1) + count_missed(snapshot, made, allowed, itself=0)
     return losses_of(missed, len(rows) + len(made))

@@ -21,8 +21,8 @@ from pqdb.search.batch import search_batch
 from pqdb.search.plan import MARGIN_SIGMAS, Calibration
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.truth import recall_of
-from pqdb.upkeep.calibrate import calibration_queries
 from pqdb.upkeep.margins import measure_losses, values_found
+from pqdb.upkeep.queries import made_queries
 
 RIGHT = 0.997  # of the true neighbours, with every list probed
 KS = (1, 10)
@@ -47,7 +47,7 @@ def measure_noise(
     share of it is known (the bias factor), so that q − c takes the place of q. Rows would not tell: along a row its own
     estimate is right, and so is that of its copies, which may be all of its neighbours (docs/decisions/029).
     """
-    queries, _ = calibration_queries(sample, metric, seed, 0, NOISE_QUERIES)
+    queries, _ = made_queries(sample, metric, seed, 0, NOISE_QUERIES)
     vectors, queries = router.to_index_space(sample), router.to_index_space(queries)
     near = _near(queries, vectors, router.l2)
     pairs = np.repeat(queries, len(near) // len(queries), axis=0)
@@ -79,7 +79,7 @@ def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarra
     config = snapshot.config
     scored = replace(snapshot, config=replace(config, source=config.kept_source))  # hits with their true values
     n_rows = int(np.clip(WORK // (snapshot.n_rows * config.dim), *QUERIES))
-    queries, n_rows = calibration_queries(sample, config.metric, seed, n_rows, n_rows // MADE)
+    queries, n_rows = made_queries(sample, config.metric, seed, n_rows, n_rows // MADE)
     truth = search_batch(scored, queries, None, allowed, KS[-1])[0]
     share_found = partial(_share_found, scored, queries, n_rows, truth, allowed)
     known = snapshot.index.calibration
@@ -100,7 +100,7 @@ def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarra
         known = replace(known, noise=noise, spare=spare)
         if share_found(known) >= wanted > 0:
             break
-    if snapshot.points.n_live < TRAIN_ROWS:  # nor of so few
+    if snapshot.points.n_live < TRAIN_ROWS or known.alike > 1:  # nor of so few; and of copies all are lost at once
         return known
     precise = replace(snapshot, index=replace(snapshot.index, calibration=known))
     return replace(known, losses=measure_losses(precise, sample, allowed, seed))

@@ -7,7 +7,7 @@ import pytest
 
 from pqdb.errors import CorruptError, FormatError
 from pqdb.partition.router import Router, mean_squares
-from pqdb.upkeep.calibrate import list_keys_of
+from pqdb.upkeep.order import list_keys_of
 
 DIM = 24
 

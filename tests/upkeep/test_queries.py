@@ -1,0 +1,28 @@
+"""Queries made of rows."""
+
+import numpy as np
+import pytest
+
+from pqdb.upkeep.queries import _lengths, made_queries
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+def test_made_queries_lie_as_far_from_the_mean_as_rows_but_for_l2(metric: str) -> None:
+    """However much all rows have in common: a question that is hard is no nearer to what they share."""
+    rng = np.random.default_rng(5)
+    rows = rng.standard_normal((600, 32)).astype(np.float32) + np.float32(3)
+    if metric == "cosine":
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    mean = rows.mean(axis=0)
+    queries, n_rows = made_queries(rows, metric, seed=1, rows=300, made=100)
+    assert n_rows == 300
+    assert (queries[:300] == rows[:300] / (_lengths(rows[:300]) if metric == "cosine" else 1)).all()
+    far = np.linalg.norm(queries - mean, axis=1)
+    usual, made = np.median(far[:300]), [np.median(far[at : at + 100]) for at in (300, 400, 500)]
+    if metric == "l2":
+        assert made[1] < 0.6 * usual
+        assert made[2] > 1.5 * usual
+        return
+    assert np.allclose(made, usual, rtol=0.1)
+    alike = [np.mean((queries[300:] - mean) @ (row - mean) / (usual * usual)) for row in rows]
+    assert max(alike) < 0.1, "they are made of many rows"
