@@ -18,11 +18,12 @@ from pqdb.search.coded import by_list, code_rows
 from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
 from pqdb.store.blocks import BlockStore
-from pqdb.upkeep.calibrate import Sample, calibrate
+from pqdb.upkeep.calibrate import calibrate
 from pqdb.upkeep.copies import count_alike
 from pqdb.upkeep.fresh import catch_up
 from pqdb.upkeep.lead import led
 from pqdb.upkeep.precision import NOISE_ROWS, measure_noise, measure_precision
+from pqdb.upkeep.sample import Sample
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress, sample_size, train
 from pqdb.upkeep.watch import About, Watch, errors_of, reach_of
@@ -177,7 +178,7 @@ def _calibrated(stores: Stores, index: Index, sample: Sample, seed: int) -> Inde
         precise = replace(index, calibration=replace(index.calibration, alike=alike))
         snapshot = replace(snapshot, index=precise)
         if stores.decoded is None:
-            precise = replace(index, calibration=measure_precision(snapshot, sample.vectors, points.live, seed))
+            precise = replace(index, calibration=measure_precision(snapshot, sample, points.live))
         index = replace(index, router=led(replace(snapshot, index=precise), sample, points.live, seed))
         precise = replace(index, calibration=precise.calibration)
         snapshot = replace(snapshot, index=precise)

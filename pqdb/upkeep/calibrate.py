@@ -22,12 +22,12 @@ from pqdb.search.snapshot import Snapshot
 from pqdb.threads import share_rows
 from pqdb.upkeep.order import list_places, lists_of_nearest, rows_that_are
 from pqdb.upkeep.queries import made_queries
+from pqdb.upkeep.sample import Sample
 
 ROWS = 1_000  # that are asked for
 FAR, FAR_ROWS = 100, 500  # up to this k their nearest are searched for; beyond 10 some of them tell enough
 NEAR = 10
-LONGEST = 512  # rows of a list that is left out: what lies behind more is not searched for
-DEEP_QUERIES, DEEP_PAIRS = 64, 4_096  # at least, of rows, and of these with the nearest of the sample, for larger k
+DEEP_QUERIES, DEEP_PAIRS = 64, 4_096  # at least, for larger k, and of these with the nearest of a sample
 DEEP_ROWS, DEEP_AT_ONCE = 1 << 17, 64  # of the sample; queries at a time …
 DEEP_PART, RANKED_TOGETHER = 4_096, 8  # … and rows, then queries, for a thread
 BINS = 6
@@ -70,25 +70,6 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Sample:
-    """Living rows of the collection in random order, and the list of every row."""
-
-    vectors: np.ndarray  # (n, d) float32, as metric.prepare leaves them
-    rows: np.ndarray  # (n,) their numbers
-    stands_for: int  # the rows it is drawn from
-    list_of_row: np.ndarray  # (n_rows,) int32, −1 for a row that is in none
-
-    def lists(self, most: int) -> np.ndarray:
-        """(n,) int32 list of each row, of so many at most."""
-        lists: np.ndarray = self.list_of_row[self.rows[:most]]
-        return lists
-
-    def share(self, most: int) -> float:
-        """So many of them at most, in units of the rows they stand for."""
-        return min(len(self.rows), most) / self.stands_for
-
-
-@dataclass(frozen=True, eq=False, slots=True)
 class Table:
     """Lists that a recall takes, by how easy queries are."""
 
@@ -100,27 +81,48 @@ class Table:
         return np.apply_along_axis(partial(np.interp, knots, self.knots), 2, self.widths).astype(np.float32)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Nearest:
+    """The lists of what is nearest to rows that are asked for, nearest first and without themselves; −1 for none."""
+
+    near: np.ndarray  # (q, n) int32 of all rows there are
+    deep: np.ndarray  # (the first of them, m) int32 of a sample
+    share: float  # of all rows, that this sample is
+
+    def take(self, which: np.ndarray) -> Self:
+        """Of some of the rows, in ascending order."""
+        return replace(self, near=self.near[which], deep=self.deep[which[: np.searchsorted(which, len(self.deep))]])
+
+    def ranks(self, asked: Asked, k: int) -> np.ndarray:
+        """(some of the rows, k or what k is in a sample) as Asked.ranks. The larger k, the more neighbours a row has,
+        and the fewer rows tell as much.
+        """
+        if k > FAR:
+            return asked.take(slice(0, len(self.deep))).ranks(self.deep, max(1, round(k * self.share)))
+        some = slice(0, FAR_ROWS if k > NEAR else ROWS)
+        return asked.take(some).ranks(self.near[some], k)
+
+
 def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int) -> Calibration:
     """The table of list counts, for a snapshot whose index holds everything else of a calibration."""
     assert snapshot.index is not None
     index, router = snapshot.index, snapshot.index.router
-    metric, own = snapshot.config.metric, sample.lists(ROWS)
+    metric, own, lengths = snapshot.config.metric, sample.lists(ROWS), snapshot.blocks.counts
     queries, rows = sample.vectors[: len(own)], sample.rows[: len(own)].astype(np.int64)
-    as_they_are = Asked.of(router, queries, rows, np.full(len(own), -1, np.int32))
+    hidden = sample.with_lists_to_leave(ROWS, lengths)
+    behind = int(lengths[own[hidden]].max(initial=0))
     ks = [k for k in KS if k == 1 or 2 * k <= len(sample.list_of_row)]
-    aims = [aim(target, metric) for target in TARGETS]
-    lengths = snapshot.blocks.counts[own]
-    without = np.flatnonzero((own >= 0) & (lengths <= LONGEST)) if router.n_lists > 1 else np.zeros(0, np.int64)
-    behind = int(lengths[without].max(initial=0))
-    nearest = lists_of_nearest(snapshot, queries, rows, sample.list_of_row, allowed, min(ks[-1], FAR) + behind)
-    table = _told(router, sample, as_they_are, nearest, ks, aims)
+    near = lists_of_nearest(snapshot, queries, rows, sample.list_of_row, allowed, min(ks[-1], FAR) + behind)
+    nearest = Nearest(near, _lists_in_sample(router, sample, ks, behind), sample.share(DEEP_ROWS))
+    told = partial(_told, ks=ks, aims=[aim(target, metric) for target in TARGETS])
+    table = told(Asked.of(router, queries, rows, np.full(len(own), -1, np.int32)), nearest)
     if len(table.knots) < BINS:  # rows that are all alike tell nothing of queries that are not
         first = np.full_like(table.widths[:, :, :1], router.n_lists)
         knots = np.concatenate([[min(0, 2 * table.knots[0])], table.knots]).astype(np.float32)
         table = Table(knots, np.concatenate([first, table.widths], axis=2))
-    if len(without):
-        asked = Asked.of(router, queries[without], rows[without], own[without])
-        table = _larger(table, _told(router, sample, asked, nearest[without], ks, aims))
+    if len(hidden):
+        asked = Asked.of(router, queries[hidden], rows[hidden], own[hidden])
+        table = _larger(table, told(asked, nearest.take(hidden)))
     scatter = measure_scatter(router, sample, metric, ListedRows.read(snapshot, index).lengths, seed)
     return replace(index.calibration, ks=tuple(ks), knots=table.knots, widths=table.widths, scatter=scatter)
 
@@ -135,21 +137,12 @@ def aim(target: float, metric: str) -> float:
     return 1 - CAUTION * loss * float((loss / 0.1) ** CAUTION_POWER) if metric == "dot" else target
 
 
-def _told(
-    router: Router, sample: Sample, asked: Asked, nearest: np.ndarray, ks: list[int], aims: list[float]
-) -> Table:
-    """The table that these rows tell. nearest (q, n) int32 the lists of their nearest."""
+def _told(asked: Asked, nearest: Nearest, ks: list[int], aims: list[float]) -> Table:
+    """The table that these rows tell."""
     bins = _bins(asked.ease)
     knots = np.array([np.median(asked.ease[bins == b]) for b in range(bins.max() + 1)], np.float32)
-    widths = []
-    for k in ks:
-        if k <= FAR:
-            some = slice(None) if k <= NEAR else slice(0, FAR_ROWS)
-            ranks = asked.take(some).ranks(nearest[some], k)
-        else:
-            some = slice(0, max(DEEP_QUERIES, DEEP_PAIRS // max(1, round(k * sample.share(DEEP_ROWS)))))
-            ranks = _ranks_in_sample(router, asked.take(some), sample, k)
-        widths.append(_widths(ranks, bins[some], len(knots), router.n_lists, aims))
+    every = [nearest.ranks(asked, k) for k in ks]
+    widths = [_widths(ranks, bins[: len(ranks)], len(knots), asked.place.shape[1], aims) for ranks in every]
     if len(ks) > 1:  # one neighbour a row tells little: half of the word is the ten nearest's
         widths[0] = np.sqrt(widths[0] * widths[1])
     return Table(knots, np.stack(widths))
@@ -201,33 +194,37 @@ def measure_scatter(router: Router, sample: Sample, metric: str, lengths: np.nda
     return Scatter.measured(moved, place, others, residuals, lists, router.centroids, lengths, router.l2)
 
 
-def _ranks_in_sample(router: Router, asked: Asked, sample: Sample, k: int) -> np.ndarray:
-    """(q, n) int32: when the list of each of the n nearest rows of the sample, nearest first, is probed. n is to the
-    sample what k is to the rows it stands for.
+def _lists_in_sample(router: Router, sample: Sample, ks: list[int], behind: int) -> np.ndarray:
+    """(some of the sample's first rows, n) int32 the list of the n nearest of its other rows, nearest first; −1 for
+    none. n is to the sample what the largest k, and so many rows `behind` which that many are, are to those it stands
+    for. None where k of FAR is the largest.
     """
+    deep, share = [k for k in ks if k > FAR], sample.share(DEEP_ROWS)
+    if not deep:
+        return np.empty((0, 1), np.int32)
+    count = min(ROWS, len(sample.rows), max(DEEP_QUERIES, DEEP_PAIRS // max(1, round(deep[0] * share))))
     lists = sample.lists(DEEP_ROWS)
-    n = int(np.clip(round(k * sample.share(DEEP_ROWS)), 1, max(1, len(lists) - 1)))
-    found = np.empty((len(asked.queries), n), np.int32)
-    for start in range(0, len(found), DEEP_AT_ONCE):
-        part = slice(start, start + DEEP_AT_ONCE)
-        values = _values_in_sample(router, asked.queries[part], sample)
+    n = int(np.clip(round((deep[-1] + behind) * share), 1, max(1, len(lists) - 1)))
+    found = np.empty((count, n), np.int32)
+    for start in range(0, count, DEEP_AT_ONCE):
+        part = slice(start, min(start + DEEP_AT_ONCE, count))
+        values = _values_in_sample(router, sample.vectors[part], sample)
         values[:, lists < 0] = -np.inf
-        values[sample.rows[:DEEP_ROWS] == asked.itself[part, None]] = -np.inf
-        values[lists == asked.left_out[part, None]] = -np.inf
-        share_rows(partial(_rank_best, values, lists, asked.place[part], found[part]), len(values), RANKED_TOGETHER)
+        values[np.arange(part.stop - start), np.arange(start, part.stop)] = -np.inf  # itself
+        share_rows(partial(_lists_of_best, values, lists, found[part]), len(values), RANKED_TOGETHER)
     return found
 
 
-def _rank_best(values: np.ndarray, lists: np.ndarray, place: np.ndarray, ranks: np.ndarray, part: slice) -> None:
-    """ranks (q, n) int32 out: when the list of each of the n rows of largest value (q, rows), in order, is probed; −1
-    for rows of no value.
+def _lists_of_best(values: np.ndarray, lists: np.ndarray, found: np.ndarray, part: slice) -> None:
+    """found (q, n) int32 out: the list of each of the n rows of largest value (q, rows), in order; −1 for rows of no
+    value.
     """
-    n = ranks.shape[1]
+    n = found.shape[1]
     best = np.argpartition(-values[part], n - 1, axis=1)[:, :n]
-    found = np.take_along_axis(values[part], best, axis=1)
-    order = np.argsort(-found, axis=1)
-    probed = np.take_along_axis(place[part], lists[np.take_along_axis(best, order, axis=1)], axis=1)
-    ranks[part] = np.where(np.isneginf(np.take_along_axis(found, order, axis=1)), np.int32(-1), probed)
+    largest = np.take_along_axis(values[part], best, axis=1)
+    order = np.argsort(-largest, axis=1)
+    there = ~np.isneginf(np.take_along_axis(largest, order, axis=1))
+    found[part] = np.where(there, lists[np.take_along_axis(best, order, axis=1)], np.int32(-1))
 
 
 def _values_in_sample(router: Router, queries: np.ndarray, sample: Sample) -> np.ndarray:

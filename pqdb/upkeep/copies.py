@@ -6,7 +6,7 @@ from pqdb.partition.router import Router
 from pqdb.search.batch import search_batch
 from pqdb.search.plan import plan_by_hand
 from pqdb.search.snapshot import Snapshot
-from pqdb.upkeep.calibrate import Sample
+from pqdb.upkeep.sample import Sample
 
 COPY = 0.01  # of the mean square of residuals: the square of how far copies are apart
 MOST = 1_000  # where more make a point, rows are all alike

@@ -21,9 +21,10 @@ from pqdb.search.plan import Calibration
 from pqdb.search.truth import recall_of
 from pqdb.store.blockview import BlockView
 from pqdb.store.view import PointView
-from pqdb.upkeep.calibrate import Sample, calibrate
+from pqdb.upkeep.calibrate import calibrate
 from pqdb.upkeep.copies import count_alike
 from pqdb.upkeep.precision import NOISE_ROWS, measure_noise, measure_precision
+from pqdb.upkeep.sample import Sample
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import CODEBOOK_SAMPLE, Progress
 from pqdb.upkeep.watch import About, Watch
@@ -107,7 +108,7 @@ def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> 
         snapshot = replace(stores.snapshot(blocks, points, blank), n_rows=blocks.watermark)
         alike = count_alike(snapshot, sample, points.live)
         snapshot = replace(snapshot, index=replace(blank, calibration=replace(blank.calibration, alike=alike)))
-        precise = replace(blank, calibration=measure_precision(snapshot, sample.vectors, points.live, seed))
+        precise = replace(blank, calibration=measure_precision(snapshot, sample, points.live))
         progress("calibrate", 0.3)
         found = calibrate(replace(snapshot, index=precise), sample, points.live, seed)
     with stores.blocks.write() as batch:

@@ -11,9 +11,9 @@ import numpy as np
 
 from pqdb.partition.router import Router
 from pqdb.search.snapshot import Snapshot
-from pqdb.upkeep.calibrate import Sample
 from pqdb.upkeep.order import list_keys_of, lists_of_nearest, rows_that_are
 from pqdb.upkeep.queries import made_queries
+from pqdb.upkeep.sample import Sample
 
 # By whether it is l2: see Router.leads_of.
 LEADS = {False: (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0), True: (0.0, 0.25, 0.5, 0.75)}

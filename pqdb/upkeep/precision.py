@@ -6,7 +6,7 @@ scored from the source, grow until the answer is right. With codes as long as us
 would cost is measured, too: where less than all is asked for, it pays (docs/decisions/017).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -17,12 +17,13 @@ from pqdb.panels import inner_products
 from pqdb.partition.router import Router
 from pqdb.quantization.encode import decode, encode
 from pqdb.quantization.values import Code
-from pqdb.search.batch import search_batch
+from pqdb.search.batch import Allowed, search_batch
 from pqdb.search.plan import MARGIN_SIGMAS, Calibration
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.truth import recall_of
 from pqdb.upkeep.margins import measure_losses, values_found
 from pqdb.upkeep.queries import made_queries
+from pqdb.upkeep.sample import Sample, without_own_lists
 
 RIGHT = 0.997  # of the true neighbours, with every list probed
 KS = (1, 10)
@@ -33,7 +34,6 @@ MARGIN_STEP, MARGIN_STEPS = 1.5, 16
 GAIN, PATIENCE = 0.001, 4  # wider margins must find so much more, one in so many: where codes say nothing, none does
 SPARES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 QUERIES = (16, 128)
-MADE, MADE_MISS = 8, 0.007  # one of each kind for so many rows
 WORK = 1 << 34  # products of the exact answer for rows: about a second
 
 
@@ -68,20 +68,17 @@ def _near(queries: np.ndarray, vectors: np.ndarray, l2: bool) -> np.ndarray:
     return np.argpartition(apart, min(NOISE_PAIRS, len(vectors)) - 1, axis=1)[:, :NOISE_PAIRS].ravel()
 
 
-def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarray, seed: int) -> Calibration:
+def measure_precision(snapshot: Snapshot, sample: Sample, allowed: np.ndarray) -> Calibration:
     """The calibration of the snapshot's index with σ to reckon with, how much longer than usual the list of rows scored
     from the source must be, and what margins narrower than usual cost.
 
-    sample (n, d) prepared rows of the collection; snapshot.index holds everything but a calibration, and its measured
-    noise.
+    snapshot.index holds everything but a calibration, and its measured noise.
     """
     assert snapshot.index is not None
     config = snapshot.config
     scored = replace(snapshot, config=replace(config, source=config.kept_source))  # hits with their true values
     n_rows = int(np.clip(WORK // (snapshot.n_rows * config.dim), *QUERIES))
-    queries, n_rows = made_queries(sample, config.metric, seed, n_rows, n_rows // MADE)
-    truth = search_batch(scored, queries, None, allowed, KS[-1])[0]
-    share_found = partial(_share_found, scored, queries, n_rows, truth, allowed)
+    share_found = partial(_share_found, scored, _rows_asked(scored, sample, n_rows, allowed))
     known = snapshot.index.calibration
     least = max(known.noise, LEAST_NOISE)
     noise, reached, idle = least, 0.0, 0
@@ -100,19 +97,40 @@ def measure_precision(snapshot: Snapshot, sample: np.ndarray, allowed: np.ndarra
         known = replace(known, noise=noise, spare=spare)
         if share_found(known) >= wanted > 0:
             break
-    if snapshot.points.n_live < TRAIN_ROWS or known.alike > 1:  # nor of so few; and of copies all are lost at once
+    if snapshot.points.n_live < TRAIN_ROWS:  # nor of so few
         return known
     precise = replace(snapshot, index=replace(snapshot.index, calibration=known))
-    return replace(known, losses=measure_losses(precise, sample, allowed, seed))
+    return replace(known, losses=measure_losses(precise, sample, allowed))
 
 
-def _share_found(
-    snapshot: Snapshot, queries: np.ndarray, n_rows: int, truth: np.ndarray, allowed: np.ndarray, known: Calibration
-) -> float:
-    """Of what there is, what a search of every list finds for queries of which the first are rows: the least share of
-    any k. Made queries, which are fewer, are judged by the largest k, and may miss MADE_MISS more.
-    """
-    found = [values_found(snapshot, queries, k, allowed, known, MARGIN_SIGMAS) for k in KS]
-    shares = [recall_of(values, truth[:, :k]) for values, k in zip(found, KS, strict=True)]
-    of_rows, of_made = min(float(share[:n_rows].mean()) for share in shares), float(shares[-1][n_rows:].mean())
-    return min(of_rows, of_made + MADE_MISS)
+@dataclass(frozen=True, eq=False, slots=True)
+class _Asked:
+    """Queries, the rows among which they are asked, and the values of their nearest."""
+
+    queries: np.ndarray  # (q, d) float32, as metric.prepare leaves them
+    allowed: Allowed
+    truth: np.ndarray  # (q, KS[-1]) float32, −inf where there are fewer
+
+
+def _rows_asked(snapshot: Snapshot, sample: Sample, count: int, allowed: np.ndarray) -> list[_Asked]:
+    """So many rows of a sample as they are, and as if the lists they lie in were not there."""
+    rows, lengths = sample.vectors[:count], snapshot.blocks.counts
+    hidden = sample.with_lists_to_leave(count, lengths)
+    behind = int(lengths[sample.lists(count)[hidden]].max(initial=0))
+    values, found = search_batch(snapshot, rows, None, allowed, KS[-1] + behind)
+    asked = [_Asked(rows, allowed, values[:, : KS[-1]])]
+    if len(hidden):
+        own = sample.list_of_row[found[hidden]] == sample.lists(count)[hidden, None]
+        others = -np.sort(-np.where(own, -np.inf, values[hidden]), axis=1)[:, : KS[-1]]
+        asked.append(_Asked(rows[hidden], without_own_lists(sample, hidden, allowed), others))
+    return asked
+
+
+def _share_found(snapshot: Snapshot, asked: list[_Asked], known: Calibration) -> float:
+    """Of what there is, what a search of every list finds: the least share of any k, asked in any way."""
+
+    def found(each: _Asked, k: int) -> float:
+        values = values_found(snapshot, each.queries, k, each.allowed, known, MARGIN_SIGMAS)
+        return float(recall_of(values, each.truth[:, :k]).mean())
+
+    return min(found(each, k) for each in asked for k in KS)

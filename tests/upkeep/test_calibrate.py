@@ -8,63 +8,71 @@ from pqdb.metric import Metric
 from pqdb.partition.router import Router
 from pqdb.search.index import Index
 from pqdb.upkeep import drift
-from pqdb.upkeep.calibrate import BINS, Asked, Sample, Table, _bins, _larger, _ranks_in_sample, _widths, aim
+from pqdb.upkeep.calibrate import (
+    BINS,
+    DEEP_QUERIES,
+    Asked,
+    Nearest,
+    Table,
+    _bins,
+    _larger,
+    _lists_in_sample,
+    _widths,
+    aim,
+)
+from pqdb.upkeep.sample import Sample
 from tests.data import clustered
 
 metrics = pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
 
 
-def asked_of(rng: np.random.Generator, vectors: np.ndarray, n_lists: int, itself: np.ndarray) -> Asked:
-    """Queries near rows, their lists in an order of their own; none is left out."""
-    queries = (vectors[itself] + 0.1 * rng.standard_normal((len(itself), vectors.shape[1]))).astype(np.float32)
-    place = np.argsort(rng.random((len(itself), n_lists)), axis=1).astype(np.int32)
-    return Asked(queries, itself, np.full(len(itself), -1, np.int32), place, np.zeros(len(itself), np.float32))
-
-
 @pytest.mark.parametrize("l2", [False, True])
-@pytest.mark.parametrize("leave_out", [False, True])
-def test_in_a_sample_of_all_rows_the_nearest_are_the_nearest(l2: bool, leave_out: bool) -> None:
+def test_in_a_sample_of_all_rows_the_nearest_are_the_nearest(l2: bool) -> None:
     rng = np.random.default_rng(1)
-    vectors = rng.standard_normal((900, 12)).astype(np.float32)
-    rows, list_of_row = rng.permutation(900), rng.integers(0, 7, 900).astype(np.int32)
-    asked = asked_of(rng, vectors, 7, np.arange(40))
-    if leave_out:
-        asked.left_out[:] = list_of_row[:40]
+    vectors = rng.standard_normal((2_400, 12)).astype(np.float32)
+    rows, list_of_row = rng.permutation(2_400), rng.integers(0, 7, 2_400).astype(np.int32)
     router = Router(l2, np.zeros(12, np.float32), 1.0, vectors[:7])
-    found = _ranks_in_sample(router, asked, Sample(vectors[rows], rows, 900, list_of_row), 50)
-    products = asked.queries.astype(np.float64) @ vectors.T
-    values = products - (vectors.astype(np.float64) ** 2).sum(axis=1) / 2 if l2 else products
-    values[np.arange(40), asked.itself] = -np.inf  # a query that is a row does not find itself
-    values[list_of_row == asked.left_out[:, None]] = -np.inf
-    nearest = np.argsort(-values, axis=1)[:, :50]
-    assert (found == np.take_along_axis(asked.place, list_of_row[nearest], axis=1)).all()
+    found = _lists_in_sample(router, Sample(vectors[rows], rows, 2_400, list_of_row), [1, 10, 1_000], behind=50)
+    assert found.shape == (DEEP_QUERIES, 1_050)
+    asked = vectors[rows[:DEEP_QUERIES]].astype(np.float64)
+    values = asked @ vectors.T - ((vectors.astype(np.float64) ** 2).sum(axis=1) / 2 if l2 else 0)
+    values[np.arange(DEEP_QUERIES), rows[:DEEP_QUERIES]] = -np.inf  # a row does not find itself
+    right = found == list_of_row[np.argsort(-values, axis=1)[:, :1_050]]
+    assert right.mean() > 0.999, "but for rows that float32 cannot tell apart"
 
 
 def test_of_a_sample_as_large_a_share_is_looked_at_and_no_row_that_is_in_no_list() -> None:
     rng = np.random.default_rng(2)
-    vectors = rng.standard_normal((4_000, 8)).astype(np.float32)
-    list_of_row = np.full(4_000, -1, np.int32)
-    list_of_row[100:] = rng.integers(0, 5, 3_900)
-    rows = rng.permutation(4_000)[:1_000]
-    asked = asked_of(rng, vectors, 5, np.full(3, -1))
-    asked.place[:] = [0, 1, 2, 3, 4]  # list by list: a rank is a list
+    vectors = rng.standard_normal((8_000, 8)).astype(np.float32)
+    list_of_row = np.full(8_000, -1, np.int32)
+    list_of_row[200:] = rng.integers(0, 5, 7_800)
+    rows = rng.permutation(8_000)[:2_000]
     router = Router(False, np.zeros(8, np.float32), 1.0, vectors[:5])
-    found = _ranks_in_sample(router, asked, Sample(vectors[rows], rows, 4_000, list_of_row), 600)
-    listed = rows[list_of_row[rows] >= 0]
-    assert found.shape == (3, 150)
-    nearest = listed[np.argsort(-(asked.queries @ vectors[listed].T), axis=1)][:, : found.shape[1]]
-    assert (found == list_of_row[nearest]).all()
+    sample = Sample(vectors[rows], rows, 8_000, list_of_row)
+    found = _lists_in_sample(router, sample, [100, 1_000], behind=200)
+    assert found.shape == (DEEP_QUERIES, 300)
+    listed = np.flatnonzero(list_of_row[rows] >= 0)
+    values = (vectors[rows[:DEEP_QUERIES]] @ vectors[rows].T)[:, listed]
+    values[listed == np.arange(DEEP_QUERIES)[:, None]] = -np.inf
+    assert (found == list_of_row[rows[listed[np.argsort(-values, axis=1)]]][:, :300]).all()
+    assert _lists_in_sample(router, sample, [1, 10, 100], behind=200).shape == (0, 1), "these are searched for"
 
 
-def test_of_a_sample_that_is_left_out_nothing_is_found() -> None:
-    rng = np.random.default_rng(2)
-    vectors, lists = rng.standard_normal((60, 8)).astype(np.float32), np.repeat([0, 1], [50, 10]).astype(np.int32)
-    asked = asked_of(rng, vectors, 2, np.zeros(1, np.int64))
-    asked.left_out[:] = 0
-    router = Router(False, np.zeros(8, np.float32), 1.0, vectors[:2])
-    found = _ranks_in_sample(router, asked, Sample(vectors, np.arange(60), 60, lists), 20)
-    assert (found[0, :10] == asked.place[0, 1]).all()
-    assert (found[0, 10:] == -1).all()
+def test_the_more_neighbours_the_fewer_rows_tell_of_them() -> None:
+    """Lists are probed in their own order here: a rank is a list."""
+    n, place = 700, np.tile(np.arange(9, dtype=np.int32), (700, 1))
+    near = np.repeat(np.arange(n, dtype=np.int32)[:, None] % 9, 120, axis=1)
+    nearest = Nearest(near, near[:64, :50] // 2, share=0.01)
+    asked = Asked(np.zeros((n, 1), np.float32), np.arange(n), np.full(n, -1, np.int32), place, np.zeros(n, np.float32))
+    for k, rows, width in ((1, 700, 1), (10, 700, 10), (100, 500, 100), (1_000, 64, 10)):
+        ranks = nearest.ranks(asked, k)
+        assert ranks.shape == (rows, width)
+        assert (ranks == (near[:rows, :1] // 2 if k == 1_000 else near[:rows, :1])).all()
+    some = np.array([3, 60, 66, 600])
+    few = nearest.take(some)
+    assert (few.near == near[some]).all()
+    assert (few.deep == nearest.deep[[3, 60]]).all(), "of the others the sample does not tell"
+    assert few.ranks(asked.take(some), 1_000).tolist() == [[1] * 10, [3] * 10]
 
 
 def test_what_is_left_out_is_passed_over_and_comes_last() -> None:

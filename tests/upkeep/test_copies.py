@@ -9,8 +9,8 @@ from pqdb.metric import Metric, prepare
 from pqdb.search.index import Index
 from pqdb.search.lists import ListedRows
 from pqdb.search.plan import DEEPER, Calibration, depth_for, keep_for, plan_by_hand, plan_recall
-from pqdb.upkeep.calibrate import Sample
 from pqdb.upkeep.copies import MOST, count_alike
+from pqdb.upkeep.sample import Sample
 
 DIM = 24
 metrics = pytest.mark.parametrize("metric", ["cosine", "l2", "dot"])
