@@ -21,16 +21,17 @@ from pqdb.search.scatter import Scatter
 from pqdb.search.snapshot import Snapshot
 from pqdb.threads import share_rows
 from pqdb.upkeep.order import list_places, lists_of_nearest, rows_that_are
-from pqdb.upkeep.queries import made_queries
+from pqdb.upkeep.queries import made_queries, strangers
 from pqdb.upkeep.sample import Sample
 
 ROWS = 1_000  # that are asked for
 FAR, FAR_ROWS = 100, 500  # up to this k their nearest are searched for; beyond 10 some of them tell enough
 NEAR = 10
-DEEP_QUERIES, DEEP_PAIRS = 64, 4_096  # at least, for larger k, and of these with the nearest of a sample
+DEEP_QUERIES, DEEP_PAIRS = 64, 4_096  # for larger k: at least, and of these with their nearest in a sample
 DEEP_ROWS, DEEP_AT_ONCE = 1 << 17, 64  # of the sample; queries at a time …
 DEEP_PART, RANKED_TOGETHER = 4_096, 8  # … and rows, then queries, for a thread
 BINS = 6
+STRANGERS, BEYOND_BINS, FEWEST_BEYOND = 200, 3, 60  # queries unlike any row, and those beyond all bins of rows
 FEWEST_OF_BIN = 5
 SCATTER_ROWS, SCATTER_QUERIES, SCATTER_MADE = 2_048, 256, 52
 CAUTION, CAUTION_POWER = 0.7, 0.3  # see aim
@@ -76,6 +77,11 @@ class Table:
     knots: np.ndarray  # (b,) float32 ascending
     widths: np.ndarray  # (len(ks), targets, b) float32
 
+    def then(self, other: Self) -> Self:
+        """This one for queries that are harder than any the other knows of."""
+        widths = np.concatenate([self.widths, other.widths], axis=2)
+        return replace(self, knots=np.concatenate([self.knots, other.knots]), widths=widths)
+
     def at(self, knots: np.ndarray) -> np.ndarray:
         """(len(ks), targets, knots) float32, as a search looks it up."""
         return np.apply_along_axis(partial(np.interp, knots, self.knots), 2, self.widths).astype(np.float32)
@@ -83,11 +89,28 @@ class Table:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Nearest:
-    """The lists of what is nearest to rows that are asked for, nearest first and without themselves; −1 for none."""
+    """The lists of what is nearest to what is asked for, nearest first and without itself; −1 for none."""
 
     near: np.ndarray  # (q, n) int32 of all rows there are
     deep: np.ndarray  # (the first of them, m) int32 of a sample
     share: float  # of all rows, that this sample is
+
+    @classmethod
+    def of(
+        cls, snapshot: Snapshot, sample: Sample, queries: np.ndarray, itself: np.ndarray, allowed: np.ndarray,
+        ks: list[int], behind: int,
+    ) -> Self:  # fmt: skip
+        """Of queries (q, d), of which each is the row itself (q,), −1 for none: as many as the largest k, and as are
+        behind so many rows.
+        """
+        assert snapshot.index is not None
+        near = lists_of_nearest(snapshot, queries, itself, sample.list_of_row, allowed, min(ks[-1], FAR) + behind)
+        share, deep = sample.share(DEEP_ROWS), [k for k in ks if k > FAR]
+        if not deep:
+            return cls(near, np.empty((0, 1), np.int32), share)
+        some = slice(0, max(DEEP_QUERIES, DEEP_PAIRS // max(1, round(deep[0] * share))))
+        n = round((deep[-1] + behind) * share)
+        return cls(near, _lists_in_sample(snapshot.index.router, sample, queries[some], itself[some], n), share)
 
     def take(self, which: np.ndarray) -> Self:
         """Of some of the rows, in ascending order."""
@@ -112,8 +135,7 @@ def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int
     hidden = sample.with_lists_to_leave(ROWS, lengths)
     behind = int(lengths[own[hidden]].max(initial=0))
     ks = [k for k in KS if k == 1 or 2 * k <= len(sample.list_of_row)]
-    near = lists_of_nearest(snapshot, queries, rows, sample.list_of_row, allowed, min(ks[-1], FAR) + behind)
-    nearest = Nearest(near, _lists_in_sample(router, sample, ks, behind), sample.share(DEEP_ROWS))
+    nearest = Nearest.of(snapshot, sample, queries, rows, allowed, ks, behind)
     told = partial(_told, ks=ks, aims=[aim(target, metric) for target in TARGETS])
     table = told(Asked.of(router, queries, rows, np.full(len(own), -1, np.int32)), nearest)
     if len(table.knots) < BINS:  # rows that are all alike tell nothing of queries that are not
@@ -123,6 +145,13 @@ def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int
     if len(hidden):
         asked = Asked.of(router, queries[hidden], rows[hidden], own[hidden])
         table = _larger(table, told(asked, nearest.take(hidden)))
+    if metric == "dot":
+        others, nobody = strangers(sample.vectors, metric, seed, STRANGERS), np.full(STRANGERS, -1, np.int64)
+        asked = Asked.of(router, others, nobody, nobody.astype(np.int32))
+        beyond = np.flatnonzero(asked.ease < table.knots[0])
+        if len(beyond) >= FEWEST_BEYOND:
+            nearest = Nearest.of(snapshot, sample, others[beyond], nobody[beyond], allowed, ks, 0)
+            table = told(asked.take(beyond), nearest, n_bins=BEYOND_BINS).then(table)
     scatter = measure_scatter(router, sample, metric, ListedRows.read(snapshot, index).lengths, seed)
     return replace(index.calibration, ks=tuple(ks), knots=table.knots, widths=table.widths, scatter=scatter)
 
@@ -137,9 +166,9 @@ def aim(target: float, metric: str) -> float:
     return 1 - CAUTION * loss * float((loss / 0.1) ** CAUTION_POWER) if metric == "dot" else target
 
 
-def _told(asked: Asked, nearest: Nearest, ks: list[int], aims: list[float]) -> Table:
-    """The table that these rows tell."""
-    bins = _bins(asked.ease)
+def _told(asked: Asked, nearest: Nearest, ks: list[int], aims: list[float], n_bins: int = BINS) -> Table:
+    """The table that these queries tell."""
+    bins = _bins(asked.ease, n_bins)
     knots = np.array([np.median(asked.ease[bins == b]) for b in range(bins.max() + 1)], np.float32)
     every = [nearest.ranks(asked, k) for k in ks]
     widths = [_widths(ranks, bins[: len(ranks)], len(knots), asked.place.shape[1], aims) for ranks in every]
@@ -154,11 +183,11 @@ def _larger(one: Table, other: Table) -> Table:
     return Table(knots, np.maximum(one.at(knots), other.at(knots)))
 
 
-def _bins(ease: np.ndarray) -> np.ndarray:
-    """(q,) int64: which of BINS each belongs to, by how easy it is (q,), ascending. They share them evenly; where many
-    are equally easy there are fewer.
+def _bins(ease: np.ndarray, count: int) -> np.ndarray:
+    """(q,) int64: which of so many bins each belongs to, by how easy it is (q,), ascending. They share them evenly;
+    where many are equally easy there are fewer.
     """
-    edges = np.quantile(ease, np.linspace(0, 1, BINS + 1)[1:-1])
+    edges = np.quantile(ease, np.linspace(0, 1, count + 1)[1:-1])
     numbered: np.ndarray = np.unique(np.searchsorted(edges, ease), return_inverse=True)[1]
     return numbered
 
@@ -194,23 +223,19 @@ def measure_scatter(router: Router, sample: Sample, metric: str, lengths: np.nda
     return Scatter.measured(moved, place, others, residuals, lists, router.centroids, lengths, router.l2)
 
 
-def _lists_in_sample(router: Router, sample: Sample, ks: list[int], behind: int) -> np.ndarray:
-    """(some of the sample's first rows, n) int32 the list of the n nearest of its other rows, nearest first; −1 for
-    none. n is to the sample what the largest k, and so many rows `behind` which that many are, are to those it stands
-    for. None where k of FAR is the largest.
+def _lists_in_sample(
+    router: Router, sample: Sample, queries: np.ndarray, itself: np.ndarray, n: int
+) -> np.ndarray:
+    """(q, ≤ n) int32 the list of the n rows of a sample that are nearest to queries (q, d), nearest first and without
+    the row that a query itself is (q,); −1 for none.
     """
-    deep, share = [k for k in ks if k > FAR], sample.share(DEEP_ROWS)
-    if not deep:
-        return np.empty((0, 1), np.int32)
-    count = min(ROWS, len(sample.rows), max(DEEP_QUERIES, DEEP_PAIRS // max(1, round(deep[0] * share))))
-    lists = sample.lists(DEEP_ROWS)
-    n = int(np.clip(round((deep[-1] + behind) * share), 1, max(1, len(lists) - 1)))
-    found = np.empty((count, n), np.int32)
-    for start in range(0, count, DEEP_AT_ONCE):
-        part = slice(start, min(start + DEEP_AT_ONCE, count))
-        values = _values_in_sample(router, sample.vectors[part], sample)
+    lists, rows = sample.lists(DEEP_ROWS), sample.rows[:DEEP_ROWS]
+    found = np.empty((len(queries), int(np.clip(n, 1, max(1, len(lists) - 1)))), np.int32)
+    for start in range(0, len(queries), DEEP_AT_ONCE):
+        part = slice(start, start + DEEP_AT_ONCE)
+        values = _values_in_sample(router, queries[part], sample)
         values[:, lists < 0] = -np.inf
-        values[np.arange(part.stop - start), np.arange(start, part.stop)] = -np.inf  # itself
+        values[rows == itself[part, None]] = -np.inf
         share_rows(partial(_lists_of_best, values, lists, found[part]), len(values), RANKED_TOGETHER)
     return found
 

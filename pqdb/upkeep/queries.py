@@ -42,6 +42,17 @@ def made_queries(sample: np.ndarray, metric: str, seed: int, rows: int, made: in
     return _as_prepared(np.concatenate(kinds), metric), len(kinds[0])
 
 
+def strangers(sample: np.ndarray, metric: str, seed: int, count: int) -> np.ndarray:
+    """(count, d) queries unlike any row of a sample (n, d), in the form metric.prepare leaves: noise of the data's own
+    covariance, as far out as rows, about any share of the mean. Who recommends, or asks across languages, asks so.
+    """
+    rng = np.random.default_rng(seed)
+    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
+    noise = _noise_like(sample[:COVARIANCE_ROWS] - mean, count, rng)
+    far = _lengths(sample[rng.integers(0, len(sample), count)] - mean)
+    return _as_prepared(rng.uniform(0, 1, (count, 1)) * mean + noise * (far / _lengths(noise)), metric)
+
+
 def _as_prepared(queries: np.ndarray, metric: str) -> np.ndarray:
     """Made queries (n, d) in the form that metric.prepare leaves, which would refuse those that are very long."""
     if metric == "cosine":

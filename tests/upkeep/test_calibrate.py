@@ -10,7 +10,6 @@ from pqdb.search.index import Index
 from pqdb.upkeep import drift
 from pqdb.upkeep.calibrate import (
     BINS,
-    DEEP_QUERIES,
     Asked,
     Nearest,
     Table,
@@ -32,30 +31,30 @@ def test_in_a_sample_of_all_rows_the_nearest_are_the_nearest(l2: bool) -> None:
     vectors = rng.standard_normal((2_400, 12)).astype(np.float32)
     rows, list_of_row = rng.permutation(2_400), rng.integers(0, 7, 2_400).astype(np.int32)
     router = Router(l2, np.zeros(12, np.float32), 1.0, vectors[:7])
-    found = _lists_in_sample(router, Sample(vectors[rows], rows, 2_400, list_of_row), [1, 10, 1_000], behind=50)
-    assert found.shape == (DEEP_QUERIES, 1_050)
-    asked = vectors[rows[:DEEP_QUERIES]].astype(np.float64)
+    sample, some = Sample(vectors[rows], rows, 2_400, list_of_row), rows[:70]
+    found = _lists_in_sample(router, sample, vectors[some], some, 1_050)
+    assert found.shape == (70, 1_050)
+    asked = vectors[some].astype(np.float64)
     values = asked @ vectors.T - ((vectors.astype(np.float64) ** 2).sum(axis=1) / 2 if l2 else 0)
-    values[np.arange(DEEP_QUERIES), rows[:DEEP_QUERIES]] = -np.inf  # a row does not find itself
+    values[np.arange(70), some] = -np.inf  # a row does not find itself
     right = found == list_of_row[np.argsort(-values, axis=1)[:, :1_050]]
     assert right.mean() > 0.999, "but for rows that float32 cannot tell apart"
 
 
-def test_of_a_sample_as_large_a_share_is_looked_at_and_no_row_that_is_in_no_list() -> None:
+def test_of_a_sample_no_row_that_is_in_no_list_is_found() -> None:
     rng = np.random.default_rng(2)
     vectors = rng.standard_normal((8_000, 8)).astype(np.float32)
     list_of_row = np.full(8_000, -1, np.int32)
     list_of_row[200:] = rng.integers(0, 5, 7_800)
     rows = rng.permutation(8_000)[:2_000]
     router = Router(False, np.zeros(8, np.float32), 1.0, vectors[:5])
-    sample = Sample(vectors[rows], rows, 8_000, list_of_row)
-    found = _lists_in_sample(router, sample, [100, 1_000], behind=200)
-    assert found.shape == (DEEP_QUERIES, 300)
-    listed = np.flatnonzero(list_of_row[rows] >= 0)
-    values = (vectors[rows[:DEEP_QUERIES]] @ vectors[rows].T)[:, listed]
-    values[listed == np.arange(DEEP_QUERIES)[:, None]] = -np.inf
-    assert (found == list_of_row[rows[listed[np.argsort(-values, axis=1)]]][:, :300]).all()
-    assert _lists_in_sample(router, sample, [1, 10, 100], behind=200).shape == (0, 1), "these are searched for"
+    queries = rng.standard_normal((5, 8)).astype(np.float32)
+    found = _lists_in_sample(router, Sample(vectors[rows], rows, 8_000, list_of_row), queries, np.full(5, -1), 3_000)
+    listed = rows[list_of_row[rows] >= 0]
+    nearest = list_of_row[listed[np.argsort(-(queries @ vectors[listed].T), axis=1)]]
+    assert found.shape == (5, 1_999)
+    assert (found[:, : len(listed)] == nearest).all()
+    assert (found[:, len(listed) :] == -1).all()
 
 
 def test_the_more_neighbours_the_fewer_rows_tell_of_them() -> None:
@@ -119,10 +118,10 @@ def test_what_a_thousand_neighbours_take_is_learned_of_the_living(db: pqdb.Datab
 
 def test_rows_share_the_bins_evenly() -> None:
     ease = np.random.default_rng(3).standard_normal(1_200).astype(np.float32)
-    bins = _bins(ease)
+    bins = _bins(ease, BINS)
     assert (np.bincount(bins) == 1_200 // BINS).all()
     assert (np.diff(bins[np.argsort(ease)]) >= 0).all()
-    assert set(_bins(np.ones(50, np.float32))) == {0}, "none can be told from another: one bin, and none is empty"
+    assert set(_bins(np.ones(50, np.float32), BINS)) == {0}, "none can be told from another: one bin, and none is empty"
 
 
 def test_a_bin_of_too_few_queries_is_taken_for_the_one_above_it() -> None:
@@ -140,6 +139,13 @@ def test_of_two_tables_the_one_that_asks_for_more_counts_at_each_grade() -> None
     larger = _larger(one, other)
     assert larger.knots.tolist() == [0, 0.5, 1, 3]
     assert larger.widths.tolist() == [[[8, 5, pytest.approx(3.8), 3]]]
+
+
+def test_a_table_of_harder_queries_goes_before_another() -> None:
+    one = Table(np.array([-3, -2], np.float32), np.array([[[8, 2]]], np.float32))
+    both = one.then(Table(np.array([0.5, 3], np.float32), np.array([[[4, 3]]], np.float32)))
+    assert both.knots.tolist() == [-3, -2, 0.5, 3]
+    assert both.widths.tolist() == [[[8, 2, 4, 3]]]
 
 
 def test_only_where_lengths_count_is_more_aimed_at_than_asked_for() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pqdb.upkeep.queries import _lengths, made_queries
+from pqdb.upkeep.queries import _lengths, made_queries, strangers
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
@@ -26,3 +26,22 @@ def test_made_queries_lie_as_far_from_the_mean_as_rows_but_for_l2(metric: str) -
     assert np.allclose(made, usual, rtol=0.1)
     alike = [np.mean((queries[300:] - mean) @ (row - mean) / (usual * usual)) for row in rows]
     assert max(alike) < 0.1, "they are made of many rows"
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot"])
+def test_strangers_share_some_of_the_mean_and_are_like_no_row(metric: str) -> None:
+    rng = np.random.default_rng(6)
+    rows = rng.standard_normal((600, 32)).astype(np.float32) + np.float32(3)
+    if metric == "cosine":
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    others = strangers(rows, metric, seed=1, count=300)
+    assert others.shape == (300, 32)
+    mean = rows.mean(axis=0)
+    if metric == "cosine":
+        assert np.allclose(np.linalg.norm(others, axis=1), 1, rtol=1e-5)
+        return
+    shares = others @ mean / (mean @ mean)
+    assert -0.5 < shares.min() < 0.1
+    assert 0.9 < shares.max() < 1.5
+    apart = others - np.clip(shares, 0, 1)[:, None] * mean
+    assert np.median(np.linalg.norm(apart, axis=1)) == pytest.approx(32**0.5, rel=0.1)
