@@ -26,25 +26,21 @@ DEEP_PART, RANKED_TOGETHER = 4_096, 8  # … and rows, then queries, for a threa
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Asked:
-    """Rows that are asked for."""
+    """How lists are probed for queries."""
 
-    queries: np.ndarray  # (q, d) float32, as metric.prepare leaves them
-    itself: np.ndarray  # (q,) int64 the row each is, −1 for none
     left_out: np.ndarray  # (q,) int32 the list that is not there for each, −1 for none
     place: np.ndarray  # (q, n_lists) int32: when each list is probed
     ease: np.ndarray  # (q,) float32: how near the nearest centroid is
 
     @classmethod
-    def of(cls, router: Router, queries: np.ndarray, itself: np.ndarray, left_out: np.ndarray) -> Self:
-        """These, in the order that a router ranks lists in."""
-        return cls(queries, itself, left_out, *list_places(router, router.to_index_space(queries), left_out))
+    def of(cls, router: Router, queries: np.ndarray, left_out: np.ndarray | None = None) -> Self:
+        """Of queries (q, d), as metric.prepare leaves them."""
+        none = np.full(len(queries), -1, np.int32) if left_out is None else left_out
+        return cls(none, *list_places(router, router.to_index_space(queries), none))
 
-    def take(self, which: np.ndarray | slice) -> Self:
-        """Some of them."""
-        return replace(
-            self, queries=self.queries[which].copy(), itself=self.itself[which], left_out=self.left_out[which],
-            place=self.place[which], ease=self.ease[which],
-        )  # fmt: skip
+    def first(self, count: int) -> Self:
+        """Of so many of them."""
+        return replace(self, left_out=self.left_out[:count], place=self.place[:count], ease=self.ease[:count])
 
     def ranks(self, lists: np.ndarray, k: int) -> np.ndarray:
         """(q, k) int32: when the list of each of the k nearest is probed, of which lists (q, n ≥ k) int32 are those of
@@ -58,7 +54,7 @@ class Asked:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Nearest:
-    """The lists of what is nearest to what is asked for, nearest first and without itself; −1 for none."""
+    """The lists of what is nearest to queries, nearest first and without the rows they are; −1 for none."""
 
     near: np.ndarray  # (q, n) int32 of all rows there are
     deep: np.ndarray  # (the first of them, m) int32 of a sample
@@ -69,8 +65,8 @@ class Nearest:
         cls, snapshot: Snapshot, sample: Sample, queries: np.ndarray, itself: np.ndarray, allowed: np.ndarray,
         ks: list[int], behind: int,
     ) -> Self:  # fmt: skip
-        """Of queries (q, d), of which each is the row itself (q,), −1 for none: as many as the largest k, and as are
-        behind so many rows.
+        """For queries (q, d), of which each is the row itself (q,), −1 for none: as many as the largest of ks, and
+        `behind` more, for those of a list that is left out are in the way.
         """
         assert snapshot.index is not None
         near = lists_of_nearest(snapshot, queries, itself, sample.list_of_row, allowed, min(ks[-1], FAR) + behind)
@@ -81,18 +77,18 @@ class Nearest:
         n = round((deep[-1] + behind) * share)
         return cls(near, _lists_in_sample(snapshot.index.router, sample, queries[some], itself[some], n), share)
 
-    def take(self, which: np.ndarray) -> Self:
-        """Of some of the rows, in ascending order."""
-        return replace(self, near=self.near[which], deep=self.deep[which[: np.searchsorted(which, len(self.deep))]])
+    def first(self, count: int) -> Self:
+        """For so many of the queries."""
+        return replace(self, near=self.near[:count], deep=self.deep[:count])
 
     def ranks(self, asked: Asked, k: int) -> np.ndarray:
-        """(some of the rows, k or what k is in a sample) as Asked.ranks. The larger k, the more neighbours a row has,
-        and the fewer rows tell as much.
+        """(the first of the queries, k or what k is in the sample) int32 as Asked.ranks. The larger k, the more
+        neighbours a query has, and the fewer queries tell as much.
         """
         if k > FAR:
-            return asked.take(slice(0, len(self.deep))).ranks(self.deep, max(1, round(k * self.share)))
-        some = slice(0, FAR_ROWS if k > NEAR else ROWS)
-        return asked.take(some).ranks(self.near[some], k)
+            return asked.first(len(self.deep)).ranks(self.deep, max(1, round(k * self.share)))
+        count = FAR_ROWS if k > NEAR else len(self.near)
+        return asked.first(count).ranks(self.near[:count], k)
 
 
 def _lists_in_sample(

@@ -2,11 +2,10 @@
 
 A row that is asked for finds its nearest too easily: most of them lie in the list that was made around it, where it
 stands at the centre of what is near. A question has no such list. So each row is asked for twice: as it is, and as if
-the list it lies in, and all rows of it, were not there (docs/decisions/046). What the nearest lists left then take is
-what questions take that are as far from all lists; and of both words the one that asks for more counts.
+the list it lies in, and all rows of it, were not there (docs/decisions/046). What is near then takes as many lists as
+it takes questions that are as far from all lists; and of both words the one that asks for more counts.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
@@ -24,10 +23,9 @@ from pqdb.upkeep.order import list_places, rows_that_are
 from pqdb.upkeep.queries import made_queries, strangers
 from pqdb.upkeep.sample import Sample
 
-BINS, FEWEST_OF_BIN = 6, 5
-STRANGERS, BEYOND_BINS, FEWEST_BEYOND = 200, 3, 60  # queries unlike any row, and those beyond all bins of rows
+BINS, FEWEST_OF_BIN, FEWEST_HIDDEN = 6, 5, 100
+STRANGERS, STRANGERS_BINS, FEWEST_BEYOND = 200, 3, 60
 SCATTER_ROWS, SCATTER_QUERIES, SCATTER_MADE = 2_048, 256, 52
-CAUTION, CAUTION_POWER = 0.7, 0.3  # see aim
 KS = (1, 10, 100, 1_000, MAX_K)
 
 
@@ -48,71 +46,66 @@ class Table:
         return np.apply_along_axis(partial(np.interp, knots, self.knots), 2, self.widths).astype(np.float32)
 
 
-Told = Callable[..., Table]  # _told, for some k and targets
-
-
 def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int) -> Calibration:
     """The table of list counts, for a snapshot whose index holds everything else of a calibration."""
     assert snapshot.index is not None
     index, metric = snapshot.index, snapshot.config.metric
     ks = [k for k in KS if k == 1 or 2 * k <= len(sample.list_of_row)]
-    told = partial(_told, ks=ks, aims=[aim(target, metric) for target in TARGETS])
-    table = _told_by_rows(snapshot, sample, allowed, ks, told)
-    if metric == "dot":
-        table = _told_by_strangers(snapshot, sample, allowed, ks, told, table, seed)
+    table = _told_by_rows(snapshot, sample, allowed, ks)
+    table = _told_by_strangers(snapshot, sample, allowed, ks, table, seed)
     scatter = measure_scatter(index.router, sample, metric, ListedRows.read(snapshot, index).lengths, seed)
     return replace(index.calibration, ks=tuple(ks), knots=table.knots, widths=table.widths, scatter=scatter)
 
 
-def aim(target: float, metric: str) -> float:
-    """The recall to reach on rows so that questions reach `target`, until some are seen.
-
-    Where rows' lengths count, the longest are near to every query, whatever list is left out: asked .90, .95 and .99,
-    questions to rows whose lengths differ by half found .86, .91 and .97 (docs/decisions/046).
-    """
-    loss = 1 - target
-    return 1 - CAUTION * loss * float((loss / 0.1) ** CAUTION_POWER) if metric == "dot" else target
-
-
-def _told_by_rows(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, ks: list[int], told: Told) -> Table:
+def _told_by_rows(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, ks: list[int]) -> Table:
     """What rows of a sample tell, as they are and without their lists."""
     assert snapshot.index is not None
-    router, own, lengths = snapshot.index.router, sample.lists(ROWS), snapshot.blocks.counts
-    queries, rows = sample.vectors[: len(own)], sample.rows[: len(own)].astype(np.int64)
-    hidden = sample.with_lists_to_leave(ROWS, lengths)
-    behind = int(lengths[own[hidden]].max(initial=0))
-    nearest = Nearest.of(snapshot, sample, queries, rows, allowed, ks, behind)
-    table = told(Asked.of(router, queries, rows, np.full(len(own), -1, np.int32)), nearest)
+    router, lengths = snapshot.index.router, snapshot.blocks.counts
+    own, hidden = sample.lists(ROWS), sample.with_lists_to_leave(ROWS, lengths)
+    order = np.concatenate([hidden, np.setdiff1d(np.arange(len(own)), hidden)])  # the first tell of more neighbours
+    queries, rows, lists = sample.vectors[order], sample.rows[order].astype(np.int64), own[order[: len(hidden)]]
+    nearest = Nearest.of(snapshot, sample, queries, rows, allowed, ks, behind=int(lengths[lists].max(initial=0)))
+    table = _told(Asked.of(router, queries), nearest, ks, BINS)
     if len(table.knots) < BINS:  # rows that are all alike tell nothing of queries that are not
-        everywhere = np.full_like(table.widths[:, :, :1], router.n_lists)
-        table = Table(np.minimum(2 * table.knots[:1], 0), everywhere).then(table)
-    if not len(hidden):
+        first, everywhere = table.knots[:1], np.full_like(table.widths[:, :, :1], router.n_lists)
+        beyond = np.minimum(np.minimum(2 * first, np.nextafter(first, -np.inf)), np.float32(0))
+        table = Table(beyond, everywhere).then(table)
+    if len(hidden) < FEWEST_HIDDEN:
         return table
-    without = Asked.of(router, queries[hidden], rows[hidden], own[hidden])
-    return _larger(table, told(without, nearest.take(hidden)))
+    without = Asked.of(router, queries[: len(hidden)], lists)
+    return _larger(table, _told(without, nearest.first(len(hidden)), ks, BINS))
 
 
 def _told_by_strangers(
-    snapshot: Snapshot, sample: Sample, allowed: np.ndarray, ks: list[int], told: Told, table: Table, seed: int
+    snapshot: Snapshot, sample: Sample, allowed: np.ndarray, ks: list[int], table: Table, seed: int
 ) -> Table:
-    """A table, and before it what strangers tell that are harder than all it knows of."""
+    """A table, and what queries tell that are unlike any row. Where lengths count, the longest rows are near to every
+    query, whatever list is left out, and their word is as good as that of rows. Else it is that on queries which are
+    harder than all the table knows of.
+    """
     assert snapshot.index is not None
-    queries, none = strangers(sample.vectors, snapshot.config.metric, seed, STRANGERS), np.full(STRANGERS, -1)
-    asked = Asked.of(snapshot.index.router, queries, none, none.astype(np.int32))
-    beyond = np.flatnonzero(asked.ease < table.knots[0])
-    if len(beyond) < FEWEST_BEYOND:
+    metric = snapshot.config.metric
+    queries = strangers(sample.vectors, metric, seed, STRANGERS)
+    asked = Asked.of(snapshot.index.router, queries)
+    if metric != "dot":
+        queries = queries[asked.ease < table.knots[0]]
+        asked = Asked.of(snapshot.index.router, queries)
+    if len(queries) < FEWEST_BEYOND:
         return table
-    nearest = Nearest.of(snapshot, sample, queries[beyond], none[beyond], allowed, ks, behind=0)
-    return told(asked.take(beyond), nearest, n_bins=BEYOND_BINS).then(table)
+    nearest = Nearest.of(snapshot, sample, queries, np.full(len(queries), -1), allowed, ks, behind=0)
+    told = _told(asked, nearest, ks, STRANGERS_BINS)
+    if metric == "dot":
+        return _larger(table, told)
+    return replace(told, widths=np.maximum(told.widths, table.widths[:, :, :1])).then(table)
 
 
-def _told(asked: Asked, nearest: Nearest, ks: list[int], aims: list[float], n_bins: int = BINS) -> Table:
+def _told(asked: Asked, nearest: Nearest, ks: list[int], n_bins: int) -> Table:
     """The table that these queries tell."""
     bins = _bins(asked.ease, n_bins)
     knots = np.array([np.median(asked.ease[bins == b]) for b in range(bins.max() + 1)], np.float32)
     every = [nearest.ranks(asked, k) for k in ks]
-    widths = [_widths(ranks, bins[: len(ranks)], len(knots), asked.place.shape[1], aims) for ranks in every]
-    if len(ks) > 1:  # one neighbour a row tells little: half of the word is the ten nearest's
+    widths = [_widths(ranks, bins[: len(ranks)], len(knots), asked.place.shape[1]) for ranks in every]
+    if len(ks) > 1:  # one neighbour a query tells little: half of the word is the ten nearest's
         widths[0] = np.sqrt(widths[0] * widths[1])
     return Table(knots, np.stack(widths))
 
@@ -132,19 +125,17 @@ def _bins(ease: np.ndarray, count: int) -> np.ndarray:
     return numbered
 
 
-def _widths(ranks: np.ndarray, bins: np.ndarray, n_bins: int, n_lists: int, aims: list[float]) -> np.ndarray:
+def _widths(ranks: np.ndarray, bins: np.ndarray, n_bins: int, n_lists: int) -> np.ndarray:
     """(targets, bins) float32: the fewest lists that find the share of the neighbours aimed at, bin by bin, of ranks
-    (q, k) int32, −1 for none. A bin with too few queries to tell is taken for the one above it.
+    (q, k) int32, −1 for none. For a bin with too few queries to tell, all of them tell; all lists where none does.
     """
-    widths = np.full((len(aims), n_bins), n_lists, np.float32)
-    for b in range(n_bins)[::-1]:
-        mine = ranks[bins == b]
+    widths = np.full((len(TARGETS), n_bins), n_lists, np.float32)
+    for b in range(n_bins):
+        mine = ranks[bins == b] if np.count_nonzero(bins == b) >= FEWEST_OF_BIN else ranks
         told = mine[mine >= 0]
-        if len(mine) < FEWEST_OF_BIN or not len(told):
-            widths[:, b] = widths[:, min(b + 1, n_bins - 1)]
-            continue
-        reached = np.cumsum(np.bincount(told, minlength=n_lists)) / len(told)
-        widths[:, b] = [np.searchsorted(reached, aimed) + 1 for aimed in aims]
+        if len(told):
+            reached = np.cumsum(np.bincount(told, minlength=n_lists)) / len(told)
+            widths[:, b] = np.searchsorted(reached, TARGETS) + 1
     return np.minimum(widths, n_lists)
 
 

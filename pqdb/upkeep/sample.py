@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LONGEST = 2.0  # times the mean: of a longer list, which is left out, too many rows are in the way
+LONGEST = 2.0  # times the mean: longer lists are not left out
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -23,8 +23,8 @@ class Sample:
         return lists
 
     def with_lists_to_leave(self, most: int, lengths: np.ndarray) -> np.ndarray:
-        """(n,) int64 which of so many rows at most lie in a list that can be left out: there are others, and what is
-        near behind its rows can be searched for. lengths (n_lists,) rows of each list.
+        """(n,) int64 which of so many rows at most lie in a list that can be left out: there are others, and it is not
+        so long that a search would find little else. lengths (n_lists,) rows of each list.
         """
         own = self.lists(most)
         there = (own >= 0) & (lengths[own] <= LONGEST * lengths.mean()) & (np.count_nonzero(lengths) > 1)
