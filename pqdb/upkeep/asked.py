@@ -38,9 +38,9 @@ class Asked:
         none = np.full(len(queries), -1, np.int32) if left_out is None else left_out
         return cls(none, *list_places(router, router.to_index_space(queries), none))
 
-    def first(self, count: int) -> Self:
-        """Of so many of them."""
-        return replace(self, left_out=self.left_out[:count], place=self.place[:count], ease=self.ease[:count])
+    def take(self, which: np.ndarray | slice) -> Self:
+        """For some of them."""
+        return replace(self, left_out=self.left_out[which], place=self.place[which], ease=self.ease[which])
 
     def ranks(self, lists: np.ndarray, k: int) -> np.ndarray:
         """(q, k) int32: when the list of each of the k nearest is probed, of which lists (q, n ≥ k) int32 are those of
@@ -86,9 +86,9 @@ class Nearest:
         neighbours a query has, and the fewer queries tell as much.
         """
         if k > FAR:
-            return asked.first(len(self.deep)).ranks(self.deep, max(1, round(k * self.share)))
-        count = FAR_ROWS if k > NEAR else len(self.near)
-        return asked.first(count).ranks(self.near[:count], k)
+            return asked.take(slice(0, len(self.deep))).ranks(self.deep, max(1, round(k * self.share)))
+        some = slice(0, FAR_ROWS if k > NEAR else len(self.near))
+        return asked.take(some).ranks(self.near[some], k)
 
 
 def _lists_in_sample(

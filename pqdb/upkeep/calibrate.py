@@ -88,8 +88,8 @@ def _told_by_strangers(
     queries = strangers(sample.vectors, metric, seed, STRANGERS)
     asked = Asked.of(snapshot.index.router, queries)
     if metric != "dot":
-        queries = queries[asked.ease < table.knots[0]]
-        asked = Asked.of(snapshot.index.router, queries)
+        harder = asked.ease < table.knots[0]
+        queries, asked = queries[harder], asked.take(harder)
     if len(queries) < FEWEST_BEYOND:
         return table
     nearest = Nearest.of(snapshot, sample, queries, np.full(len(queries), -1), allowed, ks, behind=0)
