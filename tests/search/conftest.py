@@ -15,6 +15,7 @@ from tests.conftest import SEED
 from tests.data import clustered, queries_near
 
 ROWS, QUERIES, DIM = 1_500, 24, 24
+MANY = 240  # queries that tell what a recall asked for comes to: of 24 one hard one decides
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Made:
     raw: np.ndarray  # (q, d) float32 queries as a user has them
     queries: np.ndarray  # (q, d) float64, prepared
     metric: Metric
+    many: np.ndarray  # (MANY, d) float32 other queries
 
     def truth(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """((q, k) scores, (q, k) ids)."""
@@ -37,6 +39,12 @@ class Made:
 
     def recall_of(self, hits: pqdb.BatchHits, k: int) -> float:
         return naive.search.recall(hits.scores.astype(np.float64), self.truth(k)[0], self.metric)
+
+    def recall_asked(self, k: int, recall: float | None = None) -> float:
+        """What a recall that is asked for (None: by default) comes to, on many queries."""
+        hits = self.collection.search(self.many, k, recall=recall)
+        truth, _ = naive.search.nearest(naive.search.prepared(self.many, self.metric), self.rows, self.metric, k)
+        return naive.search.recall(hits.scores.astype(np.float64), truth, self.metric)
 
 
 Make = Callable[..., Made]
@@ -69,7 +77,8 @@ def make() -> Iterator[Make]:
                     patch.setattr("pqdb.upkeep.build.choose_n_lists", lambda n: max(1, round(n / 96)))
                     collection.train()
                 rows = naive.search.stored(naive.search.prepared(vectors, metric), source)
-                held[key] = Made(collection, rows, raw, naive.search.prepared(raw, metric), metric)
+                many = queries_near(vectors, MANY, seed=SEED + 2)
+                held[key] = Made(collection, rows, raw, naive.search.prepared(raw, metric), metric, many)
             return held[key]
 
         yield made

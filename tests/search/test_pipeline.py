@@ -53,7 +53,7 @@ def test_every_code_and_tier_gives_the_same_answer_and_the_recall_asked_for(
 ) -> None:
     made = make(metric, quantization=quantization, rerank=rerank)
     same_scores(made.everything(K), made.truth(K)[0])
-    assert made.recall_of(made.collection.search(made.raw, K), K) >= 0.92
+    assert made.recall_asked(K) >= 0.95
     alone = [made.collection.search(query, K).ids for query in made.raw]
     assert alone == [hits.ids for hits in made.collection.search(made.raw, K)]
     told = made.collection.explain(made.raw[0], K)
@@ -125,10 +125,10 @@ def test_many_dimensions(make: Make) -> None:
 
 @metrics
 def test_the_recall_asked_for_is_found(make: Make, metric: Metric) -> None:
-    """Asked 0.97 (by default) and 0.9, found that on queries near the rows; of 24 queries one may miss most."""
+    """Asked 0.97 (by default) and 0.9, found at least that on queries near the rows, with 0.02 of slack."""
     made = make(metric)
-    assert made.recall_of(made.collection.search(made.raw, K), K) >= 0.92
-    assert made.recall_of(made.collection.search(made.raw, K, recall=0.9), K) >= 0.85
+    assert made.recall_asked(K) >= 0.95
+    assert made.recall_asked(K, recall=0.9) >= 0.88
 
 
 @metrics

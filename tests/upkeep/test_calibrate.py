@@ -97,7 +97,7 @@ def test_of_l2_questions_between_clusters_find_what_was_asked_for(db: pqdb.Datab
 
 @metrics
 @pytest.mark.parametrize("apart", [0.05, 0.5])
-def test_questions_look_into_lists_enough_where_each_is_a_point_and_its_likes(
+def test_questions_find_what_was_asked_for_where_each_list_is_a_point_and_its_likes(
     db: pqdb.Database, metric: Metric, apart: float
 ) -> None:
     """Rows find all that is near to them in their own list, however many lists a question takes."""
@@ -109,7 +109,7 @@ def test_questions_look_into_lists_enough_where_each_is_a_point_and_its_likes(
     things.upsert(np.arange(len(rows)), rows[rng.permutation(len(rows))])
     things.optimize()
     for k in (1, 10):
-        assert things.measure_recall(k, questions, recall=0.9).lost_partition < 0.15
+        assert things.measure_recall(k, questions, recall=0.9).recall > 0.84
 
 
 @metrics
