@@ -83,10 +83,10 @@ def group_sums(record, table, nbits):
     return sums
 
 
-def group_values(sums, factors, biases, base, a, b, g):
-    """(values, upper bounds) of a group: A + B + s(b + a·sum), and s·g more."""
+def group_values(sums, factors, biases, base, a, b, g, floor):
+    """(values, upper bounds) of a group: A + B + s(b + a·sum), and g times s or the floor more."""
     values = base + biases.astype(np.float64) + factors.astype(np.float64) * (b + a * sums)
-    return values, values + factors.astype(np.float64) * g
+    return values, values + np.maximum(factors.astype(np.float64), floor) * g
 
 
 def table(query, bounds, codewords, beta, top):
@@ -100,7 +100,7 @@ def table(query, bounds, codewords, beta, top):
     return np.floor((products - least) / a + 0.5).astype(np.int64), a, float(least.sum())
 
 
-def scan(lists, codes_of, tables_of, allowed, depth, nbits):
+def scan(lists, codes_of, tables_of, allowed, depth, nbits, floor):
     """Candidates {row: (value, bound)} of one query whose bound reaches the depth-th best value, and that
     value. What the rounding of the table's entries adds up to widens a margin: m errors, even within half of a.
 
@@ -115,7 +115,7 @@ def scan(lists, codes_of, tables_of, allowed, depth, nbits):
             if allowed[row]:
                 total = sum(int(table_[j, c]) for j, c in enumerate(code))
                 value = base + float(offset) + float(scale) * (b + a * total)
-                everything[int(row)] = (value, value + float(scale) * blur)
+                everything[int(row)] = (value, value + max(float(scale), floor) * blur)
     values = sorted((value for value, _ in everything.values()), reverse=True)
     cut = values[depth - 1] if len(values) >= depth else -np.inf
     return {row: pair for row, pair in everything.items() if pair[1] >= cut}, cut

@@ -35,6 +35,8 @@ FRAME = np.dtype(
         ("n_leads", "<i8"),  # n_lists, or 0
         ("leads_at", "<u8"),  # (n_leads,) float32
         ("offsets_at", "<u8"),  # (n_lists,) float32
+        ("n_usual", "<i8"),  # n_lists, or 0
+        ("usual_at", "<u8"),  # (n_usual,) float32
         ("n_fine", "<i8"),  # n_lists, or 0
         ("fine_at", "<u8"),  # (n_fine, dpad) int8
         ("fine_scales_at", "<u8"),  # (n_fine,) float32

@@ -14,8 +14,9 @@ from pqdb.kernels.scan import GROUP, SPACE, blurred, groups_of, score_group
 @kernel_inline
 def join_fresh(
     nbits: Whole, m: Whole, record_bytes: Whole, bias: bool, records: Address, fresh: Array, begins: Array,
-    watermark: Whole, lists: Array, probed: Array, bases: Array, margins: Array, tables: Array, coefficients: Array,
-    cuts: Array, allowed: Array, rows: Array, firsts: Array, found: Array, width: Whole, space: Array, joined: Array,
+    watermark: Whole, lists: Array, probed: Array, bases: Array, margins: Array, floors: Array, tables: Array,
+    coefficients: Array, cuts: Array, allowed: Array, rows: Array, firsts: Array, found: Array, width: Whole,
+    space: Array, joined: Array,
 ) -> None:  # fmt: skip
     """rows_with_fresh into joined (q · width,) uint32; space (SPACE,) uint64 is scratch that lives as long as its
     addresses are used, since a caller holds it.
@@ -35,8 +36,8 @@ def join_fresh(
                 place = group * GROUP
                 record = records + np.uint64(group * record_bytes)
                 mask = score_group(
-                    nbits, record, table, m, bias, bases[q, p], a, b, margin, cuts[q], values_at, bounds_at, sums_at,
-                    record,
+                    nbits, record, table, m, bias, bases[q, p], a, b, margin, floors[q], cuts[q], values_at, bounds_at,
+                    sums_at, record,
                 )  # fmt: skip
                 mask &= all_places << np.uint64(max(begin - place, 0))  # what other lists have in the group
                 mask &= all_places >> np.uint64(max(place + GROUP - end, 0))
@@ -63,6 +64,7 @@ def rows_with_fresh(
     probed: Array,  # (q,) int32
     bases: Array,  # (q, p) float32 A of each
     margins: Array,  # (q, p) float32 g of each
+    floors: Array,  # (q,) float32 as scan.least_scales has them
     tables: Array,  # (q, m, ksub)
     coefficients: Array,  # (q, 2) float32 a, b
     cuts: Array,  # (q,) float32 a row must be able to reach
@@ -78,7 +80,7 @@ def rows_with_fresh(
     width = most + len(fresh)
     joined = np.empty(n * width, np.uint32)
     join_fresh(
-        nbits, m, record_bytes, bias, records, fresh, begins, watermark, lists, probed, bases, margins, tables,
-        coefficients, cuts, allowed, rows, firsts, found, width, np.empty(SPACE, np.uint64), joined,
+        nbits, m, record_bytes, bias, records, fresh, begins, watermark, lists, probed, bases, margins, floors,
+        tables, coefficients, cuts, allowed, rows, firsts, found, width, np.empty(SPACE, np.uint64), joined,
     )  # fmt: skip
     return joined

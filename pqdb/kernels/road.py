@@ -35,7 +35,7 @@ from pqdb.kernels.prepare import prepare_queries
 from pqdb.kernels.rerank import rerank_candidates
 from pqdb.kernels.room import room_at
 from pqdb.kernels.route import BUCKETS, rank_queries
-from pqdb.kernels.scan import SPACE, scan_lists
+from pqdb.kernels.scan import SPACE, least_scales, scan_lists
 from pqdb.kernels.tables import tabulate, turn
 from pqdb.kernels.together import scan_together
 
@@ -106,9 +106,9 @@ def tabulate_framed(frame: Any, room: Any, moved: Array, table: Array, coefficie
 
 @kernel_inline_with_room
 def scan_framed(
-    frame: Any, room: Any, lists: Array, probed: Array, bases: Array, margins: Array, table: Array, coefficients: Array,
-    allowed: Array, there: Array, cells: Array, cell_of: Array, values: Array, bounds: Array, rows: Array,
-    places: Array, starts: Array, cuts: Array,
+    frame: Any, room: Any, lists: Array, probed: Array, bases: Array, margins: Array, floors: Array, table: Array,
+    coefficients: Array, allowed: Array, there: Array, cells: Array, cell_of: Array, values: Array, bounds: Array,
+    rows: Array, places: Array, starts: Array, cuts: Array,
 ) -> Whole:  # fmt: skip
     """The stage scan; outputs as scan_lists has them. Queries look at each list together, where there is room."""
     m, n_lists, l2 = table.shape[1], frame["n_lists"], frame["l2"] != 0
@@ -117,14 +117,14 @@ def scan_framed(
     firsts = i64_at(frame["firsts_at"], n_lists + 1 if frame["n_words"] else 0)
     if len(lists) > 1 and len(there) == 0:
         done = scan_together(
-            frame["nbits"], m, frame["record_bytes"], l2, codes, counts, lists, probed, bases, margins, table,
+            frame["nbits"], m, frame["record_bytes"], l2, codes, counts, lists, probed, bases, margins, floors, table,
             coefficients, allowed, words, firsts, frame["depth"], values, bounds, rows, places, starts, cuts,
         )  # fmt: skip
         if done:
             return len(lists)
     n_passing = n_lists if len(there) else 0
     return scan_lists(
-        frame["nbits"], m, frame["record_bytes"], l2, codes, counts, lists, probed, bases, margins, table,
+        frame["nbits"], m, frame["record_bytes"], l2, codes, counts, lists, probed, bases, margins, floors, table,
         coefficients, allowed, words, firsts, there, i32_at(frame["passing_at"], n_passing),
         i32_at(frame["groups_at"], n_passing), shares_framed(frame), cells, cell_of, frame["most_missed"],
         f32_at(room["heap_at"], frame["depth"]), u64_at(room["stretch_at"], SPACE), values, bounds, rows, places,
@@ -142,10 +142,10 @@ def search_block(
     table: Array,  # (q, m, ksub) scratch
     words: Array,  # (q, k, 3) uint64 out: of frame.ANSWER
 ) -> tuple[Whole, Whole, Whole]:
-    """The answer to each query.
+    """The answer to each query, as far as the candidates' room goes.
 
-    Returns how many queries were finished before the candidates' room ran out (−1 if a query's length is not within
-    the limits); how many places of the answers are filled, and the last words of their records or-ed together.
+    Returns how many queries were answered before it ran out (−1 if a query's length is not within the limits); how many
+    places of the answers are filled, and the last words of their records or-ed together.
     """
     frame, room, answers, n = frame_at(framed), room_at(roomed), answers_of(words), asked.shape[0]
     dim, most, keep, k = frame["dim"], frame["most"], frame["keep"], answers.shape[1]
@@ -168,16 +168,17 @@ def search_block(
     starts, cuts, size = i64_at(room["starts_at"], n + 1), f32_at(room["cuts_at"], n), room["capacity"]
     scanned, bounds = f32_at(room["values_at"], size), f32_at(room["bounds_at"], size)
     scanned_rows, places = u32_at(room["rows_at"], size), i64_at(room["places_at"], size)
+    floors = f32_at(room["floors_at"], n)
+    least_scales(f32_at(frame["usual_at"], frame["n_usual"]), lists, probed, floors)
     done = scan_framed(
-        frame, room, lists, probed, bases, margins, table, coefficients, allowed, there, cells, cell_of, scanned,
-        bounds, scanned_rows, places, starts, cuts,
+        frame, room, lists, probed, bases, margins, floors, table, coefficients, allowed, there, cells, cell_of,
+        scanned, bounds, scanned_rows, places, starts, cuts,
     )  # fmt: skip
-    if done < n:
-        return done, 0, np.uint64(0)
+    n = done
     best, best_rows = matrix_at(room["best_at"], n, keep), u32_matrix_at(room["best_rows_at"], n, keep)
     found, firsts = i32_at(room["found_at"], n), i64_at(room["best_firsts_at"], n)
     rerank_candidates(
-        moved, frame["beta"], frame["dpad"], u64_at(frame["rerank_at"], frame["n_lists"]), lists, bases, scanned,
+        moved[:n], frame["beta"], frame["dpad"], u64_at(frame["rerank_at"], frame["n_lists"]), lists, bases, scanned,
         bounds, scanned_rows, places, starts, cuts, frame["k"], best, best_rows, found,
         i32_at(room["reranked_at"], n), i8_at(room["small_at"], frame["dpad"]),
     )  # fmt: skip
@@ -190,12 +191,12 @@ def search_block(
         to_score = rows_with_fresh(
             frame["nbits"], table.shape[1], frame["record_bytes"], frame["l2"] != 0, frame["coded_at"],
             u32_at(frame["coded_rows_at"], frame["n_coded"]), i64_at(frame["coded_starts_at"], frame["n_lists"] + 1),
-            frame["watermark"], lists, probed, bases, margins, table, coefficients, cuts, allowed, to_score, firsts,
-            found,
+            frame["watermark"], lists, probed, bases, margins, floors, table, coefficients, cuts, allowed, to_score,
+            firsts, found,
         )  # fmt: skip
     values, rows = matrix_at(room["answer_values_at"], n, k), u32_matrix_at(room["answer_rows_at"], n, k)
     finish(
-        frame["kind"], frame["by"], queries, u64_at(frame["runs_at"], frame["n_runs"]), frame["rows_per_run"],
+        frame["kind"], frame["by"], queries[:n], u64_at(frame["runs_at"], frame["n_runs"]), frame["rows_per_run"],
         frame["row_bytes"], to_score, f32_at(room["best_at"], n * keep), firsts, found, frame["rescore"] != 0,
         frame["unit"] * frame["unit"], frame["fresh"], frame["n_rows"], allowed,
         f32_at(room["scores_at"], SCORED), values, rows,

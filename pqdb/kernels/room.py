@@ -31,6 +31,7 @@ def pieces_of(frame: np.void | np.ndarray, n: int) -> dict[str, int]:
         "probed": 4 * n,
         "bases": 4 * n * most,
         "margins": 4 * n * most,
+        "floors": 4 * n,
         "there": 4 * n,
         "cells": 16 * n * CELLS,
         "cell_of": 4 * n * lists,

@@ -41,6 +41,7 @@ if SIMD:
         a: Real,
         b: Real,
         g: Real,
+        floor: Real,
         threshold: Real,
         values: Address,
         bounds: Address,
@@ -50,11 +51,13 @@ if SIMD:
         """Score one group of 4-bit codes; see scan_simd."""
         if WIDENS and m > NARROW:
             if bias:
-                return score_bias_wide(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds, asked)
-            return score_wide(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds, asked)
+                return score_bias_wide(
+                    record, table, np.uint64(m), base, a, b, g, floor, threshold, values, bounds, asked
+                )
+            return score_wide(record, table, np.uint64(m), base, a, b, g, floor, threshold, values, bounds, asked)
         if bias:
-            return score_bias(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds, asked)
-        return score(record, table, np.uint64(m), base, a, b, g, threshold, values, bounds, asked)
+            return score_bias(record, table, np.uint64(m), base, a, b, g, floor, threshold, values, bounds, asked)
+        return score(record, table, np.uint64(m), base, a, b, g, floor, threshold, values, bounds, asked)
 
     @kernel_inline
     def dot_i8(row: Address, query: Address, size: Whole) -> Whole:
@@ -83,6 +86,7 @@ else:
         a: Real,
         b: Real,
         g: Real,
+        floor: Real,
         threshold: Real,
         values: Address,
         bounds: Address,
@@ -92,7 +96,7 @@ else:
         """Score one group of 4-bit codes; see scan_plain."""
         scan_plain.group_sums_plain(record, table, m, sums)
         factors = record + np.uint64(16 * m)
-        return scan_plain.score_sums_plain(factors, sums, bias, base, a, b, g, threshold, values, bounds)
+        return scan_plain.score_sums_plain(factors, sums, bias, base, a, b, g, floor, threshold, values, bounds)
 
     dot_i8, dots_u8, dots_u4 = scan_plain.dot_i8_plain, scan_plain.dots_u8_plain, scan_plain.dots_u4_plain
 
@@ -108,6 +112,7 @@ def score_group(
     a: Real,
     b: Real,
     g: Real,
+    floor: Real,
     threshold: Real,
     values: Address,
     bounds: Address,
@@ -118,12 +123,12 @@ def score_group(
     record at `asked` is asked for meanwhile.
     """
     if nbits == 4:
-        return score_nibbles(record, table, m, bias, base, a, b, g, threshold, values, bounds, sums, asked)
+        return score_nibbles(record, table, m, bias, base, a, b, g, floor, threshold, values, bounds, sums, asked)
     for line in range(0, GROUP * m, 64):
         prefetch(asked + np.uint64(line))
     scan_plain.byte_sums_plain(record, table, m, sums)
     factors = record + np.uint64(GROUP * m)
-    return scan_plain.score_sums_plain(factors, sums, bias, base, a, b, g, threshold, values, bounds)
+    return scan_plain.score_sums_plain(factors, sums, bias, base, a, b, g, floor, threshold, values, bounds)
 
 
 @kernel_inline
@@ -224,6 +229,28 @@ def blurred(margin: Real, a: Real, m: Whole) -> Real:
     return np.sqrt(margin * margin + np.float32(m) * rounding * rounding) if margin > 0 else margin
 
 
+@kernel
+def least_scales(
+    usual: Array,  # (n_lists,) float32 scale that codes of each list have usually; or none, where that is not known
+    lists: Array,  # (q, p) int32
+    probed: Array,  # (q,) int32
+    floors: Array,  # (q,) float32 out
+) -> None:
+    """The scale by which a code's margin is told at least, query by query: the mean of what is usual in lists probed.
+
+    The cut is itself an estimate, and as uncertain as the codes it was set by. A row that lies at its list's centroid,
+    with all its copies, has no error of its own, and would have to reach what the largest errors of others have come to
+    (docs/decisions/047).
+    """
+    for q in range(lists.shape[0]):
+        floors[q] = 0
+        n = probed[q] if usual.shape[0] > 0 else 0
+        for p in range(n):
+            floors[q] += usual[lists[q, p]]
+        if n > 0:
+            floors[q] /= np.float32(n)
+
+
 @kernel_inline
 def score_stretch(
     nbits: Whole,
@@ -234,6 +261,7 @@ def score_stretch(
     n: Whole,  # groups
     base: Real,
     margin: Real,
+    floor: Real,
     table: Address,
     a: Real,
     b: Real,
@@ -260,8 +288,8 @@ def score_stretch(
                 asked, ahead = look_ahead(ahead, record, record_bytes, order, stop, codes, counts, words, firsts)
                 at = np.uint64(4 * GROUP * group)
                 mask = score_group(
-                    nbits, record, table, m, bias, base, a, b, margin, threshold, values_at + at, bounds_at + at,
-                    sums_at, asked,
+                    nbits, record, table, m, bias, base, a, b, margin, floor, threshold, values_at + at,
+                    bounds_at + at, sums_at, asked,
                 )  # fmt: skip
                 if len(words):
                     mask &= np.uint64(words[word_at + group])
@@ -281,6 +309,7 @@ def scan_list(
     probe: Whole,
     base: Real,
     margin: Real,
+    floor: Real,
     table: Address,
     a: Real,
     b: Real,
@@ -315,8 +344,8 @@ def scan_list(
     for first in range(0, count, STRETCH * PAIR):
         n: Whole = min(STRETCH * PAIR, count - first)
         ahead = score_stretch(
-            nbits, m, record_bytes, bias, record, groups_of(n), base, margin, table, a, b, heap[0], words, word_at,
-            firsts, space, values_at, bounds_at, sums_at, ahead, order, stop, codes, counts,
+            nbits, m, record_bytes, bias, record, groups_of(n), base, margin, floor, table, a, b, heap[0], words,
+            word_at, firsts, space, values_at, bounds_at, sums_at, ahead, order, stop, codes, counts,
         )  # fmt: skip
         last = (n - 1) // PAIR
         space[last] &= ~np.uint64(0) >> np.uint64(PAIR * (last + 1) - n)  # a last group need not be full
@@ -343,6 +372,7 @@ def scan_lists(
     probed: Array,  # (q,) int32 how many of them; out, where there may be more
     bases: Array,  # (q, p) float32 A of each
     margins: Array,  # (q, p) float32 g of each
+    floors: Array,  # (q,) float32 as least_scales has them
     tables: Array,  # (q, m, ksub) uint8, or uint16 for 8-bit codes
     coefficients: Array,  # (q, 2) float32 a, b
     allowed: Array,  # uint8 bitmap of rows that may be found; without bytes all may
@@ -383,9 +413,9 @@ def scan_lists(
         ahead = run_ahead(record_bytes, lists[q], stop, codes, counts, words, firsts)
         while p < stop:
             found, ahead = scan_list(
-                nbits, m, record_bytes, bias, lists[q, p], p, bases[q, p], blurred(margins[q, p], a, m), table, a, b,
-                allowed, words, firsts, heap, space, found, values, bounds, rows, places, ahead,
-                lists[q], stop, codes, counts,
+                nbits, m, record_bytes, bias, lists[q, p], p, bases[q, p], blurred(margins[q, p], a, m), floors[q],
+                table, a, b, allowed, words, firsts, heap, space, found, values, bounds, rows, places, ahead, lists[q],
+                stop, codes, counts,
             )  # fmt: skip
             p += 1
             if p == stop and len(there):

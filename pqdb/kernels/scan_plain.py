@@ -46,6 +46,7 @@ def score_sums_plain(
     a: Real,
     b: Real,
     g: Real,
+    floor: Real,
     threshold: Real,
     values: Whole,
     bounds: Whole,
@@ -58,7 +59,7 @@ def score_sums_plain(
         if bias:
             start += np.float32(load_f16(factors + np.uint64(2 * GROUP + 2 * v)))
         value = np.float32(start + scale * (b + a * np.float32(load_u32(sums + np.uint64(4 * v)))))
-        bound = np.float32(value + scale * g)
+        bound = np.float32(value + max(scale, np.float32(floor)) * g)
         store_f32(values + np.uint64(4 * v), value)
         store_f32(bounds + np.uint64(4 * v), bound)
         if bound >= threshold:

@@ -9,7 +9,7 @@ of 512 fits 16 bits (Quick ADC, André et al. 2017, is where the in-register loo
 With each line that is read, one of a record that is scanned some groups later is asked for: one at a time, since the
 few buffers that wait for memory are those that every other load needs (docs/decisions/020).
 
-A value is  A + B_v + s_v·(b + a·sum_v);  its upper bound adds  s_v·g.  Larger is nearer.
+A value is  A + B_v + s_v·(b + a·sum_v);  its upper bound adds  max(s_v, floor)·g.  Larger is nearer.
 """
 
 from collections.abc import Callable
@@ -170,15 +170,15 @@ def _mul_add(builder: Any, x: Any, y: Any, z: Any) -> Any:
 def score_group_ir(sums_of: Callable[..., Sums], builder: Any, args: list[Any], with_bias: bool) -> Any:
     """IR of one group: stores 32 values and 32 upper bounds, returns the mask of bounds ≥ threshold as i64.
 
-    args: record, table, m (i64); A, a, b, g, threshold (f32); where the values go, where the bounds go (i64 addresses);
-    the record to ask for meanwhile, line by line.
+    args: record, table, m (i64); A, a, b, g, floor, threshold (f32); where the values go, where the bounds go (i64
+    addresses); the record to ask for meanwhile, line by line.
     """
-    record, table, m, base, a, b, g, threshold, values_at, bounds_at, ahead = args
+    record, table, m, base, a, b, g, floor, threshold, values_at, bounds_at, ahead = args
     sums = sums_of(builder, record, table, m, ahead)
     factors, factors_ahead = (builder.add(start, builder.shl(m, I64(4))) for start in (record, ahead))
     for line in range(0, 128 if with_bias else 64, 64):
         prefetch(builder, builder.add(factors_ahead, I64(line)))
-    base, a, b, g, threshold = (splat(builder, x, 16) for x in (base, a, b, g, threshold))
+    base, a, b, g, floor, threshold = (splat(builder, x, 16) for x in (base, a, b, g, floor, threshold))
     mask = None
     for half, total in enumerate(sums):
         at = I64(32 * half)
@@ -189,7 +189,8 @@ def score_group_ir(sums_of: Callable[..., Sums], builder: Any, args: list[Any], 
             start = builder.fadd(base, half_to_float(builder, bias))
         inner = _mul_add(builder, a, builder.sitofp(total, vector(F32, 16)), b)
         value = _mul_add(builder, scale, inner, start)
-        bound = _mul_add(builder, scale, g, value)
+        far = builder.select(builder.fcmp_ordered(">", scale, floor), scale, floor)
+        bound = _mul_add(builder, far, g, value)
         store(builder, value, builder.add(values_at, I64(64 * half)))
         store(builder, bound, builder.add(bounds_at, I64(64 * half)))
         bits = builder.bitcast(builder.fcmp_ordered(">=", bound, threshold), I16)
@@ -206,13 +207,13 @@ def group_sums_ir(sums_of: Callable[..., Sums], builder: Any, args: list[Any]) -
     return I64(32)
 
 
-_SCORE = types.uint64(*[types.uint64] * 3, *[types.float32] * 5, *[types.uint64] * 3)
+_SCORE = types.uint64(*[types.uint64] * 3, *[types.float32] * 6, *[types.uint64] * 3)
 _SUMS = types.uint64(*[types.uint64] * 4)
 
 
 def _score_intrinsic(name: str, sums_of: Callable[..., Sums], with_bias: bool) -> Any:
-    def score(typingctx: Any, record: Any, table: Any, m: Any, base: Any, a: Any, b: Any, g: Any, threshold: Any,
-              values_at: Any, bounds_at: Any, ahead: Any) -> Any:  # fmt: skip
+    def score(typingctx: Any, record: Any, table: Any, m: Any, base: Any, a: Any, b: Any, g: Any, floor: Any,
+              threshold: Any, values_at: Any, bounds_at: Any, ahead: Any) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return score_group_ir(sums_of, builder, list(args), with_bias)
 

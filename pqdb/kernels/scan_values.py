@@ -60,6 +60,7 @@ def scan_values(
     probed: Array,  # (q,) int32 how many of them
     bases: Array,  # (q, p) float32 A of each
     margins: Array,  # (q, p) float32 g of each
+    floors: Array,  # (q,) float32 as scan.least_scales has them
     queries: Array,  # (q, ≥ size) int8 or float32
     factors: Array,  # (q,) float32 what a product is multiplied with, besides the row's scale
     allowed: Array,  # uint8 bitmap of rows that may be found; without bytes all may
@@ -91,7 +92,7 @@ def scan_values(
                 announce(codes[following], min(np.int64(counts[following]) * row_bytes, AHEAD))
             for i in range(count):
                 value = value_of(kind, row, size, base, factor, query_at)
-                bound = value + load_f32(row) * margin
+                bound = value + max(load_f32(row), floors[q]) * margin
                 if bound >= heap[0]:
                     number = load_u32(row_at + np.uint64(4 * i))
                     if is_allowed(allowed, number):

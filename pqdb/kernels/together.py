@@ -75,8 +75,9 @@ def close_ranks(
 @kernel_inline
 def scan_visits(
     nbits: Whole, m: Whole, record_bytes: Whole, bias: bool, codes: Array, counts: Array, lists: Array, bases: Array,
-    margins: Array, tables: Array, coefficients: Array, allowed: Array, words: Array, firsts: Array, visits: Array,
-    order: Array, heaps: Array, spans: Array, space: Array, values: Array, bounds: Array, rows: Array, places: Array,
+    margins: Array, floors: Array, tables: Array, coefficients: Array, allowed: Array, words: Array, firsts: Array,
+    visits: Array, order: Array, heaps: Array, spans: Array, space: Array, values: Array, bounds: Array, rows: Array,
+    places: Array,
 ) -> bool:  # fmt: skip
     """Candidates in the order of visits, those of each in its span; False if there could be more than there is room
     for, even without those that no longer count.
@@ -94,7 +95,7 @@ def scan_visits(
         again = v > 0 and which == before  # then it is in the cache, and the next lists were asked for
         spans[q, p, 0] = found
         found, reached = scan_list(
-            nbits, m, record_bytes, bias, which, p, bases[q, p], blurred(margins[q, p], a, m),
+            nbits, m, record_bytes, bias, which, p, bases[q, p], blurred(margins[q, p], a, m), floors[q],
             table_at + table_bytes * np.uint64(q), a, coefficients[q, 1], allowed, words, firsts, heaps[q], space,
             found, values, bounds, rows, places, NOWHERE if again else ahead, order, 0 if again else n_lists, codes,
             counts,
@@ -146,6 +147,7 @@ def scan_together(
     probed: Array,
     bases: Array,
     margins: Array,
+    floors: Array,
     tables: Array,
     coefficients: Array,
     allowed: Array,
@@ -169,9 +171,9 @@ def scan_together(
     spans = np.empty((queries, lists.shape[1], 2), np.int64)
     order_visits(lists, probed, np.empty(counts.shape[0] + 1, np.int64), visits)
     if not scan_visits(
-        nbits, m, record_bytes, bias, codes, counts, lists, bases, margins, tables, coefficients, allowed, words,
-        firsts, visits, np.empty(total, np.int32), heaps, spans, np.empty(SPACE, np.uint64), values, bounds, rows,
-        places,
+        nbits, m, record_bytes, bias, codes, counts, lists, bases, margins, floors, tables, coefficients, allowed,
+        words, firsts, visits, np.empty(total, np.int32), heaps, spans, np.empty(SPACE, np.uint64), values, bounds,
+        rows, places,
     ):  # fmt: skip
         return False
     gather_candidates(probed, heaps, spans, values, bounds, rows, places, starts, cuts)

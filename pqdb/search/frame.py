@@ -125,6 +125,8 @@ def _of_index(index: Index) -> dict[str, Any]:
         "n_leads": len(router.leads),
         "leads_at": router.leads,
         "offsets_at": router.offsets,
+        "n_usual": len(index.usual_scales),
+        "usual_at": index.usual_scales,
         "n_fine": len(router.fine),
         "fine_at": router.fine,
         "fine_scales_at": router.fine_scales,

@@ -50,6 +50,18 @@ class Index:
         fine_enough = isinstance(self.codebook, Codebook) and router.rounding() < FINE * error
         return router.centroids[:0] if fine_enough else router.centroids
 
+    @cached_property
+    def usual_scales(self) -> np.ndarray:
+        """(n_lists,) float32 scale that codes usually have, list by list; none where that was not measured, nor of
+        float16, whose scale is always one.
+        """
+        spreads, scale = self.router.spreads, self.calibration.scale
+        halves = isinstance(self.codebook, ValueCode) and self.codebook.form == "float16"
+        if spreads is None or scale == 0 or halves:
+            return np.zeros(0, np.float32)
+        usual: np.ndarray = np.sqrt(spreads) * np.float32(scale)
+        return usual
+
     @property
     def book(self) -> Codebook:
         """The codebook, where codes are looked up in tables."""

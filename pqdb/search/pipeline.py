@@ -95,6 +95,7 @@ class Routed:
     probed: np.ndarray  # (q,) int32 how many of them
     bases: np.ndarray  # (q, p) float32 value of the centroid
     margins: np.ndarray  # (q, p) float32 error of an estimate there, per unit of a code's scale
+    floors: np.ndarray  # (q,) float32 scale that this is told by at least
     wanted: np.ndarray  # (q,) int64 groups that lists chosen for a filter have: those probed first
     there: np.ndarray  # (q,) int32 lists that may be probed if need be; (0,) where lists are not chosen
     cells: np.ndarray  # (q, CELLS, 4) float32 and
@@ -214,10 +215,12 @@ def search_at_once(
         record.at, mine.room(frame.layout_of(n)), queries, False, allowed, mine.table(index, n), words
     )
     give_back(mine)
-    if done < n:
-        return search_in_parts(snapshot, queries, plan, allowed, k, done, among)
-    answers = named(words)
-    return answers["value"].copy(), answers["row"].copy()
+    answers = named(words[:done])
+    values, rows = answers["value"].copy(), answers["row"].copy()
+    if done == n:
+        return values, rows
+    more = search(snapshot, queries[done:], plan, allowed, k, among=among)  # the candidates' room was full
+    return np.concatenate([values, more[0]]), np.concatenate([rows, more[1]])
 
 
 def answered(snapshot: Snapshot, values: np.ndarray, rows: np.ndarray) -> Found:
@@ -245,6 +248,7 @@ def route_queries(index: Index, moved: np.ndarray, plan: Plan, among: Among | No
         np.empty(q, np.int32),
         np.empty((q, p), np.float32),
         np.empty((q, p), np.float32),
+        np.empty(q, np.float32),
         np.zeros(q, np.int64),
         np.zeros(chosen, np.int32),
         np.empty((chosen, CELLS, 4), np.float32),
@@ -256,14 +260,15 @@ def route_queries(index: Index, moved: np.ndarray, plan: Plan, among: Among | No
     )  # fmt: skip
     if among is None or not among.aim:
         route.route_queries(*known, routed.lists, routed.probed, routed.bases, routed.margins)
-        return routed
-    scatter, passing = index.calibration.scatter, among.passing
-    choose_queries(
-        *known, passing.listed.kinds, passing.listed.kind_lengths, scatter.shares, scatter.low, scatter.step,
-        scatter.shift, passing.rows, passing.groups, plan.k, among.aim, passing.listed.mean_groups, among.limit,
-        routed.lists, routed.probed, routed.there, routed.wanted, routed.cells, routed.cell_of, routed.bases,
-        routed.margins,
-    )  # fmt: skip
+    else:
+        scatter, passing = index.calibration.scatter, among.passing
+        choose_queries(
+            *known, passing.listed.kinds, passing.listed.kind_lengths, scatter.shares, scatter.low, scatter.step,
+            scatter.shift, passing.rows, passing.groups, plan.k, among.aim, passing.listed.mean_groups, among.limit,
+            routed.lists, routed.probed, routed.there, routed.wanted, routed.cells, routed.cell_of, routed.bases,
+            routed.margins,
+        )  # fmt: skip
+    scan.least_scales(index.usual_scales, routed.lists, routed.probed, routed.floors)
     return routed
 
 
@@ -305,7 +310,7 @@ def scan_lists(
     blocks, code = snapshot.blocks, index.codebook
     room = borrow(int(blocks.watermark) + 65_536)
     candidates = Candidates(room, np.empty(len(table) + 1, np.int64), np.empty(len(table), np.float32))
-    where = blocks.codes, blocks.counts, routed.lists, routed.probed, routed.bases, routed.margins
+    where = blocks.codes, blocks.counts, routed.lists, routed.probed, routed.bases, routed.margins, routed.floors
     out = room.values, room.bounds, room.rows, room.places, candidates.starts, candidates.cuts
     heap = np.empty(plan.depth, np.float32)
     if isinstance(code, ValueCode):
@@ -368,8 +373,8 @@ def with_fresh(
         cuts = np.where(found >= plan.k, best.values[last], np.float32(-np.inf))
     rows = rows_with_fresh(
         index.book.nbits, index.book.m, index.record_bytes, index.router.l2, np.uint64(coded.records.ctypes.data),
-        coded.rows, coded.starts, snapshot.fresh_from, routed.lists, routed.probed, routed.bases, routed.margins, table,
-        coefficients, cuts, allowed, best.rows, firsts, found,
+        coded.rows, coded.starts, snapshot.fresh_from, routed.lists, routed.probed, routed.bases, routed.margins,
+        routed.floors, table, coefficients, cuts, allowed, best.rows, firsts, found,
     )  # fmt: skip
     return Best(rows, np.zeros(len(rows), np.float32), firsts, found)
 

@@ -38,6 +38,7 @@ class Calibration:
     scatter: Scatter = NO_SCATTER
     losses: Losses = ()  # () where not measured
     alike: int = 1  # how many rows usually make one point, seen from anywhere else
+    scale: float = 0.0  # of a code whose residual has length 1, usually; 0 where not measured
 
     def margin_for(self, k: int, recall: float) -> tuple[float, float]:
         """The width of the margin in σ, and the share of the k nearest it passes over of those that the full one does
@@ -86,6 +87,7 @@ class Calibration:
             "scatter": self.scatter.to_json(),
             "losses": self.losses,
             "alike": self.alike,
+            "scale": self.scale,
         }
         return json.dumps(fields).encode()
 
@@ -98,10 +100,13 @@ class Calibration:
             knots = np.asarray(fields["knots"], np.float32)
             scatter = Scatter.from_json(fields["scatter"]) if "scatter" in fields else NO_SCATTER
             losses = _checked(np.array(fields.get("losses", ()), np.float64))
-            alike = fields.get("alike", 1)
+            alike, scale = fields.get("alike", 1), float(fields.get("scale", 0.0))
             if not (isinstance(alike, int) and 1 <= alike <= MAX_K):
                 raise ValueError(f"{alike} rows cannot be one point")
-            return cls(fields["noise"], tuple(fields["ks"]), knots, widths, fields["spare"], scatter, losses, alike)
+            if not 0 <= scale < math.inf:
+                raise ValueError(f"a code cannot have a scale of {scale}")
+            ks, noise, spare = tuple(fields["ks"]), fields["noise"], fields["spare"]
+            return cls(noise, ks, knots, widths, spare, scatter, losses, alike, scale)
         except (ValueError, KeyError, TypeError) as problem:
             raise CorruptError(f"the calibration is damaged: {problem}") from None
 

@@ -23,7 +23,7 @@ from pqdb.upkeep.order import list_places, rows_that_are
 from pqdb.upkeep.queries import made_queries, strangers
 from pqdb.upkeep.sample import Sample
 
-BINS, FEWEST_OF_BIN, FEWEST_HIDDEN = 6, 5, 100
+BINS, FEWEST_OF_BIN, FEWEST_HIDDEN, FEWEST_ALIKE = 6, 5, 100, 20
 STRANGERS, STRANGERS_BINS, FEWEST_BEYOND = 200, 3, 60
 SCATTER_ROWS, SCATTER_QUERIES, SCATTER_MADE = 2_048, 256, 52
 KS = (1, 10, 100, 1_000, MAX_K)
@@ -118,9 +118,13 @@ def _larger(one: Table, other: Table) -> Table:
 
 def _bins(ease: np.ndarray, count: int) -> np.ndarray:
     """(q,) int64: which of so many bins each belongs to, by how easy it is (q,), ascending. They share them evenly;
-    where many are equally easy there are fewer.
+    where many are equally easy there are fewer. Rows that are as easy as many others to the bit, since they are
+    copies, have a bin of their own: what they take says nothing of rows that are almost as easy.
     """
     edges = np.quantile(ease, np.linspace(0, 1, count + 1)[1:-1])
+    values, times = np.unique(ease, return_counts=True)
+    apart = values[times >= FEWEST_ALIKE]
+    edges = np.unique(np.concatenate([edges, apart, np.nextafter(apart, -np.inf)]))
     numbered: np.ndarray = np.unique(np.searchsorted(edges, ease), return_inverse=True)[1]
     return numbered
 

@@ -73,6 +73,13 @@ def is_recall_due(watch: Watch, n_live: int) -> bool:
     return come >= LOOK * n_live or abs(n_live - watch.recall_rows) > LOOK * max(1, watch.recall_rows)
 
 
+def has_moved(watch: Watch, n_live: int) -> bool:
+    """Whether what a recall takes was learned of lists that are not there any more: any of them, where no row has come
+    since; as long as rows come, lists are cut again and again.
+    """
+    return watch.moved > (LOOK * n_live if watch.inserted else 0)
+
+
 def is_off(recall: float, settled: float) -> bool:
     """Whether a recall is below what was asked, or far above what it was when it was `settled`, which costs speed."""
     return recall < ASKED - BELOW or recall > max(ASKED, settled) + ABOVE
@@ -103,8 +110,8 @@ def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> 
         sample = Sample(_vectors(stores, points, rows), rows, len(live), list_of_row)
         some = sample.vectors[:NOISE_ROWS]
         lists = assign(index.router.to_index_space(some), index.router.centroids)
-        noise = measure_noise(index.router, index.codebook, some, lists, stores.config.metric, seed)
-        blank = replace(index, calibration=replace(index.calibration, noise=noise), plans={}, frames={})
+        noise, scale = measure_noise(index.router, index.codebook, some, lists, stores.config.metric, seed)
+        blank = replace(index, calibration=replace(index.calibration, noise=noise, scale=scale), plans={}, frames={})
         snapshot = replace(stores.snapshot(blocks, points, blank), n_rows=blocks.watermark)
         alike = count_alike(snapshot, sample, points.live)
         snapshot = replace(snapshot, index=replace(blank, calibration=replace(blank.calibration, alike=alike)))

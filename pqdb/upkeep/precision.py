@@ -39,9 +39,9 @@ WORK = 1 << 34  # products of the exact answer for rows: about a second
 
 def measure_noise(
     router: Router, codebook: Code, sample: np.ndarray, lists: np.ndarray, metric: Metric, seed: int
-) -> float:
+) -> tuple[float, float]:
     """σ of an estimate's error in units of the code's scale and the query's distance, over made queries and the rows of
-    a sample near them.
+    a sample near them; and the scale of a code whose residual has length 1, usually.
 
     sample (n, d) prepared rows, lists (n,) their lists. The error of ⟨q, r⟩ is ⟨q, r − s·r̂⟩; for l2 the centroid's
     share of it is known (the bias factor), so that q − c takes the place of q. Rows would not tell: along a row its own
@@ -57,7 +57,9 @@ def measure_noise(
     errors = np.einsum("nd,nd->n", seen, residuals - scales[:, None] * decode(codebook, codes))
     units = scales * np.sqrt(np.einsum("nd,nd->n", seen, seen))
     kept = units > 0
-    return float(np.std(errors[kept] / units[kept])) if kept.any() else 0.0
+    noise = float(np.std(errors[kept] / units[kept])) if kept.any() else 0.0
+    lengths = np.einsum("nd,nd->", residuals, residuals, dtype=np.float64)
+    return noise, float(np.sqrt(np.square(scales, dtype=np.float64).sum() / lengths)) if lengths > 0 else 0.0
 
 
 def _near(queries: np.ndarray, vectors: np.ndarray, l2: bool) -> np.ndarray:

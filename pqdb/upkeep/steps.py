@@ -99,7 +99,7 @@ class Steps:
         now, trainable = self.now(), is_trainable(self._stores.config)
         due = [self._train, self._tidy] if trainable else [self._tidy]
         if trainable and self._stores.follow_drift:
-            due += [self._look, self._balance, self._follow]
+            due += [self._look, self._balance, self._settle, self._follow]
         return any(each(now, progress) for each in due)
 
     def catch_up(self, everything: bool, progress: Progress) -> bool:
@@ -135,7 +135,16 @@ class Steps:
         """
         if not self._can_follow(now) or not drift.is_recall_due(now.watch, now.live):
             return False
-        self._measure(now, progress)
+        self._measure(now, progress, anew=False)
+        return True
+
+    def _settle(self, now: Now, progress: Progress) -> bool:
+        """Learn anew what a recall takes, once lists are even that were not when it was learned. Rows whose lists were
+        made for them may be found as they should be, and questions not.
+        """
+        if not self._can_follow(now) or not drift.has_moved(now.watch, now.live):
+            return False
+        self._measure(now, progress, anew=True)
         return True
 
     def _follow(self, now: Now, progress: Progress) -> bool:
@@ -147,18 +156,20 @@ class Steps:
     def _can_follow(self, now: Now) -> bool:
         return now.index is not None and self._stores.config.source is not None and now.live >= TRAIN_ROWS
 
-    def _measure(self, now: Now, progress: Progress) -> None:
+    def _measure(self, now: Now, progress: Progress, anew: bool) -> None:
+        """Note what a recall comes to; where that is off, or `anew` is asked for, learn first what it takes."""
         assert now.index is not None
         self._tries += 1
         progress("measure", 0.0)
         recall, live = drift.recall_now(self._stores, now.index, self._tries)
         settled = now.watch.settled or (drift.ASKED if self._stores.config.metric == "l2" else recall)
-        if drift.is_off(recall, settled):
+        watch = now.watch
+        if anew or drift.is_off(recall, settled):
             found = drift.recalibrate(self._stores, now.index, self._tries, progress)
             index = replace(now.index, calibration=found, plans={}, frames={})
             settled, live = drift.recall_now(self._stores, index, self._tries)
-            recall = settled
-        watch = replace(now.watch, asked=drift.ASKED, recall=recall, settled=settled)
+            recall, watch = settled, replace(watch, moved=0)
+        watch = replace(watch, asked=drift.ASKED, recall=recall, settled=settled)
         watch = replace(watch, recall_rows=live, recall_inserted=watch.inserted)
         self._note(now.index.generation, watch)
         progress("measure", 1.0)

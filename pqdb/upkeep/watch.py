@@ -50,6 +50,7 @@ class Watch:
     settled: float | None = None  # the same right after what a recall takes was learned
     recall_rows: int = 0  # points there were then
     recall_inserted: int = 0
+    moved: int = 0  # rows that came into other lists since what a recall takes was learned
     refused_inserted: int | None = None  # when the last new generation was no better, or was rolled back
 
     @classmethod
@@ -81,7 +82,7 @@ class Watch:
 
     def after_move(self, rows: int) -> Self:
         """After so many rows came into other lists, which are as good as new ones to whoever looks at recall."""
-        return replace(self, recall_inserted=self.recall_inserted - rows)
+        return replace(self, recall_inserted=self.recall_inserted - rows, moved=self.moved + rows)
 
 
 def errors_of(

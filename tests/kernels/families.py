@@ -92,12 +92,12 @@ Scored = tuple[np.ndarray, np.ndarray, int]
 
 
 def score_group(family: str, bias: bool) -> Callable[..., Scored]:
-    """(record bytes with factors, table, A, a, b, g, threshold) -> values (32,), upper bounds (32,), mask."""
+    """(record bytes with factors, table, A, a, b, g, floor, threshold) -> values (32,), upper bounds (32,), mask."""
     if is_emulated(family):
 
         def emulate(record: np.ndarray, table: np.ndarray, *numbers: float) -> Scored:
             body = lambda b, args: scan_simd.score_group_ir(scan_simd.SUMS[_scan_of(family)], b, args, bias)  # noqa: E731
-            kinds = [I64] * 3 + [F32] * 5 + [I64] * 3
+            kinds = [I64] * 3 + [F32] * 6 + [I64] * 3
             processor = _processor(family, f"score-{bias}", I64, kinds, body)
             out = np.empty(32, np.float32)
             values, bounds = processor.put(out), processor.put(out)
@@ -112,8 +112,8 @@ def score_group(family: str, bias: bool) -> Callable[..., Scored]:
         score = scan_simd.SCORES[_scan_of(family), bias]
 
         @numba.njit
-        def scored(record, table, m, base, a, b, g, threshold, values, bounds):  # type: ignore[no-untyped-def]
-            return score(record, table, m, base, a, b, g, threshold, values, bounds, record)
+        def scored(record, table, m, base, a, b, g, floor, threshold, values, bounds):  # type: ignore[no-untyped-def]
+            return score(record, table, m, base, a, b, g, floor, threshold, values, bounds, record)
 
         return scored
 
@@ -219,7 +219,7 @@ def score_assembly(family: str, bias: bool, wide: bool = False) -> str:
     """Assembly of one group's scoring for a processor that has the family's instructions, whatever this
     machine is."""
     sums_of = (scan_simd.WIDE if wide else scan_simd.SUMS)[_scan_of(family)]
-    kinds = [I64] * 3 + [F32] * 5 + [I64] * 3
+    kinds = [I64] * 3 + [F32] * 6 + [I64] * 3
     return _assembly(family, I64, kinds, lambda builder, args: scan_simd.score_group_ir(sums_of, builder, args, bias))
 
 

@@ -28,7 +28,7 @@ def test_rows_whose_naive_bound_reaches_the_cut(
     lists = np.stack([rng.permutation(N_LISTS)[:PROBED] for _ in range(QUERIES)]).astype(np.int32)
     lists[1, 0], probed = 5, np.array([PROBED, 2, 3], np.int32)
     bases, margins = (-rng.uniform(0.1, 2, (QUERIES, PROBED)).astype(np.float32) for _ in range(2))
-    margins = -margins
+    margins, floors = -margins, np.array([0, 0.8, 1.5], np.float32)
     tables = rng.integers(0, top + 1, (QUERIES, m, 1 << nbits)).astype(kind)
     coefficients = np.stack([np.full(QUERIES, 1 / top), rng.standard_normal(QUERIES)], axis=1).astype(np.float32)
     allowed = rng.integers(0, 256, (FIRST + CODES) // 8 + 8).astype(np.uint8)
@@ -40,7 +40,7 @@ def test_rows_whose_naive_bound_reaches_the_cut(
             there = list_of == lists[q, p]
             value = bases[q, p] + scales * (coefficients[q, 1] + coefficients[q, 0].astype(np.float64) * sums)
             value += 0 if biases is None else biases
-            bounds[q, there] = (value + scales * margins[q, p])[there]
+            bounds[q, there] = (value + np.maximum(scales, floors[q]) * margins[q, p])[there]
     cuts = np.array([np.quantile(row[np.isfinite(row)], 0.4) for row in bounds], np.float32)
     may = (((allowed[rows >> 3] >> (rows & 7)) & 1).astype(bool) | all_may) & (rows >= FIRST + moved)
 
@@ -48,7 +48,7 @@ def test_rows_whose_naive_bound_reaches_the_cut(
     firsts, found = np.array([0, 2, 2]), np.array([2, 0, 3], np.int32)
     joined = rows_with_fresh(
         nbits, m, group_bytes(m, nbits, bias), bias, at(records), rows, begins, FIRST + moved, lists, probed, bases,
-        margins, tables, coefficients, cuts, allowed[:0] if all_may else allowed, best, firsts, found,
+        margins, floors, tables, coefficients, cuts, allowed[:0] if all_may else allowed, best, firsts, found,
     )  # fmt: skip
     for q, before in enumerate(([5, 6], [], [7, 8, 9])):
         mine = joined[firsts[q] : firsts[q] + found[q]].tolist()

@@ -76,10 +76,11 @@ def test_scores_equal_the_naive_ones_to_a_millionth(rng: np.random.Generator, fa
     score = families.score_group(family, bias)
     codes, table = nibbles(rng, m)
     record, factors, biases = with_factors(rng, codes, bias)
-    base, a, b, g = (np.float32(x) for x in (-0.7, 0.013, -0.4, 0.05))
-    values, bounds, _ = score(record, table, base, a, b, g, 0.0)
+    base, a, b, g, floor = (np.float32(x) for x in (-0.7, 0.013, -0.4, 0.05, 0.9))  # some scales are below it
+    values, bounds, _ = score(record, table, base, a, b, g, floor, 0.0)
     sums = naive.search.group_sums(codes, table, nbits=4)
-    true, above = naive.search.group_values(sums, factors, biases, float(base), float(a), float(b), float(g))
+    numbers = (float(each) for each in (base, a, b, g, floor))
+    true, above = naive.search.group_values(sums, factors, biases, *numbers)
     largest = np.abs(factors * float(a) * sums).max()  # what was added up, where the result cancels
     np.testing.assert_allclose(values, true, rtol=1e-6, atol=1e-6 * largest)
     np.testing.assert_allclose(bounds, above, rtol=1e-6, atol=1e-6 * largest)
@@ -91,13 +92,13 @@ def test_the_mask_names_the_bounds_that_reach_the_threshold(rng: np.random.Gener
     score = families.score_group(family, bias)
     codes, table = nibbles(rng, 12)
     record, _, _ = with_factors(rng, codes, bias)
-    _, bounds, _ = score(record, table, 0.5, 0.01, -0.2, 0.1, 0.0)
+    _, bounds, _ = score(record, table, 0.5, 0.01, -0.2, 0.1, 0.6, 0.0)
     threshold = np.sort(bounds)[13]  # equal to one of them: ≥, not >
-    again, mask = score(record, table, 0.5, 0.01, -0.2, 0.1, threshold)[1:]
+    again, mask = score(record, table, 0.5, 0.01, -0.2, 0.1, 0.6, threshold)[1:]
     assert [bool(mask >> v & 1) for v in range(32)] == (again >= threshold).tolist()
     assert mask.bit_count() == 19
-    assert score(record, table, 0.5, 0.01, -0.2, 0.1, -np.inf)[2] == 2**32 - 1
-    assert score(record, table, 0.5, 0.01, -0.2, 0.1, np.inf)[2] == 0
+    assert score(record, table, 0.5, 0.01, -0.2, 0.1, 0.6, -np.inf)[2] == 2**32 - 1
+    assert score(record, table, 0.5, 0.01, -0.2, 0.1, 0.6, np.inf)[2] == 0
 
 
 @every_family
@@ -194,6 +195,7 @@ class Lists:
         self.coefficients = np.array([[4.0 / top, -m]], np.float32)
         self.bases = rng.uniform(-1, 1, (1, len(counts))).astype(np.float32)
         self.margins = rng.uniform(0, 0.3, (1, len(counts))).astype(np.float32)
+        self.floors = np.full(1, 0.8, np.float32)  # some scales are below it
         self.everyone = np.full(self.n // 8 + 9, 255, np.uint8)
 
     def scan(
@@ -210,7 +212,7 @@ class Lists:
             self.nbits, self.m, group_bytes(self.m, self.nbits, self.bias), self.bias, self.addresses,
             self.counts,
             lists, np.array([len(order)], np.int32), self.bases[:, : len(order)].copy(),
-            self.margins[:, : len(order)].copy(), self.table, self.coefficients, allowed,
+            self.margins[:, : len(order)].copy(), self.floors, self.table, self.coefficients, allowed,
             *(self.words(allowed) if words else (np.zeros(0, np.uint32), np.zeros(0, np.int64))), *nothing_more(),
             np.empty(depth, np.float32), np.empty(scan.SPACE, np.uint64), values, bounds, rows, places, starts, cuts,
         )  # fmt: skip
@@ -240,7 +242,7 @@ class Lists:
         ]
         bits = np.unpackbits(allowed, bitorder="little")
         tables = (self.table[0], float(self.coefficients[0, 0]), float(self.coefficients[0, 1]))
-        return naive.search.scan(lists, [self.codes[i] for i in order], tables, bits, depth, self.nbits)
+        return naive.search.scan(lists, [self.codes[i] for i in order], tables, bits, depth, self.nbits, 0.8)
 
 
 def nothing_more() -> tuple[object, ...]:

@@ -31,6 +31,8 @@ class Lists:
         self.queries = rng.standard_normal((2, dim)).astype(np.float32)
         self.bases = rng.uniform(-1, 1, (2, len(counts))).astype(np.float32)
         self.margins = rng.uniform(0, 0.3, (2, len(counts))).astype(np.float32)
+        scales = np.concatenate([values_of(each, dim, form)[1] for each in self.coded])
+        self.floors = np.array([0, np.median(scales)], np.float32)
         self.everyone = np.full(self.n // 8 + 9, 255, np.uint8)
 
     def true(self, q: int, beta: float) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +44,7 @@ class Lists:
         for p, (coded, rows) in enumerate(zip(self.coded, self.rows, strict=True)):
             kept, scales, biases = values_of(coded, self.dim, self.form)
             values[rows] = self.bases[q, p] + biases + beta * step * scales * (kept.astype(np.float64) @ query)
-            bounds[rows] = values[rows] + scales * self.margins[q, p]
+            bounds[rows] = values[rows] + np.maximum(scales, self.floors[q]) * self.margins[q, p]
         return values, bounds
 
     def scan(
@@ -61,7 +63,7 @@ class Lists:
         done = scan_values.scan_values(
             kind, size, row_bytes(self.dim, self.form),
             np.array([at(b) if len(b) else 0 for b in self.blocks], np.uint64), self.counts, lists,
-            np.full(2, len(self.counts), np.int32), self.bases, self.margins, queries, factors, allowed,
+            np.full(2, len(self.counts), np.int32), self.bases, self.margins, self.floors, queries, factors, allowed,
             np.empty(depth, np.float32), values, bounds, rows, places, starts, cuts,
         )  # fmt: skip
         found = []

@@ -21,6 +21,7 @@ class Block:
         self.probed = rng.integers(0, len(COUNTS) + 1, queries).astype(np.int32)
         self.bases = rng.uniform(-1, 1, self.lists.shape).astype(np.float32)
         self.margins = rng.uniform(0, 0.3, self.lists.shape).astype(np.float32)
+        self.floors = rng.uniform(0, 2, queries).astype(np.float32)
         low, high = int(self.made.table.min()), int(self.made.table.max()) + 1
         self.tables = rng.integers(low, high, (queries, *self.made.table.shape[1:])).astype(self.made.table.dtype)
         self.coefficients = np.repeat(self.made.coefficients, queries, axis=0)
@@ -31,7 +32,8 @@ class Block:
         which = made.words(allowed) if words else (np.zeros(0, np.uint32), np.zeros(0, np.int64))
         return (
             made.nbits, made.m, group_bytes(made.m, made.nbits, made.bias), made.bias, made.addresses, made.counts,
-            self.lists, self.probed, self.bases, self.margins, self.tables, self.coefficients, allowed, *which,
+            self.lists, self.probed, self.bases, self.margins, self.floors, self.tables, self.coefficients, allowed,
+            *which,
         )  # fmt: skip
 
     def room(self, size: int) -> tuple[np.ndarray, ...]:

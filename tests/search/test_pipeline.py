@@ -1,6 +1,8 @@
 """The road of a query against the naive oracle, in every kind of collection."""
 
 import threading
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 import pqdb
 from pqdb.config import Quantization, Rerank, Source
 from pqdb.metric import WITH_CODES, Metric
+from pqdb.search import pipeline
 from pqdb.store import view
 from tests import naive
 from tests.search.conftest import Make
@@ -143,6 +146,25 @@ def test_a_batch_answers_as_single_queries_do(make: Make, metric: Metric, rerank
         for hits in (batch[i], batch[i + 48]):
             assert hits.ids == alone.ids
             np.testing.assert_allclose(hits.scores, alone.scores, rtol=1e-6)  # a query's length sums in another order
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_a_batch_for_whose_candidates_there_is_no_room_answers_as_single_queries_do(
+    make: Make, metric: Metric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fits is answered, and the rest is searched for again."""
+    made, sizes, searched = make(metric), list[int](), pipeline.search_at_once
+
+    def counted(snapshot: Any, index: Any, queries: np.ndarray, *rest: Any) -> Any:
+        sizes.append(len(queries))
+        return searched(snapshot, index, queries, *rest)
+
+    monkeypatch.setattr(pipeline, "search_at_once", counted)
+    asked = {"nprobe": 100_000, "rerank": len(made.rows)}  # every row is a candidate
+    together = made.collection.search(made.many, 20, **asked)
+    assert any(0 < later < earlier for earlier, later in pairwise(sizes)), "room for all of a block"
+    for hits, query in zip(together, made.many, strict=True):
+        assert hits.ids == made.collection.search(query, 20, **asked).ids
 
 
 @metrics

@@ -1,5 +1,6 @@
 """Lists are split and merged as the data move: every row stays in one list, the nearest, and is found."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pqdb
 from pqdb.metric import WITH_CODES
 from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
-from pqdb.upkeep import balance, build, steps
+from pqdb.upkeep import balance, build, drift, steps
 from pqdb.upkeep.balance import Shape, _shape
 from pqdb.upkeep.newcomers import stretched
 from tests.conftest import SEED
@@ -172,6 +173,40 @@ def test_lists_that_never_become_even_are_left_alone_until_something_is_written(
     kept.collection.upsert([0], kept.vectors[:1])
     kept.collection.compact()
     assert 0 < len(moves) <= steps.VAIN_MOVES + 2
+
+
+def test_what_a_recall_takes_is_learned_anew_once_lists_are_even(keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was learned of lists that are not there any more. Where none was uneven it is learned once."""
+    learned, recalibrate = list[int](), drift.recalibrate
+
+    def counted(stores: Any, index: Index, *rest: Any) -> Calibration:
+        found = recalibrate(stores, index, *rest)
+        learned.append(index.router.n_lists)
+        return found
+
+    monkeypatch.setattr(drift, "recalibrate", counted)
+    monkeypatch.setattr(steps, "TRAIN_ROWS", 100)
+    monkeypatch.setattr(build, "choose_n_lists", lambda n: 20)
+    for uneven in (False, True):
+        rng = np.random.default_rng(SEED)
+        kept = keep(2_000, 12, name=f"uneven {uneven}")
+        if uneven:
+            monkeypatch.setattr(build, "train", lopsided(build.train, rng))
+        kept.collection.optimize()
+        counts = counts_of(kept)
+        assert counts.max() <= 2 * counts.mean() + 1
+        assert learned == ([len(counts)] if uneven else [])
+
+
+def lopsided(train: Any, rng: np.random.Generator) -> Any:
+    """A training that puts most rows into one list."""
+
+    def trained(*args: Any) -> tuple[Any, Any]:
+        router, code = train(*args)
+        far = router.centroids[1:] + rng.normal(0, 20, router.centroids[1:].shape).astype(np.float32)
+        return replace(router, centroids=np.concatenate([router.centroids[:1], far])), code
+
+    return trained
 
 
 def test_lists_are_moved_on_while_that_makes_fewer_uneven() -> None:

@@ -48,6 +48,15 @@ def test_rows_share_the_bins_evenly() -> None:
     assert set(_bins(np.ones(50, np.float32), BINS)) == {0}, "none can be told from another: one bin, and none is empty"
 
 
+def test_copies_have_a_bin_of_their_own() -> None:
+    ease = np.random.default_rng(3).standard_normal(1_000).astype(np.float32)
+    ease[:40], ease[40:50] = 0.25, 0.75  # ten alike are too few to tell
+    bins = _bins(ease, BINS)
+    assert set(bins[ease == 0.25]) == set(bins) - set(bins[ease != 0.25])
+    assert len(set(bins)) in (BINS + 1, BINS + 2)
+    assert (np.diff(bins[np.argsort(ease)]) >= 0).all()
+
+
 def test_for_a_bin_of_too_few_queries_all_of_them_tell() -> None:
     bins = np.array([0] * 4 + [1] * 40 + [2] * 40)
     ranks = np.repeat([[90], [7], [3]], [4, 40, 40], axis=0).astype(np.int32)

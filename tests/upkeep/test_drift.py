@@ -10,7 +10,7 @@ import pytest
 import pqdb
 from pqdb.search.index import Index
 from pqdb.upkeep import build, drift, fresh, rollback, steps
-from pqdb.upkeep.drift import Worth, has_drifted, is_better, is_off, is_recall_due
+from pqdb.upkeep.drift import Worth, has_drifted, has_moved, is_better, is_off, is_recall_due
 from pqdb.upkeep.watch import About, Watch, errors_of, imbalance, reach_of
 from tests.conftest import SEED
 from tests.data import clustered
@@ -107,6 +107,13 @@ def test_when_recall_is_looked_at() -> None:
     assert is_recall_due(seen, 11_500)
     assert is_recall_due(seen, 8_000)  # deleted
     assert is_recall_due(Watch(inserted=2_100, recall_rows=10_000, recall_inserted=1_000), 10_000)  # replaced
+
+
+def test_when_what_a_recall_takes_was_learned_of_other_lists() -> None:
+    assert not has_moved(Watch(), 10_000)
+    assert has_moved(Watch().after_move(1), 10_000), "nothing has come since: all lists are even now"
+    assert not has_moved(Watch(inserted=500).after_move(900), 10_000), "as long as rows come, lists are cut and cut"
+    assert has_moved(Watch(inserted=500).after_move(600).after_move(600), 10_000)
 
 
 def test_when_recall_is_off() -> None:
