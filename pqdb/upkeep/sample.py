@@ -39,12 +39,11 @@ def without_own_lists(sample: Sample, which: np.ndarray, allowed: np.ndarray) ->
     """What tells for each of these rows (n,) of a sample the rows that may be found, a bitmap: those allowed, but for
     all that lie in its own list.
     """
-    own_lists = sample.list_of_row[sample.rows[which]]
-    in_list = [np.flatnonzero(sample.list_of_row == own) for own in own_lists]
+    own_lists = sample.lists(len(sample.rows))[which]
 
     def rest(number: int) -> np.ndarray:
-        bits, rows = allowed.copy(), in_list[number]
-        np.bitwise_and.at(bits, rows >> 3, ~(np.uint8(1) << (rows & 7).astype(np.uint8)))
+        bits, own = allowed.copy(), np.packbits(sample.list_of_row == own_lists[number], bitorder="little")
+        bits[: len(own)] &= ~own
         return bits
 
     return rest
