@@ -31,3 +31,18 @@ def queries_near(rows: np.ndarray, n: int, *, seed: int, noise: float = 0.3) -> 
     picked = rows[rng.integers(len(rows), size=n)]
     moved = picked + noise * rows.std(axis=0) * rng.standard_normal(picked.shape)
     return np.ascontiguousarray(moved, dtype=np.float32)
+
+
+def alike_and_almost(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 48) counts of 64 things by their kind, as of the colours of a patch: a tenth of one kind only, most others
+    of it but for a few; and which are of one kind only.
+    """
+    rng = np.random.default_rng(1)
+    rows = np.zeros((n, 48), np.float32)
+    rows[:, 0] = 64
+    for row in rows:
+        others = min(int(rng.geometric(0.08)) - 1, 60) if rng.random() > 0.1 else 0
+        kinds = 1 + rng.choice(47, min(3, max(1, others)))
+        np.add.at(row, rng.choice(kinds, others), 1)
+        row[0] -= others
+    return rows, np.flatnonzero(rows[:, 0] == 64)

@@ -18,6 +18,7 @@ PAIR = 2 * GROUP  # codes: as many as a mask has bits
 STRETCH = 4  # pairs that are scored before anyone looks at their masks
 SPACE = STRETCH * (1 + PAIR) + GROUP // 2  # numbers of 64 bits: masks, values and bounds of a stretch, sums of a group
 AHEAD = 12  # groups: as long as memory takes to answer
+FIRST = 16  # lists, of which it is known what scale is usual around a query
 Ahead = tuple[Whole, Whole, Whole, Whole]  # lists entered, groups left of the last, the address of the next, its word
 NOWHERE: Ahead = (np.int64(0), np.int64(0), np.int64(0), np.int64(0))  # before the first list
 
@@ -236,7 +237,8 @@ def least_scales(
     probed: Array,  # (q,) int32
     floors: Array,  # (q,) float32 out
 ) -> None:
-    """The scale by which a code's margin is told at least, query by query: the mean of what is usual in lists probed.
+    """The scale by which a code's margin is told at least, query by query: the mean of what is usual in the first lists
+    probed. It does not depend on how many follow: margins are measured where all do.
 
     The cut is itself an estimate, and as uncertain as the codes it was set by. A row that lies at its list's centroid,
     with all its copies, has no error of its own, and would have to reach what the largest errors of others have come to
@@ -244,7 +246,7 @@ def least_scales(
     """
     for q in range(lists.shape[0]):
         floors[q] = 0
-        n = probed[q] if usual.shape[0] > 0 else 0
+        n = min(probed[q], FIRST) if usual.shape[0] > 0 else 0
         for p in range(n):
             floors[q] += usual[lists[q, p]]
         if n > 0:

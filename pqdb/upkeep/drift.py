@@ -74,10 +74,11 @@ def is_recall_due(watch: Watch, n_live: int) -> bool:
 
 
 def has_moved(watch: Watch, n_live: int) -> bool:
-    """Whether what a recall takes was learned of lists that are not there any more: any of them, where no row has come
-    since; as long as rows come, lists are cut again and again.
+    """Whether what a recall takes was learned of lists that are not there any more: of any, where the points are still
+    those that the generation was trained on; as long as they come and go, lists are cut and merged again and again.
     """
-    return watch.moved > (LOOK * n_live if watch.inserted else 0)
+    as_trained = watch.inserted == 0 and n_live == watch.recall_rows
+    return watch.moved > (0 if as_trained else LOOK * n_live)
 
 
 def is_off(recall: float, settled: float) -> bool:

@@ -111,7 +111,8 @@ class _Asked:
 
     queries: np.ndarray  # (q, d) float32, as metric.prepare leaves them
     allowed: Allowed
-    truth: np.ndarray  # (q, KS[-1]) float32, −inf where there are fewer
+    truth: np.ndarray  # (q, ≥ KS[-1] + itself) float32, −inf where there are fewer
+    itself: int  # 1 for rows that find themselves first, which is no achievement
 
 
 def _rows_asked(snapshot: Snapshot, sample: Sample, count: int, allowed: np.ndarray) -> list[_Asked]:
@@ -119,12 +120,12 @@ def _rows_asked(snapshot: Snapshot, sample: Sample, count: int, allowed: np.ndar
     rows, lengths = sample.vectors[:count], snapshot.blocks.counts
     hidden = sample.with_lists_to_leave(count, lengths)
     behind = int(lengths[sample.lists(count)[hidden]].max(initial=0))
-    values, found = search_batch(snapshot, rows, None, allowed, KS[-1] + behind)
-    asked = [_Asked(rows, allowed, values[:, : KS[-1]])]
+    values, found = search_batch(snapshot, rows, None, allowed, KS[-1] + max(1, behind))
+    asked = [_Asked(rows, allowed, values, 1)]
     if len(hidden):
         own = sample.list_of_row[found[hidden]] == sample.lists(count)[hidden, None]
         others = -np.sort(-np.where(own, -np.inf, values[hidden]), axis=1)[:, : KS[-1]]
-        asked.append(_Asked(rows[hidden], without_own_lists(sample, hidden, allowed), others))
+        asked.append(_Asked(rows[hidden], without_own_lists(sample, hidden, allowed), others, 0))
     return asked
 
 
@@ -132,7 +133,8 @@ def _share_found(snapshot: Snapshot, asked: list[_Asked], known: Calibration) ->
     """Of what there is, what a search of every list finds: the least share of any k, asked in any way."""
 
     def found(each: _Asked, k: int) -> float:
-        values = values_found(snapshot, each.queries, k, each.allowed, known, MARGIN_SIGMAS)
-        return float(recall_of(values, each.truth[:, :k]).mean())
+        count = k + each.itself
+        values = values_found(snapshot, each.queries, count, each.allowed, known, MARGIN_SIGMAS)
+        return 1 - (1 - float(recall_of(values, each.truth[:, :count]).mean())) * count / k
 
     return min(found(each, k) for each in asked for k in KS)

@@ -139,8 +139,8 @@ class Steps:
         return True
 
     def _settle(self, now: Now, progress: Progress) -> bool:
-        """Learn anew what a recall takes, once lists are even that were not when it was learned. Rows whose lists were
-        made for them may be found as they should be, and questions not.
+        """Learn anew what a recall takes, once lists that were uneven when it was learned are cut and merged as far as
+        they can be. Rows whose lists were made for them may be found as they should be, and questions not.
         """
         if not self._can_follow(now) or not drift.has_moved(now.watch, now.live):
             return False

@@ -1,4 +1,4 @@
-"""No margin is told by less than the usual scale of the lists that are probed (docs/decisions/047)."""
+"""No margin is told by less than the usual scale of the first lists probed (docs/decisions/047)."""
 
 from dataclasses import replace
 
@@ -8,23 +8,27 @@ import pytest
 import pqdb
 from pqdb.config import Quantization
 from pqdb.errors import CorruptError
-from pqdb.kernels.scan import least_scales
+from pqdb.kernels.scan import FIRST, least_scales
 from pqdb.metric import Metric
 from pqdb.quantization.values import ValueCode
 from pqdb.search.coded import code_rows
 from pqdb.search.index import Index
 from pqdb.search.lists import ListedRows
 from pqdb.search.plan import Calibration
-from tests.data import clustered
+from tests.data import alike_and_almost, clustered
 
 ALL = 9_999  # lists, probed by hand
 
 
-def test_a_floor_is_the_mean_of_what_is_usual_in_the_lists_probed() -> None:
+def test_a_floor_is_the_mean_of_what_is_usual_in_the_first_lists_probed() -> None:
     usual, lists = np.array([1, 2, 4, 8], np.float32), np.array([[0, 2, 3], [3, 1, 0], [1, 1, 1]], np.int32)
     probed, floors = np.array([3, 2, 0], np.int32), np.full(3, 77, np.float32)
     least_scales(usual, lists, probed, floors)
     np.testing.assert_allclose(floors, np.array([13 / 3, 5, 0], np.float32), rtol=1e-6)
+    many, order = np.arange(3 * FIRST, dtype=np.float32), np.arange(3 * FIRST, dtype=np.int32)[None, ::-1].copy()
+    for n in (FIRST, 2 * FIRST, 3 * FIRST):
+        least_scales(many, order, np.array([n], np.int32), floors[:1])
+        assert floors[0] == many[-FIRST:].mean(), "however many follow"
     least_scales(usual[:0], lists, probed, floors)
     assert floors.tolist() == [0, 0, 0]  # nothing is known
     least_scales(usual, lists, np.array([-1, -1, -1], np.int32), floors)
@@ -51,21 +55,6 @@ def test_the_usual_scale_of_a_list_is_about_that_of_its_codes(metric: Metric, qu
         scales = np.ascontiguousarray(coded.codes[:, :4]).view(np.float32)[:, 0]
     squares, counts = np.bincount(lists, np.square(scales)), np.bincount(lists)
     assert index.usual_scales == pytest.approx(np.sqrt(squares / counts), rel=0.3)
-
-
-def alike_and_almost(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 48) counts of 64 things by their kind, as of the colours of a patch: a tenth of one kind only, most others
-    of it but for a few; and which are of one kind only.
-    """
-    rng = np.random.default_rng(1)
-    rows = np.zeros((n, 48), np.float32)
-    rows[:, 0] = 64
-    for row in rows:
-        others = min(int(rng.geometric(0.08)) - 1, 60) if rng.random() > 0.1 else 0
-        kinds = 1 + rng.choice(47, min(3, max(1, others)))
-        np.add.at(row, rng.choice(kinds, others), 1)
-        row[0] -= others
-    return rows, np.flatnonzero(rows[:, 0] == 64)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "l2", "dot"])

@@ -110,8 +110,9 @@ def test_when_recall_is_looked_at() -> None:
 
 
 def test_when_what_a_recall_takes_was_learned_of_other_lists() -> None:
-    assert not has_moved(Watch(), 10_000)
-    assert has_moved(Watch().after_move(1), 10_000), "nothing has come since: all lists are even now"
+    assert not has_moved(Watch(recall_rows=10_000), 10_000)
+    assert has_moved(Watch(recall_rows=10_000).after_move(1), 10_000), "nothing has come or gone: all is even now"
+    assert not has_moved(Watch(recall_rows=10_000).after_move(900), 9_750), "nor as long as points are deleted"
     assert not has_moved(Watch(inserted=500).after_move(900), 10_000), "as long as rows come, lists are cut and cut"
     assert has_moved(Watch(inserted=500).after_move(600).after_move(600), 10_000)
 
