@@ -104,3 +104,20 @@ def test_where_rows_have_copies_the_nearest_point_is_not_lost_with_the_cut(metri
         made.train()
         found = [made.measure_recall(k, nprobe=9_999, queries=queries).recall for k in (1, 10)]
     assert min(found) > 0.97, found
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_the_nearest_of_near_copies_is_found_where_half_of_the_rows_have_none(metric: Metric) -> None:
+    """By int8 a dozen of them are as near: how many are scored from the source must not be told by rows that find
+    themselves.
+    """
+    rng = np.random.default_rng(8)
+    points = rng.standard_normal((300, 64))
+    copied, queries = (np.repeat(points, n, axis=0) for n in (13, 1))
+    copied, queries = (each + 0.05 * rng.standard_normal(each.shape) for each in (copied, queries))
+    rows = rng.permutation(np.concatenate([copied, rng.standard_normal((3_900, 64))])).astype(np.float32)
+    with pqdb.open(upkeep="manual", live_queries=False) as db:
+        made = db.create_collection("c", 64, metric=metric)
+        made.upsert(np.arange(len(rows)), rows)
+        made.train()
+        assert made.measure_recall(1, nprobe=9_999, queries=queries.astype(np.float32)).recall > 0.98
