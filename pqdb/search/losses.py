@@ -47,7 +47,7 @@ def _causes(
     moved = index.router.to_index_space(query)
     routed = route_queries(index, moved, plan)
     probed = routed.lists[0, : routed.probed[0]]
-    candidates, _ = scan_lists(snapshot, index, routed, *build_tables(index, moved), plan, snapshot.points.live)
+    candidates = scan_lists(snapshot, index, routed, *build_tables(index, moved), plan, snapshot.points.live)
     survivors = candidates.room.rows[: candidates.starts[1]].copy()
     give_back(candidates.room)
     for row in missing.tolist():

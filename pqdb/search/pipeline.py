@@ -104,11 +104,17 @@ class Routed:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The survivors of the scan; those of query i are starts[i]:starts[i + 1] of the scratch's arrays."""
+    """The survivors of the scan; those of query i are starts[i]:starts[i + 1] of the scratch's arrays. Of as many
+    queries as there was room for.
+    """
 
     room: Scratch
     starts: np.ndarray  # (q + 1,) int64
     cuts: np.ndarray  # (q,) float32 the estimate that the cut is by: the Plan's depth-th best
+
+    def first(self, count: int) -> "Candidates":
+        """Of so many queries."""
+        return Candidates(self.room, self.starts[: count + 1], self.cuts[:count])
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,22 +167,20 @@ def search(
     mark(trace, "route")
     table, coefficients = build_tables(index, moved)
     mark(trace, "tables")
-    candidates, done = scan_lists(snapshot, index, routed, table, coefficients, plan, allowed, among)
+    candidates = scan_lists(snapshot, index, routed, table, coefficients, plan, allowed, among)
     mark(trace, "scan")
-    if done < len(queries):
-        give_back(candidates.room)
-        return search_in_parts(snapshot, queries, plan, allowed, k, done, among)
-    best, reranked = rerank_candidates(snapshot, index, moved, routed, candidates, plan)
+    done = len(candidates.cuts)
+    best, reranked = rerank_candidates(snapshot, index, moved[:done], routed, candidates, plan)
     mark(trace, "rerank")
     best = with_fresh(snapshot, index, routed, table, coefficients, candidates, best, plan, allowed)
     mark(trace, "fresh")
-    values, rows = finish(snapshot, index, queries, best, allowed, k)
+    values, rows = finish(snapshot, index, queries[:done], best, allowed, k)
     give_back(candidates.room)
-    values[routed.probed < 0] = -np.inf
+    values[routed.probed[:done] < 0] = -np.inf
     mark(trace, "finish")
     if trace:
         trace.scanned(snapshot, index, moved, routed, candidates, reranked, plan, among)
-    return values, rows
+    return with_others(values, rows, snapshot, queries[done:], plan, allowed, k, among)
 
 
 def search_query(
@@ -217,10 +221,18 @@ def search_at_once(
     give_back(mine)
     answers = named(words[:done])
     values, rows = answers["value"].copy(), answers["row"].copy()
-    if done == n:
+    return with_others(values, rows, snapshot, queries[done:], plan, allowed, k, among)
+
+
+def with_others(
+    values: np.ndarray, rows: np.ndarray, snapshot: Snapshot, others: np.ndarray, plan: Plan, allowed: np.ndarray,
+    k: int, among: Among | None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """What was found, and what the other queries of the block find, for whose candidates there was no room."""
+    if len(others) == 0:
         return values, rows
-    more = search(snapshot, queries[done:], plan, allowed, k, among=among)  # the candidates' room was full
-    return np.concatenate([values, more[0]]), np.concatenate([rows, more[1]])
+    more_values, more_rows = search(snapshot, others, plan, allowed, k, among=among)
+    return np.concatenate([values, more_values]), np.concatenate([rows, more_rows])
 
 
 def answered(snapshot: Snapshot, values: np.ndarray, rows: np.ndarray) -> Found:
@@ -228,15 +240,6 @@ def answered(snapshot: Snapshot, values: np.ndarray, rows: np.ndarray) -> Found:
     words = np.empty((*rows.shape, WORDS), np.uint64)
     where = snapshot.points.meta, META_ROWS, META_BYTES, META_BYTES - 8
     return Found(words, *write_answers(*where, values, rows, named(words)))
-
-
-def search_in_parts(
-    snapshot: Snapshot, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int, done: int,
-    among: Among | None = None,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """The candidates' room was full after `done` queries: the rest of the block goes its own way."""
-    parts = [search(snapshot, part, plan, allowed, k, among=among) for part in (queries[:done], queries[done:])]
-    return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])
 
 
 def route_queries(index: Index, moved: np.ndarray, plan: Plan, among: Among | None = None) -> Routed:
@@ -305,8 +308,8 @@ def rounded_queries(code: ValueCode, beta: float, moved: np.ndarray) -> tuple[np
 def scan_lists(
     snapshot: Snapshot, index: Index, routed: Routed, table: np.ndarray, coefficients: np.ndarray, plan: Plan,
     allowed: np.ndarray, among: Among | None = None,
-) -> tuple[Candidates, int]:  # fmt: skip
-    """Every code of the probed lists. Also how many queries were finished before the candidates' room was full."""
+) -> Candidates:  # fmt: skip
+    """Every code of the probed lists, query after query until the candidates' room is full."""
     blocks, code = snapshot.blocks, index.codebook
     room = borrow(int(blocks.watermark) + 65_536)
     candidates = Candidates(room, np.empty(len(table) + 1, np.int64), np.empty(len(table), np.float32))
@@ -315,9 +318,8 @@ def scan_lists(
     heap = np.empty(plan.depth, np.float32)
     if isinstance(code, ValueCode):
         kind, size = (INT8, table.shape[1]) if code.form == "int8" else (FLOAT16, code.dim)
-        return candidates, scan_values(
-            kind, size, code.code_bytes, *where, table, coefficients, allowed, heap, *out
-        )
+        done = scan_values(kind, size, code.code_bytes, *where, table, coefficients, allowed, heap, *out)
+        return candidates.first(done)
     words, firsts, passing, groups, missed = _NO_WORDS, _NO_FIRSTS, _NO_ROWS, _NO_ROWS, 0.0
     if among is not None:
         lies = among.passing
@@ -328,7 +330,7 @@ def scan_lists(
         routed.there, passing, groups, index.calibration.scatter.shares, routed.cells, routed.cell_of, missed, heap,
         np.empty(scan.SPACE, np.uint64), *out,
     )  # fmt: skip
-    return candidates, done
+    return candidates.first(done)
 
 
 def rerank_candidates(

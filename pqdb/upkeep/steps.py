@@ -135,7 +135,16 @@ class Steps:
         """
         if not self._can_follow(now) or not drift.is_recall_due(now.watch, now.live):
             return False
-        self._measure(now, progress, anew=False)
+        assert now.index is not None
+        self._tries += 1
+        progress("measure", 0.0)
+        recall, live = drift.recall_now(self._stores, now.index, self._tries)
+        settled = now.watch.settled or (drift.ASKED if self._stores.config.metric == "l2" else recall)
+        if drift.is_off(recall, settled):
+            self._learn(now, progress)
+        else:
+            self._note_recall(now, now.watch, recall, settled, live)
+        progress("measure", 1.0)
         return True
 
     def _settle(self, now: Now, progress: Progress) -> bool:
@@ -144,7 +153,10 @@ class Steps:
         """
         if not self._can_follow(now) or not drift.has_moved(now.watch, now.live):
             return False
-        self._measure(now, progress, anew=True)
+        self._tries += 1
+        progress("measure", 0.0)
+        self._learn(now, progress)
+        progress("measure", 1.0)
         return True
 
     def _follow(self, now: Now, progress: Progress) -> bool:
@@ -156,23 +168,19 @@ class Steps:
     def _can_follow(self, now: Now) -> bool:
         return now.index is not None and self._stores.config.source is not None and now.live >= TRAIN_ROWS
 
-    def _measure(self, now: Now, progress: Progress, anew: bool) -> None:
-        """Note what a recall comes to; where that is off, or `anew` is asked for, learn first what it takes."""
+    def _learn(self, now: Now, progress: Progress) -> None:
+        """Learn anew what a recall takes, and note what it comes to then."""
         assert now.index is not None
-        self._tries += 1
-        progress("measure", 0.0)
-        recall, live = drift.recall_now(self._stores, now.index, self._tries)
-        settled = now.watch.settled or (drift.ASKED if self._stores.config.metric == "l2" else recall)
-        watch = now.watch
-        if anew or drift.is_off(recall, settled):
-            found = drift.recalibrate(self._stores, now.index, self._tries, progress)
-            index = replace(now.index, calibration=found, plans={}, frames={})
-            settled, live = drift.recall_now(self._stores, index, self._tries)
-            recall, watch = settled, replace(watch, moved=0)
+        found = drift.recalibrate(self._stores, now.index, self._tries, progress)
+        index = replace(now.index, calibration=found, plans={}, frames={})
+        recall, live = drift.recall_now(self._stores, index, self._tries)
+        self._note_recall(now, replace(now.watch, moved=0), recall, recall, live)
+
+    def _note_recall(self, now: Now, watch: Watch, recall: float, settled: float, live: int) -> None:
+        assert now.index is not None
         watch = replace(watch, asked=drift.ASKED, recall=recall, settled=settled)
         watch = replace(watch, recall_rows=live, recall_inserted=watch.inserted)
         self._note(now.index.generation, watch)
-        progress("measure", 1.0)
 
     def _build_proved(self, now: Now, progress: Progress, strictly: bool) -> bool:
         """Build a generation aside, and swap it in if it proves better; remember for a while if it does not."""

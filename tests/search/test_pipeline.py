@@ -1,7 +1,6 @@
 """The road of a query against the naive oracle, in every kind of collection."""
 
 import threading
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -149,20 +148,21 @@ def test_a_batch_answers_as_single_queries_do(make: Make, metric: Metric, rerank
 
 
 @pytest.mark.parametrize("metric", ["cosine", "l2"])
+@pytest.mark.parametrize("rerank", ["int8", "source", None])
 def test_a_batch_for_whose_candidates_there_is_no_room_answers_as_single_queries_do(
-    make: Make, metric: Metric, monkeypatch: pytest.MonkeyPatch
+    make: Make, metric: Metric, rerank: Rerank | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What fits is answered, and the rest is searched for again."""
-    made, sizes, searched = make(metric), list[int](), pipeline.search_at_once
+    made, left, with_others = make(metric, rerank=rerank), list[int](), pipeline.with_others
 
-    def counted(snapshot: Any, index: Any, queries: np.ndarray, *rest: Any) -> Any:
-        sizes.append(len(queries))
-        return searched(snapshot, index, queries, *rest)
+    def counted(values: np.ndarray, rows: np.ndarray, snapshot: Any, others: np.ndarray, *rest: Any) -> Any:
+        left.append(len(others))
+        return with_others(values, rows, snapshot, others, *rest)
 
-    monkeypatch.setattr(pipeline, "search_at_once", counted)
+    monkeypatch.setattr(pipeline, "with_others", counted)
     asked = {"nprobe": 100_000, "rerank": len(made.rows)}  # every row is a candidate
     together = made.collection.search(made.many, 20, **asked)
-    assert any(0 < later < earlier for earlier, later in pairwise(sizes)), "room for all of a block"
+    assert any(left), "room for all of a block"
     for hits, query in zip(together, made.many, strict=True):
         assert hits.ids == made.collection.search(query, 20, **asked).ids
 
