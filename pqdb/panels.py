@@ -17,6 +17,36 @@ _PART_ROWS = 256 * TILE  # at most, that a thread takes at a time
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Near:
+    """What each of n rows is nearest to, of all it was compared with so far; and what comes next to that, or arrays
+    without elements where nobody asks.
+    """
+
+    best: Floats  # (n,) ⟨x, c⟩ − ‖c‖²/2
+    labels: NDArray[np.int32]  # (n,) the name of c
+    next_best: Floats
+    next_labels: NDArray[np.int32]
+
+    @classmethod
+    def nothing(cls, n: int, *, two: bool = False) -> Self:
+        """Nothing yet, for n rows; `two`: of the next, too."""
+        size = n if two else 0
+        bests = np.full(n, -np.inf, np.float32), np.full(size, -np.inf, np.float32)
+        return cls(bests[0], np.zeros(n, np.int32), bests[1], np.zeros(size, np.int32))
+
+    def of(self, rows: slice | NDArray[np.int64]) -> Self:
+        """Of some of the rows: of a slice the same memory."""
+        size = slice(0) if len(self.next_best) < len(self.best) else rows
+        return type(self)(self.best[rows], self.labels[rows], self.next_best[size], self.next_labels[size])
+
+    def put(self, rows: NDArray[np.int64], found: Self) -> None:
+        """Some of the rows are near to that."""
+        self.best[rows], self.labels[rows] = found.best, found.labels
+        if len(self.next_best):
+            self.next_best[rows], self.next_labels[rows] = found.next_best, found.next_labels
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Panels:
     """Rows (k, d), WIDTH side by side."""
 
@@ -36,21 +66,20 @@ class Panels:
             names = np.arange(k, dtype=np.int32)
         return cls(columns, half_norms.reshape(count, WIDTH), names)
 
-    def improve(self, rows: Floats, best: Floats, labels: NDArray[np.int32]) -> None:
-        """Move each of rows (n, d) to the name of the one that offers more than its best (n,), ⟨x, c⟩ − ‖c‖²/2, of
-        labels (n,).
+    def improve(self, rows: Floats, near: Near) -> None:
+        """Compare rows (n, d), which are near to what they were compared with before, with these."""
+        nearest_of_panels(
+            _aligned(rows), self.columns, self.half_norms, self.names, near.best, near.labels, near.next_best,
+            near.next_labels,
+        )  # fmt: skip
+
+    def nearest(self, rows: Floats, *, two: bool = False) -> Near:
+        """What each of rows (n, d) is nearest to; the first of equals. `two`: and what comes next, as the kernel has
+        it: for one row in WIDTH the second is passed over.
         """
-        nearest_of_panels(_aligned(rows), self.columns, self.half_norms, self.names, best, labels)
-
-    def nearest(self, rows: Floats) -> NDArray[np.int32]:
-        """Name (n,) of the nearest to each of rows (n, d); the first of equals."""
-        best, labels = np.full(len(rows), -np.inf, np.float32), np.zeros(len(rows), np.int32)
-
-        def improve(part: slice) -> None:
-            self.improve(rows[part], best[part], labels[part])
-
-        share_rows(improve, len(rows), _part_of(len(rows)))
-        return labels
+        near = Near.nothing(len(rows), two=two)
+        share_rows(lambda part: self.improve(rows[part], near.of(part)), len(rows), _part_of(len(rows)))
+        return near
 
     def products(self, rows: Floats) -> Floats:
         """(n, k) inner products of rows (n, d) with each."""

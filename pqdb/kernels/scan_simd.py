@@ -1,4 +1,4 @@
-"""One group of 32 codes against one table, in LLVM IR: AVX2, AVX-512 and NEON.
+"""One group of 32 codes against one table, or two of them, in LLVM IR: AVX2, AVX-512 and NEON.
 
 Layout of a group record (docs/format.md): for each pair of sub-quantizers 32 bytes, the first 16 for the even one; in
 each byte the low nibble is the code of vector i, the high nibble that of vector 16 + i. Then 32 float16 scales, then,
@@ -13,6 +13,7 @@ A value is  A + B_v + s_v·(b + a·sum_v);  its upper bound adds  max(s_v, floor
 """
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from llvmlite import ir
@@ -23,12 +24,13 @@ from pqdb.kernels._ir import F32, I8, I16, I32, I64, call, constant, load, loop,
 from pqdb.kernels.intrinsics import half_to_float
 
 Sums = tuple[Any, Any]  # (vectors 0–15, vectors 16–31), each <16 x i32>
+SumsOf = Callable[..., list[Sums]]  # of records, one after the other or two side by side
 NARROW_SHIFT = 9
 NARROW = 1 << NARROW_SHIFT  # nibbles whose sum fits 16 bits
 DOWN = sum(1 << 8 * (7 - bit) + 4 + bit for bit in range(4))  # gf2p8affineqb's matrix: the high nibble, brought down
 
 
-def sums_avx2(builder: Any, record: Any, table: Any, m: Any, ahead: Any) -> Sums:
+def sums_avx2(builder: Any, records: list[Any], table: Any, m: Any, aheads: list[Any]) -> list[Sums]:
     """Sums of table look-ups by vpshufb; m (a multiple of 4) sub-quantizers, 64 bytes of code a step.
 
     Bytes are summed as 16-bit words twice, whole and shifted down by 8: the odd bytes are the second sum, the even
@@ -43,25 +45,27 @@ def sums_avx2(builder: Any, record: Any, table: Any, m: Any, ahead: Any) -> Sums
 
     def step(index: Any, sums: list[Any]) -> list[Any]:
         offset = builder.shl(index, I64(6))
-        prefetch(builder, builder.add(ahead, offset))
-        low, high = None, None
-        for half in (0, 32):
-            at = builder.add(offset, I64(half))
-            codes = load(builder, builder.add(record, at), bytes_)
-            entries = load(builder, builder.add(table, at), bytes_)
-            upper = builder.bitcast(builder.lshr(builder.bitcast(codes, words), four), bytes_)
-            first = look_up(entries, builder.and_(codes, low_nibble))
-            second = look_up(entries, builder.and_(upper, low_nibble))
-            low = first if low is None else builder.add(low, first)
-            high = second if high is None else builder.add(high, second)
+        halves = [builder.add(offset, I64(half)) for half in (0, 32)]
+        both = [load(builder, builder.add(table, at), bytes_) for at in halves]
         out = []
-        for pair, total in zip((sums[:2], sums[2:]), (low, high), strict=True):
-            word = builder.bitcast(total, words)
-            out += [builder.add(pair[0], word), builder.add(pair[1], builder.lshr(word, eight))]
+        for n, (record, ahead) in enumerate(zip(records, aheads, strict=True)):
+            prefetch(builder, builder.add(ahead, offset))
+            low, high = None, None
+            for at, entries in zip(halves, both, strict=True):
+                codes = load(builder, builder.add(record, at), bytes_)
+                upper = builder.bitcast(builder.lshr(builder.bitcast(codes, words), four), bytes_)
+                first = look_up(entries, builder.and_(codes, low_nibble))
+                second = look_up(entries, builder.and_(upper, low_nibble))
+                low = first if low is None else builder.add(low, first)
+                high = second if high is None else builder.add(high, second)
+            mine = sums[4 * n : 4 * n + 4]
+            for pair, total in zip((mine[:2], mine[2:]), (low, high), strict=True):
+                word = builder.bitcast(total, words)
+                out += [builder.add(pair[0], word), builder.add(pair[1], builder.lshr(word, eight))]
         return out
 
     zero = ir.Constant(words, None)
-    sums = loop(builder, builder.lshr(m, I64(2)), [zero] * 4, step)
+    sums = loop(builder, builder.lshr(m, I64(2)), [zero] * (4 * len(records)), step)
 
     def unpack(whole: Any, odd: Any) -> Any:
         even = builder.sub(whole, builder.shl(odd, eight))
@@ -74,10 +78,10 @@ def sums_avx2(builder: Any, record: Any, table: Any, m: Any, ahead: Any) -> Sums
         assert folded[0].type == half
         return builder.zext(builder.shuffle_vector(folded[0], folded[1], constant(I32, order)), vector(I32, 16))
 
-    return unpack(sums[0], sums[1]), unpack(sums[2], sums[3])
+    return [(unpack(*sums[n : n + 2]), unpack(*sums[n + 2 : n + 4])) for n in range(0, len(sums), 4)]
 
 
-def sums_avx512(builder: Any, record: Any, table: Any, m: Any, ahead: Any) -> Sums:
+def sums_avx512(builder: Any, records: list[Any], table: Any, m: Any, aheads: list[Any]) -> list[Sums]:
     """Sums by vpshufb, one table a lane. Two look-ups add as bytes; one vpermb brings the four of each vector side by
     side, and vpdpbusd adds them in 32-bit lanes. A high nibble comes down by one affine map of bits (gf2p8affineqb).
     """
@@ -86,36 +90,44 @@ def sums_avx512(builder: Any, record: Any, table: Any, m: Any, ahead: Any) -> Su
     low_nibble, ones = constant(I8, [15] * 64), constant(I8, [1] * 64)
     down = builder.bitcast(constant(I64, [DOWN] * 8), bytes_)
 
-    def look_up(offset: Any) -> list[Any]:
-        prefetch(builder, builder.add(ahead, offset))
-        codes = load(builder, builder.add(record, offset), bytes_)
-        entries = load(builder, builder.add(table, offset), bytes_)
+    def look_up(entries: Any, codes_at: Any, ahead: Any) -> list[Any]:
+        prefetch(builder, ahead)
+        codes = load(builder, codes_at, bytes_)
         high = call(builder, "llvm.x86.vgf2p8affineqb.512", bytes_, [codes, down, I8(0)])
         nibbles = builder.and_(codes, low_nibble), high
         return [call(builder, "llvm.x86.avx512.pshuf.b.512", bytes_, [entries, each]) for each in nibbles]
 
-    def add(totals: list[Any], found: list[Any]) -> list[Any]:
+    def add(total: Any, found: Any) -> Any:
+        beside = call(builder, "llvm.x86.avx512.permvar.qi.512", bytes_, [found, transpose])
+        return call(builder, "llvm.x86.avx512.vpdpbusd.512", lanes, [total, beside, ones])
+
+    def steps_at(offsets: list[Any], sums: list[Any]) -> list[Any]:
+        """One step, or two that add as bytes."""
+        entries = [load(builder, builder.add(table, offset), bytes_) for offset in offsets]
         out = []
-        for total, each in zip(totals, found, strict=True):
-            beside = call(builder, "llvm.x86.avx512.permvar.qi.512", bytes_, [each, transpose])
-            out.append(call(builder, "llvm.x86.avx512.vpdpbusd.512", lanes, [total, beside, ones]))
+        for n, (record, ahead) in enumerate(zip(records, aheads, strict=True)):
+            found = [
+                look_up(each, builder.add(record, offset), builder.add(ahead, offset))
+                for each, offset in zip(entries, offsets, strict=True)
+            ]
+            halves = found[0] if len(found) == 1 else [builder.add(*pair) for pair in zip(*found, strict=True)]
+            out += [add(total, half) for total, half in zip(sums[2 * n : 2 * n + 2], halves, strict=True)]
         return out
 
     def two(index: Any, sums: list[Any]) -> list[Any]:
         offset = builder.shl(index, I64(7))
-        pairs = zip(look_up(offset), look_up(builder.add(offset, I64(64))), strict=True)
-        return add(sums, [builder.add(*pair) for pair in pairs])
+        return steps_at([offset, builder.add(offset, I64(64))], sums)
 
     def last(index: Any, sums: list[Any]) -> list[Any]:
-        return add(sums, look_up(builder.shl(builder.and_(steps, I64(-2)), I64(6))))
+        return steps_at([builder.shl(builder.and_(steps, I64(-2)), I64(6))], sums)
 
     steps, zero = builder.lshr(m, I64(2)), ir.Constant(lanes, None)
-    sums = loop(builder, builder.lshr(steps, I64(1)), [zero, zero], two)
+    sums = loop(builder, builder.lshr(steps, I64(1)), [zero] * (2 * len(records)), two)
     sums = loop(builder, builder.and_(steps, I64(1)), sums, last)
-    return sums[0], sums[1]
+    return [(sums[n], sums[n + 1]) for n in range(0, len(sums), 2)]
 
 
-def sums_neon(builder: Any, record: Any, table: Any, m: Any, ahead: Any) -> Sums:
+def sums_neon(builder: Any, records: list[Any], table: Any, m: Any, aheads: list[Any]) -> list[Sums]:
     """Sums by tbl, whose register is one table and one half of a group: two sub-quantizers a step, added as bytes and
     then to 16-bit words.
     """
@@ -127,38 +139,42 @@ def sums_neon(builder: Any, record: Any, table: Any, m: Any, ahead: Any) -> Sums
 
     def step(index: Any, sums: list[Any]) -> list[Any]:
         offset = builder.shl(index, I64(5))
-        prefetch(builder, builder.add(ahead, offset))
-        pair = []
-        for half in (0, 16):
-            at = builder.add(offset, I64(half))
-            codes = load(builder, builder.add(record, at), bytes_)
-            entries = load(builder, builder.add(table, at), bytes_)
-            low, high = builder.and_(codes, low_nibble), builder.lshr(codes, four)
-            pair.append((look_up(entries, low), look_up(entries, high)))
-        both = [builder.add(first, second) for first, second in zip(*pair, strict=True)]
-        return [builder.add(total, builder.zext(each, words)) for total, each in zip(sums, both, strict=True)]
+        halves = [builder.add(offset, I64(half)) for half in (0, 16)]
+        both = [load(builder, builder.add(table, at), bytes_) for at in halves]
+        out = []
+        for n, (record, ahead) in enumerate(zip(records, aheads, strict=True)):
+            prefetch(builder, builder.add(ahead, offset))
+            pair = []
+            for at, entries in zip(halves, both, strict=True):
+                codes = load(builder, builder.add(record, at), bytes_)
+                low, high = builder.and_(codes, low_nibble), builder.lshr(codes, four)
+                pair.append((look_up(entries, low), look_up(entries, high)))
+            added = [builder.add(first, second) for first, second in zip(*pair, strict=True)]
+            mine = zip(sums[2 * n : 2 * n + 2], added, strict=True)
+            out += [builder.add(total, builder.zext(each, words)) for total, each in mine]
+        return out
 
-    sums = loop(builder, builder.lshr(m, I64(1)), [ir.Constant(words, None)] * 2, step)
-    lanes = vector(I32, 16)
-    return builder.zext(sums[0], lanes), builder.zext(sums[1], lanes)
+    zero, lanes = ir.Constant(words, None), vector(I32, 16)
+    sums = loop(builder, builder.lshr(m, I64(1)), [zero] * (2 * len(records)), step)
+    return [(builder.zext(sums[n], lanes), builder.zext(sums[n + 1], lanes)) for n in range(0, len(sums), 2)]
 
 
-def wide(sums_of: Callable[..., Sums]) -> Callable[..., Sums]:
+def wide(sums_of: SumsOf) -> SumsOf:
     """Sums of any number of look-ups from one that sums NARROW of them."""
 
-    def sums(builder: Any, record: Any, table: Any, m: Any, ahead: Any) -> Sums:
+    def sums(builder: Any, records: list[Any], table: Any, m: Any, aheads: list[Any]) -> list[Sums]:
         def part(index: Any, totals: list[Any]) -> list[Any]:
             first = builder.shl(index, I64(NARROW_SHIFT))
             left = builder.sub(m, first)
             size = builder.select(builder.icmp_unsigned("<", left, I64(NARROW)), left, I64(NARROW))
             at = builder.shl(first, I64(4))
-            record_, table_, ahead_ = (builder.add(start, at) for start in (record, table, ahead))
-            found = sums_of(builder, record_, table_, size, ahead_)
-            return [builder.add(total, each) for total, each in zip(totals, found, strict=True)]
+            records_, aheads_ = ([builder.add(start, at) for start in starts] for starts in (records, aheads))
+            found = sums_of(builder, records_, builder.add(table, at), size, aheads_)
+            return [builder.add(total, each) for total, each in zip(totals, chain(*found), strict=True)]
 
         parts = builder.lshr(builder.add(m, I64(NARROW - 1)), I64(NARROW_SHIFT))
-        low, high = loop(builder, parts, [ir.Constant(vector(I32, 16), None)] * 2, part)
-        return low, high
+        totals = loop(builder, parts, [ir.Constant(vector(I32, 16), None)] * (2 * len(records)), part)
+        return [(totals[n], totals[n + 1]) for n in range(0, len(totals), 2)]
 
     return sums
 
@@ -167,22 +183,24 @@ def _mul_add(builder: Any, x: Any, y: Any, z: Any) -> Any:
     return call(builder, "llvm.fma.v16f32", x.type, [x, y, z])
 
 
-def score_group_ir(sums_of: Callable[..., Sums], builder: Any, args: list[Any], with_bias: bool) -> Any:
-    """IR of one group: stores 32 values and 32 upper bounds, returns the mask of bounds ≥ threshold as i64.
+def score_groups_ir(sums_of: SumsOf, builder: Any, args: list[Any], with_bias: bool, groups: int = 1) -> Any:
+    """IR of one group, or of two side by side, which read the table once: stores 32 values and 32 upper bounds a group,
+    returns the mask of bounds ≥ threshold as i64.
 
-    args: record, table, m (i64); A, a, b, g, floor, threshold (f32); where the values go, where the bounds go (i64
-    addresses); the record to ask for meanwhile, line by line.
+    args: the records, one or two; table, m (i64); A, a, b, g, floor, threshold (f32); where the values go, where the
+    bounds go (i64 addresses); the records to ask for meanwhile, line by line.
     """
-    record, table, m, base, a, b, g, floor, threshold, values_at, bounds_at, ahead = args
-    sums = sums_of(builder, record, table, m, ahead)
-    factors, factors_ahead = (builder.add(start, builder.shl(m, I64(4))) for start in (record, ahead))
-    for line in range(0, 128 if with_bias else 64, 64):
-        prefetch(builder, builder.add(factors_ahead, I64(line)))
+    records, aheads = args[:groups], args[-groups:]
+    table, m, base, a, b, g, floor, threshold, values_at, bounds_at = args[groups:-groups]
+    sums = sums_of(builder, records, table, m, aheads)
     base, a, b, g, floor, threshold = (splat(builder, x, 16) for x in (base, a, b, g, floor, threshold))
     mask = None
-    for half, total in enumerate(sums):
-        at = I64(32 * half)
-        scale = half_to_float(builder, load(builder, builder.add(factors, at), vector(I16, 16)))
+    for n, total in enumerate(chain(*sums)):  # 16 codes
+        half, out = n % 2, I64(64 * n)
+        factors, factors_ahead = (builder.add(start[n // 2], builder.shl(m, I64(4))) for start in (records, aheads))
+        if half == 0 or with_bias:
+            prefetch(builder, builder.add(factors_ahead, I64(64 * half)))
+        scale = half_to_float(builder, load(builder, builder.add(factors, I64(32 * half)), vector(I16, 16)))
         start = base
         if with_bias:
             bias = load(builder, builder.add(factors, I64(64 + 32 * half)), vector(I16, 16))
@@ -191,39 +209,55 @@ def score_group_ir(sums_of: Callable[..., Sums], builder: Any, args: list[Any], 
         value = _mul_add(builder, scale, inner, start)
         far = builder.select(builder.fcmp_ordered(">", scale, floor), scale, floor)
         bound = _mul_add(builder, far, g, value)
-        store(builder, value, builder.add(values_at, I64(64 * half)))
-        store(builder, bound, builder.add(bounds_at, I64(64 * half)))
+        store(builder, value, builder.add(values_at, out))
+        store(builder, bound, builder.add(bounds_at, out))
         bits = builder.bitcast(builder.fcmp_ordered(">=", bound, threshold), I16)
-        bits = builder.shl(builder.zext(bits, I64), I64(16 * half))
+        bits = builder.shl(builder.zext(bits, I64), I64(16 * n))
         mask = bits if mask is None else builder.or_(mask, bits)
     return mask
 
 
-def group_sums_ir(sums_of: Callable[..., Sums], builder: Any, args: list[Any]) -> Any:
+def group_sums_ir(sums_of: SumsOf, builder: Any, args: list[Any]) -> Any:
     """IR of the integer half alone, for the parity tests: stores 32 uint32 sums."""
     record, table, m, out = args
-    for half, total in enumerate(sums_of(builder, record, table, m, record)):
+    for half, total in enumerate(sums_of(builder, [record], table, m, [record])[0]):
         store(builder, total, builder.add(out, I64(64 * half)))
     return I64(32)
 
 
-_SCORE = types.uint64(*[types.uint64] * 3, *[types.float32] * 6, *[types.uint64] * 3)
 _SUMS = types.uint64(*[types.uint64] * 4)
 
 
-def _score_intrinsic(name: str, sums_of: Callable[..., Sums], with_bias: bool) -> Any:
+def _score_type(groups: int) -> Any:
+    return types.uint64(*[types.uint64] * (2 + groups), *[types.float32] * 6, *[types.uint64] * (2 + groups))
+
+
+def _score_intrinsic(name: str, sums_of: SumsOf, with_bias: bool) -> Any:
     def score(typingctx: Any, record: Any, table: Any, m: Any, base: Any, a: Any, b: Any, g: Any, floor: Any,
               threshold: Any, values_at: Any, bounds_at: Any, ahead: Any) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return score_group_ir(sums_of, builder, list(args), with_bias)
+            return score_groups_ir(sums_of, builder, list(args), with_bias)
 
-        return _SCORE, codegen
+        return _score_type(1), codegen
 
     score.__name__ = name
     return intrinsic(score)
 
 
-def _sums_intrinsic(name: str, sums_of: Callable[..., Sums]) -> Any:
+def _score_pair_intrinsic(name: str, sums_of: SumsOf, with_bias: bool) -> Any:
+    def score(typingctx: Any, record: Any, second: Any, table: Any, m: Any, base: Any, a: Any, b: Any, g: Any,
+              floor: Any, threshold: Any, values_at: Any, bounds_at: Any, ahead: Any, second_ahead: Any
+              ) -> Any:  # fmt: skip
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return score_groups_ir(sums_of, builder, list(args), with_bias, groups=2)
+
+        return _score_type(2), codegen
+
+    score.__name__ = name
+    return intrinsic(score)
+
+
+def _sums_intrinsic(name: str, sums_of: SumsOf) -> Any:
     def sums(typingctx: Any, record: Any, table: Any, m: Any, out: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return group_sums_ir(sums_of, builder, list(args))
@@ -235,8 +269,8 @@ def _sums_intrinsic(name: str, sums_of: Callable[..., Sums]) -> Any:
 
 
 # By family of kernels; "neon" is that of both its families, which differ in other products.
-SUMS: dict[str, Callable[..., Sums]] = {"avx512": sums_avx512, "avx2": sums_avx2, "neon": sums_neon}
-WIDE: dict[str, Callable[..., Sums]] = {
+SUMS: dict[str, SumsOf] = {"avx512": sums_avx512, "avx2": sums_avx2, "neon": sums_neon}
+WIDE: dict[str, SumsOf] = {
     "avx512": sums_avx512,  # 32-bit from the start
     "avx2": wide(sums_avx2),
     "neon": wide(sums_neon),
@@ -249,6 +283,11 @@ SCORES = {
 SCORES_WIDE = {
     (family, bias): _score_intrinsic(f"score_wide_{family}_{bias}", sums, bias)
     for family, sums in WIDE.items()
+    for bias in (False, True)
+}
+SCORE_PAIRS = {
+    (family, bias): _score_pair_intrinsic(f"score_pair_{family}_{bias}", sums, bias)
+    for family, sums in SUMS.items()
     for bias in (False, True)
 }
 GROUP_SUMS = {family: _sums_intrinsic(f"group_sums_{family}", sums) for family, sums in SUMS.items()}

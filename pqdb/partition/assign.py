@@ -1,12 +1,13 @@
 """The list of each row."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pqdb.errors import DimensionError
-from pqdb.panels import Panels
+from pqdb.panels import Panels, half_squares
 from pqdb.partition.two_levels import TwoLevels
 from pqdb.threads import share_rows
 
@@ -16,7 +17,55 @@ _SAMPLE_ROWS = 1024  # on which two levels are tried
 _BLOCK_ROWS = 8192
 
 
-Assigner = Callable[[NDArray[np.float32]], NDArray[np.int32]]
+@dataclass(frozen=True, eq=False, slots=True)
+class Assigner:
+    """What assigns rows to centroids, a part at a time."""
+
+    dim: int
+    origin: NDArray[np.float32]  # (dim,) rows far from zero are compared from there
+    centroids: Panels | TwoLevels
+
+    @classmethod
+    def of(cls, centroids: NDArray[np.float32], sample: NDArray[np.float32], n_rows: int) -> Self:
+        """For n_rows rows: groups of centroids (lists, dim) are made and tried on the sample (n, dim) once. Raises
+        DimensionError.
+        """
+        _check(sample, centroids.shape[1])
+        origin = centroids.mean(axis=0)
+        near_zero = centroids - origin
+        levels = None
+        if len(centroids) >= MANY_LISTS and n_rows >= MANY_ROWS:
+            levels = TwoLevels.build(near_zero, sample[:: max(1, len(sample) // _SAMPLE_ROWS)] - origin)
+        return cls(centroids.shape[1], origin, levels or Panels.of(near_zero))
+
+    def nearest(self, vectors: NDArray[np.float32]) -> NDArray[np.int32]:
+        """(n,) the nearest to each of vectors (n, dim). Raises DimensionError."""
+        _check(vectors, self.dim)
+        labels = np.empty(len(vectors), np.int32)
+
+        def assign_part(part: slice) -> None:
+            labels[part] = self.centroids.nearest(vectors[part] - self.origin).labels
+
+        share_rows(assign_part, len(vectors), _BLOCK_ROWS)
+        return labels
+
+    def two_nearest(self, vectors: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """(n, 2) the nearest to each of vectors (n, dim) and another one near it, and (n,) how much farther that is:
+        its squared distance in units of the nearest's, less 1, inf where there is none. Raises DimensionError.
+        """
+        _check(vectors, self.dim)
+        labels, farther = np.empty((len(vectors), 2), np.int32), np.empty(len(vectors), np.float32)
+
+        def assign_part(part: slice) -> None:
+            rows = vectors[part] - self.origin
+            near = self.centroids.nearest(rows, two=True)
+            labels[part, 0], labels[part, 1] = near.labels, near.next_labels
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratio = (near.best - near.next_best) / (half_squares(rows) - near.best)
+            farther[part] = np.where(ratio >= 0, ratio, np.inf)  # a row at its centroid itself stays there
+
+        share_rows(assign_part, len(vectors), _BLOCK_ROWS)
+        return labels, farther
 
 
 def assign(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDArray[np.int32]:
@@ -26,32 +75,9 @@ def assign(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDAr
     against many lists go by two levels where those were seen to agree for 99 rows in 100; the others get a
     list nearly as near. Memory is bounded by blocks of rows. Raises DimensionError.
     """
-    return assigner(centroids, vectors, len(vectors))(vectors)
+    return Assigner.of(centroids, vectors, len(vectors)).nearest(vectors)
 
 
-def assigner(centroids: NDArray[np.float32], sample: NDArray[np.float32], n_rows: int) -> Assigner:
-    """What assigns n_rows rows a part at a time: groups of centroids are made and tried on the sample (n, dim) once."""
-    _check(sample, centroids)
-    origin = centroids.mean(axis=0)  # rows far from zero are compared there
-    near_zero = centroids - origin
-    levels = None
-    if len(centroids) >= MANY_LISTS and n_rows >= MANY_ROWS:
-        levels = TwoLevels.build(near_zero, sample[:: max(1, len(sample) // _SAMPLE_ROWS)] - origin)
-    nearest: Assigner = (levels or Panels.of(near_zero)).nearest
-
-    def assign_rows(vectors: NDArray[np.float32]) -> NDArray[np.int32]:
-        _check(vectors, centroids)
-        labels = np.empty(len(vectors), np.int32)
-
-        def assign_part(part: slice) -> None:
-            labels[part] = nearest(vectors[part] - origin)
-
-        share_rows(assign_part, len(vectors), _BLOCK_ROWS)
-        return labels
-
-    return assign_rows
-
-
-def _check(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> None:
-    if vectors.ndim != 2 or vectors.shape[1] != centroids.shape[1]:
-        raise DimensionError(f"expected vectors of {centroids.shape[1]} dimensions, not {vectors.shape}")
+def _check(vectors: NDArray[np.float32], dim: int) -> None:
+    if vectors.ndim != 2 or vectors.shape[1] != dim:
+        raise DimensionError(f"expected vectors of {dim} dimensions, not {vectors.shape}")

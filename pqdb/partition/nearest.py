@@ -12,4 +12,4 @@ def nearest_centroids(vectors: NDArray[np.float32], centroids: NDArray[np.float3
     ‖x − c‖² is compared as ‖c‖² − 2⟨x, c⟩, which loses digits when all rows lie far from zero: callers move
     them there.
     """
-    return Panels.of(centroids).nearest(vectors)
+    return Panels.of(centroids).nearest(vectors).labels

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pqdb.panels import Panels
+from pqdb.panels import Near, Panels
 from pqdb.partition.lloyd import kmeans
 from pqdb.partition.nearest import nearest_centroids
 
@@ -30,25 +30,24 @@ class TwoLevels:
         The same arguments give the same groups.
         """
         heads = Panels.of(kmeans(centroids, round(len(centroids) ** 0.5), _ROUNDS, np.random.default_rng(0)))
-        group_of = heads.nearest(centroids)
+        group_of = heads.nearest(centroids).labels
         members = [np.flatnonzero(group_of == g).astype(np.int32) for g in range(len(heads.names))]
         groups = [Panels.of(centroids[numbers], numbers) for numbers in members]
         truth = nearest_centroids(sample, centroids)
         for opened in OPENED:
             levels = cls(heads, groups, min(opened, len(groups)))
-            if np.mean(levels.nearest(sample) == truth) >= AGREEMENT:
+            if np.mean(levels.nearest(sample).labels == truth) >= AGREEMENT:
                 return levels
         return None
 
-    def nearest(self, rows: NDArray[np.float32]) -> NDArray[np.int32]:
-        """Number (n,) of the nearest centroid in the `opened` groups nearest to each of rows (n, d)."""
-        best = np.full(len(rows), -np.inf, np.float32)
-        labels = np.zeros(len(rows), np.int32)
+    def nearest(self, rows: NDArray[np.float32], *, two: bool = False) -> Near:
+        """What each of rows (n, d) is nearest to in the `opened` groups nearest to it, and what comes next."""
+        near = Near.nothing(len(rows), two=two)
         for group, own in zip(self.groups, self._rows_by_group(rows), strict=True):
-            best_here, labels_here = best[own], labels[own]
-            group.improve(rows[own], best_here, labels_here)
-            best[own], labels[own] = best_here, labels_here
-        return labels
+            here = near.of(own)
+            group.improve(rows[own], here)
+            near.put(own, here)
+        return near
 
     def _rows_by_group(self, rows: NDArray[np.float32]) -> list[NDArray[np.int64]]:
         """For each group the rows that look into it."""

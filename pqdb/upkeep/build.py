@@ -1,7 +1,7 @@
 """Build a generation aside: train, assign, encode, calibrate; then swap it in by one commit.
 
-Memory is bounded whatever the collection's size: a sample for training, one list number a row, and a part of the
-lists at a time. No read transaction outlives a part, so a long build pins no pages.
+Memory is bounded whatever the collection's size: a sample for training, two list numbers a row and how far it is to the
+second, and a part of the lists at a time. No read transaction outlives a part, so a long build pins no pages.
 """
 
 from collections.abc import Callable
@@ -10,9 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from pqdb.config import CollectionConfig, Flat
-from pqdb.partition.assign import Assigner, assigner
+from pqdb.partition.assign import Assigner
+from pqdb.partition.fill import fill_groups
 from pqdb.partition.router import Router, mean_squares
 from pqdb.partition.train import FEWEST_POINTS, choose_n_lists
+from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.values import Code
 from pqdb.search.coded import by_list, code_rows
 from pqdb.search.index import Index
@@ -56,12 +58,12 @@ def build_generation(
     chosen, sample = _drawn(stores, live, size, rng)
     router, codebook = train(sample, stores.config, n_lists, seed, progress)
     moved = router.to_index_space(sample[:NOISE_ROWS])
-    lists_of = assigner(router.centroids, moved, len(live))
-    lists = lists_of(moved)
+    assigner = Assigner.of(router.centroids, moved, len(live))
+    lists = assigner.nearest(moved)
     noise, scale = measure_noise(router, codebook, sample[:NOISE_ROWS], lists, stores.config.metric, seed)
     residuals = moved - router.centroids[lists]
     generation = _begin(stores.blocks, router.n_lists)
-    list_of_row = _assign_rows(stores, router, lists_of, live, n_rows, progress)
+    list_of_row = _assign_rows(stores, router, assigner, isinstance(codebook, Codebook), live, n_rows, progress)
     router = replace(router, spreads=_write_lists(stores, router, codebook, generation, list_of_row, progress))
     blank = Calibration(noise, (1,), np.zeros(1, np.float32), np.ones((1, 1, 1), np.float32), scale=scale)
     index = Index(generation, codebook, router, blank)
@@ -106,16 +108,19 @@ def _begin(blocks: BlockStore, n_lists: int) -> int:
 
 
 def _assign_rows(
-    stores: Stores, router: Router, lists_of: Assigner, live: np.ndarray, n_rows: int, progress: Progress | None
-) -> np.ndarray:
-    """(n_rows,) int32 list of each live row."""
-    list_of_row = np.full(n_rows, NOWHERE, np.int32)
+    stores: Stores, router: Router, assigner: Assigner, grouped: bool, live: np.ndarray, n_rows: int,
+    progress: Progress | None,
+) -> np.ndarray:  # fmt: skip
+    """(n_rows,) int32 list of each live row; `grouped`: codes are scanned group by group."""
+    near, farther = np.empty((len(live), 2), np.int32), np.empty(len(live), np.float32)
     step = stores.memory.rows(ASSIGN_ROWS, ASSIGN_COPIES * stores.vector_bytes, n_rows)
     for start in range(0, len(live), step):
-        rows = live[start : start + step]
-        list_of_row[rows] = lists_of(router.to_index_space(stores.vectors(rows)))
+        part = slice(start, start + step)
+        near[part], farther[part] = assigner.two_nearest(router.to_index_space(stores.vectors(live[part])))
         if progress:
             progress("assign", min(1.0, (start + step) / len(live)))
+    list_of_row = np.full(n_rows, NOWHERE, np.int32)
+    list_of_row[live] = fill_groups(near, farther, router.n_lists) if grouped else near[:, 0]
     return list_of_row
 
 

@@ -96,7 +96,7 @@ def score_group(family: str, bias: bool) -> Callable[..., Scored]:
     if is_emulated(family):
 
         def emulate(record: np.ndarray, table: np.ndarray, *numbers: float) -> Scored:
-            body = lambda b, args: scan_simd.score_group_ir(scan_simd.SUMS[_scan_of(family)], b, args, bias)  # noqa: E731
+            body = lambda b, args: scan_simd.score_groups_ir(scan_simd.SUMS[_scan_of(family)], b, args, bias)  # noqa: E731
             kinds = [I64] * 3 + [F32] * 6 + [I64] * 3
             processor = _processor(family, f"score-{bias}", I64, kinds, body)
             out = np.empty(32, np.float32)
@@ -131,6 +131,45 @@ def score_group(family: str, bias: bool) -> Callable[..., Scored]:
         return values, bounds, int(mask)
 
     need(family)
+    return call
+
+
+def score_pair(family: str, bias: bool) -> Callable[..., Scored]:
+    """The same of two records (2, bytes), with values and upper bounds (64,)."""
+    if is_emulated(family):
+
+        def emulate(records: np.ndarray, table: np.ndarray, *numbers: float) -> Scored:
+            body = lambda b, args: scan_simd.score_groups_ir(  # noqa: E731
+                scan_simd.SUMS[_scan_of(family)], b, args, bias, groups=2
+            )
+            kinds = [I64] * 4 + [F32] * 6 + [I64] * 4
+            processor = _processor(family, f"score-pair-{bias}", I64, kinds, body)
+            out = np.empty(64, np.float32)
+            values, bounds = processor.put(out), processor.put(out)
+            both = [processor.put(record) for record in records]
+            mask = processor.run([*both, processor.put(table), len(table), values, bounds, *both], numbers)
+            return processor.get(values, out), processor.get(bounds, out), mask
+
+        return emulate
+
+    def make() -> Callable[..., Any]:
+        score = scan_simd.SCORE_PAIRS[_scan_of(family), bias]
+
+        @numba.njit
+        def scored(first, second, table, m, base, a, b, g, floor, threshold, values, bounds):  # type: ignore[no-untyped-def]
+            return score(first, second, table, m, base, a, b, g, floor, threshold, values, bounds, first, second)
+
+        return scored
+
+    def call(records: np.ndarray, table: np.ndarray, *numbers: float) -> Scored:
+        values, bounds = np.empty(64, np.float32), np.empty(64, np.float32)
+        reals = [np.float32(number) for number in numbers]
+        first, second, m = at(records[0]), at(records[1]), np.uint64(len(table))
+        mask = _once(family, f"score-pair-{bias}", make)(
+            first, second, at(table), m, *reals, at(values), at(bounds)
+        )
+        return values, bounds, int(mask)
+
     return call
 
 
@@ -220,7 +259,7 @@ def score_assembly(family: str, bias: bool, wide: bool = False) -> str:
     machine is."""
     sums_of = (scan_simd.WIDE if wide else scan_simd.SUMS)[_scan_of(family)]
     kinds = [I64] * 3 + [F32] * 6 + [I64] * 3
-    return _assembly(family, I64, kinds, lambda builder, args: scan_simd.score_group_ir(sums_of, builder, args, bias))
+    return _assembly(family, I64, kinds, lambda builder, args: scan_simd.score_groups_ir(sums_of, builder, args, bias))
 
 
 def dot_assembly(family: str) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 from pqdb.kernels import panels as kernels
 from pqdb.kernels.panels_simd import TILE, WIDTH
-from pqdb.panels import Panels, inner_products
+from pqdb.panels import Near, Panels, inner_products
 from tests import naive_quantization as naive
 from tests.compiled import compiled
 
@@ -16,6 +16,11 @@ shapes = pytest.mark.parametrize(("n", "k", "dim"), SHAPES)
 def whole_numbers(rng: np.random.Generator, *shape: int) -> np.ndarray:
     """Small whole numbers as float32: sums of their products are exact, so ties are ties."""
     return rng.integers(-4, 5, shape).astype(np.float32)
+
+
+def offers(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """⟨x, c⟩ − ‖c‖²/2 (n, k)."""
+    return rows.astype(np.float64) @ others.T.astype(np.float64) - (others.astype(np.float64) ** 2).sum(axis=1) / 2
 
 
 @pytest.fixture(params=[True, False], ids=["as the machine has it", "plain"])
@@ -44,7 +49,7 @@ def test_products_are_numpys(rng: np.random.Generator, n: int, k: int, dim: int)
 @pytest.mark.usefixtures("either")
 def test_the_nearest_and_the_first_of_equals(rng: np.random.Generator, n: int, k: int, dim: int) -> None:
     rows, others = whole_numbers(rng, n, dim), whole_numbers(rng, k, dim)
-    labels = Panels.of(others).nearest(rows)
+    labels = Panels.of(others).nearest(rows).labels
     assert labels.dtype == np.int32
     assert np.array_equal(labels, naive.nearest(rows, others))
 
@@ -52,19 +57,48 @@ def test_the_nearest_and_the_first_of_equals(rng: np.random.Generator, n: int, k
 @pytest.mark.usefixtures("either")
 def test_it_goes_on_where_the_last_call_stopped(rng: np.random.Generator) -> None:
     rows, others = whole_numbers(rng, 70, 5), whole_numbers(rng, 3 * WIDTH, 5)
-    best, labels = np.full(70, -np.inf, np.float32), np.zeros(70, np.int32)
+    near = Near.nothing(70)
     for part in np.split(np.arange(3 * WIDTH, dtype=np.int32), [7]):
-        Panels.of(others[part], part).improve(rows, best, labels)
-    assert np.array_equal(labels, naive.nearest(rows, others))
-    offered = rows.astype(np.float64) @ others[labels].T.astype(np.float64) - (others[labels] ** 2).sum(axis=1) / 2
-    assert np.array_equal(best, np.diag(offered).astype(np.float32))
+        Panels.of(others[part], part).improve(rows, near)
+    assert np.array_equal(near.labels, naive.nearest(rows, others))
+    offered = offers(rows, others)[np.arange(70), near.labels]
+    assert np.array_equal(near.best, offered.astype(np.float32))
+
+
+@shapes
+@pytest.mark.usefixtures("either")
+def test_what_comes_next_is_the_best_of_the_other_lanes(rng: np.random.Generator, n: int, k: int, dim: int) -> None:
+    """Row r of the others lies in lane r % WIDTH."""
+    rows, others = whole_numbers(rng, n, dim), whole_numbers(rng, k, dim)
+    near = Panels.of(others).nearest(rows, two=True)
+    assert np.array_equal(near.labels, naive.nearest(rows, others))
+    offered = offers(rows, others)
+    same_lane = np.arange(k)[None, :] % WIDTH == near.labels[:, None] % WIDTH
+    next_best = np.where(same_lane, -np.inf, offered).max(axis=1)
+    assert np.array_equal(near.next_best, next_best.astype(np.float32))
+    there = next_best > -np.inf
+    assert np.array_equal(offered[there, near.next_labels[there]], next_best[there])
+
+
+@pytest.mark.usefixtures("either")
+def test_two_of_several_calls_are_the_two_best_they_offered(rng: np.random.Generator) -> None:
+    """Five rows a call lie in lanes of their own: nothing is passed over."""
+    rows, others = whole_numbers(rng, 70, 5), whole_numbers(rng, 40, 5)
+    near = Near.nothing(70, two=True)
+    for part in np.array_split(rng.permutation(40).astype(np.int32), 8):
+        Panels.of(others[part], part).improve(rows, near)
+    offered = offers(rows, others)
+    best = np.sort(offered, axis=1)[:, ::-1]
+    assert np.array_equal(near.best, best[:, 0].astype(np.float32))
+    assert np.array_equal(near.next_best, best[:, 1].astype(np.float32))
+    assert (near.labels != near.next_labels).all()
 
 
 @compiled
 def test_rows_of_many_blocks_and_parts(rng: np.random.Generator) -> None:
     """More than one block of rows in the kernel, and more than one part for the threads."""
     rows, others = whole_numbers(rng, 5_003, 64), whole_numbers(rng, 70, 64)
-    assert np.array_equal(Panels.of(others).nearest(rows), naive.nearest(rows, others))
+    assert np.array_equal(Panels.of(others).nearest(rows).labels, naive.nearest(rows, others))
     assert np.array_equal(inner_products(rows, others), rows @ others.T)
 
 
@@ -72,7 +106,7 @@ def test_views_in_any_order_are_taken(rng: np.random.Generator) -> None:
     wide = whole_numbers(rng, 12, 40)
     rows, others = wide.T[::2], wide.T
     assert np.array_equal(inner_products(rows, others), rows @ others.T)
-    assert np.array_equal(Panels.of(others).nearest(rows), naive.nearest(rows, others))
+    assert np.array_equal(Panels.of(others).nearest(rows).labels, naive.nearest(rows, others))
 
 
 def test_nothing_against_something(rng: np.random.Generator) -> None:

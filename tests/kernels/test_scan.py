@@ -101,6 +101,24 @@ def test_the_mask_names_the_bounds_that_reach_the_threshold(rng: np.random.Gener
     assert score(record, table, 0.5, 0.01, -0.2, 0.1, 0.6, np.inf)[2] == 0
 
 
+@pytest.mark.parametrize("family", [family for family in families.FAMILIES if family != "plain"])
+@both
+@pytest.mark.parametrize("m", SIZES)
+def test_two_groups_side_by_side_are_scored_as_one_after_the_other(
+    rng: np.random.Generator, family: str, m: int, bias: bool
+) -> None:
+    codes, table = nibbles(rng, m)
+    first, _, _ = with_factors(rng, codes, bias)
+    second, _, _ = with_factors(rng, nibbles(rng, m)[0], bias)
+    numbers = -0.7, 0.013, -0.4, 0.05, 0.9
+    score, threshold = families.score_group(family, bias), 0.2
+    each = [score(record, table, *numbers, threshold) for record in (first, second)]
+    values, bounds, mask = families.score_pair(family, bias)(np.stack([first, second]), table, *numbers, threshold)
+    assert np.array_equal(values, np.concatenate([each[0][0], each[1][0]]))
+    assert np.array_equal(bounds, np.concatenate([each[0][1], each[1][1]]))
+    assert mask == each[0][2] | each[1][2] << 32
+
+
 @every_family
 @pytest.mark.parametrize("size", range(64, 1537, 64))
 def test_int8_products_equal_numpy_to_the_bit(rng: np.random.Generator, family: str, size: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 from pqdb.errors import DimensionError
 from pqdb.partition import assign as assignment
 from pqdb.partition import two_levels
-from pqdb.partition.assign import assign
+from pqdb.partition.assign import Assigner, assign
 from pqdb.partition.nearest import nearest_centroids
 from pqdb.partition.two_levels import TwoLevels
 from tests import naive_quantization as naive
@@ -52,7 +52,33 @@ def test_two_levels_that_open_every_group_are_flat(rng: np.random.Generator) -> 
     levels = TwoLevels.build(centroids, rows)
     assert levels is not None
     assert levels.opened == len(levels.groups) == 6
-    assert np.array_equal(levels.nearest(rows), naive.nearest(rows, centroids))
+    assert np.array_equal(levels.nearest(rows).labels, naive.nearest(rows, centroids))
+
+
+def test_two_levels_know_what_comes_next(rng: np.random.Generator) -> None:
+    centroids = rng.standard_normal((40, 5)).astype(np.float32)
+    rows = rng.standard_normal((60, 5)).astype(np.float32)
+    levels = TwoLevels.build(centroids, rows)
+    assert levels is not None
+    near = levels.nearest(rows, two=True)
+    order = np.argsort(((rows[:, None] - centroids) ** 2).sum(axis=2), axis=1)
+    assert np.array_equal(np.stack([near.labels, near.next_labels], axis=1), order[:, :2])
+
+
+def test_how_much_farther_the_next_one_is(rng: np.random.Generator) -> None:
+    centroids = np.array([[5_000, 0], [5_004, 0], [5_000, 30]], np.float32)
+    vectors = np.array([[5_001, 0], [5_002, 0], [5_000, 12], [5_000, 0]], np.float32)
+    lists, farther = Assigner.of(centroids, vectors, 4).two_nearest(vectors)
+    assert lists[:3].tolist() == [[0, 1], [0, 1], [0, 1]]
+    np.testing.assert_allclose(farther[:3], [8, 0, 16 / 144], rtol=1e-5)
+    assert farther[3] == np.inf  # it lies at its centroid
+
+
+def test_with_one_centroid_there_is_no_other(rng: np.random.Generator) -> None:
+    vectors = rng.standard_normal((5, 3)).astype(np.float32)
+    lists, farther = Assigner.of(vectors[:1], vectors, 5).two_nearest(vectors)
+    assert lists[:, 0].tolist() == [0] * 5
+    assert (farther == np.inf).all()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import pqdb
 from pqdb.config import Quantization, Rerank, Source
 from pqdb.metric import WITH_CODES, Metric
-from pqdb.search import pipeline
+from pqdb.search import pipeline, scratch
 from pqdb.store import view
 from tests import naive
 from tests.search.conftest import Make
@@ -160,6 +160,7 @@ def test_a_batch_for_whose_candidates_there_is_no_room_answers_as_single_queries
         return with_others(values, rows, snapshot, others, *rest)
 
     monkeypatch.setattr(pipeline, "with_others", counted)
+    monkeypatch.setattr(scratch, "_kept", scratch._Kept())  # a larger collection's may have room
     asked = {"nprobe": 100_000, "rerank": len(made.rows)}  # every row is a candidate
     together = made.collection.search(made.many, 20, **asked)
     assert any(left), "room for all of a block"
