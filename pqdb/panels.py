@@ -14,6 +14,7 @@ from pqdb.threads import cores, share_rows
 
 Floats = NDArray[np.float32]
 _PART_ROWS = 256 * TILE  # at most, that a thread takes at a time
+_QUERIES_AT_ONCE = 64  # likewise: of each there are distances to all rows
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -95,6 +96,21 @@ class Panels:
 def inner_products(rows: Floats, others: Floats) -> Floats:
     """(n, k) inner products of rows (n, d) with others (k, d)."""
     return Panels.of(others).products(rows)
+
+
+def nearest_rows(queries: Floats, rows: Floats, known: Floats, count: int) -> NDArray[np.int64]:
+    """(q, count) of queries (q, d): the rows (n, d) of the least known − 2⟨q, row⟩, in any order; of few rows all.
+    known (n,).
+    """
+    count = min(count, len(rows))
+    best = np.empty((len(queries), count), np.int64)
+
+    def rank(part: slice) -> None:
+        distances = known - np.float32(2) * inner_products(rows, queries[part]).T
+        best[part] = np.argpartition(distances, count - 1, axis=1)[:, :count]
+
+    share_rows(rank, len(queries), _QUERIES_AT_ONCE)
+    return best
 
 
 def half_squares(rows: Floats) -> Floats:

@@ -19,14 +19,13 @@ _NUDGE = 1.0 / 1024  # how far the two halves of a split word part, relative to 
 def sum_by_label(
     points: NDArray[np.float32],  # (n, d)
     labels: NDArray[np.int32],  # (n,)
+    first: int,
+    last: int,
     sums: NDArray[np.float64],  # (k, d) in and out
-    counts: NDArray[np.int64],  # (k,) in and out
 ) -> None:
-    """Add each point to the sum of its label, in row order, and count it."""
+    """Add columns first:last of each point to the sum of its label, in row order."""
     for i in range(points.shape[0]):
-        counts[labels[i]] += 1
-        point = points[i]
-        total = sums[labels[i]]
+        point, total = points[i, first:last], sums[labels[i], first:last]
         for j in range(point.shape[0]):
             total[j] += point[j]
 

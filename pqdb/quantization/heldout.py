@@ -7,13 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pqdb.metric import Metric
-from pqdb.panels import inner_products
+from pqdb.panels import nearest_rows
 from pqdb.quantization.codebook import Codebook
 from pqdb.quantization.encode import decode, encode
-from pqdb.threads import share_rows
 
 NEIGHBOURS = 10
-AT_ONCE = 128  # queries: of each there are distances to all rows
 FRONT = 20  # estimates looked at: about what a search at the default recall reranks
 
 
@@ -38,7 +36,7 @@ class HeldOut:
         """The check of queries (q, d) against vectors (n, d) whose residuals (n, d) will be coded."""
         l2 = metric == "l2"
         known = np.einsum("ij,ij->i", vectors, vectors) if l2 else np.zeros(len(vectors), np.float32)
-        return cls(queries, vectors - residuals, residuals, l2, _nearest(queries, vectors, known, NEIGHBOURS))
+        return cls(queries, vectors - residuals, residuals, l2, nearest_rows(queries, vectors, known, NEIGHBOURS))
 
     def share_found(self, codebook: Codebook, front: int = FRONT) -> float:
         """Share of the true nearest among the `front` nearest by estimate: 0 … 1.
@@ -54,21 +52,6 @@ class HeldOut:
             known += np.einsum("ij,ij->i", self.residuals, self.residuals)
             known += np.einsum("ij,ij->i", self.centroids, self.centroids + 2.0 * guesses)
         guesses += self.centroids
-        best = _nearest(self.queries, guesses, known, front)
+        best = nearest_rows(self.queries, guesses, known, front)
         found = [np.isin(true, estimated).sum() for true, estimated in zip(self.truth, best, strict=True)]
         return float(np.sum(found)) / self.truth.size
-
-
-def _nearest(
-    queries: NDArray[np.float32], rows: NDArray[np.float32], known: NDArray[np.float32], count: int
-) -> NDArray[np.int64]:
-    """(q, count) of queries (q, d): the rows (n, d) of the least known − 2⟨q, row⟩, in any order. known (n,)."""
-    count = min(count, len(rows))
-    best = np.empty((len(queries), count), np.int64)
-
-    def rank(part: slice) -> None:
-        distances = known - np.float32(2) * inner_products(rows, queries[part]).T
-        best[part] = np.argpartition(distances, count - 1, axis=1)[:, :count]
-
-    share_rows(rank, len(queries), AT_ONCE)
-    return best

@@ -18,7 +18,7 @@ from pqdb.quantization.encode import normalise
 from pqdb.quantization.heldout import HeldOut
 from pqdb.quantization.rotation import principal_axes
 from pqdb.quantization.score_aware import train_score_aware
-from pqdb.threads import share_out
+from pqdb.threads import share_out, share_rows
 
 POINTS_PER_WORD = {4: 1024, 8: 128}  # by nbits; more was measured to find no more neighbours
 ROUNDS = {4: 8, 8: 12}  # by nbits; of 4, twelve find no more neighbours
@@ -26,6 +26,7 @@ ROUNDS = {4: 8, 8: 12}  # by nbits; of 4, twelve find no more neighbours
 ROTATION_GAIN = 0.03
 HELD_OUT_ROWS = 256
 FEWEST_CHECKED = 200  # rows below which a held-out check is noise
+_ROWS_AT_ONCE = 2_048  # made of unit length by a thread
 CHECKED_FLOATS, CHECKED_ROWS = 4 << 20, 1 << 15  # at most, of what the held-out check ranks: 16 MB
 
 Layout = Literal["auto", "plain", "rotated"]
@@ -72,7 +73,7 @@ def train_codebook(
     choosing, fitting = enough and layout == "auto", enough and objective == "score"
     held, learn = np.split(order, [min(HELD_OUT_ROWS, len(order) // 10) if choosing or fitting else 0])
     sample = learn[: POINTS_PER_WORD[nbits] << nbits]
-    units = normalise(residuals[sample])[0]
+    units = _units(residuals, sample)
     if not choosing and not fitting:
         return _train_laid_out(units, m, nbits, layout, seed, report)
     rows = residuals if vectors is None else vectors
@@ -91,6 +92,17 @@ def train_codebook(
         )
     report(1.0)
     return codebook
+
+
+def _units(residuals: NDArray[np.float32], sample: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Some of the residuals (n, dim), at unit length."""
+    units = np.empty((len(sample), residuals.shape[1]), np.float32)
+
+    def fill(part: slice) -> None:
+        units[part] = normalise(residuals[sample[part]])[0]
+
+    share_rows(fill, len(sample), _ROWS_AT_ONCE)
+    return units
 
 
 def _train_laid_out(

@@ -13,7 +13,7 @@ import numpy as np
 
 from pqdb.config import TRAIN_ROWS
 from pqdb.metric import Metric
-from pqdb.panels import inner_products
+from pqdb.panels import nearest_rows
 from pqdb.partition.router import Router
 from pqdb.quantization.encode import decode, encode
 from pqdb.quantization.values import Code
@@ -49,7 +49,8 @@ def measure_noise(
     """
     queries, _ = made_queries(sample, metric, seed, 0, NOISE_QUERIES)
     vectors, queries = router.to_index_space(sample), router.to_index_space(queries)
-    near = _near(queries, vectors, router.l2)
+    known = np.einsum("nd,nd->n", vectors, vectors) if router.l2 else np.zeros(len(vectors), np.float32)
+    near = nearest_rows(queries, vectors, known, NOISE_PAIRS).ravel()
     pairs = np.repeat(queries, len(near) // len(queries), axis=0)
     residuals = vectors[near] - router.centroids[lists[near]]
     codes, scales = encode(codebook, residuals, None if router.l2 else vectors[near])
@@ -60,14 +61,6 @@ def measure_noise(
     noise = float(np.std(errors[kept] / units[kept])) if kept.any() else 0.0
     lengths = np.einsum("nd,nd->", residuals, residuals, dtype=np.float64)
     return noise, float(np.sqrt(np.square(scales, dtype=np.float64).sum() / lengths)) if lengths > 0 else 0.0
-
-
-def _near(queries: np.ndarray, vectors: np.ndarray, l2: bool) -> np.ndarray:
-    """(q · NOISE_PAIRS,) positions of the rows (n, d) nearest to each of queries (q, d), of few rows all."""
-    apart = -2 * inner_products(queries, vectors)
-    if l2:
-        apart += np.einsum("nd,nd->n", vectors, vectors)
-    return np.argpartition(apart, min(NOISE_PAIRS, len(vectors)) - 1, axis=1)[:, :NOISE_PAIRS].ravel()
 
 
 def measure_precision(snapshot: Snapshot, sample: Sample, allowed: np.ndarray) -> Calibration:

@@ -5,7 +5,7 @@ import pytest
 
 from pqdb.kernels import panels as kernels
 from pqdb.kernels.panels_simd import TILE, WIDTH
-from pqdb.panels import Near, Panels, inner_products
+from pqdb.panels import Near, Panels, inner_products, nearest_rows
 from tests import naive_quantization as naive
 from tests.compiled import compiled
 
@@ -107,6 +107,18 @@ def test_views_in_any_order_are_taken(rng: np.random.Generator) -> None:
     rows, others = wide.T[::2], wide.T
     assert np.array_equal(inner_products(rows, others), rows @ others.T)
     assert np.array_equal(Panels.of(others).nearest(rows).labels, naive.nearest(rows, others))
+
+
+@pytest.mark.parametrize("count", [1, 10, 400])
+def test_the_nearest_rows_of_many_queries(rng: np.random.Generator, count: int) -> None:
+    rows, queries = whole_numbers(rng, 300, 9), whole_numbers(rng, 150, 9)
+    known = (rows**2).sum(axis=1)
+    found = nearest_rows(queries, rows, known, count)
+    apart = ((queries[:, None] - rows) ** 2).sum(axis=2)
+    assert found.shape == (150, min(count, 300))
+    assert all(len(set(each)) == len(each) for each in found.tolist())
+    chosen = np.sort(np.take_along_axis(apart, found, axis=1), axis=1)
+    assert np.array_equal(chosen, np.sort(apart, axis=1)[:, :count])
 
 
 def test_nothing_against_something(rng: np.random.Generator) -> None:
