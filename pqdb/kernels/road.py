@@ -78,7 +78,7 @@ def route_framed(
             frame["margin"], bests, widths, lists, probed, bases, margins,
             f32_at(room["keys_at"], n_lists), f32_at(room["centroid_values_at"], n_lists),
             i32_at(room["products_at"], 64 * frame["n_banks"]), i32_at(room["histogram_at"], BUCKETS),
-            i32_at(room["picked_at"], n_lists + 1), f32_at(room["low_at"], 1), f32_at(room["centred_at"], dim),
+            i32_at(room["picked_at"], 2 * n_lists + 1), f32_at(room["low_at"], 1), f32_at(room["centred_at"], dim),
             i8_at(room["small_at"], frame["dpad"]),
         )  # fmt: skip
 

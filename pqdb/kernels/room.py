@@ -39,7 +39,7 @@ def pieces_of(frame: np.void | np.ndarray, n: int) -> dict[str, int]:
         "centroid_values": 4 * lists,
         "products": 4 * 64 * banks,
         "histogram": 4 * BUCKETS,
-        "picked": 4 * (lists + 1),
+        "picked": 4 * (2 * lists + 1),
         "low": 4,
         "centred": 4 * dim,
         "small": int(frame["dpad"]),

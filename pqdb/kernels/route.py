@@ -74,6 +74,7 @@ def select_largest(
 ) -> None:
     """lists[q, :n] = positions of the n largest keys, all between low and high, largest first to within a bucket's
     width: a counting sort of those above a floor. Where many share the bucket that the last comes from, a heap sort.
+    picked (twice as many as keys, and one) and histogram are scratch.
     """
     floor, few = floor_of_largest(keys, high, low, n), 0
     for i in range(keys.shape[0]):  # without a branch: few of many are taken, and none can be foretold
@@ -92,11 +93,13 @@ def select_largest(
     if few > n and crowd > CROWD + n // 8:
         sort_largest(keys, picked, few, n, lists, q)
         return
-    for j in range(few):
+    sorted_ = picked[keys.shape[0] + 1 :]
+    for j in range(few):  # without a branch again
         bucket = np.int32((high - keys[picked[j]]) * width)
-        if histogram[bucket] < n:
-            lists[q, histogram[bucket]] = picked[j]
-        histogram[bucket] += 1
+        place = histogram[bucket]
+        sorted_[place], histogram[bucket] = picked[j], place + 1
+    for j in range(n):
+        lists[q, j] = sorted_[j]
 
 
 @kernel_inline
@@ -278,7 +281,7 @@ def route_queries(
     n_lists, dim = scales.shape[0], center.shape[0]
     keys, values = np.empty(n_lists, np.float32), np.empty(n_lists, np.float32)
     products = np.empty(64 * banks.shape[0], np.int32)
-    histogram, picked, low = np.empty(BUCKETS, np.int32), np.empty(n_lists + 1, np.int32), np.empty(1, np.float32)
+    histogram, picked, low = np.empty(BUCKETS, np.int32), np.empty(2 * n_lists + 1, np.int32), np.empty(1, np.float32)
     moved = np.empty(dim, np.float32)
     small = np.empty(fine.shape[1], np.int8)
     rank_queries(

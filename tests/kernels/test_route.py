@@ -76,7 +76,7 @@ def test_a_few_far_keys_do_not_blur_the_others(wanted: int, far: list[float]) ->
     """Of keys that differ by a millionth of what the farthest lies away, the largest are taken all the same."""
     rng = np.random.default_rng(8)
     keys = rng.permutation(np.concatenate([far, rng.random(300)])).astype(np.float32)
-    lists, picked = np.full((1, wanted), -1, np.int32), np.empty(len(keys) + 1, np.int32)
+    lists, picked = np.full((1, wanted), -1, np.int32), np.empty(2 * len(keys) + 1, np.int32)
     histogram = np.empty(route.BUCKETS, np.int32)
     route.select_largest(keys, keys.max(), keys.min(), wanted, lists, 0, histogram, picked)
     assert len(set(lists[0].tolist())) == wanted
