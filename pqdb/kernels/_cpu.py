@@ -61,3 +61,5 @@ def choose() -> str:
 
 
 KERNEL = choose()
+SIMD = KERNEL != "plain"
+FAMILY = KERNEL if SIMD else "avx2"  # named in any case: plain kernels never call them

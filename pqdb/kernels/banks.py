@@ -7,7 +7,7 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel_inline
 from pqdb.kernels._types import Array
-from pqdb.kernels.scan import dots_u4, dots_u8
+from pqdb.kernels.dots import dots_u4, dots_u8
 
 
 @kernel_inline

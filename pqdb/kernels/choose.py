@@ -16,7 +16,7 @@ from pqdb.kernels._jit import kernel_inline, kernel_inline_with_room, kernel_wit
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.cells import find_threshold, gather_cells, share_of_cell
 from pqdb.kernels.rounding import extent
-from pqdb.kernels.route import ease, interpolate, keys_of, value_lists
+from pqdb.kernels.route import Centroids, Desk, Fine, ease, interpolate, keys_of, value_lists
 
 GRADE_SHIFT = 20  # of a float32's bits: eight grades to a factor of two
 GRADES = 208  # from 2⁻²⁰ rows a group to 64: a group has 32
@@ -150,25 +150,21 @@ def choose_queries(
     margins: Array,  # (q, n_lists) float32 out
 ) -> None:
     """For each query, what route_queries finds where no row is barred."""
-    n_lists, dim = scales.shape[0], center.shape[0]
+    n_lists, known = scales.shape[0], Centroids(l2, center, banks, scales, weights, leads, offsets)
     keys, values = np.empty(n_lists, np.float32), np.empty(n_lists, np.float32)
     products, nearness = np.empty(64 * banks.shape[0], np.int32), np.empty(n_lists, np.float32)
-    moved, small, low_key = np.empty(dim, np.float32), np.empty(fine.shape[1], np.int8), np.empty(1, np.float32)
+    moved, small, low_key = np.empty(len(center), np.float32), np.empty(fine.shape[1], np.int8), np.empty(1, np.float32)
+    desk, valued = Desk(moved, small, products, values, keys), Fine(fine, fine_scales, centroids)
     for q in range(queries.shape[0]):
-        length, base, share, query_step = keys_of(
-            queries, q, l2, center, banks, scales, weights, leads, offsets, moved, small, products, values, keys
-        )
-        best = ease(extent(keys, n_lists, low_key), l2, length, leads)
+        seen = keys_of(queries, q, known, desk)
+        best = ease(extent(keys, n_lists, low_key), l2, seen.length, leads)
         least = FLOOR * interpolate(best, knots, widths) * mean_groups
         for i in range(n_lists):
-            nearness[i] = min(values[i] - length, np.float32(0)) if l2 else values[i]
+            nearness[i] = min(values[i] - seen.length, np.float32(0)) if l2 else values[i]
         n, wanted[q], there[q] = choose_lists(
-            nearness, kinds, lengths, l2, np.sqrt(length), shares, low, step, shift, passing, groups, k, aim, least,
-            lists[q], cells[q], cell_of[q],
+            nearness, kinds, lengths, l2, np.sqrt(seen.length), shares, low, step, shift, passing, groups, k, aim,
+            least, lists[q], cells[q], cell_of[q],
         )  # fmt: skip
         probed[q] = n if wanted[q] <= limit else -1
         if probed[q] >= 0:
-            value_lists(
-                queries, q, l2, length, base, share, query_step, small, values, center, offsets, fine, fine_scales,
-                centroids, noise, lists, there[q], bases, margins,
-            )  # fmt: skip
+            value_lists(queries, q, seen, known, valued, desk, noise, lists, there[q], bases, margins)

@@ -6,39 +6,39 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel_inline, kernel_with_room
 from pqdb.kernels._types import Address, Array, Whole
+from pqdb.kernels.ahead import groups_of
 from pqdb.kernels.intrinsics import lowest_bit
+from pqdb.kernels.pack import GROUP
 from pqdb.kernels.places import is_allowed
-from pqdb.kernels.scan import GROUP, SPACE, blurred, groups_of, score_group
+from pqdb.kernels.scan import SPACE, blurred
+from pqdb.kernels.score import Code, Query, Scores, score_group
 
 
 @kernel_inline
 def join_fresh(
-    nbits: Whole, m: Whole, record_bytes: Whole, bias: bool, records: Address, fresh: Array, begins: Array,
-    watermark: Whole, lists: Array, probed: Array, bases: Array, margins: Array, floors: Array, tables: Array,
-    coefficients: Array, cuts: Array, allowed: Array, rows: Array, firsts: Array, found: Array, width: Whole,
-    space: Array, joined: Array,
+    code: Code, records: Address, fresh: Array, begins: Array, watermark: Whole, lists: Array, probed: Array,
+    bases: Array, margins: Array, floors: Array, tables: Array, coefficients: Array, cuts: Array, allowed: Array,
+    rows: Array, firsts: Array, found: Array, width: Whole, space: Array, joined: Array,
 ) -> None:  # fmt: skip
     """rows_with_fresh into joined (q · width,) uint32; space (SPACE,) uint64 is scratch that lives as long as its
     addresses are used, since a caller holds it.
     """
     values_at, all_places = np.uint64(space.ctypes.data), (np.uint64(1) << np.uint64(GROUP)) - np.uint64(1)
-    bounds_at, sums_at = values_at + np.uint64(4 * GROUP), values_at + np.uint64(8 * GROUP)
+    scores = Scores(values_at, values_at + np.uint64(4 * GROUP), values_at + np.uint64(8 * GROUP))
     for q in range(len(found)):
         stop = q * width
         for i in range(firsts[q], firsts[q] + found[q]):
             joined[stop] = rows[i]
             stop += 1
-        table, a, b = np.uint64(tables[q].ctypes.data), coefficients[q, 0], coefficients[q, 1]
+        a = coefficients[q, 0]
+        query = Query(np.uint64(tables[q].ctypes.data), a, coefficients[q, 1], floors[q])
         for p in range(probed[q]):
             begin, end = begins[lists[q, p]], begins[lists[q, p] + 1]
-            margin = blurred(margins[q, p], a, m)
+            margin = blurred(margins[q, p], a, code.m)
             for group in range(begin // GROUP, groups_of(end) if end > begin else 0):
                 place = group * GROUP
-                record = records + np.uint64(group * record_bytes)
-                mask = score_group(
-                    nbits, record, table, m, bias, bases[q, p], a, b, margin, floors[q], cuts[q], values_at, bounds_at,
-                    sums_at, record,
-                )  # fmt: skip
+                record = records + np.uint64(group * code.record_bytes)
+                mask = score_group(code, query, record, bases[q, p], margin, cuts[q], scores, record)
                 mask &= all_places << np.uint64(max(begin - place, 0))  # what other lists have in the group
                 mask &= all_places >> np.uint64(max(place + GROUP - end, 0))
                 while mask != np.uint64(0):
@@ -80,7 +80,7 @@ def rows_with_fresh(
     width = most + len(fresh)
     joined = np.empty(n * width, np.uint32)
     join_fresh(
-        nbits, m, record_bytes, bias, records, fresh, begins, watermark, lists, probed, bases, margins, floors,
+        Code(nbits, m, record_bytes, bias), records, fresh, begins, watermark, lists, probed, bases, margins, floors,
         tables, coefficients, cuts, allowed, rows, firsts, found, width, np.empty(SPACE, np.uint64), joined,
     )  # fmt: skip
     return joined

@@ -7,10 +7,10 @@ go on turning for a while when it is done.
 
 import numpy as np
 
+from pqdb.kernels._cpu import SIMD
 from pqdb.kernels._jit import kernel_inline, kernel_inline_with_room, kernel_with_room
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.panels_simd import TILE, WIDTH, best_of_panel, products_of_panel
-from pqdb.kernels.scan import SIMD
 
 BLOCK_FLOATS = 1 << 16  # rows met by one panel after the other: 256 kB
 

@@ -34,7 +34,7 @@ from pqdb.kernels.gather import write_answers
 from pqdb.kernels.prepare import prepare_queries
 from pqdb.kernels.rerank import rerank_candidates
 from pqdb.kernels.room import room_at
-from pqdb.kernels.route import BUCKETS, rank_queries
+from pqdb.kernels.route import BUCKETS, Centroids, Desk, Fine, rank_queries
 from pqdb.kernels.scan import SPACE, least_scales, scan_lists
 from pqdb.kernels.tables import tabulate, turn
 from pqdb.kernels.together import scan_together
@@ -74,13 +74,20 @@ def route_framed(
         )  # fmt: skip
     else:
         rank_queries(
-            moved, frame["l2"] != 0, center, banks, scales, weights, leads, offsets, fine, fine_scales, centroids,
-            frame["margin"], bests, widths, lists, probed, bases, margins,
-            f32_at(room["keys_at"], n_lists), f32_at(room["centroid_values_at"], n_lists),
-            i32_at(room["products_at"], 64 * frame["n_banks"]), i32_at(room["histogram_at"], BUCKETS),
-            i32_at(room["picked_at"], 2 * n_lists + 1), f32_at(room["low_at"], 1), f32_at(room["centred_at"], dim),
-            i8_at(room["small_at"], frame["dpad"]),
+            moved, Centroids(frame["l2"] != 0, center, banks, scales, weights, leads, offsets),
+            Fine(fine, fine_scales, centroids), frame["margin"], bests, widths, lists, probed, bases, margins,
+            desk_framed(frame, room), i32_at(room["histogram_at"], BUCKETS),
+            i32_at(room["picked_at"], 2 * n_lists + 1), f32_at(room["low_at"], 1),
         )  # fmt: skip
+
+
+@kernel_inline_with_room
+def desk_framed(frame: Any, room: Any) -> Any:
+    """Room for the route of one query."""
+    n_lists, products = frame["n_lists"], i32_at(room["products_at"], 64 * frame["n_banks"])
+    moved, small = f32_at(room["centred_at"], frame["dim"]), i8_at(room["small_at"], frame["dpad"])
+    keys, values = f32_at(room["keys_at"], n_lists), f32_at(room["centroid_values_at"], n_lists)
+    return Desk(moved, small, products, values, keys)
 
 
 @kernel_inline_with_room

@@ -1,13 +1,15 @@
 """One query against every centroid: which lists to scan, in which order, and how many."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from pqdb.kernels._jit import kernel_inline, kernel_with_room
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.banks import bank_products
+from pqdb.kernels.dots import dot_i8
 from pqdb.kernels.intrinsics import prefetch
 from pqdb.kernels.rounding import extent
-from pqdb.kernels.scan import dot_i8
 from pqdb.kernels.topk import sift_down_pair, sort_heap
 from pqdb.kernels.vectors import FLOAT32, distance, dot, quantize_i8
 
@@ -20,6 +22,45 @@ SHORTEST, LONGEST = np.float32(1e-36), np.float32(3e38)  # squared length of a q
 HARDEST = np.float32(-1e30)  # below every knot, and the mean of two such is a number, too
 LEAST_COMMON = np.float32(1e-30)  # of a center's squared length
 LEAST_SPREAD = np.float32(1e-30)  # of keys: less has no inverse
+
+
+class Centroids(NamedTuple):
+    """Those of all lists, as route_queries has them."""
+
+    l2: bool
+    center: Array
+    banks: Array
+    scales: Array
+    weights: Array
+    leads: Array
+    offsets: Array
+
+
+class Fine(NamedTuple):
+    """What the lists that are taken are valued by, likewise; none of either where the banks tell well enough."""
+
+    rows: Array
+    scales: Array
+    centroids: Array
+
+
+class Desk(NamedTuple):
+    """Room for one query at a time."""
+
+    moved: Array  # (d,) float32 less what it has in common with centroids
+    small: Array  # (≥ d,) int8 of that, padded with zeros
+    products: Array  # (64 · banks,) int32
+    values: Array  # (n_lists,) float32
+    keys: Array  # (n_lists,) float32
+
+
+class Seen(NamedTuple):
+    """What was found out about a query."""
+
+    length: Real  # squared, for l2 from the center
+    base: Real  # the center's value
+    share: Real  # how much of the center lies in the query, 1 for l2
+    step: Real  # scale of the query's int8
 
 
 @kernel_inline
@@ -103,36 +144,31 @@ def select_largest(
 
 
 @kernel_inline
-def keys_of(
-    queries: Array, q: Whole, l2: bool, center: Array, banks: Array, scales: Array, weights: Array, leads: Array,
-    offsets: Array, moved: Array, small: Array, products: Array, values: Array, keys: Array,
-) -> tuple[Real, Real, Real, Real]:  # fmt: skip
-    """Value and key (n_lists,) of every list for query q, as route_queries has them; moved and products are scratch.
+def keys_of(queries: Array, q: Whole, known: Centroids, desk: Desk) -> Seen:
+    """Value and key of every list for query q, as route_queries has them, and its int8: on the desk.
 
     What queries and centroids have in common is no part of what is rounded: for l2 the center, for inner products as
     much of the center as lies in the query.
-
-    Returns the query's squared length, for l2 from the center; the center's value; how much of the center lies in the
-    query, 1 for l2; and the scale of the query's int8, which are left in `small`.
     """
+    center, moved, values, keys = known.center, desk.moved, desk.values, desk.keys
     dim, center_at, moved_at = center.shape[0], np.uint64(center.ctypes.data), np.uint64(moved.ctypes.data)
     base, share, common = np.float32(0), np.float32(1), np.float32(0)
-    if not l2:
+    if not known.l2:
         common = dot(FLOAT32, center_at, center_at, dim)
         base = dot(FLOAT32, center_at, np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim), dim)
         share = base / common if common > LEAST_COMMON else np.float32(0)
     for i in range(dim):
         moved[i] = queries[q, i] - share * center[i]
-    step = quantize_i8(moved, small) * np.float32(2 if l2 else 1)
-    bank_products(banks, 4 * banks.shape[1] < dim, small, products)
+    step = quantize_i8(moved, desk.small) * np.float32(2 if known.l2 else 1)
+    bank_products(known.banks, 4 * known.banks.shape[1] < dim, desk.small, desk.products)
     length = min(dot(FLOAT32, moved_at, moved_at, dim) + share * base, LONGEST)
-    for i in range(scales.shape[0]):
-        values[i] = base + step * scales[i] * np.float32(products[i]) - share * offsets[i]
-        keys[i] = values[i] * weights[i]
-    reach = np.float32(1) if l2 else np.sqrt(length)
-    for i in range(leads.shape[0]):
-        keys[i] += reach * leads[i]
-    return length, base, share, step
+    for i in range(known.scales.shape[0]):
+        values[i] = base + step * known.scales[i] * np.float32(desk.products[i]) - share * known.offsets[i]
+        keys[i] = values[i] * known.weights[i]
+    reach = np.float32(1) if known.l2 else np.sqrt(length)
+    for i in range(known.leads.shape[0]):
+        keys[i] += reach * known.leads[i]
+    return Seen(length, base, share, step)
 
 
 @kernel_inline
@@ -163,25 +199,20 @@ def list_keys(
     best: Array,  # (q,) float32 out: what route_queries tells a query's difficulty by
 ) -> None:
     """What route_queries ranks lists by, as if the lists left out were not there."""
-    n_lists = scales.shape[0]
-    values, products = np.empty(n_lists, np.float32), np.empty(64 * banks.shape[0], np.int32)
+    known, values = Centroids(l2, center, banks, scales, weights, leads, offsets), np.empty(len(scales), np.float32)
     moved, small = np.empty(center.shape[0], np.float32), np.empty(8 * banks.shape[1], np.int8)
+    products = np.empty(64 * banks.shape[0], np.int32)
     for q in range(queries.shape[0]):
-        length, _, _, _ = keys_of(
-            queries, q, l2, center, banks, scales, weights, leads, offsets, moved, small, products, values, keys[q]
-        )
+        seen = keys_of(queries, q, known, Desk(moved, small, products, values, keys[q]))
         if left_out[q] >= 0:
             keys[q, left_out[q]] = -np.inf
-        best[q] = ease(keys[q].max(), l2, length, leads)
+        best[q] = ease(keys[q].max(), l2, seen.length, leads)
 
 
 @kernel_inline
-def value_finely(
-    small: Array, base: Real, share: Real, step: Real, offsets: Array, fine: Array, fine_scales: Array, lists: Array,
-    q: Whole, n: Whole, values: Array,
-) -> None:  # fmt: skip
+def value_finely(seen: Seen, known: Centroids, fine: Fine, desk: Desk, lists: Array, q: Whole, n: Whole) -> None:
     """Values of the n lists of query q as int8 gives them, in place of those that nibbles gave."""
-    small_at, fine_at, size = np.uint64(small.ctypes.data), np.uint64(fine.ctypes.data), fine.shape[1]
+    small_at, fine_at, size = np.uint64(desk.small.ctypes.data), np.uint64(fine.rows.ctypes.data), fine.rows.shape[1]
     for p in range(n + AHEAD):
         if p < n:
             row = fine_at + np.uint64(size * lists[q, p])
@@ -189,67 +220,58 @@ def value_finely(
                 prefetch(row + np.uint64(line))
         if p >= AHEAD:
             which = lists[q, p - AHEAD]
-            product = np.float32(dot_i8(fine_at + np.uint64(size * which), small_at, size))
-            values[which] = base + step * fine_scales[which] * product - share * offsets[which]
+            product = seen.step * np.float32(dot_i8(fine_at + np.uint64(size * which), small_at, size))
+            desk.values[which] = seen.base + fine.scales[which] * product - seen.share * known.offsets[which]
 
 
 @kernel_inline
 def value_lists(
-    queries: Array, q: Whole, l2: bool, length: Real, base: Real, share: Real, step: Real, small: Array, values: Array,
-    center: Array, offsets: Array, fine: Array, fine_scales: Array, centroids: Array, noise: Real, lists: Array,
+    queries: Array, q: Whole, seen: Seen, known: Centroids, fine: Fine, desk: Desk, noise: Real, lists: Array,
     n: Whole, bases: Array, margins: Array,
 ) -> None:  # fmt: skip
-    """Bases and margins of the n lists of query q, as route_queries has them; length, base, share, step, small and
-    values as keys_of has them.
+    """Bases and margins of the n lists of query q, as route_queries has them, after keys_of.
 
     For l2 an estimate is no better than its bias factor, a float16, which is the larger the farther the centroid lies
     from zero. Here that is in units of the code's scale, as the margin is.
     """
-    if fine.shape[0] > 0 and centroids.shape[0] == 0:
-        value_finely(small, base, share, step, offsets, fine, fine_scales, lists, q, n, values)
+    exact = fine.centroids.shape[0] > 0
+    if fine.rows.shape[0] > 0 and not exact:
+        value_finely(seen, known, fine, desk, lists, q, n)
     dim = queries.shape[1]
-    center_at, rounding = np.uint64(center.ctypes.data), np.float32(HALF_ULP if noise > 0 else 0)
-    away = np.sqrt(dot(FLOAT32, center_at, center_at, dim)) if l2 else np.float32(0)
+    center_at, rounding = np.uint64(known.center.ctypes.data), np.float32(HALF_ULP if noise > 0 else 0)
+    away = np.sqrt(dot(FLOAT32, center_at, center_at, dim)) if known.l2 else np.float32(0)
     query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim)
-    margin = np.float32(noise) * np.sqrt(length)
+    margin = np.float32(noise) * np.sqrt(seen.length)
     for p in range(n):
-        bases[q, p] = values[lists[q, p]]
+        which = lists[q, p]
+        bases[q, p] = desk.values[which]
         margins[q, p] = margin
-        centroid_at = np.uint64(centroids.ctypes.data) + np.uint64(4 * dim * lists[q, p])
-        if l2:
-            if centroids.shape[0] > 0:
+        centroid_at = np.uint64(fine.centroids.ctypes.data) + np.uint64(4 * dim * which)
+        if known.l2:
+            if exact:
                 bases[q, p] = -distance(FLOAT32, centroid_at, query_at, dim, np.float32(1))
             else:
-                bases[q, p] = min(bases[q, p] - length, np.float32(0))
+                bases[q, p] = min(bases[q, p] - seen.length, np.float32(0))
             margins[q, p] = np.float32(2 * noise) * np.sqrt(-bases[q, p])
-            margins[q, p] += rounding * (np.sqrt(offsets[lists[q, p]]) + away)
-        elif centroids.shape[0] > 0:
+            margins[q, p] += rounding * (np.sqrt(known.offsets[which]) + away)
+        elif exact:
             bases[q, p] = dot(FLOAT32, centroid_at, query_at, dim)
 
 
 @kernel_inline
 def rank_queries(
-    queries: Array, l2: bool, center: Array, banks: Array, scales: Array, weights: Array, leads: Array, offsets: Array,
-    fine: Array, fine_scales: Array, centroids: Array, noise: Real, knots: Array, widths: Array, lists: Array,
-    probed: Array, bases: Array, margins: Array, keys: Array, values: Array, products: Array, histogram: Array,
-    picked: Array, low: Array, moved: Array, small: Array,
+    queries: Array, known: Centroids, fine: Fine, noise: Real, knots: Array, widths: Array, lists: Array,
+    probed: Array, bases: Array, margins: Array, desk: Desk, histogram: Array, picked: Array, low: Array,
 ) -> None:  # fmt: skip
-    """route_queries, whose are all but the last eight: scratch."""
-    n_lists = scales.shape[0]
+    """route_queries; the last four are scratch."""
     for q in range(queries.shape[0]):
-        length, base, share, step = keys_of(
-            queries, q, l2, center, banks, scales, weights, leads, offsets, moved, small, products, values, keys
-        )
-        high = extent(keys, n_lists, low)
-        best = ease(high, l2, length, leads)
-        wanted = np.int64(np.ceil(interpolate(best, knots, widths)))
+        seen = keys_of(queries, q, known, desk)
+        high = extent(desk.keys, desk.keys.shape[0], low)
+        wanted = np.int64(np.ceil(interpolate(ease(high, known.l2, seen.length, known.leads), knots, widths)))
         n = min(max(wanted, 1), lists.shape[1])
-        select_largest(keys, high, low[0], n, lists, q, histogram, picked)
+        select_largest(desk.keys, high, low[0], n, lists, q, histogram, picked)
         probed[q] = n
-        value_lists(
-            queries, q, l2, length, base, share, step, small, values, center, offsets, fine, fine_scales, centroids,
-            noise, lists, n, bases, margins,
-        )  # fmt: skip
+        value_lists(queries, q, seen, known, fine, desk, noise, lists, n, bases, margins)
 
 
 @kernel_with_room
@@ -278,13 +300,13 @@ def route_queries(
 
     The difficulty is told by the best key (see `ease`): `widths` is calibrated against it (docs/architecture.md).
     """
-    n_lists, dim = scales.shape[0], center.shape[0]
+    n_lists = scales.shape[0]
     keys, values = np.empty(n_lists, np.float32), np.empty(n_lists, np.float32)
+    moved, small = np.empty(center.shape[0], np.float32), np.empty(fine.shape[1], np.int8)
     products = np.empty(64 * banks.shape[0], np.int32)
     histogram, picked, low = np.empty(BUCKETS, np.int32), np.empty(2 * n_lists + 1, np.int32), np.empty(1, np.float32)
-    moved = np.empty(dim, np.float32)
-    small = np.empty(fine.shape[1], np.int8)
     rank_queries(
-        queries, l2, center, banks, scales, weights, leads, offsets, fine, fine_scales, centroids, noise, knots, widths,
-        lists, probed, bases, margins, keys, values, products, histogram, picked, low, moved, small,
+        queries, Centroids(l2, center, banks, scales, weights, leads, offsets), Fine(fine, fine_scales, centroids),
+        noise, knots, widths, lists, probed, bases, margins, Desk(moved, small, products, values, keys), histogram,
+        picked, low,
     )  # fmt: skip

@@ -5,8 +5,7 @@ import numpy as np
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Real, Whole
 from pqdb.kernels.intrinsics import load_f16, load_i8, load_u8, load_u16, load_u32, store_f32, store_u32
-
-GROUP = 32
+from pqdb.kernels.pack import GROUP
 
 
 @kernel

@@ -4,9 +4,10 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
+from pqdb.kernels.dots import dot_i8
 from pqdb.kernels.intrinsics import load_f32, load_u32, prefetch
 from pqdb.kernels.places import is_allowed
-from pqdb.kernels.scan import dot_i8, drop_below
+from pqdb.kernels.scan import Candidates, drop_below
 from pqdb.kernels.topk import push
 from pqdb.kernels.vectors import FLOAT16, INT8, dot, quantize_i8
 
@@ -73,6 +74,7 @@ def scan_values(
     cuts: Array,  # (q,) float32
 ) -> Whole:
     """As scan.scan_lists, which see: returns how many queries were finished before the candidates' room ran out."""
+    candidates = Candidates(values, bounds, rows, places)
     starts[0] = 0
     for q in range(lists.shape[0]):
         room = starts[q]
@@ -103,5 +105,5 @@ def scan_values(
                             push(heap, value)
                 row += np.uint64(row_bytes)
         cuts[q] = heap[0]
-        starts[q + 1] = drop_below(heap[0], starts[q], found, starts[q], values, bounds, rows, places)
+        starts[q + 1] = drop_below(heap[0], starts[q], found, starts[q], candidates)
     return lists.shape[0]

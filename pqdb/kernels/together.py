@@ -8,7 +8,9 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel_inline, kernel_with_room
 from pqdb.kernels._types import Array, Whole
-from pqdb.kernels.scan import NOWHERE, SPACE, blurred, drop_below, run_ahead, scan_list
+from pqdb.kernels.ahead import NOWHERE, Lists, run_ahead
+from pqdb.kernels.scan import SPACE, Candidates, blurred, drop_below, scan_list
+from pqdb.kernels.score import Code, Query
 
 ALONE = 8  # an eighth of a query's lists come first
 SPARE = 4  # a quarter of the room is free after ranks were closed, or they would be closed again and again
@@ -58,16 +60,12 @@ def order_lists(lists: Array, visits: Array, order: Array) -> Whole:
 
 
 @kernel_inline
-def close_ranks(
-    visits: Array, stop: Whole, heaps: Array, spans: Array, values: Array, bounds: Array, rows: Array, places: Array
-) -> Whole:
+def close_ranks(visits: Array, stop: Whole, heaps: Array, spans: Array, candidates: Candidates) -> Whole:
     """Drop what no longer reaches its query's threshold from the spans of the first visits; returns what is left."""
     kept = 0
     for v in range(stop):
         q, p = visits[v] >> 32, visits[v] & 0xFFFFFFFF
-        first, kept = kept, drop_below(
-            heaps[q, 0], spans[q, p, 0], spans[q, p, 1], kept, values, bounds, rows, places
-        )  # fmt: skip
+        first, kept = kept, drop_below(heaps[q, 0], spans[q, p, 0], spans[q, p, 1], kept, candidates)
         spans[q, p, 0], spans[q, p, 1] = first, kept
     return kept
 
@@ -82,23 +80,24 @@ def scan_visits(
     """Candidates in the order of visits, those of each in its span; False if there could be more than there is room
     for, even without those that no longer count.
     """
+    code, known = Code(nbits, m, record_bytes, bias), Lists(codes, counts, words, firsts)
+    candidates, size = Candidates(values, bounds, rows, places), values.shape[0]
     found, table_at, table_bytes = 0, np.uint64(tables.ctypes.data), np.uint64(tables[0].nbytes)
     n_lists, before = order_lists(lists, visits, order), np.int32(0)
-    ahead = run_ahead(record_bytes, order, n_lists, codes, counts, words, firsts)
+    ahead = run_ahead(record_bytes, order, n_lists, known)
     for v in range(len(visits)):
         q, p = visits[v] >> 32, visits[v] & 0xFFFFFFFF
         which, a = lists[q, p], coefficients[q, 0]
-        if found + counts[which] > values.shape[0]:
-            found = close_ranks(visits, v, heaps, spans, values, bounds, rows, places)
-            if found + counts[which] > values.shape[0] - values.shape[0] // SPARE:
+        if found + counts[which] > size:
+            found = close_ranks(visits, v, heaps, spans, candidates)
+            if found + counts[which] > size - size // SPARE:
                 return False
         again = v > 0 and which == before  # then it is in the cache, and the next lists were asked for
         spans[q, p, 0] = found
+        query = Query(table_at + table_bytes * np.uint64(q), a, coefficients[q, 1], floors[q])
         found, reached = scan_list(
-            nbits, m, record_bytes, bias, which, p, bases[q, p], blurred(margins[q, p], a, m), floors[q],
-            table_at + table_bytes * np.uint64(q), a, coefficients[q, 1], allowed, words, firsts, heaps[q], space,
-            found, values, bounds, rows, places, NOWHERE if again else ahead, order, 0 if again else n_lists, codes,
-            counts,
+            code, query, known, which, p, bases[q, p], blurred(margins[q, p], a, m), allowed, heaps[q], space, found,
+            candidates, NOWHERE if again else ahead, order, 0 if again else n_lists,
         )  # fmt: skip
         if not again:
             ahead, before = reached, which

@@ -25,6 +25,7 @@ from pqdb.kernels.choose import choose_queries
 from pqdb.kernels.frame import WORDS, named
 from pqdb.kernels.fresh import rows_with_fresh
 from pqdb.kernels.gather import write_answers
+from pqdb.kernels.pack import GROUP
 from pqdb.kernels.scan_values import round_queries, scan_values
 from pqdb.kernels.vectors import FLOAT16, INT8
 from pqdb.metric import prepare
@@ -70,11 +71,11 @@ class Trace:
         self.declined = bool(routed.probed[0] < 0)
         lists = routed.lists[0, : max(0, routed.probed[0])]
         counts = snapshot.blocks.counts[lists].astype(np.int64)
-        self.lists, self.codes, self.groups = len(lists), int(counts.sum()), int((-(-counts // scan.GROUP)).sum())
+        self.lists, self.codes, self.groups = len(lists), int(counts.sum()), int((-(-counts // GROUP)).sum())
         self.candidates, self.reranked = int(candidates.starts[1]), int(reranked[0])
         if among is not None:
             self.groups = int(among.passing.groups[lists].sum())
-            self.codes = min(self.codes, self.groups * scan.GROUP)
+            self.codes = min(self.codes, self.groups * GROUP)
             self.wanted = int(routed.wanted[0]) if among.aim else self.groups
             return
         best = index.router.ease(lists[0], float(routed.bases[0, 0]), moved[0])

@@ -4,7 +4,7 @@ that is not there."""
 import numpy as np
 import pytest
 
-from pqdb.kernels import scan, scan_plain
+from pqdb.kernels import ahead, scan, scan_plain
 from pqdb.partition.router import banked, nibble_banked
 from pqdb.quantization.pack import group_bytes, pack_list
 from tests import naive
@@ -341,12 +341,12 @@ def ahead_of(
     firsts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     words = np.array([] if passing is None else passing, np.uint32)
     codes = np.arange(len(counts)).astype(np.uint64) * np.uint64(10_000)
-    known = (np.array(order, np.int32), codes, np.array(counts, np.uint32), words, firsts)
+    numbers, lists = np.array(order, np.int32), ahead.Lists(codes, np.array(counts, np.uint32), words, firsts)
     stop = len(order) if until is None else until
-    place = scan.run_ahead(100, known[0], stop, *known[1:])
+    place = ahead.run_ahead(100, numbers, stop, lists)
     asked = []
     for _ in range(sum(sizes[which] for which in order)):
-        at, place = scan.look_ahead(place, np.uint64(1), 100, known[0], len(order), *known[1:])
+        at, place = ahead.look_ahead(place, np.uint64(1), 100, numbers, len(order), lists)
         asked.append(int(at))
     return asked
 
@@ -359,8 +359,8 @@ def groups_in(counts: list[int], order: list[int]) -> list[int]:
 def test_every_group_is_asked_for_that_many_groups_ahead() -> None:
     counts, order = [70, 3, 0, 128, 33, 0, 64, 1, 200], [3, 2, 0, 8, 1, 5, 6, 4, 7]
     asked = ahead_of(counts, order)
-    assert asked == groups_in(counts, order)[scan.AHEAD :] + [1] * scan.AHEAD
-    assert len(asked) == 20 > scan.AHEAD
+    assert asked == groups_in(counts, order)[ahead.AHEAD :] + [1] * ahead.AHEAD
+    assert len(asked) == 20 > ahead.AHEAD
 
 
 def test_groups_in_which_nothing_passes_are_not_asked_for() -> None:
@@ -369,8 +369,8 @@ def test_groups_in_which_nothing_passes_are_not_asked_for() -> None:
     firsts = np.concatenate([[0], np.cumsum([-(-count // 32) for count in counts])])
     pass_ = [at for at in groups_in(counts, order) if words[firsts[at // 10_000] + at % 10_000 // 100]]
     asked = ahead_of(counts, order, words)
-    assert asked == pass_[scan.AHEAD :] + [1] * (len(asked) - len(pass_) + scan.AHEAD)
-    assert scan.AHEAD < len(pass_) < len(asked)
+    assert asked == pass_[ahead.AHEAD :] + [1] * (len(asked) - len(pass_) + ahead.AHEAD)
+    assert ahead.AHEAD < len(pass_) < len(asked)
 
 
 @pytest.mark.parametrize("until", [0, 1, 3])
@@ -379,5 +379,5 @@ def test_lists_added_on_the_way_are_asked_for_too(until: int) -> None:
     counts, order = [70, 3, 0, 128], [1, 2, 0, 3]
     groups = groups_in(counts, order)
     known = len(groups_in(counts, order[:until]))
-    assert known < scan.AHEAD
+    assert known < ahead.AHEAD
     assert ahead_of(counts, order, until=until) == groups[known:] + [1] * known

@@ -19,8 +19,8 @@ def two_lists(first: int, second: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_rows_that_lie_nearest_to_a_border_go() -> None:
     lists, farther = two_lists(GROUP + 3, GROUP + 20)
+    farther[: GROUP + 3] = 0.05
     farther[[4, 9, 30]] = 0.001, 0.002, 0.003
-    farther[:GROUP + 3][np.setdiff1d(np.arange(GROUP + 3), [4, 9, 30])] = 0.05
     filled = fill_groups(lists, farther, 2)
     assert np.flatnonzero(filled != lists[:, 0]).tolist() == [4, 9, 30]
     assert np.bincount(filled).tolist() == [GROUP, GROUP + 23]
@@ -46,6 +46,20 @@ def test_nobody_goes_far() -> None:
     farther[7] = 0
     assert np.array_equal(fill_groups(lists, farther, 2), lists[:, 0])
     assert np.array_equal(fill_groups(lists, np.full(len(lists), np.inf, np.float32), 2), lists[:, 0])
+
+
+def test_no_list_is_made_so_short_that_it_would_be_merged() -> None:
+    """32 rows are a quarter of the mean of lists of 128."""
+    lists = np.array([[0, 1]] * (GROUP + 3) + [[1, 0]] * (6 * GROUP + 20), np.int32)
+    assert np.array_equal(fill_groups(lists, np.zeros(len(lists), np.float32), 2), lists[:, 0])
+
+
+def test_no_list_is_made_so_long_that_it_would_be_split() -> None:
+    """Eight groups are more than twice the mean."""
+    lists = np.array([[0, 1]] * (3 * GROUP + 3) + [[1, 0]] * (7 * GROUP + 20) + [[2, 1]] * 30, np.int32)
+    assert np.array_equal(fill_groups(lists, np.zeros(len(lists), np.float32), 3), lists[:, 0])
+    longer = np.concatenate([lists, [[2, 1]] * 60]).astype(np.int32)
+    assert np.bincount(fill_groups(longer, np.zeros(len(longer), np.float32), 3)).tolist() == [96, 247, 90]
 
 
 def test_an_empty_list_is_not_begun() -> None:
