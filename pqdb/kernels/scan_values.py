@@ -4,6 +4,7 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
+from pqdb.kernels.cells import lists_to_scan
 from pqdb.kernels.dots import dot_i8
 from pqdb.kernels.intrinsics import load_f32, load_u32, prefetch
 from pqdb.kernels.places import is_allowed
@@ -65,6 +66,13 @@ def scan_values(
     queries: Array,  # (q, ≥ size) int8 or float32
     factors: Array,  # (q,) float32 what a product is multiplied with, besides the row's scale
     allowed: Array,  # uint8 bitmap of rows that may be found; without bytes all may
+    there: Array,  # lists that may be scanned if needed: this and the next six as in scan_lists; or none
+    passing: Array,
+    groups: Array,
+    shares: Array,
+    cells: Array,
+    cell_of: Array,
+    most: Real,
     heap: Array,  # (depth,) float32 scratch
     values: Array,  # candidates, as scan.scan_lists has them
     bounds: Array,
@@ -79,17 +87,18 @@ def scan_values(
     for q in range(lists.shape[0]):
         room = starts[q]
         for p in range(probed[q]):
-            room += counts[lists[q, p]]
+            room += passing[lists[q, p]] if len(there) else counts[lists[q, p]]
         if room > values.shape[0]:
             return q
         heap[:] = -np.inf
         found = starts[q]
         query_at, factor = np.uint64(queries[q].ctypes.data), factors[q]
-        for p in range(probed[q]):
+        p, stop, checked = 0, np.int64(probed[q]), 0
+        while p < stop:
             count, row = np.int64(counts[lists[q, p]]), codes[lists[q, p]]
             row_at = row + np.uint64(count * row_bytes)
             base, margin = bases[q, p], margins[q, p]
-            if p + 1 < probed[q]:
+            if p + 1 < stop:
                 following = lists[q, p + 1]
                 announce(codes[following], min(np.int64(counts[following]) * row_bytes, AHEAD))
             for i in range(count):
@@ -104,6 +113,18 @@ def scan_values(
                         if value > heap[0]:
                             push(heap, value)
                 row += np.uint64(row_bytes)
+            p += 1
+            if p == stop and len(there):
+                stop = lists_to_scan(
+                    checked, stop, there[q], lists[q], passing, groups, shares, cells[q], cell_of[q], most, heap[0]
+                )
+                checked = p
+                for later in range(p, stop):
+                    room += passing[lists[q, later]]
+                if room > values.shape[0]:
+                    return q
+        if p > probed[q] >= 0:
+            probed[q] = p
         cuts[q] = heap[0]
         starts[q + 1] = drop_below(heap[0], starts[q], found, starts[q], candidates)
     return lists.shape[0]

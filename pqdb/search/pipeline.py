@@ -317,19 +317,20 @@ def scan_lists(
     where = blocks.codes, blocks.counts, routed.lists, routed.probed, routed.bases, routed.margins, routed.floors
     out = room.values, room.bounds, room.rows, room.places, candidates.starts, candidates.cuts
     heap = np.empty(plan.depth, np.float32)
-    if isinstance(code, ValueCode):
-        kind, size = (INT8, table.shape[1]) if code.form == "int8" else (FLOAT16, code.dim)
-        done = scan_values(kind, size, code.code_bytes, *where, table, coefficients, allowed, heap, *out)
-        return candidates.first(done)
     words, firsts, passing, groups, missed = _NO_WORDS, _NO_FIRSTS, _NO_ROWS, _NO_ROWS, 0.0
     if among is not None:
         lies = among.passing
         words, firsts, passing, groups = lies.words, lies.listed.firsts, lies.rows, lies.groups
         missed = most_missed(plan.k, among)
+    shares = index.calibration.scatter.shares
+    more = routed.there, passing, groups, shares, routed.cells, routed.cell_of, missed
+    if isinstance(code, ValueCode):
+        kind, size = (INT8, table.shape[1]) if code.form == "int8" else (FLOAT16, code.dim)
+        done = scan_values(kind, size, code.code_bytes, *where, table, coefficients, allowed, *more, heap, *out)
+        return candidates.first(done)
     done = scan.scan_lists(
         code.nbits, code.m, index.record_bytes, index.router.l2, *where, table, coefficients, allowed, words, firsts,
-        routed.there, passing, groups, index.calibration.scatter.shares, routed.cells, routed.cell_of, missed, heap,
-        np.empty(scan.SPACE, np.uint64), *out,
+        *more, heap, np.empty(scan.SPACE, np.uint64), *out,
     )  # fmt: skip
     return candidates.first(done)
 

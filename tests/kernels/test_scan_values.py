@@ -9,6 +9,7 @@ from pqdb.kernels.vectors import FLOAT16, INT8
 from pqdb.quantization.pack import pack_values, padded_dim, row_bytes, value_rows, values_of
 from tests import naive
 from tests.kernels.families import at
+from tests.kernels.test_scan import nothing_more
 
 forms = pytest.mark.parametrize("form", ["int8", "float16"])
 
@@ -64,7 +65,7 @@ class Lists:
             kind, size, row_bytes(self.dim, self.form),
             np.array([at(b) if len(b) else 0 for b in self.blocks], np.uint64), self.counts, lists,
             np.full(2, len(self.counts), np.int32), self.bases, self.margins, self.floors, queries, factors, allowed,
-            np.empty(depth, np.float32), values, bounds, rows, places, starts, cuts,
+            *nothing_more(), np.empty(depth, np.float32), values, bounds, rows, places, starts, cuts,
         )  # fmt: skip
         found = []
         for q in range(done):
