@@ -15,6 +15,7 @@ from pqdb.query.parse import parse_filter
 from pqdb.search.batch import search_batch
 from pqdb.search.frame import Frame, frame_of
 from pqdb.search.fresh import FreshKept
+from pqdb.search.further import look_further
 from pqdb.search.index import Index
 from pqdb.search.lists import PassingKept
 from pqdb.search.pipeline import Found, Trace, answered, search_framed, search_query
@@ -134,7 +135,7 @@ class Searching(Verbs):
             if not held.are(frame.blocks, frame.points) or self._is_time(frame):
                 return None
             found = search_framed(frame, query, frame.points.findable)
-            if found is None:
+            if found is None or (terms[2] is None and found.filled < found.words.shape[1]):
                 return None
             if self._live is not None and terms[2] is None:
                 self._live.offer(query)
@@ -186,14 +187,23 @@ class Searching(Verbs):
                     selected.selection.kept.clear()
                 selected.selection.kept[terms] = selected.again
             return found
-        plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
+        plan, allowed = self._plan(snapshot, kept, recall, exact, nprobe, rerank), snapshot.points.findable
+        by_recall = plan if nprobe is None else None
         if not single:
-            return answered(snapshot, *search_batch(snapshot, queries, plan, snapshot.points.findable, kept))
+            values, rows = search_batch(snapshot, queries, plan, allowed, kept)
+            if by_recall is not None:
+                values, rows = look_further(snapshot, queries, by_recall, allowed, values, rows)
+            return answered(snapshot, values, rows)
         if plan is not None and snapshot.index is not None and self.config.rerank == "int8" and not offset:
             if len(self._frames) > MOST_FRAMES:
                 self._frames = {}
             self._frames[terms] = frame_of(snapshot, snapshot.index, plan)
-        return search_query(snapshot, queries, plan, snapshot.points.findable, kept)
+        found = search_query(snapshot, queries, plan, allowed, kept)
+        if by_recall is None or found.filled == kept:
+            return found
+        prepared = prepare(queries, self.dim, self.metric)
+        values, rows = found.answers["value"].copy(), found.answers["row"].copy()
+        return answered(snapshot, *look_further(snapshot, prepared, by_recall, allowed, values, rows))
 
     # -- how
 
