@@ -3,6 +3,8 @@
 Lists of like value and like length are taken together, as cells, since what is expected is counted many times over.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from pqdb.kernels._jit import kernel_inline, kernel_inline_with_room
@@ -111,6 +113,18 @@ def find_threshold(shares: Array, cells: Array, n: Whole, k: Whole) -> Real:
     return floor
 
 
+class More(NamedTuple):
+    """Lists that may be scanned if those chosen first were not enough: nothing of all this, where none may."""
+
+    there: Array  # (q,) int32 how many there are of each query, with the first
+    passing: Array  # (n_lists,) int32 rows that pass
+    groups: Array  # (n_lists,) int32 groups that these are in
+    shares: Array  # these as choose.choose_lists leaves them
+    cells: Array
+    cell_of: Array
+    most: Real  # rows that may be expected in lists that are not scanned
+
+
 @kernel_inline
 def lists_to_scan(
     done: Whole, stop: Whole, there: Whole, lists: Array, passing: Array, groups: Array, shares: Array, cells: Array,
@@ -128,3 +142,17 @@ def lists_to_scan(
         cost += max(groups[lists[stop]], 1)
         stop += 1
     return stop
+
+
+@kernel_inline
+def go_on(
+    more: More, q: Whole, done: Whole, stop: Whole, lists: Array, cut: Real, room: Whole
+) -> tuple[Whole, Whole]:
+    """lists_to_scan of query q, and the room for candidates with those added."""
+    further = lists_to_scan(
+        done, stop, more.there[q], lists, more.passing, more.groups, more.shares, more.cells[q], more.cell_of[q],
+        more.most, cut,
+    )  # fmt: skip
+    for p in range(stop, further):
+        room += more.passing[lists[p]]
+    return further, room

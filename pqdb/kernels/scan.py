@@ -7,7 +7,7 @@ import numpy as np
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.ahead import Ahead, Lists, groups_of, look_ahead, run_ahead
-from pqdb.kernels.cells import lists_to_scan
+from pqdb.kernels.cells import More, go_on
 from pqdb.kernels.intrinsics import load_f32, load_u32, lowest_bit
 from pqdb.kernels.pack import GROUP
 from pqdb.kernels.places import is_allowed
@@ -233,6 +233,7 @@ def scan_lists(
     """
     code, known = Code(nbits, m, record_bytes, bias), Lists(codes, counts, words, firsts)
     candidates = Candidates(values, bounds, rows, places)
+    more = More(there, passing, groups, shares, cells, cell_of, most)
     starts[0] = 0
     for q in range(lists.shape[0]):
         room = starts[q]
@@ -252,12 +253,8 @@ def scan_lists(
             )  # fmt: skip
             p += 1
             if p == stop and len(there):
-                stop = lists_to_scan(
-                    checked, stop, there[q], lists[q], passing, groups, shares, cells[q], cell_of[q], most, heap[0]
-                )
+                stop, room = go_on(more, q, checked, stop, lists[q], heap[0], room)
                 checked = p
-                for later in range(p, stop):
-                    room += passing[lists[q, later]]
                 if room > values.shape[0]:
                     return q
         if p > probed[q] >= 0:

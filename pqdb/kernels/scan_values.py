@@ -4,7 +4,7 @@ import numpy as np
 
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
-from pqdb.kernels.cells import lists_to_scan
+from pqdb.kernels.cells import More, go_on
 from pqdb.kernels.dots import dot_i8
 from pqdb.kernels.intrinsics import load_f32, load_u32, prefetch
 from pqdb.kernels.places import is_allowed
@@ -83,6 +83,7 @@ def scan_values(
 ) -> Whole:
     """As scan.scan_lists, which see: returns how many queries were finished before the candidates' room ran out."""
     candidates = Candidates(values, bounds, rows, places)
+    more = More(there, passing, groups, shares, cells, cell_of, most)
     starts[0] = 0
     for q in range(lists.shape[0]):
         room = starts[q]
@@ -115,12 +116,8 @@ def scan_values(
                 row += np.uint64(row_bytes)
             p += 1
             if p == stop and len(there):
-                stop = lists_to_scan(
-                    checked, stop, there[q], lists[q], passing, groups, shares, cells[q], cell_of[q], most, heap[0]
-                )
+                stop, room = go_on(more, q, checked, stop, lists[q], heap[0], room)
                 checked = p
-                for later in range(p, stop):
-                    room += passing[lists[q, later]]
                 if room > values.shape[0]:
                     return q
         if p > probed[q] >= 0:
