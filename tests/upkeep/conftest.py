@@ -49,8 +49,8 @@ Keep = Callable[..., Kept]
 def keep(db: pqdb.Database) -> Keep:
     """keep(n, dim, **options) -> Kept with n points, not trained."""
 
-    def made(n: int, dim: int = 12, name: str = "things", **options: Any) -> Kept:
-        vectors = clustered(n, dim, seed=SEED)
+    def made(n: int, dim: int = 12, name: str = "things", seed: int = SEED, **options: Any) -> Kept:
+        vectors = clustered(n, dim, seed=seed)
         collection = db.create_collection(name, dim, **options)
         if n:
             collection.upsert(np.arange(n), vectors)

@@ -29,11 +29,11 @@ KINDS: dict[str, dict[str, Any]] = {
 def grown(keep: Keep, monkeypatch: pytest.MonkeyPatch) -> Any:
     """grown(kind) -> a collection whose first lists hold little, since most points came later and lie elsewhere."""
 
-    def made(kind: str) -> tuple[Kept, np.ndarray]:
+    def made(kind: str, seed: int = SEED) -> tuple[Kept, np.ndarray]:
         monkeypatch.setattr(build, "choose_n_lists", lambda n: 16)
-        kept = keep(1_600, 12, **KINDS[kind])
+        kept = keep(1_600, 12, f"things{seed}", seed, **KINDS[kind])
         kept.collection.train()
-        later = clustered(2_400, 12, seed=SEED + 1, clusters=12) * 0.5 + 2
+        later = clustered(2_400, 12, seed=seed + 1, clusters=12) * 0.5 + 2
         kept.collection.upsert(np.arange(1_600, 4_000), later)
         return kept, np.concatenate([kept.vectors, later])
 
@@ -61,11 +61,20 @@ def test_uneven_lists_become_even_and_every_row_stays_found(grown: Any, kind: st
     assert all(sorted(each.ids) == list(range(4_000)) for each in hits)
     if kind in ("cosine", "l2", "8-bit"):
         assert [each.ids[0] for each in hits] == list(range(0, 4_000, 97))
-        # (of codes learned from other data: .76 to .94 from seed to seed)
-        assert kept.collection.measure_recall(recall=0.9, sample=100).recall > 0.7
     assert kept.collection.verify() == []
     with kept.stores.blocks.read() as view:
         assert Index.load(view).router.n_lists == len(counts)
+
+
+@pytest.mark.parametrize("kind", ["cosine", "l2", "8-bit"])
+def test_codes_learned_from_other_data_find_most_of_what_is_asked_for(grown: Any, kind: str) -> None:
+    """.6 to .96 of what lists that became even hold, from seed to seed: their mean."""
+    found = []
+    for seed in range(SEED, SEED + 6):
+        kept, _ = grown(kind, seed)
+        kept.collection.optimize()
+        found.append(kept.collection.measure_recall(recall=0.9, sample=100).recall)
+    assert np.mean(found) > 0.7, found
 
 
 def test_spreads_follow_the_lists_where_they_are_cut_and_merged(grown: Any) -> None:

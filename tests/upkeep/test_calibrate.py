@@ -82,13 +82,18 @@ def test_a_table_of_harder_queries_goes_before_another() -> None:
 
 @metrics
 def test_where_rows_are_alike_queries_that_are_not_look_everywhere(db: pqdb.Database, metric: Metric) -> None:
-    rng = np.random.default_rng(9)
-    rows = np.tile(rng.standard_normal(8), (6_000, 1)).astype(np.float32)
-    rows[:50] = rng.standard_normal((50, 8))
-    things = db.create_collection("things", 8, metric)
-    things.upsert(np.arange(6_000), rows)
-    things.optimize()
-    assert things.measure_recall(10, rng.standard_normal((120, 8)).astype(np.float32), recall=0.9).lost_partition < 0.06
+    """0 to .11 is lost from seed to seed, as the fifty rows fall into lists or do not: their mean."""
+    lost = []
+    for seed in range(9, 15):
+        rng = np.random.default_rng(seed)
+        rows = np.tile(rng.standard_normal(8), (6_000, 1)).astype(np.float32)
+        rows[:50] = rng.standard_normal((50, 8))
+        things = db.create_collection(f"things{seed}", 8, metric)
+        things.upsert(np.arange(6_000), rows)
+        things.optimize()
+        queries = rng.standard_normal((120, 8)).astype(np.float32)
+        lost.append(things.measure_recall(10, queries, recall=0.9).lost_partition)
+    assert np.mean(lost) < 0.06, lost
 
 
 @pytest.mark.parametrize("asked", [0.9, 0.95])
