@@ -21,7 +21,6 @@ _BLOCK_ROWS = 8192
 class Assigner:
     """What assigns rows to centroids, a part at a time."""
 
-    dim: int
     origin: NDArray[np.float32]  # (dim,) rows far from zero are compared from there
     centroids: Panels | TwoLevels
 
@@ -36,11 +35,11 @@ class Assigner:
         levels = None
         if len(centroids) >= MANY_LISTS and n_rows >= MANY_ROWS:
             levels = TwoLevels.build(near_zero, sample[:: max(1, len(sample) // _SAMPLE_ROWS)] - origin)
-        return cls(centroids.shape[1], origin, levels or Panels.of(near_zero))
+        return cls(origin, levels or Panels.of(near_zero))
 
     def nearest(self, vectors: NDArray[np.float32]) -> NDArray[np.int32]:
         """(n,) the nearest to each of vectors (n, dim). Raises DimensionError."""
-        _check(vectors, self.dim)
+        _check(vectors, len(self.origin))
         labels = np.empty(len(vectors), np.int32)
 
         def assign_part(part: slice) -> None:
@@ -53,7 +52,7 @@ class Assigner:
         """(n, 2) the nearest to each of vectors (n, dim) and another one near it, and (n,) how much farther that is:
         its squared distance in units of the nearest's, less 1, inf where there is none. Raises DimensionError.
         """
-        _check(vectors, self.dim)
+        _check(vectors, len(self.origin))
         labels, farther = np.empty((len(vectors), 2), np.int32), np.empty(len(vectors), np.float32)
 
         def assign_part(part: slice) -> None:
