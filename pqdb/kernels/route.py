@@ -184,6 +184,19 @@ def ease(best: Real, l2: bool, length: Real, leads: Array) -> Real:
     return best / np.sqrt(length) if SHORTEST < length < LONGEST else HARDEST
 
 
+@kernel_inline
+def nearest_first(values: Array, keys: Array, highest: Real, low: Array) -> None:
+    """For inner products, the list whose centroid has the largest value takes the highest key.
+
+    A list of copies has no spread. What others around it have may be worth more than being the query itself is; where
+    they are more than are probed, what is asked for was not found (docs/decisions/049). low (1,) is scratch.
+    """
+    largest, nearest = extent(values, values.shape[0], low), 0
+    while values[nearest] < largest:
+        nearest += 1
+    keys[nearest] = highest
+
+
 @kernel_with_room
 def list_keys(
     queries: Array,  # (q, d) float32
@@ -201,12 +214,15 @@ def list_keys(
     """What route_queries ranks lists by, as if the lists left out were not there."""
     known, values = Centroids(l2, center, banks, scales, weights, leads, offsets), np.empty(len(scales), np.float32)
     moved, small = np.empty(center.shape[0], np.float32), np.empty(8 * banks.shape[1], np.int8)
-    products = np.empty(64 * banks.shape[0], np.int32)
+    products, low = np.empty(64 * banks.shape[0], np.int32), np.empty(1, np.float32)
     for q in range(queries.shape[0]):
         seen = keys_of(queries, q, known, Desk(moved, small, products, values, keys[q]))
         if left_out[q] >= 0:
-            keys[q, left_out[q]] = -np.inf
-        best[q] = ease(keys[q].max(), l2, seen.length, leads)
+            keys[q, left_out[q]] = values[left_out[q]] = -np.inf
+        highest = extent(keys[q], keys.shape[1], low)
+        if len(leads) and not l2:
+            nearest_first(values, keys[q], highest, low)
+        best[q] = ease(highest, l2, seen.length, leads)
 
 
 @kernel_inline
@@ -266,10 +282,12 @@ def rank_queries(
     """route_queries; the last four are scratch."""
     for q in range(queries.shape[0]):
         seen = keys_of(queries, q, known, desk)
-        high = extent(desk.keys, desk.keys.shape[0], low)
+        high, lowest = extent(desk.keys, desk.keys.shape[0], low), low[0]
+        if len(known.leads) and not known.l2:
+            nearest_first(desk.values, desk.keys, high, low)
         wanted = np.int64(np.ceil(interpolate(ease(high, known.l2, seen.length, known.leads), knots, widths)))
         n = min(max(wanted, 1), lists.shape[1])
-        select_largest(desk.keys, high, low[0], n, lists, q, histogram, picked)
+        select_largest(desk.keys, high, lowest, n, lists, q, histogram, picked)
         probed[q] = n
         value_lists(queries, q, seen, known, fine, desk, noise, lists, n, bases, margins)
 
@@ -295,8 +313,8 @@ def route_queries(
     bases: Array,  # (q, p) float32 out
     margins: Array,  # (q, p) float32 out
 ) -> None:
-    """Rank lists by ⟨q, c⟩ (inner product) or −|q − c|² (l2) and their leads, and take as many as the query's own
-    difficulty asks for.
+    """Rank lists by ⟨q, c⟩ (inner product; the largest comes first in any case) or −|q − c|² (l2) and their leads, and
+    take as many as the query's own difficulty asks for.
 
     The difficulty is told by the best key (see `ease`): `widths` is calibrated against it (docs/architecture.md).
     """

@@ -176,14 +176,16 @@ class Router:
         leads = -self.spreads if self.l2 else np.sqrt(self.spreads / np.float32(self.centroids.shape[1]))
         return (np.float32(lead) * leads).astype(np.float32)
 
-    def ease(self, number: int, value: float, query: np.ndarray) -> float:
-        """How easy a query (d,), in index space, is whose first list is of this value: see kernels.route.ease."""
+    def ease(self, lists: np.ndarray | int, values: np.ndarray | float, query: np.ndarray) -> float:
+        """How easy a query (d,), in index space, is that probes these lists, of these values: see kernels.route.ease."""
         if self.spreads is None:
-            return value * float(self.weights[number])
+            return float(np.max(values * self.weights[lists]))
         if self.l2:
-            return value + float(self.leads[number])
+            return float(np.max(values + self.leads[lists]))
         square = float(np.square(query, dtype=np.float64).sum())
-        return value / square**0.5 + float(self.leads[number]) if SHORT < square < LONG else float(HARDEST)
+        if not SHORT < square < LONG:
+            return float(HARDEST)
+        return float(np.max(values / np.float32(square**0.5) + self.leads[lists]))
 
     @property
     def nibbles(self) -> bool:

@@ -78,7 +78,7 @@ class Trace:
             self.codes = min(self.codes, self.groups * GROUP)
             self.wanted = int(routed.wanted[0]) if among.aim else self.groups
             return
-        best = index.router.ease(lists[0], float(routed.bases[0, 0]), moved[0])
+        best = index.router.ease(lists, routed.bases[0, : len(lists)], moved[0])
         self.expected = (1 - plan.lost) * index.calibration.recall_of(plan.k, best, len(lists))
 
 

@@ -70,6 +70,22 @@ def test_the_lists_taken_are_the_best_of_all(l2: bool, wanted: int) -> None:
         assert np.all(key[order] >= worst - 0.02 * (key.max() - key.min()))
 
 
+@pytest.mark.parametrize("wanted", [1, 2, 30])
+def test_the_nearest_list_is_taken_whatever_the_spread_of_others_is_worth(wanted: int) -> None:
+    by_value = a_router(60, 24, False)
+    spreads = np.full(60, 50, np.float32)
+    for nearest in range(5):
+        spreads[:] = 50
+        spreads[nearest] = 0
+        router = Router(False, by_value.mean, 1.0, by_value.centroids, spreads, 100.0)
+        query = router.centroids[nearest : nearest + 1] - router.center
+        value = (router.centroids @ query[0]).argmax()
+        lists, _, bases, _ = routed(router, query, wanted, [wanted])
+        assert value in lists[0]
+        assert bases[0].max() == pytest.approx((router.centroids @ query[0]).max(), rel=1e-5)
+        assert len(set(lists[0].tolist())) == wanted
+
+
 @pytest.mark.parametrize("wanted", [1, 20, 100, 250])
 @pytest.mark.parametrize("far", [[-1e6], [1e6], [-1e6, 1e6], [*30 * [-1e6], 1e4]], ids=str)
 def test_a_few_far_keys_do_not_blur_the_others(wanted: int, far: list[float]) -> None:

@@ -1,4 +1,6 @@
-"""No margin is told by less than the usual scale of the first lists probed (docs/decisions/047)."""
+"""Rows without an error of their own: no margin is told by less than the usual scale of the first lists probed, and the
+nearest list is one of them (docs/decisions/047, 049).
+"""
 
 from dataclasses import replace
 
@@ -15,6 +17,7 @@ from pqdb.search.coded import code_rows
 from pqdb.search.index import Index
 from pqdb.search.lists import ListedRows
 from pqdb.search.plan import Calibration
+from pqdb.upkeep import lead
 from tests.data import alike_and_almost, clustered
 
 ALL = 9_999  # lists, probed by hand
@@ -69,6 +72,20 @@ def test_copies_at_their_centroid_are_found_among_rows_that_are_almost_like_them
             assert set(made.search(rows[same[0]], 10, **asked).ids) <= set(same.tolist())
         together = made.search(rows[same[:5]], 10, nprobe=ALL).ids
     assert np.isin(together, same).all()
+
+
+def test_copies_are_found_where_the_spread_of_lists_around_them_is_worth_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of copies has none, and came after all that were probed (docs/decisions/049)."""
+    monkeypatch.setitem(lead.LEADS, False, (1.0,))
+    rows, same = alike_and_almost(6_000)
+    with pqdb.open(upkeep="manual") as db:
+        made = db.create_collection("c", 48, "cosine")
+        made.upsert(np.arange(len(rows)), rows)
+        made.train()
+        for k in (10, 100):
+            for recall in (0.6, 0.8, 0.95):
+                assert np.isin(made.search(rows[same[0]], k, recall=recall).ids, same).all()
+                assert np.isin(made.search(rows[same[:2]], k, recall=recall).ids, same).all()
 
 
 def test_calibrations_of_before_know_of_no_usual_scale() -> None:
