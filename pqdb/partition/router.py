@@ -177,7 +177,7 @@ class Router:
         return (np.float32(lead) * leads).astype(np.float32)
 
     def ease(self, lists: np.ndarray | int, values: np.ndarray | float, query: np.ndarray) -> float:
-        """How easy a query (d,), in index space, is that probes these lists, of these values: see kernels.route.ease."""
+        """How easy a query (d,), in index space, is that probes these lists of these values: see kernels.route.ease."""
         if self.spreads is None:
             return float(np.max(values * self.weights[lists]))
         if self.l2:
