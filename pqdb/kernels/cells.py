@@ -126,33 +126,21 @@ class More(NamedTuple):
 
 
 @kernel_inline
-def lists_to_scan(
-    done: Whole, stop: Whole, there: Whole, lists: Array, passing: Array, groups: Array, shares: Array, cells: Array,
-    cell_of: Array, most: Real, cut: Real,
-) -> Whole:  # fmt: skip
-    """Now that lists[done:stop] were scanned, up to which to go on: no further, if at most `most` rows are expected in
-    the others above the cut, the depth-th best value found.
-    """
-    for p in range(done, stop):
-        cells[cell_of[lists[p]], ROWS] = max(cells[cell_of[lists[p]], ROWS] - passing[lists[p]], np.float32(0))
-    if stop == there or (cut > -np.inf and expected_above(shares, cells, cut) <= most):
-        return stop
-    cost: Whole = 0
-    while stop < there and cost < CHECKED:
-        cost += max(groups[lists[stop]], 1)
-        stop += 1
-    return stop
-
-
-@kernel_inline
 def go_on(
     more: More, q: Whole, done: Whole, stop: Whole, lists: Array, cut: Real, room: Whole
 ) -> tuple[Whole, Whole]:
-    """lists_to_scan of query q, and the room for candidates with those added."""
-    further = lists_to_scan(
-        done, stop, more.there[q], lists, more.passing, more.groups, more.shares, more.cells[q], more.cell_of[q],
-        more.most, cut,
-    )  # fmt: skip
-    for p in range(stop, further):
-        room += more.passing[lists[p]]
-    return further, room
+    """Now that lists[done:stop] of query q were scanned, up to which to go on: no further, if at most `more.most` rows
+    are expected in the others above the cut, the depth-th best value found. And `room` for candidates with theirs.
+    """
+    there, cells, cell_of = more.there[q], more.cells[q], more.cell_of[q]
+    for p in range(done, stop):
+        cell = cell_of[lists[p]]
+        cells[cell, ROWS] = max(cells[cell, ROWS] - more.passing[lists[p]], np.float32(0))
+    if cut > -np.inf and expected_above(more.shares, cells, cut) <= more.most:
+        return stop, room
+    cost: Whole = 0
+    while stop < there and cost < CHECKED:
+        cost += max(more.groups[lists[stop]], 1)
+        room += more.passing[lists[stop]]
+        stop += 1
+    return stop, room

@@ -69,6 +69,27 @@ def collect(
 
 
 @kernel_inline
+def room_with(q: Whole, starts: Array, lists: Array, probed: Array, counts: Array, more: More) -> Whole:
+    """Room for the candidates of all queries up to q, of which the last has none yet: as many as it can have."""
+    room = starts[q]
+    for p in range(probed[q]):
+        room += more.passing[lists[q, p]] if len(more.there) else counts[lists[q, p]]
+    return room
+
+
+@kernel_inline
+def end_query(
+    q: Whole, scanned: Whole, found: Whole, heap: Array, probed: Array, cuts: Array, starts: Array,
+    candidates: Candidates,
+) -> None:  # fmt: skip
+    """Query q scanned so many lists, and its candidates end at `found`: those below its cut are dropped."""
+    if scanned > probed[q] >= 0:
+        probed[q] = scanned
+    cuts[q] = heap[0]
+    starts[q + 1] = drop_below(heap[0], starts[q], found, starts[q], candidates)
+
+
+@kernel_inline
 def blurred(margin: Real, a: Real, m: Whole) -> Real:
     """A margin, widened by what the rounding of a table's entries to steps of a adds up to: the sum of m errors, even
     within half a step, at three standard deviations. No margin stays none.
@@ -236,9 +257,7 @@ def scan_lists(
     more = More(there, passing, groups, shares, cells, cell_of, most)
     starts[0] = 0
     for q in range(lists.shape[0]):
-        room = starts[q]
-        for p in range(probed[q]):
-            room += passing[lists[q, p]] if len(there) else counts[lists[q, p]]
+        room = room_with(q, starts, lists, probed, counts, more)
         if room > values.shape[0]:
             return q
         heap[:] = -np.inf
@@ -257,8 +276,5 @@ def scan_lists(
                 checked = p
                 if room > values.shape[0]:
                     return q
-        if p > probed[q] >= 0:
-            probed[q] = p
-        cuts[q] = heap[0]
-        starts[q + 1] = drop_below(heap[0], starts[q], found, starts[q], candidates)
+        end_query(q, p, found, heap, probed, cuts, starts, candidates)
     return lists.shape[0]

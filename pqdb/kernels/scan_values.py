@@ -8,7 +8,7 @@ from pqdb.kernels.cells import More, go_on
 from pqdb.kernels.dots import dot_i8
 from pqdb.kernels.intrinsics import load_f32, load_u32, prefetch
 from pqdb.kernels.places import is_allowed
-from pqdb.kernels.scan import Candidates, drop_below
+from pqdb.kernels.scan import Candidates, end_query, room_with
 from pqdb.kernels.topk import push
 from pqdb.kernels.vectors import FLOAT16, INT8, dot, quantize_i8
 
@@ -86,9 +86,7 @@ def scan_values(
     more = More(there, passing, groups, shares, cells, cell_of, most)
     starts[0] = 0
     for q in range(lists.shape[0]):
-        room = starts[q]
-        for p in range(probed[q]):
-            room += passing[lists[q, p]] if len(there) else counts[lists[q, p]]
+        room = room_with(q, starts, lists, probed, counts, more)
         if room > values.shape[0]:
             return q
         heap[:] = -np.inf
@@ -120,8 +118,5 @@ def scan_values(
                 checked = p
                 if room > values.shape[0]:
                     return q
-        if p > probed[q] >= 0:
-            probed[q] = p
-        cuts[q] = heap[0]
-        starts[q + 1] = drop_below(heap[0], starts[q], found, starts[q], candidates)
+        end_query(q, p, found, heap, probed, cuts, starts, candidates)
     return lists.shape[0]

@@ -8,7 +8,8 @@ from pqdb.partition.assign import assign
 from pqdb.partition.balance import parts_of_lists, shares
 from pqdb.partition.lloyd import Progress, kmeans, means, silent
 
-ROWS_PER_LIST = 128  # four groups of 32: shorter lists cost more to rank and to reach than they save
+ROWS_PER_LIST = 128  # four groups of 32: shorter lists cost more to rank and to reach than they save …
+LISTS = 0.3  # … and past 57,000 rows longer ones do, too: of n rows there are so many times n^⅔ (docs/decisions/050)
 FEWEST_ROWS = 5_000  # below, one list
 MOST_LISTS = 65_536
 
@@ -22,10 +23,12 @@ _FIRST_SHARE = 0.6  # of the time
 
 
 def choose_n_lists(n_rows: int) -> int:
-    """Lists for so many rows: one below FEWEST_ROWS, then about one in ROWS_PER_LIST rows."""
+    """Lists for so many rows: one below FEWEST_ROWS, then about one in ROWS_PER_LIST rows, and in more of more rows: what
+    it takes to rank all lists grows with them, and what it takes to scan those that are probed with their length.
+    """
     if n_rows < FEWEST_ROWS:
         return 1
-    return min(MOST_LISTS, round(n_rows / ROWS_PER_LIST))
+    return min(MOST_LISTS, round(n_rows / ROWS_PER_LIST), round(LISTS * n_rows ** (2 / 3)))
 
 
 def points_needed(n_lists: int, dim: int) -> int:

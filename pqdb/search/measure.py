@@ -8,9 +8,7 @@ from pqdb.search.batch import search_batch
 from pqdb.search.losses import losses_of
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
-from pqdb.search.truth import recall_of
-
-Answers = tuple[np.ndarray, np.ndarray]  # values (q, k) float32, −inf where there are fewer, and rows (q, k) uint32
+from pqdb.search.truth import Answers, recall_of, without_itself
 
 
 def measure_rows(snapshot: Snapshot, plan: Plan | None, k: int, sample: int, seed: int) -> RecallReport:
@@ -20,7 +18,7 @@ def measure_rows(snapshot: Snapshot, plan: Plan | None, k: int, sample: int, see
     chosen = np.sort(np.random.default_rng(seed).choice(live, min(sample, len(live)), replace=False))
     queries = decode_source(points.source_of(chosen), snapshot.config.dim, snapshot.config.kept_source)
     found, truth = (
-        _without_itself(search_batch(snapshot, queries, each, points.live, k + 1), chosen) for each in (plan, None)
+        without_itself(search_batch(snapshot, queries, each, points.live, k + 1), chosen) for each in (plan, None)
     )
     return _report(snapshot, plan, queries, found, truth, k, "stored rows")
 
@@ -31,13 +29,6 @@ def measure_queries(
     """On queries (q, d), prepared, of which the population says where they come from."""
     found, truth = (search_batch(snapshot, queries, each, snapshot.points.live, k) for each in (plan, None))
     return _report(snapshot, plan, queries, found, truth, k, population)
-
-
-def _without_itself(answers: Answers, itself: np.ndarray) -> Answers:
-    values, rows = answers
-    keep = (rows != itself[:, None]) | ~np.isfinite(values)  # (what was not found says row 0)
-    keep[keep.all(axis=1), -1] = False
-    return values[keep].reshape(len(values), -1), rows[keep].reshape(len(values), -1)
 
 
 def _report(

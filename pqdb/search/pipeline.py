@@ -141,6 +141,10 @@ class Found:
         """(q, k) kernels.frame.ANSWER, the same memory."""
         return named(self.words)
 
+    def values_and_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """(q, k) float32 and uint32, as `search` has them."""
+        return self.answers["value"].copy(), self.answers["row"].copy()
+
 
 def search(
     snapshot: Snapshot,
@@ -216,12 +220,11 @@ def search_at_once(
     assert k <= plan.k  # a filter may pass fewer than were asked for; the scratch has places for plan.k
     words, frame, n = np.empty((len(queries), k, WORDS), np.uint64), frame_of(snapshot, index, plan), len(queries)
     mine, record = borrow(frame.capacity), frame.record_of(among)
-    done, _, _ = road.search_block(
+    done, filled, every = road.search_block(
         record.at, mine.room(frame.layout_of(n)), queries, False, allowed, mine.table(index, n), words
     )
     give_back(mine)
-    answers = named(words[:done])
-    values, rows = answers["value"].copy(), answers["row"].copy()
+    values, rows = Found(words[:done], filled, every).values_and_rows()
     return with_others(values, rows, snapshot, queries[done:], plan, allowed, k, among)
 
 

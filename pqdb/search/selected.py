@@ -61,7 +61,7 @@ class Selected:
         if found is None:
             values, rows = self._go(way, prepared, k, trace)
         else:
-            values, rows = found.answers["value"].copy(), found.answers["row"].copy()
+            values, rows = found.values_and_rows()
         if trace:
             trace.filter = self._explained(planner, way, trace)
         return answered(self.snapshot, *self._filled(planner, prepared, values, rows))

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+Answers = tuple[np.ndarray, np.ndarray]  # values (q, k) float32, −inf where there are fewer, and rows (q, k) uint32
+
 SLACK = 1e-5  # relative: a neighbour as near as the k-th, but for rounding, counts as found (as ann-benchmarks does)
 
 
@@ -17,3 +19,13 @@ def recall_of(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     share: np.ndarray = np.minimum(hits.sum(axis=1), there) / np.maximum(there, 1)
     share[there == 0] = 1.0
     return share
+
+
+def without_itself(answers: Answers, itself: np.ndarray) -> Answers:
+    """Answers (q, k + 1) without the row that each query itself is (q,), −1 for none; one that did not find itself gives
+    up its last. What was not found says row 0, and stays.
+    """
+    values, rows = answers
+    keep = (rows != itself[:, None]) | ~np.isfinite(values)
+    keep[keep.all(axis=1), -1] = False
+    return values[keep].reshape(len(values), -1), rows[keep].reshape(len(values), -1)

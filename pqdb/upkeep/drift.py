@@ -18,7 +18,7 @@ from pqdb.search.batch import search_batch
 from pqdb.search.index import Index
 from pqdb.search.pipeline import Trace, search
 from pqdb.search.plan import Calibration
-from pqdb.search.truth import recall_of
+from pqdb.search.truth import recall_of, without_itself
 from pqdb.store.blockview import BlockView
 from pqdb.store.view import PointView
 from pqdb.upkeep.calibrate import calibrate
@@ -62,7 +62,7 @@ def recall_now(stores: Stores, index: Index, seed: int) -> tuple[float, int]:
         rows, queries = _some_rows(stores, points, seed)
         plan = index.plan(K + 1, ASKED, None, None)
         found, truth = (
-            _without_itself(*search_batch(snapshot, queries, each, points.live, K + 1), rows) for each in (plan, None)
+            without_itself(search_batch(snapshot, queries, each, points.live, K + 1), rows)[0] for each in (plan, None)
         )
         return float(recall_of(found, truth).mean()), points.n_live
 
@@ -166,9 +166,10 @@ def _worth(stores: Stores, index: Index, watermark: int | None, queries: np.ndar
             trace = Trace()
             found.append(search(snapshot, query[None], plan, points.live, K + 1, trace))
             cost += trace.codes + RERANKED * trace.reranked
-        values, hits = (np.concatenate(each) for each in zip(*found, strict=True))
-        truth = _without_itself(*search_batch(snapshot, asked, None, points.live, K + 1), itself)
-        return Worth(float(recall_of(_without_itself(values, hits, itself), truth).mean()), cost / len(asked))
+        values, rows_found = (np.concatenate(each) for each in zip(*found, strict=True))
+        truth, _ = without_itself(search_batch(snapshot, asked, None, points.live, K + 1), itself)
+        others, _ = without_itself((values, rows_found), itself)
+        return Worth(float(recall_of(others, truth).mean()), cost / len(asked))
 
 
 def _some_rows(stores: Stores, points: PointView, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -190,13 +191,3 @@ def _list_of_row(blocks: BlockView, n_rows: int) -> np.ndarray:
     for number in np.flatnonzero(blocks.counts).tolist():
         found[rows_of_list(blocks.data(number), int(blocks.counts[number]))] = number
     return found
-
-
-def _without_itself(values: np.ndarray, rows: np.ndarray, itself: np.ndarray) -> np.ndarray:
-    """(q, K) values of the nearest other than the query's own row, nearest first."""
-    keep = (rows != itself[:, None]) | ~np.isfinite(values)  # (what was not found says row 0)
-    keep[keep.all(axis=1), -1] = False
-    others: np.ndarray = values[keep].reshape(len(values), -1)
-    return others
-
-

@@ -7,6 +7,7 @@ from pqdb.partition.router import Router
 from pqdb.search.batch import search_batch
 from pqdb.search.plan import plan_by_hand
 from pqdb.search.snapshot import Snapshot
+from pqdb.search.truth import without_itself
 from pqdb.threads import share_rows
 
 RANKED_AT_ONCE, RANKED_KEYS = 256, 1 << 22  # queries for a thread, and keys
@@ -56,13 +57,9 @@ def lists_of_nearest(
     assert snapshot.index is not None
     n_lists = snapshot.index.router.n_lists
     plan = plan_by_hand(snapshot.index.calibration, n_lists, k + 1, n_lists, None)
-    values, rows = search_batch(snapshot, queries, plan, allowed, k + 1)
-    missing = ~np.isfinite(values)
-    keep = (rows != itself[:, None]) | missing
-    keep[keep.all(axis=1), -1] = False  # one too many was asked for, in case the query finds itself
-    lists = np.where(missing, np.int32(-1), list_of_row[rows])
-    others: np.ndarray = lists[keep].reshape(len(lists), -1)
-    return others
+    values, rows = without_itself(search_batch(snapshot, queries, plan, allowed, k + 1), itself)
+    lists: np.ndarray = np.where(np.isfinite(values), list_of_row[rows], np.int32(-1))
+    return lists
 
 
 def rows_that_are(rows: np.ndarray, count: int) -> np.ndarray:

@@ -202,7 +202,7 @@ class Searching(Verbs):
         if by_recall is None or found.filled == kept:
             return found
         prepared = prepare(queries, self.dim, self.metric)
-        values, rows = found.answers["value"].copy(), found.answers["row"].copy()
+        values, rows = found.values_and_rows()
         return answered(snapshot, *look_further(snapshot, prepared, by_recall, allowed, values, rows))
 
     # -- how

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pqdb.kernels import cells as kernel
-from pqdb.kernels.cells import CELLS, expected_above, find_threshold, gather_cells, lists_to_scan, share_above
+from pqdb.kernels.cells import CELLS, More, expected_above, find_threshold, gather_cells, go_on, share_above
 from pqdb.kernels.choose import choose_lists
 from tests import naive
 
@@ -125,14 +125,21 @@ def test_lists_that_are_alike_are_taken_in_part() -> None:
 def test_scanning_goes_on_while_the_rest_may_hold_more_than_may_be_missed(rng: np.random.Generator) -> None:
     made = Made(rng, False)
     first, _, there = made.choose(10, 0.9)
-    state = there, made.passing, made.groups, SHARES, made.cells, made.cell_of
+
+    def up_to(done: int, stop: int, most: float, cut: float) -> int:
+        more = More(np.array([len(there)], np.int32), made.passing, made.groups, SHARES, made.cells[None],
+                    made.cell_of[None], most)  # fmt: skip
+        further, room = go_on(more, 0, done, stop, there, cut, 7)
+        assert room == 7 + made.passing[there[stop:further]].sum()
+        return int(further)
+
     high, low = float(made.values.max()) + 1, float(made.values.min())
-    at = lists_to_scan(0, len(first), len(there), *state, 1.0, high)
+    at = up_to(0, len(first), 1.0, high)
     assert at == len(first)  # nothing is expected above that
     rest = expected_above(SHARES, made.cells, low)
     assert rest == pytest.approx(made.expected(low, there[len(first) :]).sum(), rel=0.05)
-    further = lists_to_scan(at, at, len(there), *state, float(rest) - 1, low)
+    further = up_to(at, at, float(rest) - 1, low)
     assert made.groups[there[at : further - 1]].sum() < kernel.CHECKED <= made.groups[there[at:further]].sum()
-    assert lists_to_scan(at, at, len(there), *state, float(rest) + 1, low) == at
-    assert lists_to_scan(at, at, len(there), *state, float(rest) + 1, -np.inf) > at  # k were not found yet
-    assert lists_to_scan(len(there), len(there), len(there), *state, 0.0, -np.inf) == len(there)
+    assert up_to(at, at, float(rest) + 1, low) == at
+    assert up_to(at, at, float(rest) + 1, -np.inf) > at  # k were not found yet
+    assert up_to(len(there), len(there), 0.0, -np.inf) == len(there)

@@ -6,7 +6,7 @@ import pytest
 import pqdb
 from pqdb.hits import interval
 from pqdb.metric import Metric
-from pqdb.search.truth import recall_of
+from pqdb.search.truth import recall_of, without_itself
 from tests import naive
 from tests.data import clustered, queries_near
 from tests.search.conftest import Make
@@ -23,6 +23,14 @@ def test_fewer_neighbours_than_k_are_all_that_counts() -> None:
     truth = np.array([[3.0, 2.0, -np.inf], [-np.inf] * 3], np.float32)
     assert recall_of(truth, truth).tolist() == [1.0, 1.0]
     assert recall_of(np.array([[3.0, -np.inf, -np.inf], [-np.inf] * 3], np.float32), truth).tolist() == [0.5, 1.0]
+
+
+def test_a_query_is_left_out_of_its_own_answer() -> None:
+    values = np.array([[3, 2, 1], [3, 2, 1], [3, 2, 1], [3, -np.inf, -np.inf], [1, -np.inf, -np.inf]], np.float32)
+    rows = np.array([[7, 8, 9], [9, 7, 8], [5, 6, 8], [7, 0, 0], [4, 0, 0]], np.uint32)
+    others, left = without_itself((values, rows), np.array([7, 7, -1, 0, 4]))
+    assert left.tolist() == [[8, 9], [9, 8], [5, 6], [7, 0], [0, 0]]  # what was not found says row 0, and is not itself
+    assert others.tolist() == [[2, 1], [3, 1], [3, 2], [3, -np.inf], [-np.inf, -np.inf]]
 
 
 def recalls(rng: np.random.Generator, kind: str, mean: float) -> np.ndarray:
