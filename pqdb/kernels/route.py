@@ -185,8 +185,8 @@ def ease(best: Real, l2: bool, length: Real, leads: Array) -> Real:
 
 
 @kernel_inline
-def nearest_first(values: Array, keys: Array, highest: Real, low: Array) -> None:
-    """For inner products, the list whose centroid has the largest value takes the highest key.
+def nearest_first(values: Array, keys: Array, highest: Real, lowest: Real, low: Array) -> Real:
+    """For inner products, the list whose centroid has the largest value takes a key above all others; returns that.
 
     A list of copies has no spread. What others around it have may be worth more than being the query itself is; where
     they are more than are probed, what is asked for was not found (docs/decisions/049). low (1,) is scratch.
@@ -194,7 +194,9 @@ def nearest_first(values: Array, keys: Array, highest: Real, low: Array) -> None
     largest, nearest = extent(values, values.shape[0], low), 0
     while values[nearest] < largest:
         nearest += 1
-    keys[nearest] = highest
+    above = highest + np.float32(2 / BUCKETS) * (highest - lowest)  # a bucket of its own, where keys are sorted
+    keys[nearest] = above if above < LONGEST else highest
+    return keys[nearest]
 
 
 @kernel_with_room
@@ -217,11 +219,12 @@ def list_keys(
     products, low = np.empty(64 * banks.shape[0], np.int32), np.empty(1, np.float32)
     for q in range(queries.shape[0]):
         seen = keys_of(queries, q, known, Desk(moved, small, products, values, keys[q]))
+        highest, lowest = extent(keys[q], keys.shape[1], low), low[0]
         if left_out[q] >= 0:
             keys[q, left_out[q]] = values[left_out[q]] = -np.inf
-        highest = extent(keys[q], keys.shape[1], low)
+            highest = extent(keys[q], keys.shape[1], low)
         if len(leads) and not l2:
-            nearest_first(values, keys[q], highest, low)
+            nearest_first(values, keys[q], highest, lowest, low)
         best[q] = ease(highest, l2, seen.length, leads)
 
 
@@ -283,10 +286,10 @@ def rank_queries(
     for q in range(queries.shape[0]):
         seen = keys_of(queries, q, known, desk)
         high, lowest = extent(desk.keys, desk.keys.shape[0], low), low[0]
-        if len(known.leads) and not known.l2:
-            nearest_first(desk.values, desk.keys, high, low)
         wanted = np.int64(np.ceil(interpolate(ease(high, known.l2, seen.length, known.leads), knots, widths)))
         n = min(max(wanted, 1), lists.shape[1])
+        if len(known.leads) and not known.l2:
+            high = nearest_first(desk.values, desk.keys, high, lowest, low)
         select_largest(desk.keys, high, lowest, n, lists, q, histogram, picked)
         probed[q] = n
         value_lists(queries, q, seen, known, fine, desk, noise, lists, n, bases, margins)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pqdb.errors import CorruptError, FormatError
-from pqdb.kernels.route import HARDEST, LONGEST, SHORTEST
+from pqdb.kernels.route import list_keys
 from pqdb.panels import inner_products
 
 _HEAD = struct.Struct("<4sIII f")
@@ -20,7 +20,6 @@ PAD = 64  # int8 rows are padded to whole cache lines
 REACH = 2.6  # of nibbles, times the length of a row's coordinates: what lies beyond is as far as this
 MANY, WIDE = 1 << 20, 64  # so many int8 in all, of rows so wide at least, and nibbles do …
 BLUR = 0.1  # … if they are wrong by so much of what lists are apart at most
-SHORT, LONG = float(SHORTEST), float(LONGEST)
 
 
 def padded(dim: int) -> int:
@@ -176,16 +175,18 @@ class Router:
         leads = -self.spreads if self.l2 else np.sqrt(self.spreads / np.float32(self.centroids.shape[1]))
         return (np.float32(lead) * leads).astype(np.float32)
 
-    def ease(self, lists: np.ndarray | int, values: np.ndarray | float, query: np.ndarray) -> float:
-        """How easy a query (d,), in index space, is that probes these lists of these values: see kernels.route.ease."""
-        if self.spreads is None:
-            return float(np.max(values * self.weights[lists]))
-        if self.l2:
-            return float(np.max(values + self.leads[lists]))
-        square = float(np.square(query, dtype=np.float64).sum())
-        if not SHORT < square < LONG:
-            return float(HARDEST)
-        return float(np.max(values / np.float32(square**0.5) + self.leads[lists]))
+    def keys_of(self, moved: np.ndarray, left_out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(q, n_lists) float32: what lists are ranked by for queries (q, d), in index space, −inf for the list (q,) that
+        is left out, −1 for none; and (q,) float32 how easy each is.
+        """
+        queries = np.ascontiguousarray(moved, np.float32)
+        keys, best = np.empty((len(queries), self.n_lists), np.float32), np.empty(len(queries), np.float32)
+        none = np.full(len(queries), -1, np.int32) if left_out is None else left_out
+        list_keys(
+            queries, self.l2, self.center, self.banks, self.scales, self.weights, self.leads, self.offsets, none, keys,
+            best,
+        )  # fmt: skip
+        return keys, best
 
     @property
     def nibbles(self) -> bool:

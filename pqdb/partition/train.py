@@ -9,7 +9,7 @@ from pqdb.partition.balance import parts_of_lists, shares
 from pqdb.partition.lloyd import Progress, kmeans, means, silent
 
 ROWS_PER_LIST = 128  # four groups of 32: shorter lists cost more to rank and to reach than they save …
-LISTS = 0.3  # … and past 57,000 rows longer ones do, too: of n rows there are so many times n^⅔ (docs/decisions/050)
+LISTS = 0.4  # … and past 134,000 rows longer ones do, too: of n rows there are so many times n^⅔ (docs/decisions/050)
 FEWEST_ROWS = 5_000  # below, one list
 MOST_LISTS = 65_536
 

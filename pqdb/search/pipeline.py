@@ -78,8 +78,8 @@ class Trace:
             self.codes = min(self.codes, self.groups * GROUP)
             self.wanted = int(routed.wanted[0]) if among.aim else self.groups
             return
-        best = index.router.ease(lists, routed.bases[0, : len(lists)], moved[0])
-        self.expected = (1 - plan.lost) * index.calibration.recall_of(plan.k, best, len(lists))
+        _, best = index.router.keys_of(moved[:1])
+        self.expected = (1 - plan.lost) * index.calibration.recall_of(plan.k, float(best[0]), len(lists))
 
 
 def mark(trace: Trace | None, stage: str) -> None:

@@ -65,7 +65,7 @@ def balance(stores: Stores, index: Index, progress: Progress, seed: int = 0) -> 
     large, small = uneven(counts, usual)
     small = np.concatenate([small[counts[small] == 0], _near_others(stores, index, small[counts[small] > 0])])
     held, cuts = _cuts(stores, index, large[:LISTS_AT_ONCE], float(counts.mean()), rng)
-    small = small[:LISTS_AT_ONCE]
+    small = _in_memory(stores, small[:LISTS_AT_ONCE], counts)
     if not cuts and not len(small):
         return 0
     finer = sum((len(cuts[number]) - 1) * int(counts[number]) for number in cuts) / max(1, int(counts.sum()))
@@ -95,6 +95,13 @@ def _near_others(stores: Stores, index: Index, numbers: np.ndarray) -> np.ndarra
     apart = index.router.centroids[numbers] - nearest
     near: np.ndarray = numbers[np.sqrt(np.einsum("nd,nd->n", apart, apart)) <= reach]
     return near
+
+
+def _in_memory(stores: Stores, numbers: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The first of these lists whose vectors there is room for, one at least."""
+    sizes = np.cumsum(counts[numbers]) * 4 * stores.config.dim
+    most = stores.memory.bytes(PART_BYTES, PART_COPIES)
+    return numbers[: max(1, int(np.searchsorted(sizes, most, side="right")))]
 
 
 def _cuts(

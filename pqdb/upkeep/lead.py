@@ -11,7 +11,7 @@ import numpy as np
 
 from pqdb.partition.router import Router
 from pqdb.search.snapshot import Snapshot
-from pqdb.upkeep.order import list_keys_of, lists_of_nearest, rows_that_are
+from pqdb.upkeep.order import lists_of_nearest, rows_that_are
 from pqdb.upkeep.queries import made_queries
 from pqdb.upkeep.sample import Sample
 
@@ -31,7 +31,7 @@ def led(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int) -> R
     itself = rows_that_are(sample.rows[:n_rows], len(queries))
     lists = lists_of_nearest(snapshot, queries, itself, sample.list_of_row, allowed, K)
     moved = router.to_index_space(queries)
-    keys, _ = list_keys_of(router, moved)
+    keys, _ = router.keys_of(moved)
     reach = np.ones(len(moved)) if router.l2 else np.linalg.norm(moved, axis=1)
     leads = LEADS[router.l2]
     costs = np.array([_cost(keys + reach[:, None] * router.leads_of(lead), lists) for lead in leads])

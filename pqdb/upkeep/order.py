@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from pqdb.kernels.route import list_keys
 from pqdb.partition.router import Router
 from pqdb.search.batch import search_batch
 from pqdb.search.plan import plan_by_hand
@@ -24,28 +23,12 @@ def list_places(
     place, best = np.empty((len(moved), router.n_lists), np.int32), np.empty(len(moved), np.float32)
 
     def rank(part: slice) -> None:
-        keys, best[part] = list_keys_of(router, moved[part], None if left_out is None else left_out[part])
+        keys, best[part] = router.keys_of(moved[part], None if left_out is None else left_out[part])
         order = np.argsort(-keys, axis=1, kind="stable")
         np.put_along_axis(place[part], order, np.arange(router.n_lists, dtype=np.int32)[None, :], axis=1)
 
     share_rows(rank, len(moved), max(1, min(RANKED_AT_ONCE, RANKED_KEYS // router.n_lists)))
     return place, best
-
-
-def list_keys_of(
-    router: Router, moved: np.ndarray, left_out: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """(q, n_lists) float32: what lists are ranked by for queries (q, d), in index space, −inf for the list (q,) that is
-    left out; and (q,) how easy each is.
-    """
-    queries = np.ascontiguousarray(moved, np.float32)
-    keys, best = np.empty((len(queries), router.n_lists), np.float32), np.empty(len(queries), np.float32)
-    none = np.full(len(queries), -1, np.int32) if left_out is None else left_out
-    list_keys(
-        queries, router.l2, router.center, router.banks, router.scales, router.weights, router.leads, router.offsets,
-        none, keys, best,
-    )  # fmt: skip
-    return keys, best
 
 
 def lists_of_nearest(
