@@ -176,8 +176,8 @@ class Router:
         return (np.float32(lead) * leads).astype(np.float32)
 
     def keys_of(self, moved: np.ndarray, left_out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """(q, n_lists) float32: what lists are ranked by for queries (q, d), in index space, −inf for the list (q,) that
-        is left out, −1 for none; and (q,) float32 how easy each is.
+        """(q, n_lists) float32: what lists are ranked by for queries (q, d), in index space, −inf for the list (q,)
+        that is left out, −1 for none; and (q,) float32 how easy each is.
         """
         queries = np.ascontiguousarray(moved, np.float32)
         keys, best = np.empty((len(queries), self.n_lists), np.float32), np.empty(len(queries), np.float32)

@@ -23,12 +23,13 @@ _FIRST_SHARE = 0.6  # of the time
 
 
 def choose_n_lists(n_rows: int) -> int:
-    """Lists for so many rows: one below FEWEST_ROWS, then about one in ROWS_PER_LIST rows, and in more of more rows: what
-    it takes to rank all lists grows with them, and what it takes to scan those that are probed with their length.
+    """Lists for so many rows: one below FEWEST_ROWS, then about one in ROWS_PER_LIST rows, and past 134,000 rows fewer:
+    what it takes to rank all lists grows with them, and what it takes to scan those that are probed with their length.
     """
     if n_rows < FEWEST_ROWS:
         return 1
-    return min(MOST_LISTS, round(n_rows / ROWS_PER_LIST), round(LISTS * n_rows ** (2 / 3)))
+    few: int = round(LISTS * n_rows ** (2 / 3))
+    return min(MOST_LISTS, round(n_rows / ROWS_PER_LIST), few)
 
 
 def points_needed(n_lists: int, dim: int) -> int:

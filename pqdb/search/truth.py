@@ -22,8 +22,8 @@ def recall_of(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def without_itself(answers: Answers, itself: np.ndarray) -> Answers:
-    """Answers (q, k + 1) without the row that each query itself is (q,), −1 for none; one that did not find itself gives
-    up its last. What was not found says row 0, and stays.
+    """Answers (q, k + 1) without the row that each query itself is (q,), −1 for none; who did not find itself gives up
+    its last. What was not found says row 0, and stays.
     """
     values, rows = answers
     keep = (rows != itself[:, None]) | ~np.isfinite(values)
