@@ -185,12 +185,15 @@ def ease(best: Real, l2: bool, length: Real, leads: Array) -> Real:
 
 
 @kernel_inline
-def nearest_first(values: Array, keys: Array, highest: Real, lowest: Real, low: Array) -> Real:
-    """For inner products, the list whose centroid has the largest value takes a key above all others; returns that.
+def nearest_first(known: Centroids, values: Array, keys: Array, highest: Real, lowest: Real, low: Array) -> Real:
+    """For inner products, the list whose centroid has the largest value takes a key above all others; returns the
+    highest then. Generations that do not know spreads rank as they did.
 
     A list of copies has no spread. What others around it have may be worth more than being the query itself is; where
     they are more than are probed, what is asked for was not found (docs/decisions/049). low (1,) is scratch.
     """
+    if known.l2 or len(known.leads) == 0:
+        return highest
     largest, nearest = extent(values, values.shape[0], low), 0
     while values[nearest] < largest:
         nearest += 1
@@ -223,8 +226,7 @@ def list_keys(
         if left_out[q] >= 0:
             keys[q, left_out[q]] = values[left_out[q]] = -np.inf
             highest = extent(keys[q], keys.shape[1], low)
-        if len(leads) and not l2:
-            nearest_first(values, keys[q], highest, lowest, low)
+        nearest_first(known, values, keys[q], highest, lowest, low)
         best[q] = ease(highest, l2, seen.length, leads)
 
 
@@ -288,8 +290,7 @@ def rank_queries(
         high, lowest = extent(desk.keys, desk.keys.shape[0], low), low[0]
         wanted = np.int64(np.ceil(interpolate(ease(high, known.l2, seen.length, known.leads), knots, widths)))
         n = min(max(wanted, 1), lists.shape[1])
-        if len(known.leads) and not known.l2:
-            high = nearest_first(desk.values, desk.keys, high, lowest, low)
+        high = nearest_first(known, desk.values, desk.keys, high, lowest, low)
         select_largest(desk.keys, high, lowest, n, lists, q, histogram, picked)
         probed[q] = n
         value_lists(queries, q, seen, known, fine, desk, noise, lists, n, bases, margins)

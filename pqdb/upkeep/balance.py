@@ -99,7 +99,7 @@ def _near_others(stores: Stores, index: Index, numbers: np.ndarray) -> np.ndarra
 
 def _in_memory(stores: Stores, numbers: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The first of these lists whose vectors there is room for, one at least."""
-    sizes = np.cumsum(counts[numbers]) * 4 * stores.config.dim
+    sizes = np.cumsum(counts[numbers]) * stores.vector_bytes
     most = stores.memory.bytes(PART_BYTES, PART_COPIES)
     return numbers[: max(1, int(np.searchsorted(sizes, most, side="right")))]
 

@@ -73,9 +73,8 @@ def test_the_lists_taken_are_the_best_of_all(l2: bool, wanted: int) -> None:
 @pytest.mark.parametrize("wanted", [1, 2, 30])
 def test_the_nearest_list_is_taken_whatever_the_spread_of_others_is_worth(wanted: int) -> None:
     by_value = a_router(60, 24, False)
-    spreads = np.full(60, 50, np.float32)
     for nearest in (0, 1, 30, 58, 59):
-        spreads[:] = 50
+        spreads = np.full(60, 50, np.float32)
         spreads[nearest] = 0
         router = Router(False, by_value.mean, 1.0, by_value.centroids, spreads, 100.0)
         query = router.centroids[nearest : nearest + 1] - router.center
