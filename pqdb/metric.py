@@ -40,6 +40,17 @@ def prepare(vectors: object, dim: int, metric: Metric) -> np.ndarray:
     Cosine vectors are divided by their length; a zero vector stays zero and scores 0 against everything.
     Raises DimensionError for another shape, InputError for what is not numbers, and for NaN and infinity.
     """
+    array = as_vectors(vectors, dim)
+    squares = np.einsum("nd,nd->n", array, array)
+    if not squares.max(initial=0) <= LARGEST_SQUARE[metric] and (metric != "cosine" or not np.isfinite(array).all()):
+        _refuse(array, squares, metric)
+    return array if metric != "cosine" else _unit_length(array, squares)
+
+
+def as_vectors(vectors: object, dim: int) -> np.ndarray:
+    """One vector or several as (n, dim) float32, C-contiguous, whatever numbers they hold. Raises DimensionError for
+    another shape, InputError for what is not numbers.
+    """
     array = as_float32(vectors)
     if array.ndim == 1:
         array = array.reshape(1, -1)
@@ -47,10 +58,7 @@ def prepare(vectors: object, dim: int, metric: Metric) -> np.ndarray:
         raise DimensionError(f"expected vectors as (n, {dim}), not an array of {array.ndim} dimensions")
     if array.shape[1] != dim:
         raise DimensionError(f"expected {dim} dimensions, not {array.shape[1]}")
-    squares = np.einsum("nd,nd->n", array, array)
-    if not squares.max(initial=0) <= LARGEST_SQUARE[metric] and (metric != "cosine" or not np.isfinite(array).all()):
-        _refuse(array, squares, metric)
-    return array if metric != "cosine" else _unit_length(array, squares)
+    return array
 
 
 def _unit_length(array: np.ndarray, squares: np.ndarray) -> np.ndarray:

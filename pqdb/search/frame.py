@@ -42,7 +42,7 @@ class Frame:
     """One record of kernels.frame.FRAME, and the arrays its addresses point into."""
 
     __slots__ = (
-        "_arrays", "_layouts", "blocks", "capacity", "coded", "compared", "index", "layout", "plan", "points", "record"
+        "_arrays", "_layouts", "blocks", "capacity", "coded", "compared", "index", "plan", "points", "record"
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, index: Index, plan: Plan) -> None:
@@ -61,8 +61,7 @@ class Frame:
                 self.record.array[name] = array.ctypes.data
             else:
                 self.record.array[name] = value
-        self.layout = Layout.of(self.record.array[0], 1)  # of the scratch of one query
-        self._layouts = {1: self.layout}
+        self._layouts: dict[int, Layout] = {}
 
     def layout_of(self, n: int) -> Layout:
         """How the scratch of n queries lies."""

@@ -28,7 +28,6 @@ from pqdb.kernels.gather import write_answers
 from pqdb.kernels.pack import GROUP
 from pqdb.kernels.scan_values import round_queries, scan_values
 from pqdb.kernels.vectors import FLOAT16, INT8
-from pqdb.metric import prepare
 from pqdb.quantization.pack import padded_dim, row_bytes
 from pqdb.quantization.values import ValueCode
 from pqdb.search.frame import Among, Frame, frame_of, most_missed
@@ -145,6 +144,16 @@ class Found:
         """(q, k) float32 and uint32, as `search` has them."""
         return self.answers["value"].copy(), self.answers["row"].copy()
 
+    @classmethod
+    def joined(cls, parts: "list[Found]") -> "Found":
+        """What the blocks of a batch found, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        every = 0
+        for part in parts:
+            every |= part.every
+        return cls(np.concatenate([part.words for part in parts]), sum(part.filled for part in parts), every)
+
 
 def search(
     snapshot: Snapshot,
@@ -188,44 +197,32 @@ def search(
     return with_others(values, rows, snapshot, queries[done:], plan, allowed, k, among)
 
 
-def search_query(
-    snapshot: Snapshot, query: np.ndarray, plan: Plan | None, allowed: np.ndarray, k: int, among: Among | None = None
-) -> Found:
-    """The answer to one query (1, dim) float32 that is not prepared yet. Raises InputError as metric.prepare does."""
-    config, index = snapshot.config, snapshot.index
-    if index is not None and plan is not None and config.rerank == "int8":
-        found = search_framed(frame_of(snapshot, index, plan), query, allowed, among)
-        if found is not None:
-            return found
-    prepared = prepare(query, config.dim, config.metric)
-    return answered(snapshot, *search(snapshot, prepared, plan, allowed, k, among=among))
-
-
-def search_framed(frame: Frame, query: np.ndarray, allowed: np.ndarray, among: Among | None = None) -> Found | None:
-    """As search_query, where all but the query was seen before; None if its length is not to be trusted."""
-    words, record = np.empty((1, frame.plan.k, WORDS), np.uint64), frame.record_of(among)
-    mine = borrow(frame.capacity)
-    done, filled, every = road.search_block(
-        record.at, mine.room(frame.layout), query, True, allowed, mine.table(frame.index, 1), words
-    )
-    give_back(mine)
-    return Found(words, filled, every) if done == 1 else None
-
-
 def search_at_once(
     snapshot: Snapshot, index: Index, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int,
     among: Among | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """The same road in one kernel, as every search but an explained one takes it: a third faster for one query."""
     assert k <= plan.k  # a filter may pass fewer than were asked for; the scratch has places for plan.k
-    words, frame, n = np.empty((len(queries), k, WORDS), np.uint64), frame_of(snapshot, index, plan), len(queries)
-    mine, record = borrow(frame.capacity), frame.record_of(among)
+    found = search_framed(frame_of(snapshot, index, plan), queries, allowed, among, k, prepared=True)
+    assert found is not None  # only lengths of queries that are not prepared are doubted
+    values, rows = found.values_and_rows()
+    return with_others(values, rows, snapshot, queries[len(values) :], plan, allowed, k, among)
+
+
+def search_framed(
+    frame: Frame, queries: np.ndarray, allowed: np.ndarray, among: Among | None = None, k: int | None = None,
+    prepared: bool = False,
+) -> Found | None:  # fmt: skip
+    """The answers to as many queries (q, dim) float32 as there is room for, the first at least; None if one is not
+    prepared and of a length that is not to be trusted.
+    """
+    n, record, mine = len(queries), frame.record_of(among), borrow(frame.capacity)
+    words = np.empty((n, k or frame.plan.k, WORDS), np.uint64)
     done, filled, every = road.search_block(
-        record.at, mine.room(frame.layout_of(n)), queries, False, allowed, mine.table(index, n), words
+        record.at, mine.room(frame.layout_of(n)), queries, not prepared, allowed, mine.table(frame.index, n), words
     )
     give_back(mine)
-    values, rows = Found(words[:done], filled, every).values_and_rows()
-    return with_others(values, rows, snapshot, queries[done:], plan, allowed, k, among)
+    return Found(words[:done], filled, every) if done > 0 else None
 
 
 def with_others(

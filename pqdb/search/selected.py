@@ -9,10 +9,10 @@ from pqdb.kernels import exact, road
 from pqdb.kernels.frame import WORDS
 from pqdb.metric import limits, prepare
 from pqdb.query.select import Selection
-from pqdb.search.batch import search_batch
+from pqdb.search.batch import find, search_batch
 from pqdb.search.frame import Among, Frame, frame_of
 from pqdb.search.lists import PassingKept
-from pqdb.search.pipeline import Found, Trace, answered, search, search_query
+from pqdb.search.pipeline import Found, Trace, answered, search
 from pqdb.search.plan import Plan
 from pqdb.search.planner import Planner, Way
 from pqdb.search.snapshot import Snapshot
@@ -104,7 +104,7 @@ class Selected:
             return None
         if way.among is not None and self.snapshot.index is not None and self.snapshot.config.rerank == "int8":
             self.again = frame_of(self.snapshot, self.snapshot.index, way.plan), way.among
-        return search_query(self.snapshot, query, way.plan, self.selection.allowed, k, way.among)
+        return find(self.snapshot, query, way.plan, self.selection.allowed, k, way.among)
 
     def _go(self, way: Way, queries: np.ndarray, k: int, trace: Trace | None = None) -> Values:
         allowed = self.selection.allowed

@@ -9,16 +9,16 @@ import numpy as np
 from pqdb.config import CollectionConfig
 from pqdb.errors import DimensionError, InputError, PointNotFoundError
 from pqdb.hits import BatchHits, Hits, Id, PlainHits
-from pqdb.metric import Metric, prepare
+from pqdb.metric import Metric, as_vectors, prepare
 from pqdb.query.conditions import Filter, but_not
 from pqdb.query.parse import parse_filter
-from pqdb.search.batch import search_batch
+from pqdb.search.batch import find
 from pqdb.search.frame import Frame, frame_of
 from pqdb.search.fresh import FreshKept
 from pqdb.search.further import look_further
 from pqdb.search.index import Index
 from pqdb.search.lists import PassingKept
-from pqdb.search.pipeline import Found, Trace, answered, search_framed, search_query
+from pqdb.search.pipeline import Found, Trace, answered, search_framed
 from pqdb.search.plan import Plan
 from pqdb.search.selected import Effort, Selected
 from pqdb.search.snapshot import Snapshot
@@ -189,17 +189,12 @@ class Searching(Verbs):
             return found
         plan, allowed = self._plan(snapshot, kept, recall, exact, nprobe, rerank), snapshot.points.findable
         by_recall = plan if nprobe is None else None
-        if not single:
-            values, rows = search_batch(snapshot, queries, plan, allowed, kept)
-            if by_recall is not None:
-                values, rows = look_further(snapshot, queries, by_recall, allowed, values, rows)
-            return answered(snapshot, values, rows)
-        if plan is not None and snapshot.index is not None and self.config.rerank == "int8" and not offset:
+        if single and plan is not None and snapshot.index is not None and self.config.rerank == "int8" and not offset:
             if len(self._frames) > MOST_FRAMES:
                 self._frames = {}
             self._frames[terms] = frame_of(snapshot, snapshot.index, plan)
-        found = search_query(snapshot, queries, plan, allowed, kept)
-        if by_recall is None or found.filled == kept:
+        found = find(snapshot, queries, plan, allowed, kept)
+        if by_recall is None or found.filled == len(queries) * kept:
             return found
         prepared = prepare(queries, self.dim, self.metric)
         values, rows = found.values_and_rows()
@@ -227,17 +222,17 @@ class Searching(Verbs):
         effort = Effort(recall, plan if nprobe is not None else None, exact)
         most = max(1, min(k, len(selected.selection)))
         if len(queries) > 1:
-            return selected, selected.search_batch(queries, most, effort)
+            return selected, selected.search_batch(prepare(queries, self.dim, self.metric), most, effort)
         return selected, selected.search(queries, most, effort, trace)
 
     def _queries(self, query: object) -> tuple[np.ndarray, bool]:
-        """Queries (q, dim) float32, and whether it was a single one, which is prepared on its way; several are here."""
+        """Queries (q, dim) float32, which are prepared on their way, and whether it was a single one."""
         if type(query) is np.ndarray and query.dtype == FLOAT32 and query.shape == (self.config.dim,):
             return (query if query.flags.carray else query.copy())[None], True  # as kernels were compiled for
         array = query if isinstance(query, np.ndarray) else np.asarray(query, dtype=object if ragged(query) else None)
         if array.ndim == 0 or array.size == 0:
             raise DimensionError(f"expected a query of {self.dim} dimensions, not an array of shape {array.shape}")
-        return prepare(array, self.dim, self.metric), array.ndim == 1
+        return as_vectors(array, self.dim), array.ndim == 1
 
     def _examples(self, snapshot: Snapshot, given: Sequence[object] | np.ndarray) -> np.ndarray:
         """(n, dim) float32: vectors as they are prepared, and those of points for ids. Raises PointNotFoundError."""

@@ -8,8 +8,9 @@ import pytest
 
 import pqdb
 from pqdb.config import Quantization, Rerank, Source
+from pqdb.errors import InputError
 from pqdb.metric import WITH_CODES, Metric
-from pqdb.search import pipeline, scratch
+from pqdb.search import batch, pipeline, scratch
 from pqdb.store import view
 from tests import naive
 from tests.search.conftest import Make
@@ -153,19 +154,50 @@ def test_a_batch_for_whose_candidates_there_is_no_room_answers_as_single_queries
     make: Make, metric: Metric, rerank: Rerank | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What fits is answered, and the rest is searched for again."""
-    made, left, with_others = make(metric, rerank=rerank), list[int](), pipeline.with_others
+    made, left = make(metric, rerank=rerank), list[int]()
+    with_others, search_framed = pipeline.with_others, pipeline.search_framed
 
     def counted(values: np.ndarray, rows: np.ndarray, snapshot: Any, others: np.ndarray, *rest: Any) -> Any:
         left.append(len(others))
         return with_others(values, rows, snapshot, others, *rest)
 
+    def counted_framed(frame: Any, queries: np.ndarray, *rest: Any) -> Any:
+        found = search_framed(frame, queries, *rest)
+        left.append(len(queries) - len(found.words))
+        return found
+
     monkeypatch.setattr(pipeline, "with_others", counted)
+    monkeypatch.setattr(batch, "search_framed", counted_framed)
     monkeypatch.setattr(scratch, "_kept", scratch._Kept())  # a larger collection's may have room
     asked = {"nprobe": 100_000, "rerank": len(made.rows)}  # every row is a candidate
     together = made.collection.search(made.many, 20, **asked)
     assert any(left), "room for all of a block"
     for hits, query in zip(together, made.many, strict=True):
         assert hits.ids == made.collection.search(query, 20, **asked).ids
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 63, 64, 65, 128, 300, 500])
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_blocks_are_even_and_as_many_on_each_core(n: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """300 queries in blocks of 64 would be three blocks on one of two cores and two on the other."""
+    monkeypatch.setattr(batch, "cores", lambda: threads)
+    blocks = [range(n)[some] for some in batch._in_blocks(lambda some: some, n)]
+    assert [i for block in blocks for i in block] == list(range(n))
+    most = max(map(len, blocks))
+    assert most <= batch.BLOCK
+    rounds = -(-len(blocks) // threads)
+    assert rounds * most <= -(-n // threads) + rounds  # the busiest core has its share, but for a query a block
+
+
+@metrics
+def test_a_batch_is_refused_by_the_place_of_its_bad_vector(make: Make, metric: Metric) -> None:
+    made = make(metric)
+    queries = np.tile(made.raw, (6, 1))  # three blocks of a thread
+    queries[101, 2] = np.nan
+    with pytest.raises(InputError, match="vector 101 holds nan at dimension 2"):
+        made.collection.search(queries, K)
+    queries[101] = 0
+    assert len(made.collection.search(queries, K)[101]) == K
 
 
 @metrics

@@ -9,9 +9,10 @@ import pqdb
 from pqdb.metric import prepare
 from pqdb.query.bitmaps import bitmap_of
 from pqdb.query.select import Selection
+from pqdb.search.batch import find
 from pqdb.search.frame import Among
 from pqdb.search.lists import PassingKept
-from pqdb.search.pipeline import Trace, search, search_query
+from pqdb.search.pipeline import Trace, search
 from pqdb.search.selected import score_rows
 from tests.search.conftest import Make
 
@@ -58,7 +59,7 @@ def test_lists_are_chosen_for_some_rows_by_one_kernel_as_by_stages(make: Make, m
         staged = search(snapshot, queries, plan, selection.allowed, 10, Trace(), among)
         by_all = score_rows(snapshot, queries, chosen, 10)
         for i, query in enumerate(queries):
-            found = search_query(snapshot, query[None], plan, selection.allowed, 10, among)
+            found = find(snapshot, query[None], plan, selection.allowed, 10, among)
             np.testing.assert_allclose(found.answers["value"][0], values[i], rtol=1e-5, atol=1e-6)
         declined = Among(passing, 0.999, 0.0)
         for found in (None, Trace()):
