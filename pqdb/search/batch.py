@@ -7,12 +7,14 @@ import numpy as np
 
 from pqdb.metric import prepare
 from pqdb.search.frame import Among, Frame, frame_of
+from pqdb.search.index import Index
 from pqdb.search.pipeline import Found, answered, search, search_framed
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.threads import cores, is_alone, share_out
 
-BLOCK = 64  # queries of one thread, at most, that share each look at a list
+BLOCK = 64  # queries of one thread, at most, that share each look at a list;
+LARGE_BLOCK, MANY_LISTS = 128, 512  # so many, or hardly two of them would look at the same of so many lists
 
 Allowed = np.ndarray | Callable[[int], np.ndarray]  # a bitmap of rows for all queries, or what tells that of each
 _R = TypeVar("_R")
@@ -27,7 +29,7 @@ def find(
     config, index = snapshot.config, snapshot.index
     if index is not None and plan is not None and config.rerank == "int8":
         frame = frame_of(snapshot, index, plan)
-        blocks = _in_blocks(lambda some: _find_framed(frame, queries[some], allowed, among), len(queries))
+        blocks = _in_blocks(lambda some: _find_framed(frame, queries[some], allowed, among), len(queries), _most(index))
         found = [block for block in blocks if block is not None]
         if len(found) == len(blocks):
             return Found.joined(found)
@@ -46,7 +48,7 @@ def search_batch(
 
     if not is_alone():
         _ = snapshot.points.runs, snapshot.points.meta  # looked up here: a transaction belongs to one thread
-    parts = _in_blocks(search_some, len(queries), 1 if callable(allowed) else BLOCK)
+    parts = _in_blocks(search_some, len(queries), 1 if callable(allowed) else _most(snapshot.index))
     return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])
 
 
@@ -62,7 +64,14 @@ def _find_framed(frame: Frame, queries: np.ndarray, allowed: np.ndarray, among: 
     return Found.joined(found)
 
 
-def _in_blocks(work: Callable[[slice], _R], n: int, most: int = BLOCK) -> list[_R]:
+def _most(index: Index | None) -> int:
+    """Queries of a block: more where lists are many, and no more than that, for their candidates are to stay in a near
+    cache.
+    """
+    return LARGE_BLOCK if index is not None and index.router.n_lists > MANY_LISTS else BLOCK
+
+
+def _in_blocks(work: Callable[[slice], _R], n: int, most: int) -> list[_R]:
     """What `work` makes of n queries, at most so many at a time and the same number of blocks on each core."""
     threads = cores()
     each = -(-n // (threads * -(-n // (threads * most))))

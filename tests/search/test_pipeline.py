@@ -181,7 +181,7 @@ def test_a_batch_for_whose_candidates_there_is_no_room_answers_as_single_queries
 def test_blocks_are_even_and_as_many_on_each_core(n: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """300 queries in blocks of 64 would be three blocks on one of two cores and two on the other."""
     monkeypatch.setattr(batch, "cores", lambda: threads)
-    blocks = [range(n)[some] for some in batch._in_blocks(lambda some: some, n)]
+    blocks = [range(n)[some] for some in batch._in_blocks(lambda some: some, n, batch.BLOCK)]
     assert [i for block in blocks for i in block] == list(range(n))
     most = max(map(len, blocks))
     assert most <= batch.BLOCK
