@@ -15,7 +15,7 @@ from pqdb.store import layout, slots, state
 from pqdb.store import manifest as manifest_record
 from pqdb.store.column import Column, Numbers, Rows
 from pqdb.store.deriving import Deriving, MissingTablesError
-from pqdb.store.environment import Environment, Txn, put_anew
+from pqdb.store.environment import Environment
 from pqdb.store.ids import TEXT, id_from_key, id_keys
 from pqdb.store.layout import (
     KIND_INT,
@@ -31,6 +31,7 @@ from pqdb.store.layout import (
     Runs,
     row_key,
 )
+from pqdb.store.mapping import Txn, put_anew
 from pqdb.store.slots import Bytes, Given, Sources
 from pqdb.store.state import State
 from pqdb.store.tables import Changes, Derive, drop_table

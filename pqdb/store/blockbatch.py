@@ -26,8 +26,9 @@ from pqdb.store.blocklayout import (
     object_key,
     piece_key,
 )
-from pqdb.store.environment import Environment, Txn, put_anew
+from pqdb.store.environment import Environment
 from pqdb.store.layout import seal, unseal
+from pqdb.store.mapping import Txn, put_anew
 from pqdb.store.write import WriteBatch
 
 Buffer = bytes | bytearray | memoryview | np.ndarray[Any, np.dtype[Any]]

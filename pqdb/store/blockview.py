@@ -27,8 +27,8 @@ from pqdb.store.blocklayout import (
     object_key,
     piece_key,
 )
-from pqdb.store.environment import Txn
 from pqdb.store.layout import unseal
+from pqdb.store.mapping import Txn
 from pqdb.store.reading import Keeper, View
 
 Addresses = npt.NDArray[np.uint64]

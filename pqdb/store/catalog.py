@@ -23,10 +23,11 @@ from pqdb.errors import (
 )
 from pqdb.store import manifest as manifest_record
 from pqdb.store.datafile import Pulse
-from pqdb.store.environment import Environment, Txn, put_anew
+from pqdb.store.environment import Environment
 from pqdb.store.faults import raise_ours
 from pqdb.store.handle import Handle
 from pqdb.store.layout import seal, unseal
+from pqdb.store.mapping import Txn, put_anew
 from pqdb.store.write import WriteBatch
 
 DATABASES = ("main", "collections", "aliases")
@@ -83,7 +84,7 @@ class Catalog(Handle):
     def names(self) -> Names:
         """All names now; costs a fraction of a microsecond where nothing changed since the last call."""
         self._refuse_closed()
-        self.env.refuse_if_shut()
+        self.env.gate.refuse_if_shut()
         known = self._names
         if known is not None and self._is_newest(known):
             return known
@@ -101,7 +102,7 @@ class Catalog(Handle):
 
     def still(self, names: Names | None) -> bool:
         """Whether these are the names now, of a catalog that is open and was not forked."""
-        return names is not None and self._open and not self.env.is_shut and self._is_newest(names)
+        return names is not None and self._open and self.env.gate.shut is None and self._is_newest(names)
 
     def _is_newest(self, names: Names) -> bool:
         return names.txn_id == self._pulse.txn_id()

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from pqdb.errors import CorruptError
 from pqdb.store import layout, state
-from pqdb.store.environment import Environment, Txn
+from pqdb.store.environment import Environment
 from pqdb.store.layout import PIECE_BYTES, PIECE_ROWS, UNNAMED_SLOT, Runs, piece_key, run_key
+from pqdb.store.mapping import Txn
 from pqdb.store.slots import Bools, Bytes, Given
 from pqdb.store.snapshot import any_alive
 from pqdb.store.state import State, Versions

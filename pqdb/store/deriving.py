@@ -6,7 +6,8 @@ from typing import Any
 
 from pqdb.errors import StorageError
 from pqdb.store import manifest as manifest_record
-from pqdb.store.environment import Environment, Txn
+from pqdb.store.environment import Environment
+from pqdb.store.mapping import Txn
 from pqdb.store.state import State
 from pqdb.store.tables import DATABASES, Derive, Entry
 

@@ -1,53 +1,27 @@
 """One LMDB environment, opened once a process: checked before mapping, shared by inode, poisoned by fork.
 
-Readers pass a gate that costs a dictionary entry. Re-mapping (the map is full, or another process grew it)
-closes the gate, waits until the readers of this process are out, re-maps and counts `epoch` up: addresses
-kept from before are then worthless.
+Readers pass a gate. Re-mapping (the map is full, or another process grew it) closes it, waits until the readers of this
+process are out, re-maps and counts `epoch` up: addresses kept from before are then worthless.
 """
 
 import errno
 import os
 import shutil
-import struct
-import sys
 import threading
-import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 import lmdb
 
-from pqdb.errors import (
-    ClosedError,
-    DiskFullError,
-    ForkedError,
-    LockedError,
-    NotADatabaseError,
-    PqdbError,
-    ReadOnlyError,
-    StorageError,
-)
-from pqdb.store import datafile, moved, pages
+from pqdb.errors import LockedError, NotADatabaseError, PqdbError, ReadOnlyError, StorageError
+from pqdb.store import datafile, lockfile, mapping, moved, pages
 from pqdb.store.faults import mapping_errors, raise_ours, refusals, sentence
-
-if sys.platform != "win32":
-    import fcntl
-
-LOCK_NAME = "lock.mdb"
-_LOCK_HEAD, _LOCK_SLOT = 128, 64  # bytes of it, LMDB 0.9 on 64 bits
-_FLOCK = "hhqqi"  # struct flock: type, whence, start, length, process
-DEFAULT_MAP_BYTES = 64 << 30  # address space, not memory, not disk; growing it later is what costs
-_SMALL_MAP = 1 << 20
-MAX_READERS = 1024
-MAX_DATABASES = 16
-DRAIN_SECONDS = 60.0
-
-T = TypeVar("T")
-Txn: TypeAlias = "lmdb.Transaction[memoryview]"  # the class cannot be subscripted at run time
+from pqdb.store.gate import Gate
+from pqdb.store.mapping import Txn
 
 
 class _Registry:
@@ -96,9 +70,7 @@ class Environment:
         self._map_bytes = map_bytes
         self._references = 0
         self._key: tuple[int, int] | None = None
-        self._shut: str | None = None  # None: open; else why `enter` must stop: "gate", "closed", "forked"
-        self._active: dict[object, int] = {}  # reader → thread; entries are readers inside the map
-        self._gate = threading.Condition()
+        self.gate = Gate(path)
         self._writing = threading.RLock()
         self._writer: int | None = None
         self._env: lmdb.Environment = self._map()
@@ -127,7 +99,7 @@ class Environment:
             aside.mkdir()
             try:
                 with mapping_errors(folder, writing=True):
-                    _write_first(aside, names, records)
+                    mapping.write_first(aside, names, records)
                 datafile.sync_folder(aside)
                 aside.rename(folder)  # onto nothing, or an empty folder
             except BaseException:
@@ -159,7 +131,7 @@ class Environment:
         with _registry.lock:
             shared = _registry.find(folder)
             if shared is None:
-                shared = cls(folder, names, readonly, map_bytes or DEFAULT_MAP_BYTES, optional)
+                shared = cls(folder, names, readonly, map_bytes or mapping.DEFAULT_BYTES, optional)
                 shared._register()
             elif shared.readonly and not readonly:
                 shared._become_writable()
@@ -169,7 +141,7 @@ class Environment:
     def close(self) -> None:
         """Give the handle back; the last one waits for readers of other threads and unmaps."""
         with _registry.lock:
-            if self._shut in ("closed", "forked"):
+            if self.gate.shut in ("closed", "forked"):
                 return
             if self._references > 1:
                 self._references -= 1
@@ -178,7 +150,7 @@ class Environment:
                 raise StorageError(f"{self.path} cannot be closed inside a batch of this thread")
             with self._alone():
                 self._env.close()
-                self._shut = "closed"
+                self.gate.shut = "closed"
             if self._key is not None and _registry.handles.get(self._key) is self:
                 del _registry.handles[self._key]
 
@@ -203,7 +175,7 @@ class Environment:
 
     def _marked(self, raw: lmdb.Environment) -> Path:
         """The home, or where its mark says that it has moved to."""
-        with mapping_errors(self.path), _begin_read(raw) as txn:
+        with mapping_errors(self.path), mapping.begin_read(raw) as txn:
             value = txn.get(moved.KEY, db=self.dbs[self._names[0]])
             return self.home if value is None else self.path / str(moved.number_of(value, str(self.home)))
 
@@ -211,19 +183,20 @@ class Environment:
         """Check the data file, then map it."""
         found = datafile.inspect(self.home)
         self._map_bytes = max(self._map_bytes, found.map_bytes)
+        asked = self.home, self.path, self._map_bytes, found.expected_bytes, self.readonly
         try:
-            raw = self._open_raw(found.expected_bytes, lock=True)
+            raw, self._map_bytes = mapping.open_map(*asked, lock=True)
         except ReadOnlyError:
             if not self.readonly:
                 raise
             # Nobody can register as a reader here, so nobody may be writing.
-            raw = self._open_raw(found.expected_bytes, lock=False)
+            raw, self._map_bytes = mapping.open_map(*asked, lock=False)
         try:
             with mapping_errors(self.path):
-                self.dbs = {name: _open_db(raw, name) for name in self._names}
+                self.dbs = {name: mapping.open_db(raw, name) for name in self._names}
             for name in self._optional:
                 with suppress(lmdb.NotFoundError), mapping_errors(self.path):
-                    self.dbs[name] = _open_db(raw, name)
+                    self.dbs[name] = mapping.open_db(raw, name)
         except lmdb.NotFoundError:
             raw.close()
             raise NotADatabaseError(f"{self.path} is an LMDB environment, but not one of pqdb's") from None
@@ -231,27 +204,6 @@ class Environment:
             raw.close()
             raise
         return raw
-
-    def _open_raw(self, least_bytes: int, lock: bool) -> lmdb.Environment:
-        """Map with as much address space as wished, or less where the process may not have so much."""
-        if lock:
-            provide_lock_file(self.home)
-        while True:
-            try:
-                with mapping_errors(self.path, writing=True):
-                    return lmdb.open(
-                        str(self.home),
-                        map_size=self._map_bytes,
-                        max_dbs=MAX_DATABASES,
-                        max_readers=MAX_READERS,
-                        readonly=self.readonly,
-                        lock=lock,
-                        create=False,
-                    )
-            except StorageError as error:
-                if error.errno != errno.ENOMEM or self._map_bytes < 4 * least_bytes:
-                    raise
-                self._map_bytes //= 2
 
     def _become_writable(self) -> None:
         """A handle opened to read is asked to write: map it anew."""
@@ -312,7 +264,7 @@ class Environment:
         A thread that reads another snapshot of it already stays with the old file, which is whole.
         """
         while txn.get(moved.KEY, db=self.dbs[self._names[0]]) is not None:
-            if list(self._active.values()).count(threading.get_ident()) > 1:
+            if self.gate.holds(threading.get_ident()) > 1:
                 return txn
             self.leave(reader, txn)
             self._follow()
@@ -347,26 +299,28 @@ class Environment:
 
     def enter(self, reader: object) -> Txn:
         """Begin a read transaction for `reader`, which must `leave` from the same thread."""
-        self._active[reader] = threading.get_ident()
-        if self._shut is not None:
-            self._wait_at_gate(reader)
+        gate = self.gate
+        gate.inside[reader] = threading.get_ident()
+        if gate.shut is not None:
+            gate.wait(reader)
         try:
             return self._env.begin(buffers=True)
         except lmdb.Error as error:
-            del self._active[reader]
+            del gate.inside[reader]
             return self._enter_again(reader, error)
 
     def leave(self, reader: object, txn: Txn) -> None:
         """End what `enter` began."""
+        gate = self.gate
         try:
-            if self._shut != "forked":  # as in `abort`; a call costs, and every query leaves twice
+            if gate.shut != "forked":  # as in `abort`; a call costs, and every query leaves twice
                 txn.abort()
         finally:
-            self._active.pop(reader, None)
+            gate.inside.pop(reader, None)
 
     def abort(self, txn: Txn) -> None:
         """Abort a transaction; in a forked child leave it be, for it is the parent's."""
-        if self._shut != "forked":
+        if self.gate.shut != "forked":
             txn.abort()
 
     @contextmanager
@@ -380,28 +334,6 @@ class Environment:
         finally:
             self.leave(reader, txn)
 
-    def _wait_at_gate(self, reader: object) -> None:
-        """Stand back until a re-mapping is done; raise where the handle is closed or forked."""
-        me = self._active.pop(reader)
-        with self._gate:
-            while self._shut == "gate" and me not in list(self._active.values()):
-                # (a thread that is inside already may nest: the gate waits for it anyway)
-                self._gate.wait()
-            self.refuse_if_shut()
-            self._active[reader] = me
-
-    @property
-    def is_shut(self) -> bool:
-        """Whether nobody may come in now, for whatever reason."""
-        return self._shut is not None
-
-    def refuse_if_shut(self) -> None:
-        """Raise ClosedError or ForkedError where nobody may come in any more."""
-        if self._shut == "closed":
-            raise ClosedError(f"{self.path} is closed")
-        if self._shut == "forked":
-            raise ForkedError(f"{self.path} was opened before a fork; open it again in this process")
-
     def _enter_again(self, reader: object, error: lmdb.Error) -> Txn:
         """Cure what can be cured at the beginning of a read, and try once more."""
         if isinstance(error, lmdb.MapResizedError):
@@ -412,16 +344,17 @@ class Environment:
             self._revive()
         else:
             raise_ours(error, self.path)
-        self._active[reader] = threading.get_ident()
-        if self._shut is not None:
-            self._wait_at_gate(reader)
+        gate = self.gate
+        gate.inside[reader] = threading.get_ident()
+        if gate.shut is not None:
+            gate.wait(reader)
         try:
             return self._env.begin(buffers=True)
         except lmdb.ReadersFullError:
-            self._active.pop(reader, None)
-            raise LockedError(f"all {MAX_READERS:,} reader slots of {self.path} are taken") from None
+            gate.inside.pop(reader, None)
+            raise LockedError(f"all {lockfile.MAX_READERS:,} reader slots of {self.path} are taken") from None
         except lmdb.Error as second:
-            self._active.pop(reader, None)
+            gate.inside.pop(reader, None)
             if isinstance(second, lmdb.MapResizedError):
                 return self._enter_again(reader, second)  # it grew once more meanwhile
             raise_ours(second, self.path)
@@ -435,10 +368,10 @@ class Environment:
         me = threading.get_ident()
         if self._writer == me:
             raise StorageError(f"{self.path}: this thread is writing a batch already")
-        self.refuse_if_shut()
+        self.gate.refuse_if_shut()
         self._writing.acquire()
         try:
-            self.refuse_if_shut()
+            self.gate.refuse_if_shut()
             self._writer = me
             return self.begin_write_again()
         except BaseException:
@@ -456,7 +389,7 @@ class Environment:
 
     def _begin_write(self) -> Txn:
         def begin() -> Txn:
-            return _at_its_size(lambda: self._env.begin(write=True, buffers=True), self._adopt_map)
+            return mapping.at_its_size(lambda: self._env.begin(write=True, buffers=True), self._adopt_map)
 
         with mapping_errors(self.path, writing=True):
             try:
@@ -503,7 +436,7 @@ class Environment:
             for name in self._optional:
                 if name not in self.dbs:
                     with suppress(lmdb.NotFoundError), mapping_errors(self.path):
-                        self.dbs = {**self.dbs, name: _open_db(self._env, name, self._adopt_map)}
+                        self.dbs = {**self.dbs, name: mapping.open_db(self._env, name, self._adopt_map)}
 
     # -- re-mapping ------------------------------------------------------------------------------------
 
@@ -543,34 +476,8 @@ class Environment:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """The gate closed and nobody of this process inside the map."""
-        me = threading.get_ident()
-        with self._writing, self._gate_closed():
-            deadline = time.monotonic() + DRAIN_SECONDS
-            while self._active:
-                if me in list(self._active.values()):
-                    raise StorageError(
-                        f"{self.path} must be mapped anew, but this thread is reading a snapshot of it"
-                    )
-                if time.monotonic() > deadline:
-                    raise StorageError(
-                        f"{self.path} must be mapped anew, but {len(self._active)} snapshots are still being "
-                        f"read after {DRAIN_SECONDS:.0f} seconds"
-                    )
-                time.sleep(0.0002)
+        with self._writing, self.gate.emptied():
             yield
-
-    @contextmanager
-    def _gate_closed(self) -> Iterator[None]:
-        with self._gate:  # under the lock: nobody may be stepping through the gate right now
-            self.refuse_if_shut()
-            self._shut = "gate"
-        try:
-            yield
-        finally:
-            with self._gate:
-                if self._shut == "gate":
-                    self._shut = None
-                self._gate.notify_all()
 
     # -- the rest --------------------------------------------------------------------------------------
 
@@ -612,95 +519,21 @@ class Environment:
 
     def poison(self) -> None:
         """In a forked child: refuse everything, and unmap so that the child can open the folder itself."""
-        self._shut = "forked"
-        if not self._active and self._writer is None:
+        self.gate.shut = "forked"
+        if not self.gate.inside and self._writer is None:
             # With a transaction of the parent's alive, closing would free its slot in the shared table.
             self._env.close()
 
 
 def user_of(folder: Path) -> int | None:
-    """The id of a process, perhaps our own, that has an environment open; None where nobody has.
-
-    LMDB holds a shared lock on its lock file for as long as it is open. (Where we have it open ourselves, the file
-    must not be touched: closing it would drop LMDB's lock.)
-    """
-    with _registry.lock:
-        if _inode(folder) in _registry.handles:
-            return os.getpid()
-    try:
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return None  # never opened for writing, or by nobody who may
-    try:
-        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
-        kind, _, _, _, holder = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
-        return None if kind == fcntl.F_UNLCK else holder
-    finally:
-        os.close(descriptor)
-
-
-def provide_lock_file(folder: Path) -> None:
-    """Make LMDB's lock file where there is none, as large as LMDB will want it and with room for all of it on disk.
-
-    LMDB makes a hole of it and writes to that through a memory map: on a full disk that would be SIGBUS. Raises
-    DiskFullError. (Where the folder cannot be written LMDB will say so.)
-    """
-    file = folder / LOCK_NAME
-    if file.exists():  # never to be touched: closing it would drop the locks this process has on it
-        return
-    aside = folder / f".{LOCK_NAME}-{uuid.uuid4().hex}"
-    try:
-        with aside.open("xb") as made:
-            made.write(bytes(_LOCK_HEAD + MAX_READERS * _LOCK_SLOT))
-        with suppress(FileExistsError):  # another process was faster
-            os.link(aside, file)
-    except OSError as error:
-        found = sentence(error.errno, error.strerror, folder, writing=True)
-        if isinstance(found, DiskFullError):
-            raise found from error
-    finally:
-        with suppress(OSError):
-            aside.unlink()
-
-
-def put_anew(txn: Txn, db: Any, key: bytes, value: bytes | bytearray | memoryview) -> None:
-    """Put a value that may have had another size before.
-
-    LMDB would write a smaller value over a larger one of the same transaction and leave the page count of the
-    larger, which `lmdb.verify` takes for damage.
-    """
-    old = txn.get(key, db=db)
-    if old is not None and len(old) != len(value):
-        txn.delete(key, db=db)
-    txn.put(key, value, db=db)
+    """The id of a process, perhaps our own, that has an environment open; None where nobody has."""
+    with _registry.lock:  # (what we have open ourselves must not be touched: see lockfile.holder_of)
+        return os.getpid() if _inode(folder) in _registry.handles else lockfile.holder_of(folder)
 
 
 def datafile_page(env: lmdb.Environment) -> int:
     """Bytes of a page of this environment."""
     return int(env.stat()["psize"])
-
-
-def _at_its_size(begin: Callable[[], T], adopt: Callable[[], object]) -> T:
-    """What begins a transaction gives. The map is made as large as another process has made it, as often as that
-    happens: one may grow it between any two steps of ours.
-    """
-    while True:
-        try:
-            return begin()
-        except lmdb.MapResizedError:
-            adopt()
-
-
-def _open_db(raw: lmdb.Environment, name: str, adopt: Callable[[], object] | None = None) -> Any:
-    """A database that is there. `adopt` is for a map that others of this process may be reading."""
-    return _at_its_size(
-        lambda: raw.open_db(name.encode(), create=False), adopt or (lambda: raw.set_mapsize(0))
-    )
-
-
-def _begin_read(raw: lmdb.Environment) -> Txn:
-    """A read transaction of a map that nobody else of this process reads."""
-    return _at_its_size(lambda: raw.begin(buffers=True), lambda: raw.set_mapsize(0))
 
 
 def _stat_bytes(stat: Any, page: int) -> int:
@@ -713,21 +546,6 @@ def _inode(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
-
-
-def _write_first(folder: Path, names: Sequence[str], records: Mapping[bytes, bytes]) -> None:
-    """The first commit of a new environment."""
-    provide_lock_file(folder)
-    raw = lmdb.open(
-        str(folder), map_size=_SMALL_MAP, max_dbs=MAX_DATABASES, max_readers=MAX_READERS, lib_version=0
-    )
-    try:
-        with raw.begin(write=True) as txn:
-            dbs = [raw.open_db(name.encode(), txn=txn) for name in names]
-            for key, value in records.items():
-                txn.put(key, value, db=dbs[0])
-    finally:
-        raw.close()
 
 
 if hasattr(os, "register_at_fork"):

@@ -81,6 +81,6 @@ class Handle:
 
     def _refuse_unwritable(self) -> None:
         self._refuse_closed()
-        self.env.refuse_if_shut()
+        self.env.gate.refuse_if_shut()
         if self.readonly:
             raise ReadOnlyError(f"{self.path} is opened read-only")

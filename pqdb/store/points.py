@@ -25,10 +25,11 @@ from pqdb.store import manifest as manifest_record
 from pqdb.store import slots, state, tables
 from pqdb.store.batch import PointBatch
 from pqdb.store.deriving import Deriving, Maker
-from pqdb.store.environment import Environment, Txn
+from pqdb.store.environment import Environment
 from pqdb.store.group import GroupCommit
 from pqdb.store.handle import Handle
 from pqdb.store.layout import UNNAMED_SLOT, Runs
+from pqdb.store.mapping import Txn
 from pqdb.store.snapshot import Snapshot, Snapshots
 from pqdb.store.state import State
 from pqdb.store.verify import verify_points

@@ -9,8 +9,9 @@ from typing import Generic, Protocol, Self, TypeVar
 
 import lmdb
 
-from pqdb.store.environment import Environment, Txn
+from pqdb.store.environment import Environment
 from pqdb.store.faults import raise_ours
+from pqdb.store.mapping import Txn
 
 
 class Kept(Protocol):

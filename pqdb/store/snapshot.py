@@ -19,7 +19,7 @@ from pqdb.errors import CorruptError
 from pqdb.store import state as state_record
 from pqdb.store.addresses import address_of
 from pqdb.store.deriving import Deriving
-from pqdb.store.environment import Environment, Txn
+from pqdb.store.environment import Environment
 from pqdb.store.layout import (
     MAX_ROWS,
     META_GROUP,
@@ -34,6 +34,7 @@ from pqdb.store.layout import (
     run_of_key,
     trailer_holds,
 )
+from pqdb.store.mapping import Txn
 from pqdb.store.reading import Keeper
 from pqdb.store.state import State, Versions
 

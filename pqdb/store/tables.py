@@ -22,8 +22,8 @@ import numpy.typing as npt
 from pyroaring import BitMap
 
 from pqdb.errors import CorruptError
-from pqdb.store.environment import Txn, put_anew
 from pqdb.store.layout import seal, trailer_holds
+from pqdb.store.mapping import Txn, put_anew
 
 POSTINGS, ORDERS = "postings", "orders"
 DATABASES = (POSTINGS, ORDERS)

@@ -28,7 +28,7 @@ from pqdb.store.blocklayout import (
 )
 from pqdb.store.blockview import list_table
 from pqdb.store.deriving import Deriving
-from pqdb.store.environment import Environment, Txn
+from pqdb.store.environment import Environment
 from pqdb.store.layout import (
     KIND_INT,
     KIND_SHIFT,
@@ -45,6 +45,7 @@ from pqdb.store.layout import (
     row_key,
     run_key,
 )
+from pqdb.store.mapping import Txn
 from pqdb.store.state import KEY, State, key_of
 from pqdb.store.tables import Derive, Key, entries_of
 

@@ -9,8 +9,9 @@ from typing import Any, Self, TypeVar
 import lmdb
 
 from pqdb.errors import StorageError
-from pqdb.store.environment import Environment, Txn
+from pqdb.store.environment import Environment
 from pqdb.store.faults import mapping_errors
+from pqdb.store.mapping import Txn
 
 T = TypeVar("T")
 

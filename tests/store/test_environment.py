@@ -24,7 +24,7 @@ from pqdb.errors import (
     ReadOnlyError,
     StorageError,
 )
-from pqdb.store import BlockStore, Catalog, PointStore, environment
+from pqdb.store import BlockStore, Catalog, PointStore, environment, lockfile
 from pqdb.store import manifest as manifest_record
 from tests.store.processes import hear, run, talk, tell
 from tests.store.sources import ROW_BYTES
@@ -169,7 +169,7 @@ def test_a_child_that_leaves_its_parents_view_does_no_harm(filled: Path) -> None
 
 
 def test_when_all_reader_slots_are_taken_a_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "MAX_READERS", 2)
+    monkeypatch.setattr(lockfile, "MAX_READERS", 2)
     with PointStore.create(tmp_path / "p", {}, ROW_BYTES) as store:
         third = store.read()
         with store.read(), store.read(), pytest.raises(LockedError, match="all 2 reader slots"):
@@ -186,7 +186,7 @@ def test_there_is_room_for_far_more_readers_than_lmdb_gives_by_itself(points: Po
 
 
 def test_slots_of_readers_that_died_are_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "MAX_READERS", 1)
+    monkeypatch.setattr(lockfile, "MAX_READERS", 1)
     PointStore.create(tmp_path / "p", {}, ROW_BYTES).close()
     with PointStore.open(tmp_path / "p") as store:
         with talk("hold_view", store.path) as child:

@@ -299,10 +299,10 @@ def test_a_store_closed_meanwhile_says_so_to_each(points: PointStore, rows: Make
     for n in range(3):
         threads.start(n, upsert(points, rows, n))
     until(lambda: waiting(points) == 2)
-    points.env._shut = "closed"
+    points.env.gate.shut = "closed"
     batch.__exit__(None, None, None)
     said = threads.join()
-    points.env._shut = None
+    points.env.gate.shut = None
     assert all(isinstance(error, ClosedError) for error in said.values()), said
     assert found(points) == {}
 
