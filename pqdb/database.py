@@ -6,8 +6,8 @@ import shutil
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from pqdb.errors import (
     NotADatabaseError,
     PqdbError,
     ReadOnlyError,
+    StorageError,
 )
 from pqdb.memory import Memory
 from pqdb.metric import check_metric
@@ -55,6 +56,7 @@ from pqdb.upkeep.worker import Upkeep
 
 FORBIDDEN = frozenset('<>:"/\\|?*') | frozenset(map(chr, range(32)))
 UPKEEP_SHARE = 0.5  # of a core
+Metadata = dict[str, Any] | None
 UpkeepMode = Literal["background", "manual"]
 
 
@@ -156,6 +158,7 @@ class Database:
         with self._lock:
             held = self._open.get(key)
             if held is None:
+                self._release_dropped()
                 held = self._open[key] = self._open_named(self._own_name(name), key)
             return held.collection
 
@@ -182,13 +185,24 @@ class Database:
 
     def set_metadata(self, name: str, metadata: dict[str, Any] | None) -> None:
         """Replace a collection's metadata, a JSON object. Raises CollectionNotFoundError, InputError, ReadOnlyError."""
+        self._put_metadata(name, None, lambda _: metadata)
+
+    def change_metadata(self, name: str, change: Callable[[Metadata], Metadata]) -> None:
+        """Put what `change` makes of a collection's metadata in their place, in one commit: nobody else's change comes
+        in between. Raises what it raises, and as set_metadata does.
+        """
+        self._put_metadata(name, self.get_collection(name).metadata, change)
+
+    def _put_metadata(self, name: str, first: Metadata, change: Callable[[Metadata], Metadata]) -> None:
+        """first: those of when the collection was made, for one that was given none since."""
         self._guard_writing()
-        _check_metadata(metadata)
         with self._catalog.write() as batch:
             name = self._own_name(name)
             record = batch.get(name)
             if record is None:
                 raise CollectionNotFoundError(f"there is no collection {name!r} in {self.path}")
+            metadata = change(record.get("metadata", first))
+            _check_metadata(metadata)
             batch.replace(name, {**record, "metadata": metadata})
 
     def collections(self) -> list[str]:
@@ -287,17 +301,18 @@ class Database:
 
     def close(self) -> None:
         """Stop upkeep at its next safe point and give all handles back; a temporary database goes away. Twice is no
-        error.
+        error. Raises StorageError where another thread goes on reading for a minute; what it reads stays open.
         """
         with self._lock:
-            if self._closed:
-                return
             self._closed = True
-            for key in list(self._open):
-                self._release(key)
-            self._catalog.close()
-            if self._opening.temporary:
-                shutil.rmtree(self.path, ignore_errors=True)
+            try:
+                for key in list(self._open):
+                    self._release(key)
+            finally:
+                if not self._open:  # else a search that takes long held one up: another call closes the rest
+                    self._catalog.close()
+                    if self._opening.temporary:
+                        shutil.rmtree(self.path, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
@@ -440,19 +455,30 @@ class Database:
             held.collection.name = now  # it may have been renamed, by anyone
             self._sound[key] = names
 
+    def _release_dropped(self) -> None:
+        """Give back what is open of collections that other processes dropped."""
+        there = {record["uuid"] for record in self._catalog.names().collections.values()}
+        for key in [key for key in self._open if key not in there]:
+            with suppress(StorageError):  # somebody goes on reading it: another time
+                self._release(key)
+
     def _remove_files(self, key: str) -> None:
         """Give back a collection that no name stands for any more, and delete its files."""
-        self._release(key)
-        shutil.rmtree(self.path / key, ignore_errors=True)
+        try:
+            self._release(key)
+        finally:
+            shutil.rmtree(self.path / key, ignore_errors=True)
 
     def _release(self, key: str) -> None:
+        """Give back the handles of a collection that is open; once more, where it was held up."""
         self._sound.pop(key, None)
-        held = self._open.pop(key, None)
+        held = self._open.get(key)
         if held is not None:
             if held.upkeep is not None:
                 held.upkeep.stop()
             for store in held.stores:
                 store.close()
+            self._open.pop(key, None)
 
 
 def open_database(

@@ -35,7 +35,7 @@ class Page:
 
     points: list[Point]
     next_offset: Id | None
-    order_values: list[Any] | None = None  # with order_by: the value that put each point in its place
+    order_values: list[Any] | None = None  # with order_by: what put each point in its place; times in µs since 1970
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,9 @@ def limits(metric: Metric) -> tuple[bool, float, float]:
     return cosine, LEAST_SQUARE if cosine else 0.0, LARGEST_SQUARE[metric]
 
 
-def prepare(vectors: object, dim: int, metric: Metric) -> np.ndarray:
-    """Check vectors and bring them into the form that is stored and compared: (n, dim) float32, C-contiguous.
+def prepare(vectors: object, dim: int, metric: Metric, first: int = 0) -> np.ndarray:
+    """Check vectors and bring them into the form that is stored and compared: (n, dim) float32, C-contiguous. `first`
+    is the number of the first of them, for sentences.
 
     Cosine vectors are divided by their length; a zero vector stays zero and scores 0 against everything.
     Raises DimensionError for another shape, InputError for what is not numbers, and for NaN and infinity.
@@ -43,7 +44,7 @@ def prepare(vectors: object, dim: int, metric: Metric) -> np.ndarray:
     array = as_vectors(vectors, dim)
     squares = np.einsum("nd,nd->n", array, array)
     if not squares.max(initial=0) <= LARGEST_SQUARE[metric] and (metric != "cosine" or not np.isfinite(array).all()):
-        _refuse(array, squares, metric)
+        _refuse(array, squares, metric, first)
     return array if metric != "cosine" else _unit_length(array, squares)
 
 
@@ -90,16 +91,16 @@ def as_float32(vectors: object) -> np.ndarray:
         raise InputError(f"vectors must be numbers in rows of equal length: {problem}") from None
 
 
-def _refuse(array: np.ndarray, squares: np.ndarray, metric: Metric) -> None:
+def _refuse(array: np.ndarray, squares: np.ndarray, metric: Metric, first: int) -> None:
     row = int(np.flatnonzero(~(squares <= LARGEST_SQUARE[metric]))[0])
     bad = np.flatnonzero(~np.isfinite(array[row]))
     if bad.size:
         raise InputError(
-            f"vector {row} holds {array[row, bad[0]]} at dimension {bad[0]}; only finite numbers can be stored"
+            f"vector {first + row} holds {array[row, bad[0]]} at dimension {bad[0]}; only finite numbers can be stored"
         )
     raise InputError(
-        f"vector {row} is too long: its squared length is over {LARGEST_SQUARE[metric]:.2g}, past which {metric} "
-        "values do not fit float32"
+        f"vector {first + row} is too long: its squared length is over {LARGEST_SQUARE[metric]:.2g}, past which "
+        f"{metric} values do not fit float32"
     )
 
 

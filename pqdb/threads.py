@@ -4,11 +4,15 @@ aborts beside a host's own threads.
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
+from itertools import islice
 from typing import TypeVar
+
+AHEAD = 4  # parts a core that one caller has under way or waiting: another need not wait for all of them
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -47,10 +51,41 @@ def is_alone() -> bool:
 
 
 def share_out(work: Callable[[_T], _R], parts: Sequence[_T]) -> Iterable[_R]:
-    """What `work` makes of each part, in order, on all cores."""
+    """What `work` makes of each part, in order, on all cores.
+
+    Where one fails, or the caller is interrupted, no part is under way any more when he gets to know: it may read what
+    he would give back then.
+    """
     if len(parts) < 2 or is_alone():
         return map(work, parts)
-    return pool().map(work, parts)
+    return _in_order(work, parts)
+
+
+def _in_order(work: Callable[[_T], _R], parts: Sequence[_T]) -> Iterator[_R]:
+    rest = iter(parts)
+    under_way: deque[Future[_R]] = deque()
+    try:
+        for part in islice(rest, AHEAD * cores()):
+            under_way.append(pool().submit(work, part))
+        while under_way:
+            yield under_way[0].result()
+            under_way.popleft()
+            for part in islice(rest, 1):
+                under_way.append(pool().submit(work, part))
+    finally:
+        for each in under_way:
+            each.cancel()
+        _wait_for(under_way)
+
+
+def _wait_for(under_way: Iterable[Future[_R]]) -> None:
+    """Until all have ended. Who is impatient and interrupts again is told of the first time afterwards."""
+    while True:
+        try:
+            wait(under_way)
+            return
+        except KeyboardInterrupt:
+            continue
 
 
 def share_rows(work: Callable[[slice], object], n: int, each: int) -> None:

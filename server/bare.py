@@ -52,9 +52,27 @@ def prepare(database: pqdb.Database, collection: pqdb.Collection) -> None:
     """Flag a collection before the first bare point is written."""
     if not may_be_in(collection):
         collection.create_payload_index(MARK, "keyword")
-        metadata = dict(collection.metadata or {})
-        echo = {**metadata.get(WIRE_KEY, {}), _FLAG: True}
-        database.set_metadata(collection.name, {**metadata, WIRE_KEY: echo})
+        database.change_metadata(collection.name, _flagged)
+
+
+def _flagged(metadata: Payload | None) -> Payload:
+    held = metadata or {}
+    return {**held, WIRE_KEY: {**held.get(WIRE_KEY, {}), _FLAG: True}}
+
+
+def telling(filter_: Any) -> Any:
+    """A filter, as JSON, to which a bare point has no vector."""
+    if not isinstance(filter_, dict):
+        return filter_
+    if filter_.get("has_vector") == "":
+        return {"must": [filter_], "must_not": [_IS_BARE]}
+    changed = {}
+    for clause, given in filter_.items():
+        if clause in ("must", "should", "must_not"):
+            changed[clause] = [telling(each) for each in given] if isinstance(given, list) else telling(given)
+        elif clause == "min_should" and isinstance(given, dict) and isinstance(given.get("conditions"), list):
+            changed[clause] = {**given, "conditions": [telling(each) for each in given["conditions"]]}
+    return {**filter_, **changed}
 
 
 def without(filter_: Any) -> Any:

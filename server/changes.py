@@ -23,10 +23,10 @@ _VECTOR_KEYS = ("hnsw_config", "quantization_config", "on_disk", "memory")
 Metadata = dict[str, Any]
 
 
-def changed_metadata(body: Fields, collection: pqdb.Collection) -> Metadata:
-    """A collection's metadata after the change asked for. Raises Refusal 400 or 422."""
+def changed_metadata(body: Fields, collection: pqdb.Collection, held: Metadata | None) -> Metadata:
+    """A collection's metadata, those held, after the change asked for. Raises Refusal 400 or 422."""
     body.only(_KEYS).refuse(sparse_vectors="sparse vectors", strict_mode_config="strict mode")
-    metadata = dict(collection.metadata or {})
+    metadata = dict(held or {})
     echo = dict(metadata.pop(WIRE_KEY, {}))
     for key, new in {
         "hnsw_config": checked_struct(body, "hnsw_config", HNSW),

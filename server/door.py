@@ -7,6 +7,7 @@ import re
 from random import getrandbits
 from time import perf_counter
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -88,6 +89,8 @@ class Door:
         path = scope["path"]
         if path in OPEN or path == OPEN_FOLDER or path.startswith(f"{OPEN_FOLDER}/"):
             return None
+        if scope["method"] == "POST" and (stranger := _stranger(scope["headers"])) is not None:
+            return failure(403, f"Forbidden: a page of {stranger[:200]!r} may not send this to another service")
         if activity is not None and activity.running > self._settings.queue_limit:
             answer = failure(429, f"Too many requests: {self._settings.queue_limit} are being answered; try again")
             answer.headers["retry-after"] = "1"
@@ -129,6 +132,21 @@ class Door:
             "client": client[0] if client else None,
         }
         log.log(logging.INFO if status < 500 else logging.WARNING, "answered", extra=details)
+
+
+def _stranger(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """The page of another service that sends what browsers let any page send without asking us first, a form or
+    nothing at all; None for all else. (JSON they ask about, and nobody allows it.)
+    """
+    if not any(name == b"origin" for name, _ in headers):
+        return None
+    held = {name: value.decode("latin-1") for name, value in headers}
+    kind = held.get(b"content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json" or held.get(b"sec-fetch-site") == "same-origin":
+        return None
+    if urlsplit(held[b"origin"]).netloc == held.get(b"host"):
+        return None
+    return held[b"origin"]
 
 
 def _request_id(headers: list[tuple[bytes, bytes]]) -> str:

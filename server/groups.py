@@ -59,7 +59,7 @@ class Grouping:
 
     def _first(self, collection: pqdb.Collection, watch: Watch) -> dict[GroupId, list[Printed]]:
         """The groups in the order of their best points, found by looking ever deeper."""
-        depth, n_points = self.limit * self.size, len(collection)
+        depth, n_points = min(self.limit * self.size, MAX_K - 100), len(collection)
         while True:
             hits = self._ask(depth, None, collection, watch)
             groups: dict[GroupId, list[Printed]] = {}

@@ -17,7 +17,7 @@ SCHEMAS = "payload_schema"  # under WIRE_KEY: what was sent for each key, for GE
 _ORDERED = ("integer", "float", "datetime")
 _COUNTED = ("keyword", "integer", "uuid", "bool")
 # Knobs that change how fast an index is, not what it finds.
-_FREE = ("on_disk", "memory", "is_principal", "lookup", "range", "enable_hnsw")
+_FREE = ("on_disk", "memory", "is_principal", "lookup", "range", "prefix", "enable_hnsw")
 # Knobs of the text index that change what it finds: taken where they say what ours does.
 _TEXT = {
     "tokenizer": (None, "word"),
@@ -114,8 +114,12 @@ def _missing(key: str, kinds: tuple[str, ...], what: str) -> Refusal:
 
 def _note(database: pqdb.Database, collection: pqdb.Collection, key: str, schema: Schema | None) -> None:
     """Keep what was sent, among what else is kept to be given back."""
-    metadata = dict(collection.metadata or {})
-    echo = dict(metadata.get(WIRE_KEY, {}))
-    schemas = {name: held for name, held in echo.get(SCHEMAS, {}).items() if name != key}
-    echo[SCHEMAS] = schemas if schema is None else {**schemas, key: schema}
-    database.set_metadata(collection.name, {**metadata, WIRE_KEY: echo})
+
+    def noted(held: dict[str, Any] | None) -> dict[str, Any]:
+        metadata = held or {}
+        echo = metadata.get(WIRE_KEY, {})
+        schemas = {name: sent for name, sent in echo.get(SCHEMAS, {}).items() if name != key}
+        changed = schemas if schema is None else {**schemas, key: schema}
+        return {**metadata, WIRE_KEY: {**echo, SCHEMAS: changed}}
+
+    database.change_metadata(collection.name, noted)

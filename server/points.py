@@ -87,7 +87,7 @@ class Which:
         if ids is not None and filter_ is None:
             return cls({"ids": point_ids(body.array("points"))})
         if filter_ is not None and ids is None:
-            return cls({"filter": pqdb.parse_filter(filter_.value)})
+            return cls({"filter": pqdb.parse_filter(bare.telling(filter_.value))})
         raise format_error(f"{body.place or 'points'}: expected either `points` or `filter`")
 
     @property
@@ -169,7 +169,7 @@ def parse_filter(body: Fields, key: str = "filter") -> Any:
     given = body.fields(key)
     if given is None:
         return None
-    asked = pqdb.parse_filter(given.value)
+    asked = pqdb.parse_filter(bare.telling(given.value))
     return asked if any(value not in (None, []) for value in given.value.values()) else None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pqdb
 
 from . import bare
-from .errors import format_error
+from .errors import format_error, not_found
 from .fields import Fields, kind_of
 from .ids import PointId, point_id
 from .points import SHARDS, Batch, Which, check_depth, check_number, parse_filter
@@ -53,28 +53,26 @@ class Reader:
         key = body.text("key") or None
         if key is not None:
             _check_keys(body.path("key"), [key])
-        return lambda collection: _silent(
-            which.are_none or collection.set_payload(payload, **which.arguments, key=key)
-        )
+        return partial(_each, which, lambda collection, some: collection.set_payload(payload, **some, key=key))
 
     def overwrite_payload(self, body: Fields) -> Change:
         """`{"payload", "points" | "filter"}`; with a `key`, like `set_payload`."""
         if body.text("key"):
             return self.set_payload(body)
         payload, which = self._payload(body, "key")
-        return partial(_overwrite, which, payload)
+        return partial(_each, which, partial(_overwrite, which, payload))
 
     def delete_payload(self, body: Fields) -> Change:
         """`{"keys", "points" | "filter"}`."""
         which = Which.parse(body.only(("keys", *_WHICH)).refuse(shard_key=SHARDS))
         keys = body.array("keys")
         _check_keys(body.path("keys"), keys)
-        return lambda collection: _silent(which.are_none or collection.delete_payload(keys, **which.arguments))
+        return partial(_each, which, lambda collection, some: collection.delete_payload(keys, **some))
 
     def clear_payload(self, body: Fields) -> Change:
         """`{"points": [ids]}` or `{"filter": …}`."""
         which = Which.parse(body.only(_WHICH).refuse(shard_key=SHARDS))
-        return partial(_overwrite, which, None)
+        return partial(_each, which, partial(_overwrite, which, None))
 
     @staticmethod
     def _payload(body: Fields, *others: str) -> tuple[dict[str, Any], Which]:
@@ -96,6 +94,7 @@ class Reader:
             fields = Fields.of(value, f"{body.path('points')}[{i}]").only(("id", "vector"))
             ids.append(point_id(fields.required("id")))
             vectors.append(fields.required("vector"))
+        ids, vectors = _once_each(ids, vectors)
         rows = self.shape.rows(vectors, body.path("points") + "[{}].vector")
 
         def change(collection: pqdb.Collection) -> int | None:
@@ -147,19 +146,54 @@ _PAGE = 1_000
 _WHICH = ("points", "filter", "shard_key")
 
 
-def _overwrite(which: Which, payload: dict[str, Any] | None, collection: pqdb.Collection) -> None:
-    """Put a payload, or none, in the place of others; points without a vector keep their mark."""
+def _each(which: Which, change: Callable[[pqdb.Collection, dict[str, Any]], int], collection: pqdb.Collection) -> None:
+    """Change the payloads of points; `change` takes the engine's arguments for them, and tells how many there were.
+
+    Where ids are not there the others are changed, and then, as Qdrant answers, 404 names the first of them.
+    """
     if which.are_none:
         return
-    parts = [(which.arguments, payload)]
+    there = change(collection, which.arguments)
+    ids = which.arguments.get("ids")
+    if ids is not None and there < len(set(ids)):
+        known = {point.id for point in collection.get(ids, False, False)}
+        missing = next((each for each in ids if each not in known), None)
+        if missing is not None:
+            raise not_found(f"No point with id {missing} found")
+
+
+def _overwrite(
+    which: Which, payload: dict[str, Any] | None, collection: pqdb.Collection, arguments: dict[str, Any]
+) -> int:
+    """Put a payload, or none, in the place of others; points without a vector keep their mark."""
+    parts = [(arguments, payload)]
     if bare.may_be_in(collection):
         filter_ = which.filter
         parts = [({"filter": bare.without(filter_)}, payload), ({"filter": bare.only(filter_)}, bare.marked(payload))]
-    for arguments, each in parts:
-        if each is None:
-            collection.clear_payload(**arguments)
-        else:
-            collection.overwrite_payload(each, **arguments)
+    return sum(
+        collection.clear_payload(**some) if each is None else collection.overwrite_payload(each, **some)
+        for some, each in parts
+    )
+
+
+def _set_zeros(collection: pqdb.Collection, ids: list[PointId]) -> None:
+    """The zero vector for points that were marked, but for those that were given a vector or deleted since."""
+    while ids:
+        try:
+            zeros = np.zeros((len(ids), collection.dim), np.float32)
+            collection.set_vectors(ids, zeros, where=bare.only(None))
+            return
+        except pqdb.PointNotFoundError:
+            ids = [point.id for point in collection.get(ids, False, False)]
+
+
+def _once_each(ids: list[PointId], vectors: list[Any]) -> tuple[list[PointId], list[Any]]:
+    """Points and what they are given, each named once: of vectors with names all, of others the last."""
+    given: dict[PointId, Any] = {}
+    for id_, vector in zip(ids, vectors, strict=True):
+        before = given.get(id_)
+        given[id_] = {**before, **vector} if isinstance(before, dict) and isinstance(vector, dict) else vector
+    return list(given), list(given.values())
 
 
 def _bare(database: pqdb.Database, which: Which, collection: pqdb.Collection) -> None:
@@ -170,10 +204,9 @@ def _bare(database: pqdb.Database, which: Which, collection: pqdb.Collection) ->
     offset: PointId | None = None
     while True:  # a page at a time: each is small, however many pass
         page = collection.scroll(_PAGE, offset, with_payload=False, filter=which.filter)
-        if page.points:
-            ids = [point.id for point in page.points]
-            collection.set_payload(bare.marked(None), ids)
-            collection.set_vectors(ids, np.zeros((len(ids), collection.dim), np.float32))
+        ids = [point.id for point in page.points]
+        collection.set_payload(bare.marked(None), ids)
+        _set_zeros(collection, ids)
         if page.next_offset is None:
             return
         offset = page.next_offset

@@ -219,8 +219,11 @@ UPSERTS: dict[str, tuple[Any, type[Exception], str]] = {
         "at most 16,777,216 bytes of JSON, not 16,777,224",
     ),
     "delete of a bad id": (lambda c: c.delete([3, -5]), pqdb.IdError, "not -5"),
+    "delete of bytes": (lambda c: c.delete(b"12"), pqdb.InputError, "integers and strings, not bytes"),
     "delete of nothing named": (lambda c: c.delete(), pqdb.InputError, "delete needs ids"),
     "payload set to text": (lambda c: c.set_payload("x", [3]), pqdb.PayloadError, "JSON object, not str"),
+    "payload set to None": (lambda c: c.set_payload(None, [3]), pqdb.PayloadError, "not None; clear_payload"),
+    "payload overwritten by None": (lambda c: c.overwrite_payload(None, [3]), pqdb.PayloadError, "not None"),
     "payload set to NaN": (lambda c: c.set_payload({"a": np.inf}, [3]), pqdb.PayloadError, "as JSON"),
     "payload of a bad id": (lambda c: c.set_payload({"a": 1}, [3, -5]), pqdb.IdError, "not -5"),
 }
@@ -241,12 +244,15 @@ SEARCHES: dict[str, tuple[Any, type[Exception], str]] = {
     ),
     "infinity": (lambda c: c.search(QUERY * np.inf), pqdb.InputError, "holds inf"),
     "ragged": (lambda c: c.search([[1.0] * 6, [1.0] * 5]), pqdb.InputError, "rows of equal length"),
+    "a row among numbers": (lambda c: c.search([1.0, [2.0]]), pqdb.InputError, "rows of equal length"),
     "no query": (lambda c: c.search([]), pqdb.DimensionError, "a query of 6 dimensions"),
     "no queries": (lambda c: c.search(np.empty((0, 6))), pqdb.DimensionError, "not an array of shape (0, 6)"),
     "a number": (lambda c: c.search(3.0), pqdb.DimensionError, "not an array of shape ()"),
     "an id that is not there": (lambda c: c.search("query"), pqdb.PointNotFoundError, "there is no point 'query'"),
     "k of 0": (lambda c: c.search(QUERY, 0), pqdb.InputError, "k must be a whole number from 1 to 10,000, not 0"),
     "k over 10,000": (lambda c: c.search(QUERY, 10_001), pqdb.InputError, "from 1 to 10,000, not 10001"),
+    "k and offset": (lambda c: c.search(QUERY, 5, offset=9_999), pqdb.InputError, "k=5 and offset=9999 make 10,004"),
+    "examples that are one text": (lambda c: c.recommend("42"), pqdb.InputError, "a list of ids and vectors, not str"),
     "k of a half": (lambda c: c.search(QUERY, 2.5), pqdb.InputError, "not 2.5"),
     "k of True": (lambda c: c.search(QUERY, True), pqdb.InputError, "not True"),
     "recall of 0": (lambda c: c.search(QUERY, recall=0), pqdb.InputError, "between 0 and 1, not 0; exact=True"),
@@ -255,6 +261,7 @@ SEARCHES: dict[str, tuple[Any, type[Exception], str]] = {
     "recall below 0": (lambda c: c.search(QUERY, recall=-0.5), pqdb.InputError, "not -0.5"),
     "recall of NaN": (lambda c: c.search(QUERY, recall=np.nan), pqdb.InputError, "not nan"),
     "recall of text": (lambda c: c.search(QUERY, recall="all"), pqdb.InputError, "not 'all'"),
+    "recall of a list": (lambda c: c.search(QUERY, recall=[0.9]), pqdb.InputError, "not [0.9]"),
     "rerank without nprobe": (lambda c: c.search(QUERY, rerank=20), pqdb.InputError, "together with nprobe"),
     "nprobe of 0": (lambda c: c.search(QUERY, nprobe=0), pqdb.InputError, "nprobe must be at least 1, not 0"),
     "nprobe of a half": (
@@ -275,6 +282,16 @@ SEARCHES: dict[str, tuple[Any, type[Exception], str]] = {
     "measuring k of 0": (lambda c: c.measure_recall(0), pqdb.InputError, "not 0"),
     "measuring none": (lambda c: c.measure_recall(sample=0), pqdb.InputError, "sample must be at least 1, not 0"),
     "measuring no queries": (lambda c: c.measure_recall(queries=[]), pqdb.InputError, ""),
+    "measuring no rows": (
+        lambda c: c.measure_recall(queries=np.empty((0, 6))),
+        pqdb.InputError,
+        "no queries to measure recall on",
+    ),
+    "measuring a rerank below k": (
+        lambda c: c.measure_recall(5, nprobe=1, rerank=4),
+        pqdb.InputError,
+        "rerank=4 is fewer than k=5",
+    ),
 }
 
 
@@ -305,6 +322,12 @@ def trained() -> Any:
 @pytest.mark.parametrize("name", SEARCHES)
 def test_what_cannot_be_asked_is_refused(trained: pqdb.Collection, name: str) -> None:
     refuses(trained, SEARCHES[name])
+
+
+def test_ids_of_numpy_are_ids(trained: pqdb.Collection) -> None:
+    assert trained.search(np.int64(7), 3).ids == trained.search(7, 3).ids
+    assert trained.recommend(np.array([3, 4]), k=3).ids == trained.recommend([3, 4], k=3).ids
+    assert trained.measure_recall(10, nprobe=1, rerank=10).k == 10  # of rows, among which each is itself
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import pqdb
-from pqdb.store import Catalog
+from pqdb.store import Catalog, gate
 from pqdb.store.layout import seal
 from tests.conftest import SEED
 from tests.data import clustered
@@ -224,6 +225,69 @@ def test_what_another_process_writes_is_seen_at_once(filled: Path) -> None:
         assert len(things) == 353
         tell(child, "look")
         assert hear(child) == "353 True"
+
+
+def test_what_is_dropped_elsewhere_is_let_go_of_when_another_is_opened(filled: Path) -> None:
+    """A process that is asked for the new collection only would keep the deleted one's files, maps and thread."""
+    with pqdb.open(filled, upkeep="background") as database:
+        old = database["things"]
+        folder = old._points.path.parent.name
+        assert mapped(folder)
+        run("drop_and_make_again", filled, 5)
+        assert database["things"].dim == 5
+        assert not mapped(folder)
+        with pytest.raises(pqdb.ClosedError, match="was dropped"):
+            len(old)
+
+
+def mapped(folder: str) -> list[str]:
+    """Files of a folder that this process maps."""
+    return [line for line in Path("/proc/self/maps").read_text().splitlines() if folder in line]
+
+
+def test_a_search_that_takes_long_holds_up_closing_and_no_more(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "DRAIN_SECONDS", 0.05)
+    database = pqdb.open(filled, upkeep="manual")
+    things, inside, leave = database["things"], threading.Event(), threading.Event()
+
+    def read() -> None:
+        with things._points.read():
+            inside.set()
+            leave.wait(10)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    inside.wait(10)
+    with pytest.raises(pqdb.StorageError, match="1 snapshots are still being read after 0 seconds"):
+        database.close()
+    with pytest.raises(pqdb.ClosedError):
+        things.search(np.ones(DIM))
+    leave.set()
+    reader.join()
+    folder = things._points.path.parent.name
+    assert mapped(folder)
+    database.close()
+    assert not mapped(folder)
+
+
+def test_metadata_are_changed_by_several_at_once(filled: Path) -> None:
+    """What two read before either writes is not lost: each changes what is there."""
+    with pqdb.open(filled, upkeep="manual") as database:
+        def note(n: int) -> None:
+            database.change_metadata("things", lambda held: {**(held or {}), str(n): n})
+
+        writers = [threading.Thread(target=note, args=(n,)) for n in range(20)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        everything = {"from": "a test", **{str(n): n for n in range(20)}}
+        assert database["things"].metadata == everything
+        with pytest.raises(pqdb.InputError):
+            database.change_metadata("things", lambda _: {"set": {1}})
+        with pytest.raises(pqdb.CollectionNotFoundError):
+            database.change_metadata("others", lambda held: held)
+        assert database["things"].metadata == everything
 
 
 def test_a_collection_dropped_and_made_again_elsewhere_is_another_one(filled: Path) -> None:

@@ -60,6 +60,46 @@ def test_what_a_part_raises_is_raised() -> None:
         list(threads.share_out(lambda n: 1 // n, range(3)))
 
 
+@pytest.mark.usefixtures("two")
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_nothing_is_under_way_once_one_has_failed(error: type[BaseException]) -> None:
+    """A part that goes on would read what its caller gives back."""
+    lock, going = threading.Lock(), [0, 0]
+
+    def work(part: int) -> None:
+        with lock:
+            going[0] += 1
+            going[1] += 1
+        time.sleep(0.002 if part else 0.001)
+        with lock:
+            going[0] -= 1
+        if part == 3:
+            raise error
+
+    with pytest.raises(error):
+        list(threads.share_out(work, range(100)))
+    assert going[0] == 0
+    assert going[1] < 100
+
+
+@pytest.mark.usefixtures("two")
+def test_who_comes_later_need_not_wait_for_all_of_another() -> None:
+    gate, done = threading.Event(), list[int]()
+
+    def slow(part: int) -> None:
+        gate.wait(10)
+        done.append(part)
+
+    first = threading.Thread(target=lambda: list(threads.share_out(slow, range(200))))
+    first.start()
+    time.sleep(0.05)
+    threading.Timer(0.05, gate.set).start()
+    list(threads.share_out(lambda part: part, range(4)))
+    seen = len(done)
+    first.join()
+    assert (len(done), seen < 100) == (200, True)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.usefixtures("two")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -101,6 +101,18 @@ def test_groups_far_behind_others_are_found_too(db: pqdb.Database) -> None:
         ]  # fmt: skip
 
 
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_group_is_not_filled_with_points_of_another_first(db: pqdb.Database, indexed: bool) -> None:
+    """Behind eight points of one group, or none, lies one more of it, and then one that is in two."""
+    made = db.create_collection("tagged", 1, "l2")
+    tags: list[Any] = [["A"], *[None] * 7, ["A"], ["A", "B"], ["B"], ["A"]]
+    made.upsert(range(12), np.arange(12)[:, None], [None if each is None else {"tags": each} for each in tags])
+    if indexed:
+        made.create_payload_index("tags", "keyword")
+    groups = made.search_groups([0], "tags", 2, 2)
+    assert [(group.id, [hit.id for hit in group.hits]) for group in groups] == [("A", [0, 8]), ("B", [9, 10])]
+
+
 def test_groups_by_id_threshold_and_bare(things: pqdb.Collection) -> None:
     groups = things.search_groups(5, "file", 3, 2, with_payload=False, with_vector=True)
     hits = [hit for group in groups for hit in group.hits]

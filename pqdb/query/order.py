@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pqdb.errors import FilterError
@@ -61,9 +61,13 @@ def parse_order(given: object) -> OrderBy:
 def in_order(
     view: PointView, selection: Selection, order: OrderBy, held: tuple[Definition, ...], limit: int
 ) -> list[tuple[Any, int]]:
-    """The first `limit` (value, row) of the rows selected; equal values in the order they were written."""
+    """The first `limit` (value, row) of the rows selected; equal values in the order they were written. A point in time
+    has its microseconds since 1970 for a value.
+    """
     for definition in held:
         if definition.path == order.path and definition.kind in ORDERED:
+            if definition.kind == "datetime" and order.start is not None:
+                order = replace(order, start=(TIME, order.start[1]))  # where there are only times, a number is one
             index = Index(view.tables, definition, selection.rows)
             if not (index.rows(OTHER) | index.rows(ODD)) & selection.rows:  # else it does not hold all there is
                 return _by_index(view, index, order, limit)
@@ -98,7 +102,8 @@ def _ends(index: Index, order: OrderBy) -> tuple[int, int]:
 def _value_of(view: PointView, index: Index, key: int, row: int) -> Any:
     """The value in the payload that has this key."""
     found = elements(index.path.values(json.loads(view.payload_of(row) or b"{}")))
-    return next(element for element in found if _key_of(index.kind, element) == key)
+    element = next(element for element in found if _key_of(index.kind, element) == key)
+    return moment_of(element) if index.kind == "datetime" else element
 
 
 def _key_of(kind: str, element: Any) -> int | None:
@@ -123,7 +128,7 @@ def _ranked(view: PointView, selection: Selection, order: OrderBy) -> Iterator[t
         for element in [] if raw is None else elements(order.path.values(json.loads(raw))):
             rank = _rank_of(element)
             if rank is not None and order.fits(rank):
-                ranks.setdefault(rank, element)
+                ranks.setdefault(rank, element if rank[0] == NUMBER else rank[1])
         for rank, element in ranks.items():
             yield rank, row, element
 

@@ -25,7 +25,7 @@ def parse_filter(given: object) -> Filter:
     if isinstance(given, Filter):
         return given
     try:
-        spelled = marshal.dumps(given)  # type: ignore[arg-type]  # no two filters alike; what it cannot take raises
+        spelled = marshal.dumps(given)  # type: ignore[arg-type]  # what it cannot take raises
     except (ValueError, RecursionError):
         return _filter(given, "filter", 0, False)
     known = _parsed.get(spelled)
@@ -34,9 +34,20 @@ def parse_filter(given: object) -> Filter:
         if len(_parsed) >= MOST_KEPT:
             _parsed.clear()
             _distinct.clear()
-        if len(spelled) <= LONGEST_KEPT:
+        if len(spelled) <= LONGEST_KEPT and _is_plain(given):
             known = _parsed[spelled] = _distinct.setdefault(known, known)
     return known
+
+
+def _is_plain(given: object) -> bool:
+    """Whether it is made of Python's own values alone, which are never spelled alike. Arrays are, and NumPy's numbers:
+    as the bytes they hold, whatever these stand for. (Those of a filter that is kept are never a plain one's, either.)
+    """
+    if type(given) is dict:
+        return all(type(key) is str and _is_plain(value) for key, value in given.items())
+    if type(given) in (list, tuple, set, frozenset):
+        return all(map(_is_plain, given))  # type: ignore[call-overload]  # one of these
+    return given is None or type(given) in (str, int, float, bool)
 
 
 def _filter(given: object, place: str, depth: int, nested: bool) -> Filter:

@@ -8,12 +8,12 @@ from pqdb.query.path import Path, Step
 
 
 def merged(payload: dict[str, Any], new: dict[str, Any], at: Path | None = None) -> dict[str, Any]:
-    """A payload with the keys of `new` in it, or in the objects at a path.
+    """A payload with the keys of `new` in it, or in the objects at a path; without those whose new value is None.
 
     What is missing on the way is made; a value on the way that is no object, or at its end, gives way to one.
     """
     if at is None:
-        return {**payload, **new}
+        return _with(payload, new)
     changed = deepcopy(payload)
     _merge(changed, at.steps, new)
     return changed
@@ -25,6 +25,11 @@ def without(payload: dict[str, Any], paths: Sequence[Path]) -> dict[str, Any]:
     for path in paths:
         _remove([changed], path.steps)
     return changed
+
+
+def _with(held: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """As Qdrant merges: null is no value there, but takes a key away."""
+    return {key: value for key, value in {**held, **new}.items() if value is not None or key not in new}
 
 
 def _merge(holder: Any, steps: Sequence[Step], new: dict[str, Any]) -> None:
@@ -43,7 +48,7 @@ def _merge(holder: Any, steps: Sequence[Step], new: dict[str, Any]) -> None:
     for place in places:
         if not rest:
             held = holder[place]
-            holder[place] = {**(held if isinstance(held, dict) else {}), **new}
+            holder[place] = _with(held if isinstance(held, dict) else {}, new)
             continue
         wanted = dict if isinstance(rest[0], str) else list
         if not isinstance(holder[place], wanted):

@@ -5,8 +5,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from pqdb.kernels.frame import WORDS
 from pqdb.metric import prepare
-from pqdb.search.frame import Among, Frame, frame_of
+from pqdb.search.frame import Among, frame_of
 from pqdb.search.index import Index
 from pqdb.search.pipeline import Found, answered, search, search_framed
 from pqdb.search.plan import Plan
@@ -23,24 +24,30 @@ _R = TypeVar("_R")
 def find(
     snapshot: Snapshot, queries: np.ndarray, plan: Plan | None, allowed: np.ndarray, k: int, among: Among | None = None
 ) -> Found:
-    """The answers to queries (q, dim) float32, C-contiguous, that are not prepared yet; the rest is as pipeline.search
-    has it. Raises InputError as metric.prepare does.
+    """The answers to queries (q, dim) float32 that are not prepared yet; the rest is as pipeline.search has it. Raises
+    InputError as metric.prepare does.
     """
     config, index = snapshot.config, snapshot.index
-    if index is not None and plan is not None and config.rerank == "int8":
-        frame = frame_of(snapshot, index, plan)
-        blocks = _in_blocks(lambda some: _find_framed(frame, queries[some], allowed, among), len(queries), _most(index))
-        found = [block for block in blocks if block is not None]
-        if len(found) == len(blocks):
-            return Found.joined(found)
-    prepared = prepare(queries, config.dim, config.metric)
-    return answered(snapshot, *search_batch(snapshot, prepared, plan, allowed, k, among))
+    if index is None or plan is None or config.rerank != "int8":
+        prepared = prepare(queries, config.dim, config.metric)
+        return answered(snapshot, *search_batch(snapshot, prepared, plan, allowed, k, among))
+    frame, queries = frame_of(snapshot, index, plan), _for_kernels(queries)
+    words = np.empty((len(queries), k, WORDS), np.uint64)
+
+    def find_some(some: slice) -> Found:
+        return search_framed(frame, queries[some], allowed, words[some], among, some.start)
+
+    filled, every = 0, 0
+    for part in _in_blocks(find_some, len(queries), _most(index)):
+        filled, every = filled + part.filled, every | part.every
+    return Found(words, filled, every)
 
 
 def search_batch(
     snapshot: Snapshot, queries: np.ndarray, plan: Plan | None, allowed: Allowed, k: int, among: Among | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """As pipeline.search, for any number of queries, on all cores."""
+    queries = _for_kernels(queries)
 
     def search_some(some: slice) -> tuple[np.ndarray, np.ndarray]:
         bits = allowed(some.start) if callable(allowed) else allowed
@@ -52,16 +59,9 @@ def search_batch(
     return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])
 
 
-def _find_framed(frame: Frame, queries: np.ndarray, allowed: np.ndarray, among: Among | None) -> Found | None:
-    """The answers to all queries of a block, whatever room their candidates take; None as search_framed has it."""
-    found: list[Found] = []
-    while len(queries):
-        part = search_framed(frame, queries, allowed, among)
-        if part is None:
-            return None
-        found.append(part)
-        queries = queries[len(part.words) :]
-    return Found.joined(found)
+def _for_kernels(queries: np.ndarray) -> np.ndarray:
+    """Queries as kernels were compiled for: for others, such as a read-only array, they would be anew."""
+    return queries if queries.flags.carray else queries.copy()
 
 
 def _most(index: Index | None) -> int:
@@ -74,5 +74,5 @@ def _most(index: Index | None) -> int:
 def _in_blocks(work: Callable[[slice], _R], n: int, most: int) -> list[_R]:
     """What `work` makes of n queries, at most so many at a time and the same number of blocks on each core."""
     threads = cores()
-    each = -(-n // (threads * -(-n // (threads * most))))
+    each = max(1, -(-n // (threads * max(1, -(-n // (threads * most))))))
     return list(share_out(work, [slice(first, min(n, first + each)) for first in range(0, n, each)]))

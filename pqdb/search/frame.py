@@ -42,12 +42,12 @@ class Frame:
     """One record of kernels.frame.FRAME, and the arrays its addresses point into."""
 
     __slots__ = (
-        "_arrays", "_layouts", "blocks", "capacity", "coded", "compared", "index", "plan", "points", "record"
+        "_arrays", "_layouts", "blocks", "capacity", "coded", "compared", "config", "index", "plan", "points", "record"
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, index: Index, plan: Plan) -> None:
         self.points, self.blocks = snapshot.points.state, snapshot.blocks.state  # what it was packed for
-        self.index, self.plan = index, plan
+        self.config, self.index, self.plan = snapshot.config, index, plan
         self.capacity = int(snapshot.blocks.watermark) + 65_536  # candidates a query can have at most, and some
         self.record = Packed(np.zeros(1, FRAME))
         self._arrays: list[np.ndarray] = []

@@ -53,10 +53,12 @@ class Grouping:
         """Groups that were not met yet, until there are `limit` of them or no more."""
         k = self.limit * self.size
         while len(groups) < self.limit:
-            before = len(groups)
+            found: dict[Name, list[Hit]] = {}
             hits = find(min(k, MAX_K), _others(self.path, groups))
-            self._sort(hits, groups)
-            if len(groups) == before:  # (points that are in no group, or in known ones too)
+            self._sort(hits, found)
+            new = {name: held for name, held in found.items() if name not in groups}
+            groups |= new  # (points that are in known ones, too, are not the next nearest of those)
+            if not new:  # (points that are in no group, or in known ones too)
                 if len(hits) < k or k >= MAX_K:
                     return
                 k *= 4

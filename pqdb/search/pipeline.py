@@ -28,6 +28,7 @@ from pqdb.kernels.gather import write_answers
 from pqdb.kernels.pack import GROUP
 from pqdb.kernels.scan_values import round_queries, scan_values
 from pqdb.kernels.vectors import FLOAT16, INT8
+from pqdb.metric import prepare
 from pqdb.quantization.pack import padded_dim, row_bytes
 from pqdb.quantization.values import ValueCode
 from pqdb.search.frame import Among, Frame, frame_of, most_missed
@@ -144,16 +145,6 @@ class Found:
         """(q, k) float32 and uint32, as `search` has them."""
         return self.answers["value"].copy(), self.answers["row"].copy()
 
-    @classmethod
-    def joined(cls, parts: "list[Found]") -> "Found":
-        """What the blocks of a batch found, one after the other."""
-        if len(parts) == 1:
-            return parts[0]
-        every = 0
-        for part in parts:
-            every |= part.every
-        return cls(np.concatenate([part.words for part in parts]), sum(part.filled for part in parts), every)
-
 
 def search(
     snapshot: Snapshot,
@@ -202,27 +193,42 @@ def search_at_once(
     among: Among | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """The same road in one kernel, as every search but an explained one takes it: a third faster for one query."""
-    assert k <= plan.k  # a filter may pass fewer than were asked for; the scratch has places for plan.k
-    found = search_framed(frame_of(snapshot, index, plan), queries, allowed, among, k, prepared=True)
-    assert found is not None  # only lengths of queries that are not prepared are doubted
-    values, rows = found.values_and_rows()
-    return with_others(values, rows, snapshot, queries[len(values) :], plan, allowed, k, among)
+    words = np.empty((len(queries), k, WORDS), np.uint64)
+    frame = frame_of(snapshot, index, plan)
+    return search_framed(frame, queries, allowed, words, among, prepared=True).values_and_rows()
 
 
 def search_framed(
-    frame: Frame, queries: np.ndarray, allowed: np.ndarray, among: Among | None = None, k: int | None = None,
-    prepared: bool = False,
-) -> Found | None:  # fmt: skip
-    """The answers to as many queries (q, dim) float32 as there is room for, the first at least; None if one is not
-    prepared and of a length that is not to be trusted.
+    frame: Frame, queries: np.ndarray, allowed: np.ndarray, words: np.ndarray, among: Among | None = None,
+    first: int = 0, prepared: bool = False,
+) -> Found:  # fmt: skip
+    """The answers to queries (q, dim) float32, of which the first has the number `first` in sentences, into words
+    (q, k, WORDS) uint64, where a k of less than the plan's will do. Raises InputError as metric.prepare does.
+
+    Those for whose candidates there is no room go another time; so do all that are left where one is not prepared and
+    of a length that kernels do not trust.
     """
+    n = len(queries)
+    done, filled, every = _search_some(frame, queries, allowed, words, among, prepared)
+    while done < n:
+        if done < 0:
+            queries, done, prepared = prepare(queries, frame.config.dim, frame.config.metric, first), 0, True
+        more, more_filled, more_every = _search_some(frame, queries[done:], allowed, words[done:], among, prepared)
+        assert more > 0  # there is room for any one query, and those that are prepared are trusted
+        done, filled, every = done + more, filled + more_filled, every | more_every
+    return Found(words, filled, every)
+
+
+def _search_some(
+    frame: Frame, queries: np.ndarray, allowed: np.ndarray, words: np.ndarray, among: Among | None, prepared: bool
+) -> tuple[int, int, int]:
+    """What road.search_block does, in this thread's scratch."""
     n, record, mine = len(queries), frame.record_of(among), borrow(frame.capacity)
-    words = np.empty((n, k or frame.plan.k, WORDS), np.uint64)
-    done, filled, every = road.search_block(
+    told: tuple[int, int, int] = road.search_block(
         record.at, mine.room(frame.layout_of(n)), queries, not prepared, allowed, mine.table(frame.index, n), words
     )
     give_back(mine)
-    return Found(words[:done], filled, every) if done > 0 else None
+    return told
 
 
 def with_others(

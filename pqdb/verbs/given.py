@@ -21,6 +21,8 @@ def as_list(ids: Sequence[Id] | np.ndarray | Id) -> list[Any]:
         return list(np.atleast_1d(ids).tolist())
     if isinstance(ids, str | int | np.integer):
         return [ids]
+    if isinstance(ids, bytes | bytearray):
+        raise InputError(f"ids are integers and strings, not {type(ids).__name__}")
     try:
         return list(ids)
     except TypeError:
@@ -31,7 +33,7 @@ def is_id(query: object) -> TypeGuard[Id]:
     """Whether a query is the id of a point, and not a vector."""
     if type(query) is np.ndarray:
         return False
-    return isinstance(query, int | str) and not isinstance(query, bool)
+    return isinstance(query, int | str | np.integer) and not isinstance(query, bool)
 
 
 def ids_or_filter(verb: str, ids: Ids | None, filter: object) -> list[Any] | None:
@@ -79,6 +81,13 @@ def check_offset(offset: object) -> int:
     if isinstance(offset, bool) or not isinstance(offset, int | np.integer) or offset < 0:
         raise InputError(f"offset must be a whole number of at least 0, not {offset!r}")
     return int(offset)
+
+
+def check_depth(k: int, offset: int) -> int:
+    """How many of the nearest are looked for. Raises InputError."""
+    if k + offset > MAX_K:
+        raise InputError(f"k={k} and offset={offset} make {k + offset:,}, more than the {MAX_K:,} nearest of a query")
+    return k + offset
 
 
 def check_at_least_one(name: str, number: object) -> None:

@@ -11,7 +11,7 @@ from pqdb.query.parse import parse_filter
 from pqdb.search.measure import measure_queries, measure_rows
 from pqdb.search.pipeline import Trace, answered, search
 from pqdb.verbs.base import UNNAMED
-from pqdb.verbs.given import check_at_least_one, check_k
+from pqdb.verbs.given import check_at_least_one, check_effort, check_k
 from pqdb.verbs.searching import Searching
 
 
@@ -96,11 +96,15 @@ class Measuring(Searching):
             if points.n_live == 0:
                 raise InputError(f"collection {self.name!r} is empty: there is nothing to measure recall on")
             if queries is None:
-                plan = self._plan(snapshot, k + 1, recall, False, nprobe, rerank)
+                check_effort(k, recall, nprobe, rerank)
+                depth = None if rerank is None else max(rerank, k + 1)  # a row is searched with itself among its own
+                plan = self._plan(snapshot, k + 1, recall, False, nprobe, depth)
                 return measure_rows(snapshot, plan, k, sample, seed)
             plan = self._plan(snapshot, k, recall, False, nprobe, rerank)
             logged = isinstance(queries, str)
             prepared = prepare(self._logged(queries) if logged else queries, self.dim, self.metric)
+            if len(prepared) == 0:
+                raise InputError("there are no queries to measure recall on")
             return measure_queries(snapshot, plan, k, prepared, "logged queries" if logged else "given queries")
 
     def lists_of(self, vectors: object, *, using: str | None = None) -> np.ndarray | None:

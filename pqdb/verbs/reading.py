@@ -82,7 +82,8 @@ class Reading(Verbs):
         """Points in id order (integers, then UUIDs, then other strings), from the id `offset` on; those that pass.
 
         order_by: a key, or {"key": …, "direction": "asc" | "desc", "start_from": …}: points in the order of the numbers
-        and points in time there, which are the page's `order_values`; it has no offset and no next page.
+        and points in time there, which are the page's `order_values`, times as microseconds since 1970; it has no
+        offset and no next page.
         """
         self._guard()
         check_at_least_one("limit", limit)

@@ -1,6 +1,7 @@
 """The search for the k nearest: what a query takes, and its hits."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from pqdb.config import CollectionConfig
 from pqdb.errors import DimensionError, InputError, PointNotFoundError
 from pqdb.hits import BatchHits, Hits, Id, PlainHits
+from pqdb.kernels.frame import WORDS
 from pqdb.metric import Metric, as_vectors, prepare
 from pqdb.query.conditions import Filter, but_not
 from pqdb.query.parse import parse_filter
@@ -31,7 +33,7 @@ from pqdb.store.view import PointView
 from pqdb.upkeep.tended import Learned, Tended
 from pqdb.upkeep.worker import Upkeep
 from pqdb.verbs.base import Guard, Metadata, Verbs
-from pqdb.verbs.given import Terms, Wanted, check_effort, check_k, check_offset, is_id, ragged
+from pqdb.verbs.given import Terms, Wanted, check_depth, check_effort, check_k, check_offset, is_id, ragged
 
 MOST_FRAMES = 256
 FLOAT32 = np.dtype(np.float32)
@@ -134,8 +136,9 @@ class Searching(Verbs):
         with Held(self._blocks.env, self._points.env) as held:
             if not held.are(frame.blocks, frame.points) or self._is_time(frame):
                 return None
-            found = search_framed(frame, query, frame.points.findable)
-            if found is None or (terms[2] is None and found.filled < found.words.shape[1]):
+            words = np.empty((1, frame.plan.k, WORDS), np.uint64)
+            found = search_framed(frame, query, frame.points.findable, words)
+            if terms[2] is None and found.filled < frame.plan.k:
                 return None
             if self._live is not None and terms[2] is None:
                 self._live.offer(query)
@@ -169,17 +172,18 @@ class Searching(Verbs):
             return None
         if not self._is_current(frame) or self._is_time(frame):
             return None
-        found = search_framed(frame, query, selection.allowed, among)
-        if found is not None and found.filled == 0:  # lists would take longer than scoring the rows
+        words = np.empty((1, frame.plan.k, WORDS), np.uint64)
+        found = search_framed(frame, query, selection.allowed, words, among)
+        if found.filled == 0:  # lists would take longer than scoring the rows
             selection.kept.pop(terms, None)
-        return found if found is not None and found.filled == found.words.shape[1] else None
+        return found if found.filled == frame.plan.k else None
 
     def _found(
         self, snapshot: Snapshot, queries: np.ndarray, single: bool, asked: Filter | None, exact: bool, offset: int,
         terms: Terms,
     ) -> Found:  # fmt: skip
         k, recall, nprobe, rerank = terms
-        kept = min(check_k(k + offset), max(1, snapshot.points.n_live))
+        kept = min(check_depth(k, offset), max(1, snapshot.points.n_live))
         if asked is not None:
             selected, found = self._selected(snapshot, queries, kept, asked, recall, exact, nprobe, rerank)
             if selected.again is not None and not offset:
@@ -229,7 +233,10 @@ class Searching(Verbs):
         """Queries (q, dim) float32, which are prepared on their way, and whether it was a single one."""
         if type(query) is np.ndarray and query.dtype == FLOAT32 and query.shape == (self.config.dim,):
             return (query if query.flags.carray else query.copy())[None], True  # as kernels were compiled for
-        array = query if isinstance(query, np.ndarray) else np.asarray(query, dtype=object if ragged(query) else None)
+        try:
+            array = np.asarray(query, dtype=object if ragged(query) else None)
+        except ValueError as problem:
+            raise InputError(f"a query is numbers in rows of equal length: {problem}") from None
         if array.ndim == 0 or array.size == 0:
             raise DimensionError(f"expected a query of {self.dim} dimensions, not an array of shape {array.shape}")
         return as_vectors(array, self.dim), array.ndim == 1
@@ -270,7 +277,7 @@ class Searching(Verbs):
             if index and learned and learned.fits(blocks.generation, index.calibration):
                 calibration = learned.on(index.calibration, index.router.n_lists)
                 index = replace(index, calibration=calibration, plans={}, frames={})
-            self._learned = learned
+            self._learned, self._frames = learned, {}
             self._index = (blocks.generation, blocks.objects_version, index)
         shape = self._points.rows_per_run, self._points.row_bytes
         coded = self._fresh.of(self.config, points, index, blocks.watermark, shape)
@@ -281,9 +288,10 @@ class Searching(Verbs):
     ) -> Plan | None:
         """The effort to spend; None to compare everything exactly."""
         if not exact and snapshot.index is not None:
-            known = snapshot.index.plans.get((k, recall, nprobe, rerank))
-            if known is not None:  # these numbers were checked when it was made
-                return known
+            with suppress(TypeError):  # what is no number, and cannot be looked for: it is refused below
+                known = snapshot.index.plans.get((k, recall, nprobe, rerank))
+                if known is not None:  # these numbers were checked when it was made
+                    return known
         check_effort(k, recall, nprobe, rerank)
         if exact and self.config.source is None and snapshot.fresh_from > 0:
             raise InputError("exact=True compares source vectors, which source=None does not keep")

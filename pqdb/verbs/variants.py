@@ -19,7 +19,7 @@ from pqdb.search.recommend import averaged, best_scored
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trim import trimmed
 from pqdb.verbs.base import UNNAMED
-from pqdb.verbs.given import Terms, Wanted, check_k, check_offset, is_id
+from pqdb.verbs.given import Terms, Wanted, check_depth, check_k, check_offset, is_id
 from pqdb.verbs.searching import Searching
 
 
@@ -134,13 +134,16 @@ class Variants(Searching):
             raise InputError(f"recommend by {strategy} needs an example{' that is positive' if len(negative) else ''}")
         self._guard()
         self._refuse_name(using or UNNAMED)
-        ids = [each for each in (*positive, *negative) if isinstance(each, int | str)]
+        for given in (positive, negative):
+            if isinstance(given, str | bytes):
+                raise InputError(f"examples are a list of ids and vectors, not {type(given).__name__}")
+        ids = [each for each in (*positive, *negative) if is_id(each)]
         asked = but_not(None if filter is None else parse_filter(filter), ids)
         check_k(k)
         with self._blocks.read() as blocks, self._points.read() as points:
             snapshot = self._snapshot(points, blocks)
             examples = self._examples(snapshot, positive), self._examples(snapshot, negative)
-            terms = (check_k(k + check_offset(offset)), recall, None, None)
+            terms = (check_depth(check_k(k), check_offset(offset)), recall, None, None)
             metric = self.config.metric
             if strategy == "average_vector":
                 target = prepare(averaged(*examples), self.config.dim, metric)

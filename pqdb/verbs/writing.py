@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from pqdb.errors import InputError, PointNotFoundError
+from pqdb.errors import InputError, PayloadError, PointNotFoundError
 from pqdb.hits import Payload
 from pqdb.metric import prepare
 from pqdb.quantization.source import encode_source
@@ -134,13 +134,13 @@ class Writing(Verbs):
         self, payload: Payload, ids: Ids | None = None, *, filter: object = None, key: str | None = None
     ) -> int:
         """Merge keys into payloads, at their top or into the objects at a key; returns how many points there were."""
-        payload_bytes(payload)
+        _check_object(payload)
         at = None if key is None else parse_path(key)
         return self._change_payloads("set_payload", ids, filter, lambda held: merged(held or {}, payload, at))
 
     def overwrite_payload(self, payload: Payload, ids: Ids | None = None, *, filter: object = None) -> int:
         """Give points this payload in place of theirs; returns how many points there were."""
-        payload_bytes(payload)
+        _check_object(payload)
         return self._change_payloads("overwrite_payload", ids, filter, lambda _: payload)
 
     def delete_payload(self, keys: Sequence[str], ids: Ids | None = None, *, filter: object = None) -> int:
@@ -211,6 +211,12 @@ class Writing(Verbs):
         if names is None:
             return change_where(self._points, self._selector, parse_filter(filter), changed)
         return self._points.commit(lambda batch: batch.change_payloads(names, changed))
+
+
+def _check_object(payload: Payload) -> None:
+    """Raises PayloadError for what is no JSON object; for None, too, which takes nothing away here."""
+    if payload_bytes(payload) is None:
+        raise PayloadError("a payload is a JSON object, not None; clear_payload takes payloads away")
 
 
 def _write(batch: PointBatch, points: New) -> int:

@@ -66,7 +66,8 @@ async def update_collection(request: Request, collection_name: Name, params: Tim
 
     def work(database: pqdb.Database) -> bool:
         collection = find(database, collection_name)
-        database.set_metadata(collection.name, changed_metadata(parse_body(body), collection))
+        asked = parse_body(body)
+        database.change_metadata(collection.name, lambda held: changed_metadata(asked, collection, held))
         return True
 
     return await answer(request, work, params.timeout)

@@ -123,6 +123,25 @@ def test_a_filter_is_a_value() -> None:
     assert not parse_filter({"must_not": {}}).asks_nothing
 
 
+def test_arrays_of_the_same_bytes_are_not_the_same() -> None:
+    """What was parsed is kept by how it is spelled, and arrays are spelled as their bytes."""
+    alike: list[tuple[Any, Any]] = [
+        ({"match": {"any": np.array(["a", "b"])}}, {"match": {"any": np.array(["ab"])}}),
+        ({"match": {"value": np.True_}}, {"match": {"value": np.int8(1)}}),
+        ({"match": {"value": np.int8(1)}}, {"match": {"value": np.uint8(1)}}),
+    ]
+    for one, other in alike:
+        filters = [parse_filter(field(**each)) for each in (one, other)]
+        plain = [
+            {"match": {name: each.tolist() for name, each in given["match"].items()}} for given in (one, other)
+        ]
+        assert filters == [parse_filter(field(**each)) for each in plain]
+    wide, narrow = np.array([7, 0], np.int32), np.array([7])
+    assert wide.tobytes() == narrow.tobytes()
+    assert parse_filter(must({"has_id": wide})) == parse_filter(must({"has_id": [7, 0]}))
+    assert parse_filter(must({"has_id": narrow})) == parse_filter(must({"has_id": [7]}))
+
+
 def test_numbers_of_numpy_are_numbers() -> None:
     assert parse_filter(field(match={"value": np.int64(1)})) == parse_filter({"must": ONE})
     found = parse_filter(field(match={"any": np.array([1, 2])}))

@@ -49,5 +49,23 @@ def test_the_payload_given_stays_as_it_was() -> None:
     changed = merged(PAYLOAD, {"b": 2}, parse_path("a"))
     assert changed["a"] == {**before["a"], "b": 2}
     assert without(PAYLOAD, [parse_path("a.b"), parse_path("x")]).keys() == {"a", "n", "s"}
-    assert merged(PAYLOAD, {"s": None})["s"] is None  # null is a value
     assert before == PAYLOAD
+
+
+NULLS: list[tuple[dict[str, Any], str | None]] = [
+    ({"s": None, "q": None, "new": {"x": None}}, None),
+    ({"b": None, "q": 1}, "a"),
+    ({"d": None}, "a.c[2]"),
+]
+
+
+@second_oracle
+@pytest.mark.parametrize(("new", "key"), NULLS, ids=["top", "in an object", "in an array"])
+def test_null_takes_a_key_away_alike(new: dict[str, Any], key: str | None) -> None:
+    path = None if key is None else parse_path(key)
+    assert merged(PAYLOAD, new, path) == theirs("set_payload", new, *([] if key is None else [key]))
+
+
+def test_null_takes_a_key_away() -> None:
+    assert merged(PAYLOAD, {"s": None, "new": {"x": None}}).keys() == {"a", "x", "n", "new"}
+    assert merged(PAYLOAD, {"b": None}, parse_path("a"))["a"].keys() == {"c"}

@@ -40,6 +40,9 @@ def test_no_array_has_a_kernel_compiled_for_it(make: Make, kind: str) -> None:
     for _ in range(2):
         assert made.collection.search(asked, 5).ids == expected
         assert [hits.ids for hits in made.collection.search(np.asarray([asked, asked]), 5)] == [expected] * 2
+        many = np.asarray([asked, asked])
+        many.flags.writeable = False
+        assert [hits.ids for hits in made.collection.search(many, 5)] == [expected] * 2
     assert len(road.search_block.signatures) == compiled  # type: ignore[attr-defined]
 
 

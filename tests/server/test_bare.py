@@ -3,6 +3,10 @@
 import pytest
 from qdrant_client import QdrantClient, models
 
+import pqdb
+
+from .conftest import UUID
+
 POINTS = "/collections/docs/points"
 ONES = [1.0, 1.0, 1.0, 1.0]
 
@@ -41,6 +45,40 @@ def test_filters_pass_them(mixed):
     assert scrolled(mixed, filter=english).keys() == {1, 10}
     assert found(mixed, filter=english) == [1]
     assert mixed.ok("POST", f"{POINTS}/count", {"filter": english}) == {"count": 2}
+
+
+def test_has_vector_tells_them_from_others(mixed):
+    """As one looks for points that are still to be embedded."""
+    has = {"has_vector": ""}
+    for filter_, ids in (
+        ({"must": [has]}, {1, 2, UUID}),
+        ({"must_not": has}, {10, 11}),
+        ({"min_should": {"conditions": [has, {"has_id": [11]}], "min_count": 1}}, {1, 2, UUID, 11}),
+        ({"should": [{"must_not": [has]}, {"has_id": [1]}]}, {1, 10, 11}),
+    ):
+        assert scrolled(mixed, filter=filter_).keys() == ids
+        assert mixed.ok("POST", f"{POINTS}/count", {"filter": filter_}) == {"count": len(ids)}
+    mixed.ok("POST", f"{POINTS}/delete", {"filter": {"must_not": [has]}})
+    assert scrolled(mixed).keys() == {1, 2, UUID}
+
+
+def test_a_vector_that_is_given_meanwhile_stays(mixed, database, monkeypatch):
+    """Between the mark and the zeros another writer is at work: one point gets a vector anew, another goes."""
+    set_payload = pqdb.Collection.set_payload
+
+    def overtaken(collection, *arguments, **how):
+        changed = set_payload(collection, *arguments, **how)
+        monkeypatch.setattr(pqdb.Collection, "set_payload", set_payload)
+        collection.upsert([1], [ONES])
+        collection.delete([UUID])
+        return changed
+
+    monkeypatch.setattr(pqdb.Collection, "set_payload", overtaken)
+    mixed.ok("POST", f"{POINTS}/vectors/delete", {"points": [1, 2, UUID], "vector": [""]})
+    told = scrolled(mixed, with_vector=True)
+    assert told.keys() == {1, 2, 10, 11}
+    assert [told[id_]["vector"] for id_ in (1, 2, 10, 11)] == [ONES, {}, {}, {}]
+    assert not database["docs"].get([2], with_vector=True)[0].vector.any()
 
 
 def test_changes_of_payloads_do_not_make_them_found(mixed):

@@ -116,7 +116,7 @@ def payload(client, id_: int) -> dict:
 
 
 def test_payloads_are_changed_by_ids_and_by_filter(client):
-    client.set_payload(DOCS, {"seen": True}, points=[1, 2, 999])
+    client.set_payload(DOCS, {"seen": True}, points=[1, 2])
     client.set_payload(DOCS, {"deep": 1}, points=FIRST, key="at.place")
     assert payload(client, 1)["seen"] is True
     assert payload(client, 1)["at"] == {"place": {"deep": 1}}
@@ -160,6 +160,21 @@ def test_parameters_of_indexes_come_back_as_sent(client, database):
     assert database[DOCS].info()["payload_indexes"] == [{"key": "lang", "kind": "keyword", "is_tenant": True}]
     client.create_payload_index(DOCS, "lang", models.TextIndexParams(type="text", tokenizer="word", lowercase=True))
     assert client.get_collection(DOCS).payload_schema["lang"].data_type == "text"
+
+
+def test_order_by_a_point_in_time(client):
+    """The client takes numbers only: microseconds since 1970, in which it may also say where to begin."""
+    points = [models.PointStruct(id=n, vector=[1.0], payload={"at": f"2024-03-0{n}T00:00:00Z"}) for n in (1, 2, 3)]
+    client.create_collection("times", models.VectorParams(size=1, distance=models.Distance.DOT))
+    client.upsert("times", points)
+    client.create_payload_index("times", "at", "datetime")
+    first, day = 1_709_251_200_000_000, 86_400_000_000
+    page, _ = client.scroll("times", order_by="at")
+    assert [(each.id, each.order_value) for each in page] == [(n, first + day * (n - 1)) for n in (1, 2, 3)]
+    for start in (first + day, "2024-03-02T00:00:00Z"):
+        order = models.OrderByQuery(order_by=models.OrderBy(key="at", direction="desc", start_from=start))
+        found = client.query_points("times", query=order).points
+        assert [(each.id, each.order_value) for each in found] == [(2, first + day), (1, first)]
 
 
 def test_facets(client):

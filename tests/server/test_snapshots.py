@@ -220,6 +220,18 @@ def test_another_web_page_may_not_send_a_form(docs):
     assert own.status_code == 400
 
 
+def test_another_web_page_may_not_send_nothing_either(docs):
+    """A POST without a body is as simple as a form to a browser."""
+    elsewhere = {"origin": "https://elsewhere.example"}
+    before = docs.client.get(AT).json()["result"]
+    assert docs.client.post(AT, headers=elsewhere).status_code == 403
+    assert docs.client.post(AT, headers={**elsewhere, "content-type": "text/plain"}).status_code == 403
+    assert docs.client.get(AT).json()["result"] == before
+    proxied = {"origin": "https://db.example", "sec-fetch-site": "same-origin"}
+    for headers in ({"origin": "http://embedded"}, proxied, {**elsewhere, "content-type": "application/json"}, {}):
+        assert docs.client.post(AT, headers=headers).status_code == 200
+
+
 def test_collections_that_are_not_there(docs):
     for method, path in (("POST", ""), ("GET", ""), ("GET", "/a.snapshot"), ("DELETE", "/a.snapshot")):
         status, text = docs.error(method, f"/collections/nobody/snapshots{path}")

@@ -25,6 +25,43 @@ def test_a_point_that_is_not_there_changes_none(docs):
     assert vector_of(docs, 1) == [1.0, 0.0, 0.0, 0.0]
 
 
+def test_vectors_of_a_point_named_twice_are_all_set(http):
+    params = {"size": 2, "distance": "Dot"}
+    http.ok("PUT", "/collections/two", {"vectors": {"title": params, "body": params}})
+    points = "/collections/two/points"
+    http.ok("PUT", points, {"points": [{"id": 1, "vector": {"title": [0, 1], "body": [0, 1]}}]})
+    given = [{"id": 1, "vector": {"title": [1, 0]}}, {"id": 1, "vector": {"body": [2, 0]}}]
+    http.ok("PUT", f"{points}/vectors", {"points": given})
+    assert http.ok("GET", f"{points}/1")["vector"] == {"title": [1.0, 0.0], "body": [2.0, 0.0]}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "payload", {"payload": {"seen": True}}),
+        ("PUT", "payload", {"payload": {"seen": True}}),
+        ("POST", "payload/delete", {"keys": ["lang"]}),
+        ("POST", "payload/clear", {}),
+    ],
+)
+def test_payloads_of_points_that_are_not_there(docs, method, path, body):
+    """The others are changed, and who updates, else inserts, is told."""
+    before = docs.ok("GET", f"{POINTS}/1")["payload"]
+    refused = docs.error(method, f"{POINTS}/{path}", {**body, "points": [1, 1, 999, 998]})
+    assert refused == (404, "Not found: No point with id 999 found")
+    assert docs.ok("GET", f"{POINTS}/1")["payload"] != before
+    docs.ok(method, f"{POINTS}/{path}", {**body, "points": [1, 1]})
+    docs.ok(method, f"{POINTS}/{path}", {**body, "points": []})
+    docs.ok(method, f"{POINTS}/{path}", {**body, "filter": {"must": [{"has_id": [1, 999]}]}})
+
+
+def test_null_takes_a_key_out_of_a_payload(docs):
+    docs.ok("POST", f"{POINTS}/payload", {"payload": {"lang": None, "deep": {"a": 1, "b": None}}, "points": [2]})
+    assert docs.ok("GET", f"{POINTS}/2")["payload"] == {"deep": {"a": 1, "b": None}}
+    docs.ok("POST", f"{POINTS}/payload", {"payload": {"a": None}, "key": "deep", "points": [2]})
+    assert docs.ok("GET", f"{POINTS}/2")["payload"] == {"deep": {"b": None}}
+
+
 def test_a_batch_is_done_in_its_order(docs):
     operations = [
         {"upsert": {"points": [{"id": 5, "vector": ONES, "payload": {"a": 1}}]}},
