@@ -65,9 +65,10 @@ class Frame:
 
     def layout_of(self, n: int) -> Layout:
         """How the scratch of n queries lies."""
-        if n not in self._layouts:
-            self._layouts[n] = Layout.of(self.record.array[0], n)
-        return self._layouts[n]
+        layout = self._layouts.get(n)
+        if layout is None:
+            layout = self._layouts[n] = Layout.of(self.record.array[0], n)
+        return layout
 
     def fits(self, snapshot: Snapshot) -> bool:
         """Whether it was packed for this state of things."""

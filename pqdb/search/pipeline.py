@@ -204,31 +204,19 @@ def search_framed(
 ) -> Found:  # fmt: skip
     """The answers to queries (q, dim) float32, of which the first has the number `first` in sentences, into words
     (q, k, WORDS) uint64, where a k of less than the plan's will do. Raises InputError as metric.prepare does.
-
-    Those for whose candidates there is no room go another time; so do all that are left where one is not prepared and
-    of a length that kernels do not trust.
     """
-    n = len(queries)
-    done, filled, every = _search_some(frame, queries, allowed, words, among, prepared)
-    while done < n:
-        if done < 0:
-            queries, done, prepared = prepare(queries, frame.config.dim, frame.config.metric, first), 0, True
-        more, more_filled, more_every = _search_some(frame, queries[done:], allowed, words[done:], among, prepared)
-        assert more > 0  # there is room for any one query, and those that are prepared are trusted
-        done, filled, every = done + more, filled + more_filled, every | more_every
-    return Found(words, filled, every)
-
-
-def _search_some(
-    frame: Frame, queries: np.ndarray, allowed: np.ndarray, words: np.ndarray, among: Among | None, prepared: bool
-) -> tuple[int, int, int]:
-    """What road.search_block does, in this thread's scratch."""
     n, record, mine = len(queries), frame.record_of(among), borrow(frame.capacity)
-    told: tuple[int, int, int] = road.search_block(
+    done, filled, every = road.search_block(
         record.at, mine.room(frame.layout_of(n)), queries, not prepared, allowed, mine.table(frame.index, n), words
     )
     give_back(mine)
-    return told
+    if done == n:
+        return Found(words, filled, every)
+    if done < 0:  # one has a length that kernels do not trust
+        queries = prepare(queries, frame.config.dim, frame.config.metric, first)
+        return search_framed(frame, queries, allowed, words, among, first, prepared=True)
+    rest = search_framed(frame, queries[done:], allowed, words[done:], among, first + done, prepared)  # no room for all
+    return Found(words, filled + rest.filled, every | rest.every)
 
 
 def with_others(

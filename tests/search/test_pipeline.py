@@ -155,19 +155,18 @@ def test_a_batch_for_whose_candidates_there_is_no_room_answers_as_single_queries
 ) -> None:
     """What fits is answered, and the rest is searched for again."""
     made, left = make(metric, rerank=rerank), list[int]()
-    with_others, search_some = pipeline.with_others, pipeline._search_some
+    with_others, search_framed = pipeline.with_others, pipeline.search_framed
 
     def counted(values: np.ndarray, rows: np.ndarray, snapshot: Any, others: np.ndarray, *rest: Any) -> Any:
         left.append(len(others))
         return with_others(values, rows, snapshot, others, *rest)
 
-    def counted_some(frame: Any, queries: np.ndarray, *rest: Any) -> Any:
-        told = search_some(frame, queries, *rest)
-        left.append(len(queries) - told[0])
-        return told
+    def counted_framed(frame: Any, queries: np.ndarray, *rest: Any) -> Any:  # of all but the first of a block
+        left.append(len(queries))
+        return search_framed(frame, queries, *rest)
 
     monkeypatch.setattr(pipeline, "with_others", counted)
-    monkeypatch.setattr(pipeline, "_search_some", counted_some)
+    monkeypatch.setattr(pipeline, "search_framed", counted_framed)
     monkeypatch.setattr(scratch, "_kept", scratch._Kept())  # a larger collection's may have room
     asked = {"nprobe": 100_000, "rerank": len(made.rows)}  # every row is a candidate
     together = made.collection.search(made.many, 20, **asked)
