@@ -21,6 +21,8 @@ from pqdb.store import datafile
 from pqdb.store.blocks import BlockStore
 from pqdb.store.blockview import BlockView
 from pqdb.store.catalog import Catalog, Names
+from pqdb.store.layout import UNNAMED_SLOT
+from pqdb.store.moment import Moment
 from pqdb.store.points import PointStore
 from pqdb.store.slots import index_folder, indexed
 from pqdb.store.view import PointView
@@ -140,6 +142,10 @@ def _open(folder: Path, stack: ExitStack) -> dict[str, BlockStore | PointStore] 
 
 def _begin(stores: dict[str, BlockStore | PointStore], stack: ExitStack) -> dict[str, BlockView | PointView]:
     """A snapshot of each store, in their order. Opening them takes milliseconds and is done before: writes go on."""
+    blocks, points = stores.get(index_folder(UNNAMED_SLOT)), stores[POINTS]
+    if isinstance(blocks, BlockStore) and isinstance(points, PointStore):
+        of_index, of_points = stack.enter_context(Moment(blocks, points))
+        return {index_folder(UNNAMED_SLOT): of_index, POINTS: of_points}
     views: dict[str, BlockView | PointView] = {}
     for part, store in stores.items():
         views[part] = view = store.read()

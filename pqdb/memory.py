@@ -70,7 +70,7 @@ class Memory:
         if self.limit is None:
             return usual
         left = self.limit - BASE - ROW * collection
-        if left < LEAST_ROWS:
+        if left <= 0:
             raise InputError(
                 f"memory_limit={self.limit:,} bytes is too small for {collection:,} rows: they take {ROW} bytes each "
                 f"while they are indexed, beside {BASE:,} for kernels and handles"

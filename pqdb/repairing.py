@@ -24,7 +24,7 @@ from pqdb.store.catalog import Catalog
 from pqdb.store.environment import user_of
 from pqdb.store.layout import UNNAMED_SLOT
 from pqdb.store.points import PointStore
-from pqdb.store.salvage import PointSalvage, SalvagedPoint, is_key, salvaged_names
+from pqdb.store.salvage import PointSalvage, SalvagedPoint, is_key, salvaged_records
 from pqdb.upkeep.train import Progress
 
 DAMAGED = ".damaged"  # behind the name of what was put aside
@@ -89,14 +89,15 @@ def _names(folder: Path) -> dict[str, Any]:
 
 def _rebuild_catalog(folder: Path, report: RepairReport) -> None:
     """A new catalog of the names that the old one still tells; folders nobody names any more get a name of ours."""
-    names = salvaged_names(folder / CATALOG)
-    known = {key: name for name, key in names.items()}
+    records = salvaged_records(folder / CATALOG)
+    known = {record["uuid"]: name for name, record in records.items()}
     keys = sorted(each.name for each in folder.iterdir() if is_key(each.name) and (each / POINTS).is_dir())
     aside = _put_aside(folder / CATALOG)
     try:
         with Catalog.create(folder / CATALOG) as catalog, catalog.write() as batch:
             for key in keys:
-                batch.add(known.get(key, f"recovered-{key[:8]}"), {"uuid": key})
+                name = known.get(key, f"recovered-{key[:8]}")
+                batch.add(name, records.get(name, {"uuid": key}))  # with the metadata it was given
     except BaseException:
         shutil.rmtree(folder / CATALOG, ignore_errors=True)
         aside.rename(folder / CATALOG)

@@ -58,10 +58,13 @@ class Grouping:
         return [{"id": id_, "hits": [self._selected(hit) for hit in hits]} for id_, hits in groups.items()]
 
     def _first(self, collection: pqdb.Collection, watch: Watch) -> dict[GroupId, list[Printed]]:
-        """The groups in the order of their best points, found by looking ever deeper."""
+        """The groups in the order of their best points, found by looking ever deeper. What prefetches find has to do
+        for whole groups: they look deeper, too, and for points in groups only.
+        """
         depth, n_points = min(self.limit * self.size, MAX_K - 100), len(collection)
+        grouped = {"must_not": [{"is_empty": {"key": self.key}}]} if self.query.prefetch else None
         while True:
-            hits = self._ask(depth, None, collection, watch)
+            hits = self._ask(depth, grouped, collection, watch)
             groups: dict[GroupId, list[Printed]] = {}
             for hit in hits:
                 for id_ in _ids_of(hit["payload"], self.key):
@@ -82,7 +85,9 @@ class Grouping:
         filter_ = self.query.filter
         if condition is not None:
             filter_ = condition if filter_ is None else {"must": [filter_, condition]}
-        query = replace(self.query, limit=limit, filter=filter_, payload=PayloadSelector(wanted=True))
+        prefetch = tuple(_deeper(part, self.size) for part in self.query.prefetch)
+        whole = PayloadSelector(wanted=True)
+        query = replace(self.query, limit=limit, filter=filter_, payload=whole, prefetch=prefetch)
         return query.answer(collection, watch)
 
     def _selected(self, hit: Printed) -> Printed:
@@ -90,6 +95,12 @@ class Grouping:
         if self.query.payload.wanted:
             return {**hit, "payload": self.query.payload.of(_parsed(hit["payload"]))}
         return {name: value for name, value in hit.items() if name != "payload"}
+
+
+def _deeper(query: Query, times: int) -> Query:
+    """A prefetch, and those inside it, with limits so many times as large."""
+    inner = tuple(_deeper(part, times) for part in query.prefetch)
+    return replace(query, limit=max(query.limit, min(times * query.limit, MAX_K)), prefetch=inner)
 
 
 def _ids_of(payload: Any, key: str) -> list[GroupId]:

@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float32]
 MOST_PREFETCHES = 64  # in one list
 DEEPEST_PREFETCH = 8
 _PAGE = 1_000  # points a page when a query without a vector skips its offset
-_ZERO = np.float32(0)
+_ONE = np.float32(1)  # the score of what was found without a vector
 _NO_PAYLOAD = PayloadSelector(wanted=False)
 
 _PREFETCH_KEYS = ("query", "prefetch", "using", "filter", "params", "score_threshold", "limit", "lookup_from")
@@ -61,6 +61,8 @@ class Query:
         body.refuse(lookup_from="vectors of other collections", shard_key="shard keys")
         target, prefetch = parse_target(body), _prefetches(body, recall, depth)
         _check_together(target, prefetch, body.path("query"))
+        if body.number("score_threshold") is not None and (target.is_nothing or target.order_by is not None):
+            raise wrong_input("A query that gives scores is needed to use the score_threshold")
         limit, offset = parse_page_size(body)
         return cls(
             target,
@@ -90,14 +92,11 @@ class Query:
         if self.target.fusion is not None:
             return self._fused(collection, watch)
         if self.prefetch:
-            narrowed = _both(self.filter, self._candidates(collection, watch))
-            return replace(self, prefetch=(), filter=narrowed).answer(collection, watch)
+            return replace(self, prefetch=(), filter=self._candidates(collection, watch)).answer(collection, watch)
         if self.target.by_best_score:
             return self._best_scored(collection)
         if self.target.has_vector:
             return self._nearest(collection, watch)
-        if self.threshold is not None and not self.threshold < 0:
-            return []  # no point without a vector query scores better than 0
         if self.target.sample:
             return self._sampled(collection)
         return self._ordered(collection) if self.target.order_by is not None else self._by_id(collection)
@@ -119,17 +118,23 @@ class Query:
         effort = self.effort.arguments if not self.using else {**self.effort.arguments, "using": self.using}
         return effort if filter_ is None else {**effort, "filter": filter_}
 
+    def _mentioned(self) -> list[PointId]:
+        """The points that the vector to search by is made of, which are not to be found."""
+        target = self.target
+        if target.recommend is None:
+            return [] if target.near is None else [target.near]
+        examples = (*target.recommend.positive, *target.recommend.negative)
+        return [example for example in examples if not isinstance(example, list)]
+
     def _vector(self, collection: pqdb.Collection) -> tuple[Floats, frozenset[PointId]]:
         """The vector to search by, (dim,), and the points it was made of, which are not to be found."""
         target = self.target
         if target.recommend is not None:
             positive = self._examples(collection, target.recommend.positive)
             negative = self._examples(collection, target.recommend.negative) if target.recommend.negative else None
-            examples = (*target.recommend.positive, *target.recommend.negative)
-            points = frozenset(example for example in examples if not isinstance(example, list))
-            return ranking.averaged(positive, negative), points
+            return ranking.averaged(positive, negative), frozenset(self._mentioned())
         if target.near is not None:
-            return self._examples(collection, (target.near,))[0], frozenset({target.near})
+            return self._examples(collection, (target.near,))[0], frozenset(self._mentioned())
         assert target.vector is not None
         return one_vector(target.vector, Shape.of(collection).dim(self.using), self.place), frozenset()
 
@@ -229,7 +234,7 @@ class Query:
                 raise wrong_input(f"{len(fusion.weights)} weights for {len(lists)} prefetches")
             fused = ranking.rrf(lists, fusion.k, fusion.weights)
         if self.threshold is not None:
-            fused = [(id_, score) for id_, score in fused if score > self.threshold]
+            fused = [(id_, score) for id_, score in fused if score >= self.threshold]  # (not strictly, as elsewhere)
         return self._printed(collection, fused[self.offset : self.offset + self.limit])
 
     def is_distance(self, collection: pqdb.Collection) -> bool:
@@ -238,9 +243,13 @@ class Query:
         return metric in ranking.DISTANCES and self.target.has_vector and not self.target.by_best_score
 
     def _candidates(self, collection: pqdb.Collection, watch: Watch) -> Any:
-        """A filter that passes what the prefetches find."""
-        parts = []
-        for part in self.prefetch:
+        """A filter that passes what the prefetches find, each among the points that pass this query's filter and are
+        not what it searches by: their limits count what may still be found.
+        """
+        mentioned, parts = self._mentioned(), []
+        mine = _both(self.filter, {"must_not": [{"has_id": mentioned}]} if mentioned else None)
+        for prefetch in self.prefetch:
+            part = replace(prefetch, filter=_both(mine, prefetch.filter))
             if part.target.is_nothing and not part.prefetch and part.limit >= len(collection):
                 parts.append({} if part.filter is None else part.filter)  # no more than a filter
             else:
@@ -259,13 +268,13 @@ class Query:
     # -- without a vector
 
     def _sampled(self, collection: pqdb.Collection) -> list[Printed]:
-        """Points drawn at random, with a score of 0."""
-        n = min(self.limit, max(len(collection), 1))
+        """Points drawn at random, with a score of 1."""
+        n = min(self.limit + self.offset, max(len(collection), 1))
         points = collection.sample(n, self.filter, with_payload=True, with_vector=self._wanted(collection))
-        return [scored(point, _ZERO, self.payload, self.with_vector) for point in points]
+        return [scored(point, _ONE, self.payload, self.with_vector) for point in points[self.offset :]]
 
     def _ordered(self, collection: pqdb.Collection) -> list[Printed]:
-        """Points in the order of a payload key, with a score of 0 and their value there."""
+        """Points in the order of a payload key, with a score of 1 and their value there."""
         check_ordered(collection, self.target.order_by)
         page = collection.scroll(
             min(self.limit + self.offset, max(len(collection), 1)),
@@ -275,11 +284,11 @@ class Query:
         )
         pairs = list(zip(page.points, page.order_values or [], strict=True))[self.offset :]
         return [
-            scored(point, _ZERO, self.payload, self.with_vector) | {"order_value": value} for point, value in pairs
+            scored(point, _ONE, self.payload, self.with_vector) | {"order_value": value} for point, value in pairs
         ]
 
     def _by_id(self, collection: pqdb.Collection) -> list[Printed]:
-        """Points by ascending id, with a score of 0."""
+        """Points by ascending id, with a score of 1."""
         start: PointId | None = None
         left = self.offset
         while left:
@@ -292,7 +301,7 @@ class Query:
         page = collection.scroll(
             min(self.limit, max(len(collection), 1)), start, with_vector=self._wanted(collection), filter=self.filter
         )
-        return [scored(point, _ZERO, self.payload, self.with_vector) for point in page.points]
+        return [scored(point, _ONE, self.payload, self.with_vector) for point in page.points]
 
 
 def _prefetches(body: Fields, recall: float | None, depth: int) -> tuple[Query, ...]:

@@ -258,7 +258,7 @@ def test_a_search_that_takes_long_holds_up_closing_and_no_more(filled: Path, mon
     reader = threading.Thread(target=read)
     reader.start()
     inside.wait(10)
-    with pytest.raises(pqdb.StorageError, match="1 snapshots are still being read after 0 seconds"):
+    with pytest.raises(pqdb.StorageError, match="cannot be closed: 1 snapshots of it are still being read"):
         database.close()
     with pytest.raises(pqdb.ClosedError):
         things.search(np.ones(DIM))

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,6 +174,13 @@ def test_a_question_of_ones_own_is_answered_alone(demo_data: Path) -> None:
     assert said.strip().startswith("? copy a whole directory tree")
     assert "shutil.copytree" in said
     assert "recall" not in said
+
+
+def test_without_its_extra_a_sentence_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wordllama", None)
+    told = CliRunner().invoke(main, ["demo", "--data", str(tmp_path / "data")])
+    assert isinstance(told.exception, SystemExit)
+    assert told.output.endswith('Error: the demo embeds with wordllama: pip install "pqdb[demo]"\n')
 
 
 def test_what_was_interrupted_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ def demo(question: str | None, data: Path) -> None:
     """
     try:
         from pqdb.demo.show import show
+
+        show(data, question)
     except ModuleNotFoundError as error:
         raise click.ClickException(str(error)) from error
-    show(data, question)

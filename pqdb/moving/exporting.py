@@ -1,5 +1,6 @@
 """A collection's points into a file that is there when it is whole; an export that was cut off is gone on with."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,8 @@ def export_points(
     named = UNNAMED not in collection.vectors
     if named and form_of(file) != "lines":
         raise InputError(f"the vectors of {collection.name!r} have names: only JSON lines have a place for those")
+    if form_of(file) == "npy" and npy.beside(file).exists() and not file.exists():
+        raise StorageError(errno.EEXIST, f"{npy.beside(file)} is there, where ids and payloads beside {file.name} go")
     dim, metric = (0, METRICS[0]) if named else (collection.dim, collection.metric)
     staging = Staging(file, dim, metric, {"collection": collection.folder.name, "dim": dim, "limit": limit})
     staging.begin(resume)

@@ -1,6 +1,7 @@
 """Points of a file into a collection, a batch a commit, going on where an import that was cut off had come to."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ def import_points(
     )
     total = _least(source.count(), limit)
     target = _Target(database, name, metric or source.metric or "cosine", quantization)
-    mark = _Mark(file, target.collection)
+    columns = id_column, vector_column, payload_column, fields
+    mark = _Mark(file, None if points is None else Path(points), columns, target.collection)
     done = mark.read() if resume else 0
     if limit is not None:
         done = min(done, limit)
@@ -149,14 +151,15 @@ class _Mark:
     It is written after a commit is on disk, so a kill between the two has one batch written twice, the same.
     """
 
-    def __init__(self, file: Path, collection: Collection | None) -> None:
-        place, seen = file.resolve(), file.stat()
-        self._about = {"file": str(place), "bytes": seen.st_size, "modified": seen.st_mtime_ns}
+    def __init__(self, file: Path, points: Path | None, columns: object, collection: Collection | None) -> None:
+        place = file.resolve()
+        seen = [(str(each.resolve()), each.stat().st_size, each.stat().st_mtime_ns) for each in (file, points) if each]
+        self._about = {"files": json.loads(json.dumps(seen)), "columns": json.loads(json.dumps(columns))}
         self._name = f"import-{hashlib.sha256(str(place).encode()).hexdigest()[:16]}.json"
         self._folder = None if collection is None else collection.folder
 
     def read(self) -> int:
-        """Points that are known to be in the collection: 0 where the file has changed since."""
+        """Points that are known to be in the collection: 0 where a file has changed since, or is read otherwise."""
         record: dict[str, Any] | None = records.load(self._folder / self._name) if self._folder else None
         if record is None or {key: record.get(key) for key in self._about} != self._about:
             return 0

@@ -102,7 +102,7 @@ def _writing(path: Path) -> Any:
 
 def is_gzip(path: Path) -> bool:
     """Whether a file is gzipped, by its name."""
-    return path.suffix == ".gz"
+    return path.suffix.lower() == ".gz"
 
 
 def _together(vectors: list[Any]) -> Any:

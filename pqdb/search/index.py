@@ -1,5 +1,6 @@
 """One generation as a query sees it: router, codebook, calibration. Loaded once, then only read."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,7 @@ from pqdb.store.blockview import BlockView
 
 LARGEST_ENTRY = {4: 127, 8: 65_535}  # of a table: 7 bits for the in-register kernels, 16 for the plain one
 
+MOST_PLANS = 1_000  # that are kept
 FINE = 0.2  # a rounding error of so much of another one adds 2 % to it
 
 
@@ -123,16 +125,21 @@ class Index:
 
     def plan(self, k: int, recall: float | None, nprobe: int | None, rerank: int | None) -> Plan:
         """The effort for a query: by recall (DEFAULT_RECALL if nothing is said), or by hand where nprobe is given."""
-        key = (k, recall, nprobe, rerank)
-        plan = self.plans.get(key)
+        n_lists = self.router.n_lists
+        if nprobe is not None:
+            hand = nprobe
+            return self.planned(
+                (k, recall, nprobe, rerank), lambda: plan_by_hand(self.calibration, n_lists, k, hand, rerank)
+            )
+        aim = DEFAULT_RECALL if recall is None else recall
+        return self.planned((k, recall, nprobe, rerank), lambda: plan_recall(self.calibration, n_lists, k, aim))
+
+    def planned(self, terms: tuple[object, ...], make: Callable[[], Plan]) -> Plan:
+        """The plan for these terms, made where it is not known."""
+        plan = self.plans.get(terms)
         if plan is None:
-            n_lists = self.router.n_lists
-            if nprobe is None:
-                plan = plan_recall(self.calibration, n_lists, k, DEFAULT_RECALL if recall is None else recall)
-            else:
-                plan = plan_by_hand(self.calibration, n_lists, k, nprobe, rerank)
-            if len(self.plans) > 1000:
+            if len(self.plans) >= MOST_PLANS:
                 self.plans.clear()
                 self.frames.clear()
-            self.plans[key] = plan
+            plan = self.plans[terms] = make()
         return plan

@@ -107,13 +107,12 @@ class Planner:
 
     def _plan(self, index: Index, recall: float) -> Plan:
         """That of a search without a filter, with room for all lists, and with the full margin: `aim` is for lists."""
-        key = ("selected", self.k, recall)
-        plan = index.plans.get(key)
-        if plan is None:
-            full = replace(index.calibration, losses=())
-            bare = plan_recall(full, index.router.n_lists, self.k, recall)
-            plan = index.plans[key] = replace(bare, most=index.router.n_lists)
-        return plan
+
+        def make() -> Plan:
+            full, n_lists = replace(index.calibration, losses=()), index.router.n_lists
+            return replace(plan_recall(full, n_lists, self.k, recall), most=n_lists)
+
+        return index.planned(("selected", self.k, recall), make)
 
 
 def _group_ns(index: Index) -> float:

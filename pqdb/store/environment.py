@@ -149,7 +149,7 @@ class Environment:
                 return
             if self._writer == threading.get_ident():
                 raise StorageError(f"{self.path} cannot be closed inside a batch of this thread")
-            with self._alone():
+            with self._alone("closed"):
                 self._env.close()
                 self.gate.shut = "closed"
             if self._key is not None and _registry.handles.get(self._key) is self:
@@ -473,9 +473,9 @@ class Environment:
                 self.epoch += 1
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self, what: str = "mapped anew") -> Iterator[None]:
         """The gate closed and nobody of this process inside the map."""
-        with self._writing, self.gate.emptied():
+        with self._writing, self.gate.emptied(what):
             yield
 
     # -- the rest --------------------------------------------------------------------------------------

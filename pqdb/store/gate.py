@@ -50,19 +50,21 @@ class Gate:
             raise ForkedError(f"{self._path} was opened before a fork; open it again in this process")
 
     @contextmanager
-    def emptied(self) -> Iterator[None]:
-        """Closed, and nobody inside. Raises StorageError where this thread is, or others do not leave."""
+    def emptied(self, what: str) -> Iterator[None]:
+        """Closed, and nobody inside. Raises StorageError where this thread is, or others do not leave; it says what was
+        to be done.
+        """
         with self._closed():
             deadline = time.monotonic() + DRAIN_SECONDS
             while self.inside:
                 if self.holds(threading.get_ident()):
                     raise StorageError(
-                        f"{self._path} must be mapped anew, but this thread is reading a snapshot of it"
+                        f"{self._path} cannot be {what} while this thread reads a snapshot of it"
                     )
                 if time.monotonic() > deadline:
                     raise StorageError(
-                        f"{self._path} must be mapped anew, but {len(self.inside)} snapshots are still being "
-                        f"read after {DRAIN_SECONDS:.0f} seconds"
+                        f"{self._path} cannot be {what}: {len(self.inside)} snapshots of it are still being read after "
+                        f"{DRAIN_SECONDS:.0f} seconds"
                     )
                 time.sleep(_GLANCE_SECONDS)
             yield

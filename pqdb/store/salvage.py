@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,11 @@ def is_key(name: str) -> bool:
 
 def salvaged_names(catalog: Path) -> dict[str, str]:
     """name → key of a collection's folder, as far as a damaged catalog still tells."""
+    return {name: str(record["uuid"]) for name, record in salvaged_records(catalog).items()}
+
+
+def salvaged_records(catalog: Path) -> dict[str, dict[str, Any]]:
+    """name → record of a collection, likewise."""
     found = {}
     try:
         with PageFile(home_of(catalog)) as file:
@@ -59,7 +64,7 @@ def salvaged_names(catalog: Path) -> dict[str, str]:
             for key, value in file.items(trees["collections"]) if "collections" in trees else ():
                 record = file.read(value)
                 if layout.trailer_holds(record):
-                    found[key.decode(errors="replace")] = str(json.loads(record[:-4])["uuid"])
+                    found[key.decode(errors="replace")] = json.loads(record[:-4])
     except (CorruptError, OSError):
         pass
     return found

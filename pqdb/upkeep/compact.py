@@ -122,7 +122,7 @@ def _move(stores: Stores, index: Index | None, rows: np.ndarray, progress: Progr
         progress("move rows", 0.3 * min(1.0, (start + step) / len(rows)))
     places = np.concatenate(reserved)
     if index is not None:
-        _index_upto(stores, index, places)
+        _index_upto(stores, places)
     settled = 0
     for start in range(0, len(rows), SETTLED_AT_ONCE):
         part = slice(start, start + SETTLED_AT_ONCE)
@@ -132,12 +132,13 @@ def _move(stores: Stores, index: Index | None, rows: np.ndarray, progress: Progr
     return settled
 
 
-def _index_upto(stores: Stores, index: Index, places: np.ndarray) -> None:
+def _index_upto(stores: Stores, places: np.ndarray) -> None:
     """Index all rows up to the last reserved one, and those like living ones."""
     while True:
         with stores.blocks.read() as blocks:
             if blocks.watermark > int(places[-1]):
                 return
+            index = Index.load(blocks)  # anew each time: rows that lie far from all others may be given lists
         index_fresh(stores, index, places)
 
 

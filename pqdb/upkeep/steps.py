@@ -96,11 +96,11 @@ class Steps:
         """The one thing that is most due; returns whether there was any."""
         if self.catch_up(everything, progress):
             return True
-        now, trainable = self.now(), is_trainable(self._stores.config)
+        trainable = is_trainable(self._stores.config)
         due = [self._train, self._tidy] if trainable else [self._tidy]
         if trainable and self._stores.follow_drift:
             due += [self._look, self._balance, self._settle, self._follow]
-        return any(each(now, progress) for each in due)
+        return any(each(self.now(), progress) for each in due)  # (one that refuses in the end may change things, too)
 
     def catch_up(self, everything: bool, progress: Progress) -> bool:
         """What writers help with: give back what is mostly dead, index what is fresh; returns whether there was any."""

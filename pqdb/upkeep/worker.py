@@ -77,8 +77,11 @@ class Upkeep:
         self._written = 0
         until = time.monotonic() + HELP_SECONDS
         while not self._stopping.is_set() and time.monotonic() < until:
-            behind = [each for each in self.tended if each.steps.is_behind()]
-            if not behind:
+            try:
+                behind = [each for each in self.tended if each.steps.is_behind()]
+            except PqdbError:  # the index cannot be read: upkeep finds out by itself, and tells
+                return
+            if not behind or self.error is not None:
                 return
             self._help(behind)
 
@@ -95,6 +98,8 @@ class Upkeep:
             with suppress(Stopped), self._released(), self._turn(lambda: True):  # a writer does not wait for it
                 for each in behind:
                     each.steps.catch_up(False, self._check(None))
+        except (PqdbError, OSError, MemoryError) as problem:  # what was written is on disk: this is upkeep's to tell
+            self.error = _told(problem)
         finally:
             self._busy.release()
 
@@ -228,7 +233,7 @@ class Upkeep:
 
     def _note(self, problem: Exception) -> None:
         """Let info() tell of a failure, and wait before the next try."""
-        self.error = f"{type(problem).__name__}: {problem}"
+        self.error = _told(problem)
         self._stopping.wait(10 * IDLE_SECONDS)
 
     def _background_step(self) -> bool:
@@ -266,3 +271,7 @@ class Upkeep:
                 pause()
 
         return report
+
+
+def _told(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {problem}"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pqdb.store.moment import Moment
 from pqdb.upkeep.agree import disagreements
 from pqdb.upkeep.report import memory, report
 from pqdb.upkeep.tended import Tended
@@ -73,7 +74,7 @@ class Care(Searching):
 
     def _facts(self) -> dict[str, Any]:
         """What `info()` tells of the vector, its index and its stores."""
-        with self._blocks.read() as blocks, self._points.read() as points:
+        with Moment(self._blocks, self._points) as (blocks, points):
             snapshot = self._snapshot(points, blocks)
             holders: dict[str, list[Any]] = {
                 "rows": [points.state, blocks.state],
@@ -92,7 +93,7 @@ class Care(Searching):
     def _disagreements(self) -> list[str]:
         """What index and points do not agree on."""
         folder = self._blocks.path.name
-        with self._blocks.read() as blocks, self._points.read() as points:
+        with Moment(self._blocks, self._points) as (blocks, points):
             return [f"{folder}: {problem}" for problem in disagreements(self._snapshot(points, blocks))]
 
     def _working(self, tended: Sequence[Tended]) -> dict[str, Any]:

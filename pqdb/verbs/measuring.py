@@ -10,6 +10,7 @@ from pqdb.partition.assign import assign
 from pqdb.query.parse import parse_filter
 from pqdb.search.measure import measure_queries, measure_rows
 from pqdb.search.pipeline import Trace, answered, search
+from pqdb.store.moment import Moment
 from pqdb.verbs.base import UNNAMED
 from pqdb.verbs.given import check_at_least_one, check_effort, check_k
 from pqdb.verbs.searching import Searching
@@ -38,7 +39,7 @@ class Measuring(Searching):
             raise DimensionError(f"explain takes one query of ({self.dim},), not {len(queries)} queries")
         asked, trace = None if filter is None else parse_filter(filter), Trace()
         prepared = prepare(queries, self.dim, self.metric)
-        with self._blocks.read() as blocks, self._points.read() as points:
+        with Moment(self._blocks, self._points) as (blocks, points):
             snapshot, filtered = self._snapshot(points, blocks), None
             kept = min(check_k(k), max(1, points.n_live))
             trace.mark("snapshot")
@@ -89,7 +90,7 @@ class Measuring(Searching):
         self._refuse_name(using or UNNAMED)
         check_k(k)
         check_at_least_one("sample", sample)
-        with self._blocks.read() as blocks, self._points.read() as points:
+        with Moment(self._blocks, self._points) as (blocks, points):
             snapshot = self._snapshot(points, blocks)
             if self.config.source is None and snapshot.fresh_from > 0:
                 raise InputError("recall is measured against source vectors, which source=None does not keep")
@@ -112,7 +113,7 @@ class Measuring(Searching):
         self._guard()
         self._refuse_name(using or UNNAMED)
         prepared = prepare(vectors, self.dim, self.metric)
-        with self._blocks.read() as blocks, self._points.read() as points:
+        with Moment(self._blocks, self._points) as (blocks, points):
             index = self._snapshot(points, blocks).index
             if index is None:
                 return None

@@ -27,6 +27,7 @@ from pqdb.search.snapshot import Snapshot
 from pqdb.search.trim import trimmed
 from pqdb.store.blocks import BlockStore
 from pqdb.store.layout import KIND_SHIFT, PAYLOAD_FLAG
+from pqdb.store.moment import Moment
 from pqdb.store.points import PointStore
 from pqdb.store.reading import Held
 from pqdb.store.view import PointView
@@ -95,7 +96,7 @@ class Searching(Verbs):
             self._refuse_name(using)
         asked = None if filter is None else parse_filter(filter)
         if is_id(query):
-            with self._blocks.read() as blocks, self._points.read() as points:
+            with Moment(self._blocks, self._points) as (blocks, points):
                 query, asked = self._by_id(self._snapshot(points, blocks), query, asked)
         queries, single = self._queries(query)
         check_k(k)
@@ -106,7 +107,7 @@ class Searching(Verbs):
             hits = self._again(queries, terms, score_threshold, with_payload, with_vector)
             if hits is not None:
                 return hits
-        with self._blocks.read() as blocks, self._points.read() as points:
+        with Moment(self._blocks, self._points) as (blocks, points):
             found = None
             if may_be_known and asked is not None:
                 found = self._found_among(points, blocks, queries, terms, asked)

@@ -18,6 +18,7 @@ from pqdb.search.pipeline import Found, answered
 from pqdb.search.recommend import averaged, best_scored
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trim import trimmed
+from pqdb.store.moment import Moment
 from pqdb.verbs.base import UNNAMED
 from pqdb.verbs.given import Terms, Wanted, check_depth, check_k, check_offset, is_id
 from pqdb.verbs.searching import Searching
@@ -51,7 +52,7 @@ class Variants(Searching):
         path, asked, vector = parse_path(group_by), None if filter is None else parse_filter(filter), query
         self._guard()
         self._refuse_name(using or UNNAMED)
-        with self._blocks.read() as blocks, self._points.read() as points:
+        with Moment(self._blocks, self._points) as (blocks, points):
             snapshot = self._snapshot(points, blocks)
             if is_id(query):
                 vector, asked = self._by_id(snapshot, query, asked)
@@ -96,7 +97,7 @@ class Variants(Searching):
         asked, vector = None if filter is None else parse_filter(filter), query
         self._guard()
         self._refuse_name(using or UNNAMED)
-        with self._blocks.read() as blocks, self._points.read() as points:
+        with Moment(self._blocks, self._points) as (blocks, points):
             snapshot = self._snapshot(points, blocks)
             if is_id(query):
                 vector, asked = self._by_id(snapshot, query, asked)
@@ -140,7 +141,7 @@ class Variants(Searching):
         ids = [each for each in (*positive, *negative) if is_id(each)]
         asked = but_not(None if filter is None else parse_filter(filter), ids)
         check_k(k)
-        with self._blocks.read() as blocks, self._points.read() as points:
+        with Moment(self._blocks, self._points) as (blocks, points):
             snapshot = self._snapshot(points, blocks)
             examples = self._examples(snapshot, positive), self._examples(snapshot, negative)
             terms = (check_depth(check_k(k), check_offset(offset)), recall, None, None)

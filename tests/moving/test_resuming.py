@@ -97,6 +97,46 @@ def test_a_file_that_has_changed_is_read_from_its_beginning(things: Path) -> Non
     assert seen[-1] == 500
 
 
+def test_ids_that_have_changed_beside_the_same_vectors_are_read_from_their_beginning(things: Path) -> None:
+    np.save(things / "in.npy", ROWS)
+    lines = things / "ids.jsonl"
+
+    def write(first: int) -> None:
+        lines.write_text("".join(f'{{"id": {first + i}, "key": "k{first + i}"}}\n' for i in range(N)))
+
+    def kill(done: int, total: int | None) -> None:
+        if done:
+            raise Killed
+
+    def ids(made: pqdb.Collection) -> list[int | str]:
+        return [point.id for point in made.scroll(3 * N).points]
+
+    with pqdb.open(things / "db", upkeep="manual") as db:
+        given: dict[str, Any] = {"points": lines, "batch": BATCH, "metric": "l2"}
+        write(0)
+        killed(pqdb.import_points, db, "in", things / "in.npy", progress=kill, **given)
+        write(10_000)
+        pqdb.import_points(db, "in", things / "in.npy", **given)
+        assert ids(db["in"]) == [*range(BATCH), *range(10_000, 10_000 + N)]
+        killed(pqdb.import_points, db, "in", things / "in.npy", progress=kill, **given)
+        pqdb.import_points(db, "in", things / "in.npy", **given, id_column="key")
+        assert ids(db["in"])[BATCH + N :] == sorted(f"k{10_000 + i}" for i in range(N))
+
+
+def test_an_export_of_vectors_takes_no_other_exports_place(things: Path) -> None:
+    with pqdb.open(things / "one", upkeep="manual") as db:
+        pqdb.export_points(db["things"], things / "out.jsonl")
+        before = (things / "out.jsonl").read_bytes()
+        with pytest.raises(pqdb.StorageError, match=r"out.jsonl is there, where ids and payloads beside out.npy go"):
+            pqdb.export_points(db["things"], things / "out.npy")
+        assert (things / "out.jsonl").read_bytes() == before
+        for _ in range(2):  # its own is
+            pqdb.export_points(db["things"], things / "again.npy")
+        pqdb.export_points(db["things"], things / "OUT.JSONL.GZ")
+        assert (things / "OUT.JSONL.GZ").read_bytes()[:2] == b"\x1f\x8b"
+        assert pqdb.import_points(db, "gz", things / "OUT.JSONL.GZ", metric="l2") == N
+
+
 def test_begun_afresh_where_that_is_asked_for(things: Path) -> None:
     np.save(things / "in.npy", ROWS)
     seen: list[int] = []

@@ -110,6 +110,49 @@ def test_a_filter_of_a_fusion_holds_for_every_prefetch(both, rng):
     assert all(hit.id % 2 == 0 for hit in found)
 
 
+def test_a_filter_of_a_query_holds_for_every_prefetch(both, rng):
+    """The limit of a prefetch counts what may still be found, down to the innermost."""
+    vector = rng.normal(size=DIM).tolist()
+    assert len(alike(both, prefetch=[near(rng, limit=8)], query=vector, query_filter=EN, limit=20)) == 8
+    nested = near(rng, limit=6, prefetch=[near(rng, limit=12)])
+    assert len(alike(both, prefetch=nested, query=vector, query_filter=EN, limit=20)) == 6
+    fusion = models.FusionQuery(fusion=models.Fusion.RRF)
+    alike_but_for_ties(both, prefetch=[nested, near(rng, limit=5)], query=fusion, query_filter=EN, limit=20)
+
+
+def test_what_a_query_is_made_of_takes_no_place_in_a_prefetch(both):
+    for query in (7, models.RecommendQuery(recommend=models.RecommendInput(positive=[7], negative=[8]))):
+        found = both[0].query_points("docs", prefetch=models.Prefetch(query=7, limit=9), query=query, limit=20).points
+        assert len(found) >= 8
+        prefetch = models.Prefetch(query=models.SampleQuery(sample=models.Sample.RANDOM), limit=N - 2)
+        found = both[0].query_points("docs", prefetch=prefetch, query=query, limit=N).points
+        assert len(found) == N - (1 if query == 7 else 2) - (1 if query == 7 else 0)
+
+
+def test_thresholds(both, rng):
+    """Of a fusion's scores what is as good as one stays; nothing is compared with it that has no score."""
+    lists = [near(rng, limit=5), near(rng, limit=5)]
+    fusion = models.FusionQuery(fusion=models.Fusion.RRF)
+    asked = {"prefetch": lists, "query": fusion, "limit": N, "score_threshold": 0.5}
+    ours, theirs = (client.query_points("docs", **asked).points for client in both)
+    assert {hit.id for hit in ours} == {hit.id for hit in theirs}
+    assert min(hit.score for hit in ours) == 0.5
+    for query in (None, models.OrderByQuery(order_by="at.n")):
+        with pytest.raises(UnexpectedResponse, match="needed to use the score_threshold"):
+            both[0].query_points("docs", query=query, score_threshold=0.5)
+    sample = models.SampleQuery(sample=models.Sample.RANDOM)
+    assert len(both[0].query_points("docs", query=sample, score_threshold=2.0, limit=4).points) == 4
+
+
+def test_what_has_no_score_scores_one(both):
+    assert alike(both, limit=4) == [0, 1, 2, 3]
+    sample = models.SampleQuery(sample=models.Sample.RANDOM)
+    found = both[0].query_points("docs", query=sample, limit=4).points
+    assert [hit.score for hit in found] == [1.0] * 4
+    assert len(both[0].query_points("docs", query=sample, limit=10, offset=N - 3).points) == 3
+    assert both[0].query_points("docs", query=sample, limit=10, offset=N).points == []
+
+
 @pytest.mark.parametrize("negative", [[], [9, 10]])
 def test_recommendations(both, rng, negative):
     examples = models.RecommendInput(positive=[3, 4, rng.normal(size=DIM).tolist()], negative=negative)
@@ -141,6 +184,21 @@ def test_groups_without_a_vector_and_with_a_filter(both):
     assert [(group.id, [hit.id for hit in group.hits]) for group in ours] == [
         (group.id, [hit.id for hit in group.hits]) for group in theirs
     ]
+
+
+def test_groups_of_what_prefetches_find(http, database):
+    """Half of the nearest chunks belong to no document, and each document has many: prefetches look deeper."""
+    collection = database.create_collection("chunks", dim=2, metric="l2")
+    payloads = [{"doc": i // 2 % 4, "lang": "en" if i % 8 < 6 else "de"} if i % 2 else {} for i in range(200)]
+    collection.upsert(range(200), [[i, 0] for i in range(200)], payloads)
+    prefetch = [{"query": [0, 0], "limit": 10}, {"query": [1, 0], "limit": 10}]
+    path = "/collections/chunks/points/query/groups"
+    for query in ({"fusion": "rrf"}, {"nearest": [0, 0]}):
+        body = {"prefetch": prefetch, "query": query, "group_by": "doc", "limit": 4, "group_size": 3}
+        groups = http.ok("POST", path, body)["groups"]
+        assert {group["id"]: [hit["id"] for hit in group["hits"]] for group in groups} == {
+            doc: [2 * doc + 1 + 8 * n for n in range(3)] for doc in range(4)
+        }
 
 
 def test_groups_of_a_key_nobody_has(both):

@@ -195,7 +195,7 @@ def test_order_by_a_key(client):
     assert [record.order_value for record in page] == [38, 36, 34]
     order = models.OrderByQuery(order_by=models.OrderBy(key="page", start_from=30))
     found = client.query_points(DOCS, query=order, limit=2, offset=1).points
-    assert [(point.id, point.score) for point in found] == [(31, 0), (32, 0)]
+    assert [(point.id, point.score) for point in found] == [(31, 1), (32, 1)]
 
 
 def test_sample(client):

@@ -114,7 +114,7 @@ def test_by_id_of_a_point_that_is_not_there(docs):
 def test_without_a_query_points_come_in_id_order(docs):
     found = query(docs, {"with_payload": ["lang"]})
     assert ids(found) == [1, 2, UUID]
-    assert [point["score"] for point in found] == [0.0, 0.0, 0.0]
+    assert [point["score"] for point in found] == [1.0, 1.0, 1.0]
     assert found[0]["payload"] == {"lang": "en"}
     assert ids(query(docs, {"query": None, "offset": 1, "limit": 1})) == [2]
     assert query(docs, {"offset": 3}) == []

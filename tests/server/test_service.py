@@ -50,7 +50,7 @@ def test_trailing_slash_is_trimmed(docs):
 
 @pytest.mark.parametrize(("method", "path", "what"), ABSENT)
 def test_what_is_not_there_yet_says_so(unchanged, method, path, what):
-    path = path.format(collection_name="docs", field_name="f", snapshot_name="s")
+    path = path.format(collection_name="docs", peer_id=1, shard_id=0, vector_name="v")
     status, text = unchanged.error(method, path, {})
     assert status == 400
     assert what in text

@@ -10,7 +10,10 @@ import pytest
 
 import pqdb
 from pqdb.metric import WITH_CODES
-from pqdb.upkeep import compact, steps
+from pqdb.search.index import Index
+from pqdb.upkeep import compact, fresh, steps
+from pqdb.upkeep.newcomers import add_lists
+from pqdb.upkeep.stores import Stores
 from tests.conftest import SEED
 from tests.data import clustered
 from tests.upkeep.conftest import Keep, Kept
@@ -104,6 +107,30 @@ def test_compacted_even_slightly_dead_runs_and_lists_are_rewritten(eager: None, 
         assert part["free"] <= 0.05 * part["file"]
     kept.collection.upsert(["new"], vectors[next(iter(vectors))] * 2, [{"of": "new"}])
     assert "new" in kept.collection
+
+
+def test_each_batch_of_rows_that_move_knows_the_lists_there_are(
+    eager: None, keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outliers of the batch before may have been given lists: codes are against those."""
+    kept, vectors, versions = made(keep, 1_500)
+    gone = [each for number, each in enumerate(vectors) if number % 2]
+    kept.collection.delete(gone)
+    for each in gone:
+        del vectors[each]
+    index_rows, seen = compact.index_fresh, []
+
+    def growing(stores: Stores, index: Index, reserved: np.ndarray) -> int:
+        with stores.blocks.read() as blocks:
+            seen.append((index.router.n_lists, blocks.n_lists))
+        return index_rows(stores, add_lists(stores, index, index.router.centroids + 1), reserved)
+
+    monkeypatch.setattr(compact, "index_fresh", growing)
+    monkeypatch.setattr(fresh, "BATCH_ROWS", 16)
+    kept.collection.optimize()
+    assert len(seen) > 1
+    assert all(given == there for given, there in seen)
+    check_same(kept.collection, vectors, versions)
 
 
 def test_only_lists_more_than_a_quarter_dead_are_rewritten(

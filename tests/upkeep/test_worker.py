@@ -172,6 +172,75 @@ def test_a_failure_is_told_and_tried_again(
     assert "will try again" in caplog.text
 
 
+def test_what_is_written_is_acknowledged_whatever_fails_when_the_writer_helps(
+    small: None, db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The points are on disk: an error of upkeep's is upkeep's to tell."""
+    monkeypatch.setattr(worker, "BEHIND_ROWS", 100)
+    monkeypatch.setattr(steps, "BEHIND_ROWS", 100)
+    monkeypatch.setattr(worker.Upkeep, "_background_step", lambda _: False)
+    with pqdb.open(db_path) as database:
+        things = database.create_collection("things", 8)
+        fill(things, 0, 300)
+        things.train()
+        asked = []
+
+        def fails(*_: object) -> bool:
+            asked.append(True)
+            raise pqdb.CorruptError("a block of the index is damaged")
+
+        monkeypatch.setattr(steps.Steps, "catch_up", fails)
+        for start in range(300, 900, 100):
+            fill(things, start, start + 100)
+        assert asked
+        assert len(things) == 900
+        monkeypatch.setattr(steps.Steps, "is_behind", fails)
+        fill(things, 900, 1_000)
+        assert len(things) == 1_000
+
+
+def test_each_step_sees_what_the_one_before_has_done(
+    small: None, db: pqdb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build that is refused may have indexed what was written meanwhile, and given it lists."""
+    things = db.create_collection("things", 8)
+    fill(things, 0, 300)
+    things.train()
+    seen = []
+
+    def refused(*_: object) -> bool:
+        fill(things, 300, 320)
+        return False
+
+    monkeypatch.setattr(steps.Steps, "_train", refused)
+    monkeypatch.setattr(steps.Steps, "_tidy", lambda _, now, __: seen.append(now.live))
+    upkeep = things._upkeep
+    assert upkeep is not None
+    upkeep.tended[0].steps.step(False, lambda *_: None)
+    assert seen == [320]
+
+
+def test_a_search_that_opens_the_index_before_sources_are_forgotten(
+    small: None, db: pqdb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that this index takes for fresh have no source any more by the time the points are opened."""
+    things = db.create_collection("things", 8, "l2", source=None)
+    fill(things, 0, 300)
+    things.optimize()
+    fill(things, 300, 600)
+    read, query = things._points.read, clustered(300, 8, seed=300)[7]
+
+    def overtaken() -> object:
+        monkeypatch.setattr(things._points, "read", read)
+        things.optimize()
+        return read()
+
+    monkeypatch.setattr(things._points, "read", overtaken)
+    assert things.search(query, 600, nprobe=999, rerank=600).ids[0] == 307
+    with things._points.read() as points:
+        assert points.forgotten_rows > 300
+
+
 def test_without_a_source_rows_that_are_codes_stay_found_as_it_grows(small: None, db: pqdb.Database) -> None:
     """A second generation could not be proved better: growing past four times the first must not lose the first."""
     things = db.create_collection("things", 8, "l2", source=None)
