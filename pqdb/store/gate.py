@@ -59,7 +59,7 @@ class Gate:
             while self.inside:
                 if self.holds(threading.get_ident()):
                     raise StorageError(
-                        f"{self._path} cannot be {what} while this thread reads a snapshot of it"
+                        f"{self._path} cannot be {what}: this thread is reading a snapshot of it"
                     )
                 if time.monotonic() > deadline:
                     raise StorageError(
