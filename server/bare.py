@@ -12,7 +12,7 @@ from typing import Any
 import pqdb
 
 from .errors import format_error
-from .names import WIRE_KEY
+from .names import WIRE_KEY, noted
 
 MARK = WIRE_KEY  # the key in payloads
 _MARKED = {MARK: "no vector"}
@@ -52,16 +52,15 @@ def prepare(database: pqdb.Database, collection: pqdb.Collection) -> None:
     """Flag a collection before the first bare point is written."""
     if not may_be_in(collection):
         collection.create_payload_index(MARK, "keyword")
-        database.change_metadata(collection.name, _flagged)
+        database.change_metadata(collection.name, lambda held: noted(held, **{_FLAG: True}))
 
 
-def _flagged(metadata: Payload | None) -> Payload:
-    held = metadata or {}
-    return {**held, WIRE_KEY: {**held.get(WIRE_KEY, {}), _FLAG: True}}
+def parse_filter(given: Any) -> Any:
+    """The filter that a JSON object says, to which a bare point has no vector. Raises FilterError."""
+    return pqdb.parse_filter(_telling(given))
 
 
-def telling(filter_: Any) -> Any:
-    """A filter, as JSON, to which a bare point has no vector."""
+def _telling(filter_: Any) -> Any:
     if not isinstance(filter_, dict):
         return filter_
     if filter_.get("has_vector") == "":
@@ -69,9 +68,9 @@ def telling(filter_: Any) -> Any:
     changed = {}
     for clause, given in filter_.items():
         if clause in ("must", "should", "must_not"):
-            changed[clause] = [telling(each) for each in given] if isinstance(given, list) else telling(given)
+            changed[clause] = [_telling(each) for each in given] if isinstance(given, list) else _telling(given)
         elif clause == "min_should" and isinstance(given, dict) and isinstance(given.get("conditions"), list):
-            changed[clause] = {**given, "conditions": [telling(each) for each in given["conditions"]]}
+            changed[clause] = {**given, "conditions": [_telling(each) for each in given["conditions"]]}
     return {**filter_, **changed}
 
 

@@ -8,7 +8,7 @@ import pqdb
 
 from .errors import Refusal, format_error, not_yet, wrong_input
 from .fields import Fields, kind_of
-from .names import WIRE_KEY
+from .names import WIRE_KEY, Metadata, noted
 from .selectors import parse_path
 
 KINDS = ("keyword", "integer", "float", "geo", "text", "bool", "datetime", "uuid")
@@ -115,11 +115,9 @@ def _missing(key: str, kinds: tuple[str, ...], what: str) -> Refusal:
 def _note(database: pqdb.Database, collection: pqdb.Collection, key: str, schema: Schema | None) -> None:
     """Keep what was sent, among what else is kept to be given back."""
 
-    def noted(held: dict[str, Any] | None) -> dict[str, Any]:
-        metadata = held or {}
-        echo = metadata.get(WIRE_KEY, {})
-        schemas = {name: sent for name, sent in echo.get(SCHEMAS, {}).items() if name != key}
-        changed = schemas if schema is None else {**schemas, key: schema}
-        return {**metadata, WIRE_KEY: {**echo, SCHEMAS: changed}}
+    def change(held: Metadata | None) -> Metadata:
+        sent = (held or {}).get(WIRE_KEY, {}).get(SCHEMAS, {})
+        others = {name: each for name, each in sent.items() if name != key}
+        return noted(held, **{SCHEMAS: others if schema is None else {**others, key: schema}})
 
-    database.change_metadata(collection.name, noted)
+    database.change_metadata(collection.name, change)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .errors import Refusal, validation_error
 
 # The key under which the service keeps what is its own: in a collection's metadata what was sent, for GET to echo;
 # in payloads the mark of points without a vector.
 WIRE_KEY = "pqdb_server"
 
+Metadata = dict[str, Any]
+
 _FORBIDDEN = frozenset('<>:"/\\|?*\0\x1f')
+
+
+def noted(metadata: Metadata | None, **notes: Any) -> Metadata:
+    """A collection's metadata with notes of the service's own, in place of those of the same names."""
+    held = metadata or {}
+    return {**held, WIRE_KEY: {**held.get(WIRE_KEY, {}), **notes}}
 
 
 def check_name(name: str) -> None:

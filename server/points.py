@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pqdb
-
 from . import bare
 from .errors import format_error, validation_error, wrong_input
 from .fields import Fields, kind_of, unsigned
@@ -87,7 +85,7 @@ class Which:
         if ids is not None and filter_ is None:
             return cls({"ids": point_ids(body.array("points"))})
         if filter_ is not None and ids is None:
-            return cls({"filter": pqdb.parse_filter(bare.telling(filter_.value))})
+            return cls({"filter": bare.parse_filter(filter_.value)})
         raise format_error(f"{body.place or 'points'}: expected either `points` or `filter`")
 
     @property
@@ -169,7 +167,7 @@ def parse_filter(body: Fields, key: str = "filter") -> Any:
     given = body.fields(key)
     if given is None:
         return None
-    asked = pqdb.parse_filter(bare.telling(given.value))
+    asked = bare.parse_filter(given.value)
     return asked if any(value not in (None, []) for value in given.value.values()) else None
 
 

@@ -82,8 +82,8 @@ class Query:
         """What the search does. Raises Refusal 400 for a query without a vector, 404 for a point that is not there."""
         if not self.target.has_vector or self.prefetch or self.target.by_best_score:
             raise format_error(f"{self.place}: there is no search to explain without a vector or a point alone")
-        vector, without = self._vector(collection)
-        k = self._depth(collection, len(without))
+        vector = self._vector(collection)
+        k = self._depth(collection, len(set(self._mentioned())))
         return collection.explain(vector, max(k, 1), **self._effort(collection))
 
     def answer(self, collection: pqdb.Collection, watch: Watch) -> list[Printed]:
@@ -126,17 +126,20 @@ class Query:
         examples = (*target.recommend.positive, *target.recommend.negative)
         return [example for example in examples if not isinstance(example, list)]
 
-    def _vector(self, collection: pqdb.Collection) -> tuple[Floats, frozenset[PointId]]:
-        """The vector to search by, (dim,), and the points it was made of, which are not to be found."""
+    def _vector(self, collection: pqdb.Collection) -> Floats:
+        """The vector to search by, (dim,)."""
+        vector: Floats
         target = self.target
         if target.recommend is not None:
             positive = self._examples(collection, target.recommend.positive)
             negative = self._examples(collection, target.recommend.negative) if target.recommend.negative else None
-            return ranking.averaged(positive, negative), frozenset(self._mentioned())
-        if target.near is not None:
-            return self._examples(collection, (target.near,))[0], frozenset(self._mentioned())
-        assert target.vector is not None
-        return one_vector(target.vector, Shape.of(collection).dim(self.using), self.place), frozenset()
+            vector = ranking.averaged(positive, negative)
+        elif target.near is not None:
+            vector = self._examples(collection, (target.near,))[0]
+        else:
+            assert target.vector is not None
+            vector = one_vector(target.vector, Shape.of(collection).dim(self.using), self.place)
+        return vector
 
     def _examples(self, collection: pqdb.Collection, examples: tuple[Example, ...]) -> Floats:
         """(n, dim) the vectors of examples."""
@@ -159,7 +162,7 @@ class Query:
         """Search, leave out the points searched by, cut at the threshold, and take the page asked for."""
         shape = Shape.of(collection)
         metric = shape.metrics[self.using] if shape.dim(self.using) else ""
-        vector, without = self._vector(collection)
+        vector, without = self._vector(collection), frozenset(self._mentioned())
         k, mmr = self._depth(collection, len(without)), self.target.mmr
         if k == 0:
             return []

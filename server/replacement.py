@@ -26,7 +26,7 @@ class Replacement:
         """`{"filter", "points" | "batch", "if_version"}`. Raises Refusal 400 or 422; FilterError."""
         body.only(("filter", "points", "batch", "if_version"))
         body.required("filter")
-        where = pqdb.parse_filter(bare.telling(Fields.of(body.get("filter"), "filter").value))
+        where = bare.parse_filter(Fields.of(body.get("filter"), "filter").value)
         points = {key: body.get(key) for key in ("points", "batch") if body.get(key) is not None}
         version = None if body.get("if_version") is None else body.unsigned("if_version", 0)
         return cls(where, Batch.parse(Fields(points, ""), shape, most), version)

@@ -53,26 +53,28 @@ class Reader:
         key = body.text("key") or None
         if key is not None:
             _check_keys(body.path("key"), [key])
-        return partial(_each, which, lambda collection, some: collection.set_payload(payload, **some, key=key))
+        return partial(
+            _each, which, lambda collection, some: collection.set_payload(payload, **some.arguments, key=key)
+        )
 
     def overwrite_payload(self, body: Fields) -> Change:
         """`{"payload", "points" | "filter"}`; with a `key`, like `set_payload`."""
         if body.text("key"):
             return self.set_payload(body)
         payload, which = self._payload(body, "key")
-        return partial(_each, which, partial(_overwrite, which, payload))
+        return partial(_each, which, partial(_overwrite, payload))
 
     def delete_payload(self, body: Fields) -> Change:
         """`{"keys", "points" | "filter"}`."""
         which = Which.parse(body.only(("keys", *_WHICH)).refuse(shard_key=SHARDS))
         keys = body.array("keys")
         _check_keys(body.path("keys"), keys)
-        return partial(_each, which, lambda collection, some: collection.delete_payload(keys, **some))
+        return partial(_each, which, lambda collection, some: collection.delete_payload(keys, **some.arguments))
 
     def clear_payload(self, body: Fields) -> Change:
         """`{"points": [ids]}` or `{"filter": …}`."""
         which = Which.parse(body.only(_WHICH).refuse(shard_key=SHARDS))
-        return partial(_each, which, partial(_overwrite, which, None))
+        return partial(_each, which, partial(_overwrite, None))
 
     @staticmethod
     def _payload(body: Fields, *others: str) -> tuple[dict[str, Any], Which]:
@@ -146,14 +148,14 @@ _PAGE = 1_000
 _WHICH = ("points", "filter", "shard_key")
 
 
-def _each(which: Which, change: Callable[[pqdb.Collection, dict[str, Any]], int], collection: pqdb.Collection) -> None:
-    """Change the payloads of points; `change` takes the engine's arguments for them, and tells how many there were.
+def _each(which: Which, change: Callable[[pqdb.Collection, Which], int], collection: pqdb.Collection) -> None:
+    """Change the payloads of points; `change` tells how many there were.
 
     Where ids are not there the others are changed, and then, as Qdrant answers, 404 names the first of them.
     """
     if which.are_none:
         return
-    there = change(collection, which.arguments)
+    there = change(collection, which)
     ids = which.arguments.get("ids")
     if ids is not None and there < len(set(ids)):
         known = {point.id for point in collection.get(ids, False, False)}
@@ -162,11 +164,9 @@ def _each(which: Which, change: Callable[[pqdb.Collection, dict[str, Any]], int]
             raise not_found(f"No point with id {missing} found")
 
 
-def _overwrite(
-    which: Which, payload: dict[str, Any] | None, collection: pqdb.Collection, arguments: dict[str, Any]
-) -> int:
+def _overwrite(payload: dict[str, Any] | None, collection: pqdb.Collection, which: Which) -> int:
     """Put a payload, or none, in the place of others; points without a vector keep their mark."""
-    parts = [(arguments, payload)]
+    parts = [(which.arguments, payload)]
     if bare.may_be_in(collection):
         filter_ = which.filter
         parts = [({"filter": bare.without(filter_)}, payload), ({"filter": bare.only(filter_)}, bare.marked(payload))]
@@ -204,9 +204,10 @@ def _bare(database: pqdb.Database, which: Which, collection: pqdb.Collection) ->
     offset: PointId | None = None
     while True:  # a page at a time: each is small, however many pass
         page = collection.scroll(_PAGE, offset, with_payload=False, filter=which.filter)
-        ids = [point.id for point in page.points]
-        collection.set_payload(bare.marked(None), ids)
-        _set_zeros(collection, ids)
+        if page.points:
+            ids = [point.id for point in page.points]
+            collection.set_payload(bare.marked(None), ids)
+            _set_zeros(collection, ids)
         if page.next_offset is None:
             return
         offset = page.next_offset

@@ -1,7 +1,6 @@
 """Points of a file into a collection, a batch a commit, going on where an import that was cut off had come to."""
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,13 +51,12 @@ def import_points(
     """
     check_counts(batch, limit)
     file = Path(path)
-    source = reader(
-        file, Columns(id_column, vector_column, payload_column, fields), None if points is None else Path(points)
-    )
+    beside = None if points is None else Path(points)
+    columns = Columns(id_column, vector_column, payload_column, fields)
+    source = reader(file, columns, beside)
     total = _least(source.count(), limit)
     target = _Target(database, name, metric or source.metric or "cosine", quantization)
-    columns = id_column, vector_column, payload_column, fields
-    mark = _Mark(file, None if points is None else Path(points), columns, target.collection)
+    mark = _Mark(file, beside, columns, target.collection)
     done = mark.read() if resume else 0
     if limit is not None:
         done = min(done, limit)
@@ -151,10 +149,10 @@ class _Mark:
     It is written after a commit is on disk, so a kill between the two has one batch written twice, the same.
     """
 
-    def __init__(self, file: Path, points: Path | None, columns: object, collection: Collection | None) -> None:
-        place = file.resolve()
-        seen = [(str(each.resolve()), each.stat().st_size, each.stat().st_mtime_ns) for each in (file, points) if each]
-        self._about = {"files": json.loads(json.dumps(seen)), "columns": json.loads(json.dumps(columns))}
+    def __init__(self, file: Path, beside: Path | None, columns: Columns, collection: Collection | None) -> None:
+        place, fields = file.resolve(), columns.fields
+        read = [columns.id, columns.vector, columns.payload, fields if fields is None else list(fields)]
+        self._about = {"files": [_seen(each) for each in (file, beside) if each], "columns": read}  # as JSON has them
         self._name = f"import-{hashlib.sha256(str(place).encode()).hexdigest()[:16]}.json"
         self._folder = None if collection is None else collection.folder
 
@@ -177,6 +175,11 @@ class _Mark:
         """All of the file is in the collection."""
         if self._folder is not None:
             records.forget(self._folder / self._name)
+
+
+def _seen(file: Path) -> list[Any]:
+    seen = file.stat()
+    return [str(file.resolve()), seen.st_size, seen.st_mtime_ns]
 
 
 def _least(count: int | None, limit: int | None) -> int | None:

@@ -116,21 +116,18 @@ def _key_of(kind: str, element: Any) -> int | None:
 
 
 def _looked_at(view: PointView, selection: Selection, order: OrderBy, limit: int) -> list[tuple[Any, int]]:
-    ranked = sorted(_ranked(view, selection, order), key=lambda each: (each[0], each[1]), reverse=order.descending)
-    return [(value, row) for _, row, value in ranked[:limit]]
+    ranked = sorted(_ranked(view, selection, order), reverse=order.descending)
+    return [(value, row) for (_, value), row in ranked[:limit]]
 
 
-def _ranked(view: PointView, selection: Selection, order: OrderBy) -> Iterator[tuple[Rank, int, Any]]:
-    """(rank, row, value) of every value that fits; equal ones of a point once."""
+def _ranked(view: PointView, selection: Selection, order: OrderBy) -> Iterator[tuple[Rank, int]]:
+    """(rank, row) of every value that fits; equal ones of a point once."""
     rows = rows_of(selection.rows)
     for row, raw in zip(rows.tolist(), view.payloads_of(rows), strict=True):
-        ranks: dict[Rank, Any] = {}
-        for element in [] if raw is None else elements(order.path.values(json.loads(raw))):
-            rank = _rank_of(element)
+        found = [] if raw is None else elements(order.path.values(json.loads(raw)))
+        for rank in dict.fromkeys(map(_rank_of, found)):
             if rank is not None and order.fits(rank):
-                ranks.setdefault(rank, element if rank[0] == NUMBER else rank[1])
-        for rank, element in ranks.items():
-            yield rank, row, element
+                yield rank, row
 
 
 def _rank_of(element: Any) -> Rank | None:

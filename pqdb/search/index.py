@@ -125,14 +125,14 @@ class Index:
 
     def plan(self, k: int, recall: float | None, nprobe: int | None, rerank: int | None) -> Plan:
         """The effort for a query: by recall (DEFAULT_RECALL if nothing is said), or by hand where nprobe is given."""
-        n_lists = self.router.n_lists
-        if nprobe is not None:
-            hand = nprobe
-            return self.planned(
-                (k, recall, nprobe, rerank), lambda: plan_by_hand(self.calibration, n_lists, k, hand, rerank)
-            )
-        aim = DEFAULT_RECALL if recall is None else recall
-        return self.planned((k, recall, nprobe, rerank), lambda: plan_recall(self.calibration, n_lists, k, aim))
+
+        def make() -> Plan:
+            n_lists = self.router.n_lists
+            if nprobe is not None:
+                return plan_by_hand(self.calibration, n_lists, k, nprobe, rerank)
+            return plan_recall(self.calibration, n_lists, k, DEFAULT_RECALL if recall is None else recall)
+
+        return self.planned((k, recall, nprobe, rerank), make)
 
     def planned(self, terms: tuple[object, ...], make: Callable[[], Plan]) -> Plan:
         """The plan for these terms, made where it is not known."""

@@ -343,17 +343,16 @@ class Environment:
             self._revive()
         else:
             raise_ours(error, self.path)
-        gate = self.gate
-        gate.inside[reader] = threading.get_ident()
-        if gate.shut is not None:
-            gate.wait(reader)
+        self._inside[reader] = threading.get_ident()
+        if self.gate.shut is not None:
+            self.gate.wait(reader)
         try:
             return self._env.begin(buffers=True)
         except lmdb.ReadersFullError:
-            gate.inside.pop(reader, None)
+            self._inside.pop(reader, None)
             raise LockedError(f"all {lockfile.MAX_READERS:,} reader slots of {self.path} are taken") from None
         except lmdb.Error as second:
-            gate.inside.pop(reader, None)
+            self._inside.pop(reader, None)
             if isinstance(second, lmdb.MapResizedError):
                 return self._enter_again(reader, second)  # it grew once more meanwhile
             raise_ours(second, self.path)

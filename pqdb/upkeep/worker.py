@@ -76,14 +76,14 @@ class Upkeep:
             return
         self._written = 0
         until = time.monotonic() + HELP_SECONDS
-        while not self._stopping.is_set() and time.monotonic() < until:
-            try:
+        try:
+            while not self._stopping.is_set() and time.monotonic() < until:
                 behind = [each for each in self.tended if each.steps.is_behind()]
-            except PqdbError:  # the index cannot be read: upkeep finds out by itself, and tells
-                return
-            if not behind or self.error is not None:
-                return
-            self._help(behind)
+                if not behind:
+                    return
+                self._help(behind)
+        except (PqdbError, OSError, MemoryError) as problem:  # what was written is on disk: this is upkeep's to tell
+            self.error = _told(problem)
 
     def _help(self, behind: Sequence[Tended]) -> None:
         """Do a step in the writer's thread, or wait a little for whoever does."""
@@ -98,8 +98,6 @@ class Upkeep:
             with suppress(Stopped), self._released(), self._turn(lambda: True):  # a writer does not wait for it
                 for each in behind:
                     each.steps.catch_up(False, self._check(None))
-        except (PqdbError, OSError, MemoryError) as problem:  # what was written is on disk: this is upkeep's to tell
-            self.error = _told(problem)
         finally:
             self._busy.release()
 
