@@ -4,15 +4,12 @@ A limit is on the growth of the process's anonymous memory since before the data
 own files are not in it: the kernel takes them back when it likes.
 """
 
-import ctypes
-import os
 import re
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+from pqdb.allocator import give_back, keep_freed, return_early
 from pqdb.errors import InputError
 
 BASE = 96 << 20  # kernels, LMDB's and numpy's own, thread stacks, what the allocator keeps back [M]
@@ -22,9 +19,6 @@ UPSERT_COPIES, UPSERT_ROW = 4, 400  # of a point to be written, and bytes beside
 ROW = 32  # bytes a row of the collection takes while a generation is built: its list, its place in their order
 
 _UNITS = {"": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
-_EARLY = 1 << 18  # bytes from which a freed array goes back to the system at once [M]
-_HOSTS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")  # what a host may have set
-_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # of glibc's mallopt
 
 
 class Memory:
@@ -40,7 +34,7 @@ class Memory:
             raise InputError(
                 f"memory_limit={self.limit:,} bytes is too small: kernels and handles alone take {BASE:,}"
             )
-        _return_early()
+        return_early()
 
     def check(self, dim: int) -> None:
         """Raise InputError where vectors of so many dimensions cannot be learned from within the limit."""
@@ -81,6 +75,10 @@ class Memory:
         """How many bytes to hold at once of what is copied so often."""
         return self.rows(usual, copies)
 
+    def at_hand(self) -> AbstractContextManager[None]:
+        """For work on many arrays, one after another: without a limit, what one leaves is kept for the next."""
+        return keep_freed() if self.limit is None else nullcontext()
+
     @contextmanager
     def turn(self, give_up: Callable[[], bool]) -> Iterator[bool]:
         """Alone with the memory, where there is a limit; what is no longer used goes back at the end.
@@ -99,34 +97,6 @@ class Memory:
         finally:
             give_back()
             self._turn.release()
-
-
-def give_back() -> None:
-    """Let the allocator return what it keeps of freed memory, where it can be asked to."""
-    library = _glibc()
-    if library is not None:
-        library.malloc_trim(0)
-
-
-def _return_early() -> None:
-    """From now on a freed array goes back at once, unless the host's environment says how glibc is to do it.
-
-    Left alone, glibc learns from the first large array that is freed to keep up to 64 MB, and lets what comes next lie
-    on it: two lists of LMDB's, 3 MB an environment and hardly ever written, then take memory of their own.
-    """
-    library = _glibc()
-    said = any(name in os.environ for name in _HOSTS) or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
-    if library is not None and not said:
-        library.mallopt(_MMAP_THRESHOLD, _EARLY)
-        library.mallopt(_TRIM_THRESHOLD, 16 * _EARLY)
-
-
-@cache
-def _glibc() -> ctypes.CDLL | None:
-    if sys.platform != "linux":
-        return None
-    library = ctypes.CDLL(None)
-    return library if hasattr(library, "malloc_trim") and hasattr(library, "mallopt") else None
 
 
 def _bytes(limit: int | str) -> int:

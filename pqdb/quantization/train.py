@@ -74,6 +74,7 @@ def train_codebook(
     held, learn = np.split(order, [min(HELD_OUT_ROWS, len(order) // 10) if choosing or fitting else 0])
     sample = learn[: POINTS_PER_WORD[nbits] << nbits]
     units = _units(residuals, sample)
+    report(0.0)  # who waits for this to end need not wait for the check
     if not choosing and not fitting:
         return _train_laid_out(units, m, nbits, layout, seed, report)
     rows = residuals if vectors is None else vectors

@@ -49,6 +49,11 @@ def build_generation(
 
     What `progress` raises ends the build and leaves the current generation as it was.
     """
+    with stores.memory.at_hand():
+        return _build(stores, seed, progress, proof)
+
+
+def _build(stores: Stores, seed: int, progress: Progress | None, proof: Proof | None) -> int | None:
     with stores.points.read() as view:
         n_rows, live = view.n_rows, view.live_rows(stores.known_from(view), view.n_rows)
     rng = np.random.default_rng(seed)

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from pqdb.allocator import give_back
 from pqdb.errors import ClosedError, PqdbError
-from pqdb.memory import Memory, give_back
+from pqdb.memory import Memory
 from pqdb.store.blocks import BlockStore
 from pqdb.store.locks import FileLock
 from pqdb.store.points import PointStore

@@ -117,7 +117,7 @@ OPENED = """
 import sys
 import numpy as np
 import pqdb
-from pqdb.memory import give_back
+from pqdb.allocator import give_back
 from pqdb.store.resident import anonymous_bytes
 
 rng = np.random.default_rng(0)
