@@ -18,13 +18,12 @@ _ORDERED = ("integer", "float", "datetime")
 _COUNTED = ("keyword", "integer", "uuid", "bool")
 # Knobs that change how fast an index is, not what it finds.
 _FREE = ("on_disk", "memory", "is_principal", "lookup", "range", "prefix", "enable_hnsw")
-# Knobs of the text index that change what it finds: taken where they say what ours does.
+_LENGTHS = ("min_token_len", "max_token_len")  # of the words that a text index counts
+# Other knobs of the text index that change what it finds: taken where they say what ours does.
 _TEXT = {
     "tokenizer": (None, "word"),
     "lowercase": (None, True),
     "phrase_matching": (None, False, True),
-    "min_token_len": (None,),
-    "max_token_len": (None,),
     "stopwords": (None,),
     "stemmer": (None,),
     "ascii_folding": (None, False),
@@ -50,8 +49,10 @@ def parse_index(body: Fields) -> tuple[str, str, Schema]:
     fields = Fields(sent, "field_schema")
     fields.required("type")
     kind = fields.variant("type", KINDS) or ""
-    fields.only(("type", "is_tenant", *_FREE, *(_TEXT if kind == "text" else ())))
+    fields.only(("type", "is_tenant", *_FREE, *((*_TEXT, *_LENGTHS) if kind == "text" else ())))
     fields.boolean("is_tenant")
+    for knob in _LENGTHS:
+        fields.unsigned(knob, 0)
     for knob, offered in _TEXT.items():
         if fields.get(knob) not in offered:
             raise not_yet(f"text indexes with `{knob}` {fields.get(knob)!r}")
@@ -61,13 +62,15 @@ def parse_index(body: Fields) -> tuple[str, str, Schema]:
 def create(database: pqdb.Database, collection: pqdb.Collection, key: str, kind: str, schema: Schema) -> None:
     """Make the index. One of the same kind that is there is no error; one of another kind is replaced.
 
-    Raises InputError for tenants of a kind that cannot name them.
+    Raises InputError for tenants of a kind that cannot name them, and for lengths that no word has.
     """
     for held in collection.info()["payload_indexes"]:
         if held["key"] == key and held["kind"] != kind:
             collection.drop_payload_index(key)
             break
-    collection.create_payload_index(key, kind, is_tenant=bool(schema.get("params", {}).get("is_tenant")))
+    params = schema.get("params", {})
+    lengths = {knob: params[knob] for knob in _LENGTHS if knob in params}
+    collection.create_payload_index(key, kind, is_tenant=bool(params.get("is_tenant")), **lengths)
     _note(database, collection, key, schema)
 
 

@@ -1,15 +1,15 @@
 """A filter as a value: clauses, and the conditions in them. Frozen, compared by what they say."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pqdb.query.counting import IsEmpty, SomeEmpty, SomeNull, ValuesCount
 from pqdb.query.geo import GeoBox, GeoPolygon, GeoRadius
 from pqdb.query.matching import MatchAny, MatchExcept, MatchPrefix, MatchSubstring, MatchValue
-from pqdb.query.path import Path
+from pqdb.query.path import Path, Step
 from pqdb.query.ranges import NumberRange, TimeRange
-from pqdb.query.text import MatchPhrase, MatchText, MatchTextAny
+from pqdb.query.text import Lengths, MatchPhrase, MatchText, MatchTextAny
 from pqdb.store.ids import id_from_key, id_key
 
 Predicate = (
@@ -104,3 +104,31 @@ def but_not(filter: Filter | None, ids: Iterable[int | str]) -> Filter:
     """A filter, or every point, less the points of some ids. Raises IdError."""
     gone = HasId(frozenset(id_from_key(id_key(name)) for name in ids))
     return Filter(must=() if filter is None else (filter,), must_not=(gone,))
+
+
+def within(filter: Filter, lengths: Mapping[Path, Lengths]) -> Filter:
+    """A filter that asks for no words but those that count at these paths."""
+    return _within(filter, lengths, ()) if lengths else filter
+
+
+def _within(filter: Filter, lengths: Mapping[Path, Lengths], above: tuple[Step, ...]) -> Filter:
+    """`above`: the steps to the object that is filtered."""
+
+    def each(condition: Condition) -> Condition:
+        if isinstance(condition, Filter):
+            return _within(condition, lengths, above)
+        if isinstance(condition, Nested):
+            steps = (*above, *condition.path.steps)
+            return replace(condition, filter=_within(condition.filter, lengths, steps))
+        if isinstance(condition, Field) and isinstance(condition.predicate, MatchText | MatchTextAny | MatchPhrase):
+            known = lengths.get(Path((*above, *condition.path.steps), ""))
+            return condition if known is None else replace(condition, predicate=condition.predicate.within(known))
+        return condition
+
+    some = filter.min_should
+    return Filter(
+        tuple(map(each, filter.must)),
+        tuple(map(each, filter.should)),
+        tuple(map(each, filter.must_not)),
+        None if some is None else replace(some, conditions=tuple(map(each, some.conditions))),
+    )

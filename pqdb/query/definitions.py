@@ -8,6 +8,7 @@ from typing import Any
 from pqdb.errors import FormatError, InputError
 from pqdb.query.entries import KINDS, Kind, keys_of
 from pqdb.query.path import Path, parse_path
+from pqdb.query.text import ANY_LENGTH, Lengths
 
 IN_MANIFEST = "indexes"
 MAX_INDEXES = 1_000
@@ -23,6 +24,7 @@ class Definition:
     kind: Kind
     table: int
     is_tenant: bool = False  # what it finds is kept for as long as nobody writes there: see selector.py
+    lengths: Lengths = ANY_LENGTH  # of words: an index of kind text says which of them count, though it holds all
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON for the manifest."""
@@ -30,7 +32,13 @@ class Definition:
 
     def described(self) -> dict[str, Any]:
         """As `info()` tells it."""
-        return {"key": self.path.text, "kind": self.kind, **({"is_tenant": True} if self.is_tenant else {})}
+        more = {
+            "is_tenant": self.is_tenant or None,
+            "min_token_len": self.lengths.least,
+            "max_token_len": self.lengths.most,
+        }
+        said = {name: value for name, value in more.items() if value is not None}
+        return {"key": self.path.text, "kind": self.kind, **said}
 
 
 def check_kind(kind: object) -> Kind:
@@ -47,9 +55,15 @@ def definitions(manifest: Mapping[str, Any]) -> tuple[Definition, ...]:
     for record in manifest.get(IN_MANIFEST, ()):
         if record["kind"] not in KINDS:
             raise FormatError(f"this version of pqdb does not know the payload index {record['kind']!r}")
-        is_tenant = record.get("is_tenant", False)
-        found.append(Definition(parse_path(record["key"]), record["kind"], record["table"], is_tenant))
+        is_tenant, lengths = record.get("is_tenant", False), (record.get("min_token_len"), record.get("max_token_len"))
+        path = parse_path(record["key"])
+        found.append(Definition(path, record["kind"], record["table"], is_tenant, Lengths(*lengths)))
     return tuple(found)
+
+
+def word_lengths(held: tuple[Definition, ...]) -> dict[Path, Lengths]:
+    """Which words count where, for `conditions.within`."""
+    return {index.path: index.lengths for index in held if index.lengths != ANY_LENGTH}
 
 
 def with_definitions(manifest: Mapping[str, Any], held: tuple[Definition, ...]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from pyroaring import BitMap
 
 from pqdb.memory import Memory
 from pqdb.query.bitmaps import bitmap_of_bits
-from pqdb.query.conditions import Filter
-from pqdb.query.definitions import Definition, definitions
+from pqdb.query.conditions import Filter, within
+from pqdb.query.definitions import Definition, definitions, word_lengths
 from pqdb.query.select import FEW_ROWS, Selecting, Selection
 from pqdb.query.tenants import tenant_of
 from pqdb.store.view import PointView
@@ -45,13 +45,17 @@ class Selector:
         if filter.asks_nothing:
             return Selection(self._live_of(view), view.n_rows)
         held = self.definitions(view)
-        tenant = tenant_of(view, held, filter)
+        tenant, asked = tenant_of(view, held, filter), self.asked(view, filter)
         if tenant is None:
-            found = Selecting(view, held, self._live_of(view), self._slots).select(filter)
+            found = Selecting(view, held, self._live_of(view), self._slots).select(asked)
         else:
-            found = Selecting(view, held, tenant.rows, self._slots, tenant.condition).select(filter)
+            found = Selecting(view, held, tenant.rows, self._slots, tenant.condition).select(asked)
         self._keep(view.seq, filter, found)
         return found
+
+    def asked(self, view: PointView, filter: Filter) -> Filter:
+        """What a filter asks of points as of a snapshot: for no words but those that text indexes count."""
+        return within(filter, word_lengths(self.definitions(view)))
 
     def definitions(self, view: PointView) -> tuple[Definition, ...]:
         """The indexes as of a snapshot."""

@@ -10,10 +10,12 @@ from pqdb.errors import InputError, PayloadError, PointNotFoundError
 from pqdb.hits import Payload
 from pqdb.metric import prepare
 from pqdb.quantization.source import encode_source
+from pqdb.query.conditions import Filter
 from pqdb.query.indexing import create_index, drop_index
 from pqdb.query.parse import parse_filter
 from pqdb.query.path import parse_path
 from pqdb.query.payloads import merged, without
+from pqdb.query.text import Lengths
 from pqdb.query.writing import New, Only, change_where, delete_where, filter_of, permitted, replace_where
 from pqdb.store.batch import PointBatch
 from pqdb.store.slots import Sources
@@ -48,7 +50,7 @@ class Writing(Verbs):
         upkeep = self._writer()
         if only not in (None, *get_args(Only)):
             raise InputError(f"only={only!r} is not one of {', '.join(map(repr, get_args(Only)))}")
-        asked = None if where is None else filter_of(where)
+        asked = self._asked(where)
         new = self._new_points(ids, vectors, payloads)
         if not new[0]:
             raise InputError("an upsert needs at least one point")
@@ -70,7 +72,7 @@ class Writing(Verbs):
         nothing is changed.
         """
         upkeep = self._writer()
-        asked = None if where is None else filter_of(where)
+        asked = self._asked(where)
         names: Sequence[Any] = as_list(ids)
         if not names:
             raise InputError("there are no ids to set vectors of")
@@ -152,15 +154,25 @@ class Writing(Verbs):
         """Take the payloads of points away; returns how many points there were."""
         return self._change_payloads("clear_payload", ids, filter, lambda _: None)
 
-    def create_payload_index(self, key: str, kind: str, *, is_tenant: bool = False) -> bool:
+    def create_payload_index(
+        self,
+        key: str,
+        kind: str,
+        *,
+        is_tenant: bool = False,
+        min_token_len: int | None = None,
+        max_token_len: int | None = None,
+    ) -> bool:
         """Index what lies at a key of every payload, now and from now on; returns whether it was not indexed so before.
 
         kind: keyword, integer, float, bool, datetime, uuid, geo or text. What a filter lets through stays the same; it
-        is found sooner. is_tenant: the value says whose a point is, and most searches name one. Raises FilterError for
-        a malformed key, InputError for an unknown kind.
+        is found sooner. is_tenant: the value says whose a point is, and most searches name one. min_token_len and
+        max_token_len, of kind text: words of fewer or more characters count no more, neither in texts nor in what
+        filters ask for. Raises FilterError for a malformed key, InputError for an unknown kind and for lengths that no
+        word has.
         """
         self._writer()
-        return create_index(self._points, key, kind, is_tenant)
+        return create_index(self._points, key, kind, is_tenant, Lengths(min_token_len, max_token_len))
 
     def drop_payload_index(self, key: str) -> bool:
         """Drop the indexes on a key; returns whether there was one."""
@@ -168,6 +180,14 @@ class Writing(Verbs):
         return drop_index(self._points, key)
 
     # -- how
+
+    def _asked(self, where: object) -> Filter | None:
+        """What points have to pass to be written over, as the indexes of now have it."""
+        if where is None:
+            return None
+        asked = filter_of(where)
+        with self._points.read() as view:
+            return self._selector.asked(view, asked)
 
     def _new_points(
         self, ids: Ids, vectors: object, payloads: Sequence[Payload | None] | None

@@ -29,14 +29,15 @@ AS_WRITTEN = ("is_empty", "is_null")
 class Engine:
     """A shard in a temporary folder, with points 0 … n − 1 of these payloads."""
 
-    def __init__(self, payloads: Sequence[dict[str, Any] | None], indexes: dict[str, str] | None = None) -> None:
+    def __init__(self, payloads: Sequence[dict[str, Any] | None], indexes: dict[str, Any] | None = None) -> None:
+        """indexes: key → a kind, or the engine's parameters of an index."""
         self._folder = tempfile.TemporaryDirectory()
         vectors = edge.EdgeVectorParams(size=1, distance=edge.Distance.Dot)
         self.shard = edge.EdgeShard.create(
             str(Path(self._folder.name) / "shard"), edge.EdgeConfig(vectors=vectors, wal_enabled=False)
         )
         for key, kind in (indexes or {}).items():
-            schema = getattr(edge.PayloadSchemaType, kind.capitalize())
+            schema = getattr(edge.PayloadSchemaType, kind.capitalize()) if isinstance(kind, str) else kind
             self.shard.update(edge.UpdateOperation.create_field_index(key, schema))
         points = [edge.Point(number, [1.0], payload) for number, payload in enumerate(payloads)]
         self.shard.update(edge.UpdateOperation.upsert_points(points))

@@ -162,6 +162,20 @@ def test_parameters_of_indexes_come_back_as_sent(client, database):
     assert client.get_collection(DOCS).payload_schema["lang"].data_type == "text"
 
 
+def test_words_too_short_to_count(client):
+    params = models.TextIndexParams(
+        type="text", tokenizer=models.TokenizerType.WORD, min_token_len=2, max_token_len=15, lowercase=True
+    )
+    points = [models.PointStruct(id=n, vector=[1.0], payload={"t": t}) for n, t in enumerate(["good book", "a film"])]
+    client.create_collection("texts", models.VectorParams(size=1, distance=models.Distance.DOT))
+    client.upsert("texts", points)
+    wanted = models.Filter(must=[models.FieldCondition(key="t", match=models.MatchText(text="a good"))])
+    assert client.count("texts", wanted).count == 0
+    client.create_payload_index("texts", "t", params)
+    assert client.count("texts", wanted).count == 1
+    assert client.get_collection("texts").payload_schema["t"].params == params
+
+
 def test_order_by_a_point_in_time(client):
     """The client takes numbers only: microseconds since 1970, in which it may also say where to begin."""
     points = [models.PointStruct(id=n, vector=[1.0], payload={"at": f"2024-03-0{n}T00:00:00Z"}) for n in (1, 2, 3)]
@@ -216,6 +230,9 @@ def test_sample(client):
         ({"type": "float", "is_tenant": True}, "is_tenant is for an index of kind keyword or integer or uuid"),
         ({"type": "keyword", "is_tenant": 1}, "field_schema.is_tenant: invalid type"),
         ({"type": "text", "stemmer": {"type": "snowball"}}, "text indexes with `stemmer`"),
+        ({"type": "text", "min_token_len": "2"}, "field_schema.min_token_len: invalid type or value"),
+        ({"type": "text", "min_token_len": 3, "max_token_len": 2}, "no word has 3 characters at least and 2 at most"),
+        ({"type": "keyword", "min_token_len": 2}, "unknown field `min_token_len`"),
     ],
 )
 def test_schemas_that_are_not_offered(unchanged, schema, words):

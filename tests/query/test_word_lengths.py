@@ -1,0 +1,110 @@
+"""Words that a text index does not count, for they are too short or too long."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pqdb
+from tests.query import engine
+
+TEXTS = [
+    "a good book", "good book", "a book", "in a good old house", "in good old house", "extraordinarily long", "x", "",
+    "good", "book good", "old a house",
+]  # fmt: skip
+ASKED = [
+    "a good book", "a", "a book", "extraordinarily long", "extraordinarily", "good old house", "in a good", "old house",
+    "", "x book", "good a book",
+]  # fmt: skip
+LENGTHS = [(2, 10), (None, 4), (3, None), (0, None), (4, 4)]
+
+
+@pytest.fixture
+def texts() -> Iterator[pqdb.Collection]:
+    with pqdb.open(upkeep="manual") as db:
+        made = db.create_collection("texts", 2)
+        made.upsert(range(len(TEXTS)), np.ones((len(TEXTS), 2)), [{"t": text} for text in TEXTS])
+        yield made
+
+
+def matching(collection: pqdb.Collection, kind: str, asked: str, key: str = "t") -> list[Any]:
+    found = collection.scroll(limit=100, filter={"must": [{"key": key, "match": {kind: asked}}]})
+    return [point.id for point in found.points]
+
+
+@pytest.mark.skipif(engine.edge is None, reason="qdrant-edge-py is not installed: no second oracle")
+@pytest.mark.parametrize(("least", "most"), LENGTHS)
+def test_as_the_other_engine_has_it(texts: pqdb.Collection, least: int | None, most: int | None) -> None:
+    texts.create_payload_index("t", "text", min_token_len=least, max_token_len=most)
+    params = engine.edge.TextIndexParams(
+        tokenizer=engine.edge.TokenizerType.Word, min_token_len=least, max_token_len=most, lowercase=True,
+        phrase_matching=True,
+    )  # fmt: skip
+    with engine.Engine([{"t": text} for text in TEXTS], {"t": params}) as shard:
+        for kind in ("text", "text_any", "phrase"):
+            for asked in ASKED:
+                wanted = shard.matching({"must": [{"key": "t", "match": {kind: asked}}]})
+                assert matching(texts, kind, asked) == wanted, (kind, asked)
+
+
+def test_they_count_again_without_the_lengths(texts: pqdb.Collection) -> None:
+    assert matching(texts, "text", "a book") == [0, 2]
+    assert texts.create_payload_index("t", "text", min_token_len=2)
+    assert matching(texts, "text", "a book") == [0, 1, 2, 9]
+    assert not texts.create_payload_index("t", "text", min_token_len=1)
+    assert matching(texts, "text", "a book") == [0, 2]
+    texts.create_payload_index("t", "text", min_token_len=2)
+    texts.drop_payload_index("t")
+    assert matching(texts, "text", "a book") == [0, 2]
+
+
+def test_in_every_clause_and_in_elements(texts: pqdb.Collection) -> None:
+    texts.upsert([100, 101], np.ones((2, 2)), [{"n": [{"t": "a good book"}]}, {"n": [{"t": "good book"}]}])
+    texts.create_payload_index("n[].t", "text", min_token_len=2)
+    asked = {"key": "t", "match": {"text": "a good"}}
+    inside = {"nested": {"key": "n", "filter": {"must": [asked]}}}
+    for clauses, least in (({"must": [inside]}, 2), ({"should": [inside]}, 2), ({"must": [{"must": [inside]}]}, 2)):
+        assert texts.count(filter=clauses) == least, clauses
+    assert texts.count(filter={"min_should": {"conditions": [inside], "min_count": 1}}) == 2
+    assert texts.count(filter={"must_not": [inside]}) == len(TEXTS)
+    assert texts.count(filter={"must": [asked]}) == 2  # no index there says what counts
+
+
+def test_what_a_write_asks_for_counts_the_same(texts: pqdb.Collection) -> None:
+    where = {"must": [{"key": "t", "match": {"text": "a good book"}}]}
+    texts.upsert([1], np.ones((1, 2)), [{"t": "another"}], where=where)
+    assert texts.get([1])[0].payload == {"t": "good book"}
+    texts.create_payload_index("t", "text", min_token_len=2)
+    texts.upsert([1], np.ones((1, 2)), [{"t": "another"}], where=where)
+    assert texts.get([1])[0].payload == {"t": "another"}
+    assert texts.delete(filter=where) == 2
+
+
+def test_they_are_kept_on_disk(tmp_path: Path) -> None:
+    with pqdb.open(tmp_path, upkeep="manual") as db:
+        made = db.create_collection("texts", 2)
+        made.upsert([0], np.ones((1, 2)), [{"t": "good book"}])
+        made.create_payload_index("t", "text", min_token_len=2, max_token_len=9)
+    with pqdb.open(tmp_path, upkeep="manual") as db:
+        told = {"key": "t", "kind": "text", "min_token_len": 2, "max_token_len": 9}
+        assert db["texts"].info()["payload_indexes"] == [told]
+        assert matching(db["texts"], "text", "a good") == [0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "lengths", "sentence"),
+    [
+        ("keyword", {"min_token_len": 2}, "are for an index of kind text, not keyword"),
+        ("text", {"min_token_len": -1}, "min_token_len is a number of characters, 0 or more, not -1"),
+        ("text", {"max_token_len": 2.5}, "max_token_len is a number of characters, 0 or more, not 2.5"),
+        ("text", {"min_token_len": 5, "max_token_len": 4}, "no word has 5 characters at least and 4 at most"),
+    ],
+)
+def test_lengths_that_are_none(
+    texts: pqdb.Collection, kind: str, lengths: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(pqdb.InputError, match=sentence):
+        texts.create_payload_index("t", kind, **lengths)
+    assert texts.info()["payload_indexes"] == []
