@@ -130,6 +130,10 @@ class NamedCollection(Collection):
             one.name = name
 
     @property
+    def is_held_up(self) -> bool:
+        return any(one.is_held_up for one in self._by_name.values())
+
+    @property
     def dim(self) -> int:
         raise InputError(f"the vectors of collection {self.name!r} have names: vectors[name].dim is that of each")
 

@@ -68,6 +68,11 @@ class Handle:
         """The file that is mapped."""
         return self.env.home / datafile.NAME
 
+    @property
+    def is_held_up(self) -> bool:
+        """Whether readers wait just now, until the file is mapped anew."""
+        return self.env.gate.shut == "for a while"
+
     def resident(self) -> int | None:
         """Bytes of the file that are mapped here and in memory; None where nobody knows."""
         return resident_bytes(self.data_file)

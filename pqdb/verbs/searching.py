@@ -66,6 +66,11 @@ class Searching(Verbs):
         self._passing = PassingKept()
         self._fresh = FreshKept()
 
+    @property
+    def is_held_up(self) -> bool:
+        """Whether searches wait just now: a file of its is mapped anew as soon as those who still read it are done."""
+        return self._blocks.is_held_up or self._points.is_held_up
+
     def search(
         self,
         query: object,

@@ -13,6 +13,7 @@ from pqdb_server import models
 from pqdb_server.answering import answer, answer_at_once, find
 from pqdb_server.body import parse_body, read_body
 from pqdb_server.effort import parse_recall
+from pqdb_server.errors import Refusal
 from pqdb_server.fields import Fields
 from pqdb_server.groups import Grouping
 from pqdb_server.openapi import documented
@@ -27,6 +28,14 @@ router = APIRouter(prefix="/collections/{collection_name}/points/query", tags=["
 Recall = Annotated[
     str | None, Header(alias="x-pqdb-recall", description="The recall to keep, between 0 and 1; pqdb's own.")
 ]
+
+
+def _is_held_up(request: Request, name: str) -> bool:
+    """Whether a query would have to wait where all connections would wait with it."""
+    try:
+        return find(request.app.state.database, name).is_held_up
+    except Refusal:  # which takes no time
+        return False
 
 
 @router.post("", **documented(models.QueryResult, models.QueryPoints))
@@ -44,7 +53,11 @@ async def query_points(request: Request, collection_name: Name, params: Read, x_
         pace.took(collection_name, perf_counter() - started)
         return found
 
-    if params.timeout is None and pace.answers_at_once(collection_name, body):
+    if (
+        params.timeout is None
+        and pace.answers_at_once(collection_name, body)
+        and not _is_held_up(request, collection_name)
+    ):
         return answer_at_once(request, work)
     return await answer(request, work, params.timeout)
 

@@ -71,6 +71,32 @@ def test_health_answers_when_every_thread_is_busy(docs, database, gate, connect)
     assert http.ok("POST", f"{POINTS}/count", {}) == {"count": 4}
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_health_answers_while_a_query_waits_for_a_file_to_be_mapped_anew(database, named):
+    vectors = {"a": pqdb.VectorConfig(dim=DIM)} if named else None
+    made = database.create_collection("held", **({"vectors": vectors} if named else {"dim": DIM}))
+    made.upsert([1], {"a": [[1.0] * DIM]} if named else [[1.0] * DIM])
+    app = pqdb_server.create_app(database)
+    body = {"query": [1.0] * DIM, **({"using": "a"} if named else {})}
+    path = "/collections/held/points/query"
+    with serving(app) as url, httpx.Client(base_url=url, timeout=60) as client:
+        for _ in range(3):
+            app.state.pace.took("held", 0.0)
+        assert not made.is_held_up
+        store = made._points
+        answers = []
+        with store.env.gate.emptied("mapped anew"):
+            assert made.is_held_up
+            waiting = threading.Thread(target=lambda: answers.append(httpx.post(url + path, json=body, timeout=60)))
+            waiting.start()
+            waiting.join(0.3)
+            assert client.get("/healthz", timeout=10).status_code == 200
+            assert not answers
+        waiting.join(60)
+        assert [point["id"] for point in answers[0].json()["result"]["points"]] == [1]
+        assert not made.is_held_up
+
+
 def test_a_late_read_times_out_with_408(docs, gate):
     gate("count")
     status, text = docs.error("POST", f"{POINTS}/count?timeout=1", {})
