@@ -38,7 +38,7 @@ def back_up(source: Path, target: Path, progress: Progress | None = None, only: 
     refuses, DiskFullError, CorruptError, CollectionNotFoundError.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise StorageError(f"{target} holds something already: a backup needs a new folder")
+        raise StorageError(f"{target} holds something already: a copy needs a new folder")
     aside = target.parent / f".{target.name}-{uuid.uuid4().hex}"
     try:
         datafile.make_folder(target.parent)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, cast, get_args
 
+import numpy as np
+
 from pqdb.errors import FormatError, InputError
 from pqdb.metric import METRICS, WITH_CODES, Metric, check_metric
 
@@ -57,10 +59,13 @@ class PQ:
     def __post_init__(self) -> None:
         if self.nbits not in (4, 8):
             raise InputError(f"PQ(nbits={self.nbits}) is not offered: 4 or 8")
+        _make_plain(self, "m")
         if self.m is not None and (not _is_whole(self.m) or not 1 <= self.m <= MAX_DIM):
             raise InputError(f"PQ(m={self.m}) must be a whole number from 1 to {MAX_DIM}")
         if self.bits_per_dim is not None and not 0 < self.bits_per_dim <= 8:
             raise InputError(f"PQ(bits_per_dim={self.bits_per_dim}) must be above 0 and at most 8")
+        if self.m is not None and self.bits_per_dim is not None:
+            raise InputError(f"PQ(bits_per_dim={self.bits_per_dim}, m={self.m}): either says how long a code is")
         if self.objective not in get_args(Objective):
             raise InputError(f"PQ(objective={self.objective!r}) is not one of {', '.join(get_args(Objective))}")
         if self.objective == "score" and self.nbits != 4:
@@ -114,6 +119,7 @@ class CollectionConfig:
     source: Source | None = "float32"
 
     def __post_init__(self) -> None:
+        _make_plain(self, "dim")
         if not _is_whole(self.dim) or not 1 <= self.dim <= MAX_DIM:
             raise InputError(f"dim must be a whole number from 1 to {MAX_DIM}, not {self.dim!r}")
         check_metric(self.metric)
@@ -246,3 +252,10 @@ KINDS: dict[type[Any], str] = {PQ: "pq", SQ: "sq", Flat: "flat"}
 def _is_whole(number: object) -> bool:
     """Whether a number is an int, and not a bool that passes for one."""
     return isinstance(number, int) and not isinstance(number, bool)
+
+
+def _make_plain(config: object, field: str) -> None:
+    """A whole number of NumPy's as Python's, which the manifest can hold."""
+    number = getattr(config, field)
+    if isinstance(number, np.integer):
+        object.__setattr__(config, field, int(number))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -450,7 +451,8 @@ class Database:
         if now is None:
             with self._lock:
                 self._release(key)
-            raise ClosedError(f"collection {name!r} was dropped")
+            again = "" if names.find(name) is None else "; another has its name now: get it again"
+            raise ClosedError(f"collection {name!r} was dropped{again}")
         if held is not None:
             held.collection.name = now  # it may have been renamed, by anyone
             self._sound[key] = names
@@ -514,6 +516,7 @@ def open_database(
 
 
 def _open(path: Path, opening: Opening) -> Database:
+    _refuse_address(str(path))
     if path.exists() and not path.is_dir():
         raise NotADatabaseError(f"{path} is a file; a pqdb database is a folder")
     refuse_network(path)
@@ -525,6 +528,14 @@ def _open(path: Path, opening: Opening) -> Database:
     if opening.read_only:
         raise NotADatabaseError(f"{path} is not a pqdb database, and read_only=True makes none")
     return Database(path, Catalog.create(home, map_size=opening.map_size), opening)
+
+
+def _refuse_address(path: str) -> None:
+    """Raise NotADatabaseError for what other libraries take in place of a folder."""
+    if path == ":memory:":
+        raise NotADatabaseError('":memory:" is no folder; without a path, open() makes a temporary database')
+    if re.match(r"[a-z]+:/", path):  # Path makes one slash of two
+        raise NotADatabaseError(f"{path} is an address; open() takes a folder, and Qdrant's client talks to a server")
 
 
 def _refuse_beside_names(**given: object) -> None:
@@ -552,6 +563,8 @@ def _check_name(name: object) -> None:
 
 def _check_metadata(metadata: object) -> None:
     """Raise InputError for what would not come back from the manifest."""
+    if metadata is not None and not isinstance(metadata, dict):
+        raise InputError(f"metadata are a JSON object (dict), not {type(metadata).__name__}")
     try:
         json.dumps(metadata, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as problem:

@@ -194,6 +194,9 @@ class BatchHits(Sequence[Hits]):
     def __len__(self) -> int:
         return len(self._hits)
 
+    def __repr__(self) -> str:
+        return f"BatchHits({len(self)} queries, k={self._k})"
+
     @overload
     def __getitem__(self, index: int) -> Hits: ...
     @overload

@@ -85,7 +85,9 @@ def as_float32(vectors: object) -> np.ndarray:
         with np.errstate(over="ignore"):
             array = np.asarray(vectors)
             if array.dtype.kind not in "fiu":
-                raise ValueError(f"an array of {array.dtype} is not numbers")
+                column = array.dtype == object and array.ndim == 1
+                hint = "; np.stack makes rows of a column of arrays" if column else ""
+                raise ValueError(f"an array of {array.dtype} is not numbers{hint}")
             return np.ascontiguousarray(array, dtype=np.float32)
     except (ValueError, TypeError) as problem:
         raise InputError(f"vectors must be numbers in rows of equal length: {problem}") from None
@@ -96,7 +98,8 @@ def _refuse(array: np.ndarray, squares: np.ndarray, metric: Metric, first: int) 
     bad = np.flatnonzero(~np.isfinite(array[row]))
     if bad.size:
         raise InputError(
-            f"vector {first + row} holds {array[row, bad[0]]} at dimension {bad[0]}; only finite numbers can be stored"
+            f"vector {first + row} holds {array[row, bad[0]]} at dimension {bad[0]}; vectors are finite numbers "
+            "that fit float32"
         )
     raise InputError(
         f"vector {first + row} is too long: its squared length is over {LARGEST_SQUARE[metric]:.2g}, past which "

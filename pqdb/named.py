@@ -12,7 +12,6 @@ from pqdb.errors import InputError, PointNotFoundError
 from pqdb.hits import Explanation, Group, Hits, Id, RecallReport
 from pqdb.metric import Metric, prepare
 from pqdb.quantization.source import decode_source, encode_source, row_bytes
-from pqdb.query.parse import parse_filter
 from pqdb.query.writing import chosen
 from pqdb.store.batch import PointBatch
 from pqdb.store.blocks import BlockStore
@@ -24,7 +23,7 @@ from pqdb.upkeep.tended import Tended
 from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Upkeep
 from pqdb.verbs.base import UNNAMED, Guard, Metadata, Verbs
-from pqdb.verbs.given import Ids, Wanted, ids_or_filter
+from pqdb.verbs.given import Ids, Wanted, ids_or_filter, which
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ class NamedCollection(Collection):
         if points is not None:
             changed = self._points.commit(lambda batch: batch.drop_vectors(points, slots))
         else:
-            asked = parse_filter(filter)
+            asked = which(filter)
             with self._points.write() as batch:
                 changed = batch.drop_vectors(chosen(batch, self._points, self._selector, asked)[0], slots)
         upkeep.poke()
@@ -254,7 +253,8 @@ class NamedCollection(Collection):
         self._guard()
         name = UNNAMED if using is None else using
         if using is None and name not in self._by_name:
-            raise InputError(f"collection {self.name!r} has {self._held()}: using= says which")
+            which = ": using= says which" if self._slots else " to search by"
+            raise InputError(f"collection {self.name!r} has {self._held()}{which}")
         self._refuse_name(name)
         return self._by_name[name]
 

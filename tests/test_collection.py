@@ -54,10 +54,11 @@ def test_points_come_back_as_they_went_in(things: pqdb.Collection) -> None:
 
 
 def test_every_spelling_of_a_uuid_is_one_point(things: pqdb.Collection) -> None:
-    for spelling in (FOLD.upper(), FOLD.replace("-", ""), f"urn:uuid:{FOLD}", str(uuid.UUID(FOLD))):
+    for spelling in (FOLD.upper(), FOLD.replace("-", ""), f"urn:uuid:{FOLD}", uuid.UUID(FOLD)):
         assert spelling in things
         assert [p.id for p in things.get([spelling])] == [FOLD]
-    assert things.delete([FOLD.upper()]) == 1
+    assert things.search(uuid.UUID(FOLD), k=1).ids[0] != FOLD
+    assert things.delete(uuid.UUID(FOLD)) == 1
     assert FOLD not in things
 
 
@@ -355,8 +356,8 @@ def test_without_a_source_what_needs_one_is_refused(db: pqdb.Database) -> None:
     assert made.search(vectors[3], 1).ids == [3]
     for act, sentence in (
         (lambda: made.search(vectors[3], exact=True), "exact=True compares source vectors"),
-        (lambda: made.search(vectors[3], with_vector=True), "with_vector=True needs source vectors"),
-        (lambda: made.get([3], with_vector=True), "with_vector=True needs source vectors"),
+        (lambda: made.search(vectors[3], with_vector=True), "source=None keeps no source vectors"),
+        (lambda: made.get([3], with_vector=True), "source=None keeps no source vectors"),
         (made.measure_recall, "recall is measured against source vectors"),
     ):
         with pytest.raises(pqdb.InputError, match=sentence):

@@ -146,7 +146,7 @@ def test_bad_vectors_change_nothing(docs: pqdb.Collection) -> None:
         ({"title": TITLES[:3]}, pqdb.InputError, "2 ids for 3 vectors 'title'"),
         ({"title": [TITLES[0]]}, pqdb.InputError, "2 ids for 1 vectors 'title'"),
         ({"title": BODIES[:2]}, pqdb.DimensionError, "expected 16 dimensions, not 24"),
-        ({"title": two, "body": nan}, pqdb.InputError, "only finite numbers"),
+        ({"title": two, "body": nan}, pqdb.InputError, "vectors are finite numbers"),
         ({"title": "ab"}, pqdb.InputError, "must be a sequence"),
         ({"title": [None, [1.0, 2.0]]}, pqdb.DimensionError, "expected 16 dimensions, not 2"),
     ]

@@ -32,7 +32,7 @@ def test_points_are_written_read_filtered_and_deleted(notes: pqdb.Collection) ->
 
 
 def test_there_is_nothing_to_search(notes: pqdb.Collection) -> None:
-    for using, said in ((None, "has no vectors: using= says which"), ("title", "no vectors; there is none named")):
+    for using, said in ((None, "has no vectors to search by"), ("title", "no vectors; there is none named")):
         with pytest.raises(pqdb.InputError, match=said):
             notes.search([1.0, 2.0], 3, using=using)
     for vectors in ([[1.0, 2.0]], {"title": [[1.0, 2.0]]}):

@@ -56,6 +56,8 @@ def import_points(
     source = reader(file, columns, beside)
     total = _least(source.count(), limit)
     target = _Target(database, name, metric or source.metric or "cosine", quantization)
+    if metric is not None and target.collection is not None:
+        _refuse_other_metric(target.collection, check_metric(metric))
     mark = _Mark(file, beside, columns, target.collection)
     done = mark.read() if resume else 0
     if limit is not None:
@@ -133,6 +135,13 @@ class _Target:
 
     def _kept(self, done: int) -> str:
         return f"; the {done:,} points before are in {self.name!r}" if done else ""
+
+
+def _refuse_other_metric(collection: Collection, metric: str) -> None:
+    held = {config.metric for config in collection.vectors.values()}
+    if held != {metric}:
+        there = ", ".join(sorted(held))
+        raise InputError(f"collection {collection.name!r} is there already, with metric {there}, not {metric}")
 
 
 def _given(vectors: Any) -> Any:

@@ -4,12 +4,14 @@ import marshal
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from pqdb.errors import FilterError, FilterRangeError, IdError
 from pqdb.query.conditions import Condition, Field, Filter, HasId, HasVector, MinShould, Nested
 from pqdb.query.counting import IsEmpty, SomeNull
 from pqdb.query.parse_field import parse_predicate
 from pqdb.query.path import parse_path
-from pqdb.query.shapes import listed, only, shown, table, text
+from pqdb.query.shapes import listed, only, plain, shown, table, text
 from pqdb.store.ids import id_from_key, id_key
 
 MAX_DEPTH = 50  # filters inside filters
@@ -21,9 +23,13 @@ _distinct: dict[Filter, Filter] = {}  # so that what is known of one is found wi
 
 
 def parse_filter(given: object) -> Filter:
-    """The filter that a JSON object (dict) says, or a Filter as it is. Raises FilterError."""
+    """The filter that a JSON object (dict) says, a key and the value it has: ("file", "a.pdf"), or a Filter as it is.
+    Raises FilterError.
+    """
     if isinstance(given, Filter):
         return given
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str):
+        given = {"must": {"key": given[0], "match": {"value": plain(given[1])}}}
     try:
         spelled = marshal.dumps(given)  # type: ignore[arg-type]  # what it cannot take raises
     except (ValueError, RecursionError):
@@ -53,7 +59,10 @@ def _is_plain(given: object) -> bool:
 def _filter(given: object, place: str, depth: int, nested: bool) -> Filter:
     if depth > MAX_DEPTH:
         raise FilterError(f"the filter goes deeper than {MAX_DEPTH} filters inside one another")
-    fields = only(table(given, place), CLAUSES, place)
+    fields = table(given, place)
+    if place == "filter" and fields and not fields.keys() & set(CLAUSES):
+        _refuse_bare(fields)
+    only(fields, CLAUSES, place)
 
     def conditions(clause: str) -> tuple[Condition, ...]:
         many = fields.get(clause)
@@ -70,6 +79,18 @@ def _filter(given: object, place: str, depth: int, nested: bool) -> Filter:
         conditions("must_not"),
         None if some is None else _min_should(some, f"{place}.min_should", depth, nested),
     )
+
+
+def _refuse_bare(fields: Mapping[str, Any]) -> None:
+    """A condition, or a key and its value, in place of a filter: say how it would be spelled."""
+    if "key" in fields or fields.keys() & set(ALONE):
+        raise FilterError('filter is a condition by itself, and conditions stand in clauses: {"must": [{…}]}')
+    key, value = next(iter(fields.items()))
+    if isinstance(value, str | int | np.generic):
+        raise FilterError(
+            f"filter has an unknown key {shown(key)}; known here: {', '.join(CLAUSES)}. A value at a key is "
+            'asked for by {"must": [{"key": …, "match": {"value": …}}]}'
+        )
 
 
 def _conditions(given: object, place: str, depth: int, nested: bool) -> tuple[Condition, ...]:

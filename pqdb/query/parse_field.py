@@ -1,6 +1,7 @@
 """The predicate of a field condition from its JSON: match, range, geo_…, values_count, is_empty, is_null."""
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 from pqdb.errors import FilterError, FilterRangeError
@@ -66,12 +67,13 @@ def _options(given: object, place: str) -> frozenset[int] | frozenset[str]:
 def _range(given: object, place: str) -> Predicate:
     fields = only(table(given, place), ENDS, place)
     ends = {name: value for name, value in fields.items() if value is not None}
-    if not any(isinstance(value, str) for value in ends.values()):
+    if not any(isinstance(value, str | date) for value in ends.values()):
         return NumberRange(_bounds({name: number(value, f"{place}.{name}") for name, value in ends.items()}))
     return TimeRange(_bounds({name: _moment(value, f"{place}.{name}") for name, value in ends.items()}))
 
 
 def _moment(given: object, place: str) -> int:
+    given = given.isoformat() if isinstance(given, date) else given  # a datetime is one
     found = microseconds(given) if isinstance(given, str) else None
     if found is None:
         raise FilterError(f"{place} is a point in time as 2026-01-31 or 2026-01-31T12:00:00Z, not {shown(given)}")

@@ -7,13 +7,9 @@ from typing import Any, Literal
 import numpy as np
 
 from pqdb.errors import ConflictError
-from pqdb.query.conditions import Field, Filter
+from pqdb.query.conditions import Filter
 from pqdb.query.evaluate import passes
-from pqdb.query.matching import MatchValue
-from pqdb.query.parse import parse_filter
-from pqdb.query.path import parse_path
 from pqdb.query.selector import Selector
-from pqdb.query.shapes import plain
 from pqdb.store.batch import Held, PointBatch
 from pqdb.store.points import PointStore
 from pqdb.store.slots import Sources
@@ -96,14 +92,3 @@ def permitted(
 def _passes(filter: Filter, held: Held, slots: Mapping[str, int]) -> bool:
     payload = None if held.payload is None else json.loads(held.payload)
     return passes(filter, payload, held.id, frozenset(name for name, slot in slots.items() if slot in held.slots))
-
-
-def filter_of(where: object) -> Filter:
-    """A filter, or the one for a key and the value it has: ("file", "a.pdf"). Raises FilterError."""
-    if isinstance(where, tuple) and len(where) == 2 and isinstance(where[0], str):
-        path = parse_path(where[0])
-        match = parse_filter({"must": {"key": where[0], "match": {"value": plain(where[1])}}}).must[0]
-        assert isinstance(match, Field)
-        assert isinstance(match.predicate, MatchValue)
-        return Filter(must=(Field(path, match.predicate),))
-    return parse_filter(where)

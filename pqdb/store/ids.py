@@ -35,13 +35,15 @@ def id_key(point_id: Any) -> bytes:
         return _text_key(point_id)
     if isinstance(point_id, (int, np.integer)) and not isinstance(point_id, bool):
         return _int_key(operator.index(point_id))
+    if isinstance(point_id, uuid.UUID):
+        return UUID + point_id.bytes
     raise IdError(
         f"an id is an unsigned 64-bit integer or a string, not {type(point_id).__name__} ({_shown(point_id)})"
     )
 
 
 def id_keys(point_ids: Sequence[Any]) -> list[bytes]:
-    """The keys of many ids; integers all in one go. Raises IdError naming the first that is none."""
+    """The keys of many ids; integers all in one go. Raises IdError naming the first that is none, and its place."""
     if len(point_ids) > 16 and set(map(type, point_ids)) == {int}:
         try:
             numbers = np.array(point_ids, dtype=np.uint64)
@@ -51,7 +53,12 @@ def id_keys(point_ids: Sequence[Any]) -> list[bytes]:
             return _int_keys(numbers)
     if isinstance(point_ids, np.ndarray) and point_ids.ndim == 1 and point_ids.dtype.kind == "u":
         return _int_keys(point_ids.astype(np.uint64))
-    return [id_key(point_id) for point_id in point_ids]
+    keys: list[bytes] = []
+    try:
+        keys.extend(map(id_key, point_ids))  # (what was there before the first that is none stays)
+    except IdError as error:
+        raise IdError(f"ids[{len(keys)}]: {error}") from None
+    return keys
 
 
 def id_from_key(key: bytes | memoryview) -> int | str:

@@ -18,7 +18,7 @@ from pqdb.query.selector import Selector
 from pqdb.store.points import PointStore
 from pqdb.store.view import PointView
 from pqdb.upkeep.worker import Upkeep
-from pqdb.verbs.given import Wanted
+from pqdb.verbs.given import Wanted, check_flag
 
 Guard = Callable[[], None]
 Metadata = Callable[[], dict[str, Any] | None]
@@ -79,6 +79,7 @@ class Verbs:
         return self._selector.select(points, parse_filter(filter))
 
     def _points_of(self, points: PointView, rows: np.ndarray, with_payload: bool, with_vector: Wanted) -> list[Point]:
+        check_flag("with_payload", with_payload)
         payloads = points.payloads_of(rows) if with_payload else [None] * len(rows)
         vectors = self._shown(points, rows, with_vector) if with_vector else [None] * len(rows)
         return [
@@ -106,7 +107,9 @@ class Verbs:
     def _vectors_of(self, points: PointView, rows: np.ndarray) -> np.ndarray:
         """(n, dim) float32 from the source, or, where it is not kept, nothing better than refusing."""
         if self.config.source is None and len(rows) and int(rows.min()) < points.forgotten_rows:
-            raise InputError("with_vector=True needs source vectors, which source=None does not keep")
+            raise InputError(
+                "source=None keeps no source vectors: none can be shown (with_vector=True), exported or searched by"
+            )
         return decode_source(points.source_of(rows), self.config.dim, self.config.kept_source)
 
     def _refuse_name(self, name: str | None) -> None:

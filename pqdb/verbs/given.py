@@ -1,28 +1,33 @@
 """What verbs are given, checked."""
 
 import json
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 import numpy as np
 
 from pqdb.config import MAX_K, MAX_PAYLOAD_BYTES
-from pqdb.errors import InputError, PayloadError
+from pqdb.errors import FilterError, InputError, PayloadError
 from pqdb.hits import Id, Payload
+from pqdb.query.conditions import Filter
+from pqdb.query.parse import parse_filter
 
-Ids = Sequence[Id] | np.ndarray | Id
+Ids = Sequence[Id] | Sequence[uuid.UUID] | np.ndarray | Id | uuid.UUID
 Wanted = bool | Sequence[str]  # whether vectors are shown; of vectors with names, which
 Terms = tuple[int, float | None, int | None, int | None]  # k, recall, nprobe, rerank as they were asked for
 
 
-def as_list(ids: Sequence[Id] | np.ndarray | Id) -> list[Any]:
+def as_list(ids: Ids) -> list[Any]:
     """Ids, one or several. Raises InputError for what is neither."""
     if isinstance(ids, np.ndarray):
         return list(np.atleast_1d(ids).tolist())
-    if isinstance(ids, str | int | np.integer):
+    if isinstance(ids, str | int | np.integer | uuid.UUID):
         return [ids]
     if isinstance(ids, bytes | bytearray):
         raise InputError(f"ids are integers and strings, not {type(ids).__name__}")
+    if isinstance(ids, Mapping):
+        raise InputError(f"ids are integers and strings, not {type(ids).__name__}; a filter is given by name: filter=")
     try:
         return list(ids)
     except TypeError:
@@ -33,7 +38,13 @@ def is_id(query: object) -> TypeGuard[Id]:
     """Whether a query is the id of a point, and not a vector."""
     if type(query) is np.ndarray:
         return False
-    return isinstance(query, int | str | np.integer) and not isinstance(query, bool)
+    return isinstance(query, int | str | np.integer | uuid.UUID) and not isinstance(query, bool)
+
+
+def check_flag(name: str, value: object) -> None:
+    """True or False. Raises InputError."""
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(f"{name} is True or False, not {value!r}")
 
 
 def ids_or_filter(verb: str, ids: Ids | None, filter: object) -> list[Any] | None:
@@ -43,11 +54,38 @@ def ids_or_filter(verb: str, ids: Ids | None, filter: object) -> list[Any] | Non
     return None if ids is None else as_list(ids)
 
 
+def which(filter: object) -> Filter:
+    """The filter that says which points are changed. {} means all of them; what a helper made of nothing, as
+    {"must": None}, may not. Raises FilterError.
+    """
+    asked = parse_filter(filter)
+    if asked.asks_nothing and isinstance(filter, Mapping) and filter:
+        raise FilterError(f"every point passes {dict(filter)!r}: to change all of them, say filter={{}}")
+    return asked
+
+
 def ragged(query: object) -> bool:
     """Whether rows differ in length: numpy would refuse with a sentence of its own."""
     if not isinstance(query, Sequence) or not query or not isinstance(query[0], Sequence | np.ndarray):
         return False
     return len({len(row) for row in query if isinstance(row, Sequence | np.ndarray)}) > 1
+
+
+def payloads_bytes(payloads: Iterable[Payload | None], ids: Sequence[Any]) -> list[bytes | None]:
+    """JSON of the payloads of these points. Raises InputError for another number of them, PayloadError, which names the
+    point.
+    """
+    if isinstance(payloads, Mapping | str):
+        raise InputError(f"payloads are a list, one for each point, not {type(payloads).__name__}")
+    raw: list[bytes | None] = []
+    listed = payloads if isinstance(payloads, Sequence) else list(payloads)
+    if len(listed) != len(ids):
+        raise InputError(f"{len(listed)} payloads for {len(ids)} points")
+    try:
+        raw.extend(map(payload_bytes, listed))  # (what was there before the first that is none stays)
+    except PayloadError as error:
+        raise PayloadError(f"payloads[{len(raw)}], of point {ids[len(raw)]!r}: {error}") from None
+    return raw
 
 
 def payload_bytes(payload: Payload | None) -> bytes | None:
@@ -59,10 +97,20 @@ def payload_bytes(payload: Payload | None) -> bytes | None:
     try:
         raw = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as problem:
-        raise PayloadError(f"this payload cannot be stored as JSON: {problem}") from None
+        raise PayloadError(f"this payload cannot be stored as JSON: {problem}{_where(payload)}") from None
     if len(raw) > MAX_PAYLOAD_BYTES:
         raise PayloadError(f"a payload has at most {MAX_PAYLOAD_BYTES:,} bytes of JSON, not {len(raw):,}")
     return raw
+
+
+def _where(payload: Payload) -> str:
+    """At which key of its top the first value is that JSON does not have."""
+    for key, value in payload.items():
+        try:
+            json.dumps({key: value}, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            return f" (at {key!r})"
+    return ""
 
 
 def check_k(k: object) -> int:
@@ -107,6 +155,8 @@ def check_effort(k: int, recall: object, nprobe: object, rerank: object) -> None
             check_at_least_one(name, number)
     if rerank is not None and int(rerank) < k:  # type: ignore[call-overload]  # checked to be a number
         raise InputError(f"rerank={rerank} is fewer than k={k}")
+    if recall is not None and nprobe is not None:
+        raise InputError(f"recall={recall} and nprobe={nprobe}: either says how many lists are looked into")
     if rerank is not None and nprobe is None:
         raise InputError("rerank is set by hand together with nprobe; without it, ask for a recall")
 

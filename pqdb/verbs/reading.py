@@ -1,20 +1,23 @@
 """Points read without a query: by id, in order, counted, drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from pqdb.errors import InputError
+from pqdb.errors import IdError, InputError
 from pqdb.hits import Id, Page, Point
 from pqdb.query.facets import facet
 from pqdb.query.matching import Value
 from pqdb.query.order import in_order, parse_order
 from pqdb.query.paging import page
 from pqdb.query.path import parse_path
+from pqdb.store.ids import id_from_key, id_key
 from pqdb.store.view import PointView
 from pqdb.verbs.base import Verbs
-from pqdb.verbs.given import Wanted, as_list, check_at_least_one
+from pqdb.verbs.given import Ids, Wanted, as_list, check_at_least_one
+
+PAGE = 1_000  # points read at a time
 
 
 class Reading(Verbs):
@@ -23,12 +26,26 @@ class Reading(Verbs):
     def __len__(self) -> int:
         return self.count()
 
-    def __contains__(self, id: object) -> bool:
+    def __contains__(self, id: Any) -> bool:
         self._guard()
-        if not isinstance(id, str | int | np.integer) or isinstance(id, bool):
-            return False
+        try:
+            key = id_key(id)
+        except IdError:
+            if isinstance(id, str | int | np.integer):  # it could be that of a point, were it in bounds
+                return False
+            raise
         with self._points.read() as points:
-            return points.row_of(int(id) if isinstance(id, np.integer) else id) is not None
+            return points.row_of(id_from_key(key)) is not None
+
+    def __iter__(self) -> Iterator[Point]:
+        """All points in id order, with payloads, a page at a time: what is written meanwhile may be among them."""
+        following: Id | None = None
+        while True:
+            page_ = self.scroll(PAGE, following)
+            yield from page_.points
+            following = page_.next_offset
+            if following is None:
+                return
 
     def count(self, filter: object = None) -> int:
         """How many points there are, or how many pass a filter."""
@@ -62,7 +79,7 @@ class Reading(Verbs):
             return self._points_of(points, drawn, with_payload, with_vector)
 
     def get(
-        self, ids: Sequence[Id] | np.ndarray | Id, with_payload: bool = True, with_vector: Wanted = False
+        self, ids: Ids, with_payload: bool = True, with_vector: Wanted = False
     ) -> list[Point]:
         """The points of these ids, in their order; absent ones are left out."""
         self._guard()

@@ -34,7 +34,7 @@ from pqdb.store.view import PointView
 from pqdb.upkeep.tended import Learned, Tended
 from pqdb.upkeep.worker import Upkeep
 from pqdb.verbs.base import Guard, Metadata, Verbs
-from pqdb.verbs.given import Terms, Wanted, check_depth, check_effort, check_k, check_offset, is_id, ragged
+from pqdb.verbs.given import Terms, Wanted, check_depth, check_effort, check_flag, check_k, check_offset, is_id, ragged
 
 MOST_FRAMES = 256
 FLOAT32 = np.dtype(np.float32)
@@ -243,6 +243,8 @@ class Searching(Verbs):
             array = np.asarray(query, dtype=object if ragged(query) else None)
         except ValueError as problem:
             raise InputError(f"a query is numbers in rows of equal length: {problem}") from None
+        if array.ndim == 0 and not isinstance(query, float | int):
+            raise InputError(f"a query is {self.dim} numbers, rows of so many, or the id of a point, not {query!r:.60}")
         if array.ndim == 0 or array.size == 0:
             raise DimensionError(f"expected a query of {self.dim} dimensions, not an array of shape {array.shape}")
         return as_vectors(array, self.dim), array.ndim == 1
@@ -327,6 +329,7 @@ class Searching(Verbs):
             answers = found.answers[i, :n]
             if every >> KIND_SHIFT & KIND_MASK:  # some are no integers
                 ids = points.ids_of(answers["row"])
+            check_flag("with_payload", with_payload)
             if with_payload and every & PAYLOAD_FLAG:
                 there = zip(answers["row"].tolist(), answers["tail"].tolist(), strict=True)
                 payloads = [points.payload_of(row) if tail & PAYLOAD_FLAG else None for row, tail in there]

@@ -16,11 +16,11 @@ from pqdb.query.parse import parse_filter
 from pqdb.query.path import parse_path
 from pqdb.query.payloads import merged, without
 from pqdb.query.text import Lengths
-from pqdb.query.writing import New, Only, change_where, delete_where, filter_of, permitted, replace_where
+from pqdb.query.writing import New, Only, change_where, delete_where, permitted, replace_where
 from pqdb.store.batch import PointBatch
 from pqdb.store.slots import Sources
 from pqdb.verbs.base import Verbs
-from pqdb.verbs.given import Ids, as_list, ids_or_filter, payload_bytes
+from pqdb.verbs.given import Ids, as_list, ids_or_filter, payload_bytes, payloads_bytes, which
 
 
 class Writing(Verbs):
@@ -106,7 +106,7 @@ class Writing(Verbs):
         upkeep = self._writer()
         names = ids_or_filter("delete", ids, filter)
         if names is None:
-            deleted = delete_where(self._points, self._selector, parse_filter(filter))
+            deleted = delete_where(self._points, self._selector, which(filter))
         else:
             deleted = self._points.commit(lambda batch: batch.delete(names))
         upkeep.poke()
@@ -128,7 +128,9 @@ class Writing(Verbs):
         """
         upkeep = self._writer()
         new = self._new_points(ids, vectors, payloads)
-        sequence = replace_where(self._points, self._selector, filter_of(where), new, if_version)
+        if if_version is not None and (isinstance(if_version, bool) or not isinstance(if_version, int | np.integer)):
+            raise InputError(f"if_version is the version of a point, a whole number, not {if_version!r}")
+        sequence = replace_where(self._points, self._selector, which(where), new, if_version)
         upkeep.written(len(new[0]))
         return sequence
 
@@ -185,7 +187,7 @@ class Writing(Verbs):
         """What points have to pass to be written over, as the indexes of now have it."""
         if where is None:
             return None
-        asked = filter_of(where)
+        asked = parse_filter(where)
         with self._points.read() as view:
             return self._selector.asked(view, asked)
 
@@ -196,9 +198,7 @@ class Writing(Verbs):
         names = as_list(ids)
         self._writer().memory.check_upsert(len(names), sum(each.dim for each in self.vectors.values()))
         rows = self._sources(len(names), vectors)
-        if payloads is not None and len(payloads) != len(names):
-            raise InputError(f"{len(payloads)} payloads for {len(names)} points")
-        return names, rows, None if payloads is None else [payload_bytes(payload) for payload in payloads]
+        return names, rows, None if payloads is None else payloads_bytes(payloads, names)
 
     def _sources(self, n: int, vectors: object) -> np.ndarray | Sources:
         """Source rows (n, row_bytes) uint8 of the vectors of n points, or those of every slot."""
@@ -229,7 +229,7 @@ class Writing(Verbs):
             return payload_bytes(change(None if held is None else json.loads(held)))
 
         if names is None:
-            return change_where(self._points, self._selector, parse_filter(filter), changed)
+            return change_where(self._points, self._selector, which(filter), changed)
         return self._points.commit(lambda batch: batch.change_payloads(names, changed))
 
 

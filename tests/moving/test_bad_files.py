@@ -205,7 +205,7 @@ def test_codes_only_cannot_be_exported(tmp_path: Path) -> None:
         things = db.create_collection("things", 16, source=None)
         things.upsert(range(6_000), np.random.default_rng(0).standard_normal((6_000, 16)))
         things.optimize()
-        with pytest.raises(pqdb.InputError, match="source=None does not keep"):
+        with pytest.raises(pqdb.InputError, match="source=None keeps no source vectors"):
             pqdb.export_points(things, tmp_path / "out.npy")
 
 

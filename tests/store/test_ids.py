@@ -42,6 +42,7 @@ def test_a_string_comes_back_unless_it_is_a_uuid(text: str) -> None:
 
 @given(st.uuids())
 def test_a_uuid_comes_back_canonical(value: uuid.UUID) -> None:
+    assert id_key(value) == id_key(str(value))
     assert id_from_key(id_key(value.hex.upper())) == str(value)
 
 
@@ -98,7 +99,6 @@ def test_many_ids_are_their_keys_one_by_one(many: int) -> None:
         (None, "NoneType"),
         (b"bytes", "bytes"),
         ((1,), "tuple"),
-        (uuid.uuid4(), "UUID"),
         ("", "not 0"),
         ("x" * 401, "not 401"),
         ("ä" * 201, "not 402"),
