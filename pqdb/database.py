@@ -135,15 +135,16 @@ class Database:
             key = uuid.uuid4().hex
             folder = self.path / key
             manifest = {"config": config.to_dict(), "metadata": metadata}
+            batch = self._catalog.write()
             try:
                 self._create_stores(folder, manifest, config)
-                with self._catalog.write() as batch:
+                with batch:
                     batch.add(name, {"uuid": key})
-            except BaseException as problem:
-                shutil.rmtree(folder, ignore_errors=True)
-                if isinstance(problem, CollectionExistsError):  # another process was faster
-                    return self._same(name, config, exist_ok)
-                raise
+            except CollectionExistsError:  # another process was faster
+                return self._same(name, config, exist_ok)
+            finally:
+                if not batch.committed:  # as it may be where an interrupt came behind the commit
+                    shutil.rmtree(folder, ignore_errors=True)
             return self.get_collection(name)
 
     def get_collection(self, name: str) -> Collection:
@@ -343,20 +344,21 @@ class Database:
 
     def _swap(self, name: str, record: dict[str, Any]) -> None:
         """Let a name stand for a collection whose files are in place; what it stood for before is dropped."""
+        batch, old = self._catalog.write(), None
         try:
             sync_folder(self.path)
-            with self._catalog.write() as batch:
+            with batch:
                 name = self._own_name(name)
                 old = batch.get(name)
                 if old is None:
                     batch.add(name, record)
                 else:
                     batch.replace(name, record)
-        except BaseException:
-            shutil.rmtree(self.path / record["uuid"], ignore_errors=True)
-            raise
-        if old is not None:
-            self._remove_files(str(old["uuid"]))
+        finally:
+            if not batch.committed:  # as it may be where an interrupt came behind the commit
+                shutil.rmtree(self.path / record["uuid"], ignore_errors=True)
+            elif old is not None:
+                self._remove_files(str(old["uuid"]))
 
     def _create_stores(self, folder: Path, manifest: dict[str, Any], config: CollectionConfig | NamedConfig) -> None:
         """The environments of a new collection: one for its points, one for the index of each vector."""
@@ -521,13 +523,26 @@ def _open(path: Path, opening: Opening) -> Database:
         raise NotADatabaseError(f"{path} is a file; a pqdb database is a folder")
     refuse_network(path)
     home = path / "catalog"
-    if home.is_dir():
-        return Database(path, Catalog.open(home, opening.read_only, map_size=opening.map_size), opening)
-    if path.is_dir() and any(path.iterdir()):
+    if not home.is_dir():
+        _refuse_others(path, home)
+        if opening.read_only:
+            raise NotADatabaseError(f"{path} is not a pqdb database, and read_only=True makes none")
+        try:
+            return Database(path, Catalog.create(home, map_size=opening.map_size), opening)
+        except StorageError:
+            if not home.is_dir():
+                raise
+            # another process was faster
+    return Database(path, Catalog.open(home, opening.read_only, map_size=opening.map_size), opening)
+
+
+def _refuse_others(path: Path, home: Path) -> None:
+    """Raise NotADatabaseError for a folder with files of others. A catalog that somebody is making just now, or was
+    killed over, lies there under another name first.
+    """
+    others = [each for each in path.iterdir() if not each.name.startswith(f".{home.name}-")] if path.is_dir() else []
+    if others and not home.is_dir():
         raise NotADatabaseError(f"{path} is not a pqdb database: it holds other files and no catalog")
-    if opening.read_only:
-        raise NotADatabaseError(f"{path} is not a pqdb database, and read_only=True makes none")
-    return Database(path, Catalog.create(home, map_size=opening.map_size), opening)
 
 
 def _refuse_address(path: str) -> None:

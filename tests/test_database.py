@@ -13,6 +13,7 @@ import pytest
 
 import pqdb
 from pqdb.store import Catalog, gate
+from pqdb.store.environment import Environment
 from pqdb.store.layout import seal
 from tests.conftest import SEED
 from tests.data import clustered
@@ -482,3 +483,65 @@ def test_aliases_that_cannot_be_change_nothing(db: pqdb.Database) -> None:
         with pytest.raises(pqdb.PqdbError):
             db.change_aliases(changes)
     assert db.aliases() == {}
+
+
+def test_a_folder_may_be_opened_by_two_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = Catalog.create
+
+    def late(path: Path, **how: Any) -> Catalog:
+        make(path).close()  # what another process has done meanwhile
+        return make(path, **how)
+
+    monkeypatch.setattr(Catalog, "create", late)
+    with pqdb.open(tmp_path / "db", upkeep="manual") as db:
+        assert db.collections() == []
+
+
+def test_what_a_killed_process_began_does_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "db" / ".catalog-0123").mkdir(parents=True)
+    with pqdb.open(tmp_path / "db", upkeep="manual") as db:
+        db.create_collection("things", 2)
+    (tmp_path / "db2" / "other").mkdir(parents=True)
+    with pytest.raises(pqdb.NotADatabaseError, match="holds other files and no catalog"):
+        pqdb.open(tmp_path / "db2")
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Ctrl-C comes right behind the next commit of a catalog, once it is called."""
+    armed: list[bool] = []
+    committed = Environment.committed
+
+    def then(env: Environment) -> None:
+        committed(env)
+        if armed and env.path.name == "catalog":
+            armed.clear()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Environment, "committed", then)
+    return lambda: armed.append(True)
+
+
+def test_an_interrupt_behind_a_commit_leaves_what_it_made(tmp_path: Path, interrupt: Callable[[], None]) -> None:
+    with pqdb.open(tmp_path / "db", upkeep="manual") as db:
+        interrupt()
+        with pytest.raises(KeyboardInterrupt):
+            db.create_collection("things", 2)
+        assert db["things"].upsert([1, 2], np.eye(2)) == 1
+        db.backup_collection("things", tmp_path / "things.tar")
+        db["things"].delete([1])
+        interrupt()
+        with pytest.raises(KeyboardInterrupt):
+            db.restore_collection("things", tmp_path / "things.tar")
+        assert len(db["things"]) == 2
+        folders = [each.name for each in (tmp_path / "db").iterdir() if each.name != "catalog"]
+        assert folders == [db["things"].folder.name]  # what was there before is gone
+        assert db.verify() == []
+
+
+def test_a_replacement_of_nothing_by_nothing_is_no_commit(tmp_path: Path) -> None:
+    with pqdb.open(tmp_path / "db", upkeep="manual") as db:
+        made = db.create_collection("things", 2)
+        assert made.upsert([1], np.ones((1, 2))) == 1
+        assert made.replace(("file", "none"), [], np.empty((0, 2))) == 0
+        assert made.upsert([2], np.ones((1, 2))) == 2

@@ -511,10 +511,13 @@ class PointBatch(WriteBatch):
 
     def _drop_dead(self, txn: Txn, runs: Numbers, pages: Numbers, slot: int) -> int:
         dropped = self._columns[slot].drop_dead(txn, runs, self._state.n_rows)
+        versions = self._state.group_versions.copy()
         for page in pages.tolist():
             if self._points.is_dead(txn, page, META_ROWS, self._state.n_rows):
                 dropped += txn.delete(row_key(page), db=self._dbs["meta"])
                 txn.delete(row_key(page), db=self._dbs["sums"])
+                versions[page // META_GROUP] = self.seq
+        self._state = replace(self._state, group_versions=versions)
         self._changed = self._changed or dropped > 0
         return dropped
 

@@ -25,6 +25,7 @@ from pqdb.store.layout import (
     META_GROUP,
     META_ROWS,
     PIECE_BYTES,
+    PIECE_ROWS,
     UNNAMED_SLOT,
     Runs,
     piece_key,
@@ -45,13 +46,15 @@ NO_BITS: Bits = np.zeros(0, np.uint8)
 
 @dataclass(frozen=True)
 class AddressBook:
-    """Addresses known to stay: those of full runs or pages, in one mapping (epoch) of the file."""
+    """Addresses of full runs or pages in one mapping (epoch) of the file. They stay, but for those of dead rows, which
+    upkeep takes away, and of pages that are changed; `versions` tells where that may have been.
+    """
 
     epoch: int
     addresses: Addresses  # (n,) uint64
     start: int  # addresses[start:stop] are known
     stop: int
-    versions: Versions  # of the page groups; empty for runs, which never change
+    versions: Versions  # of the page groups; for runs, of the live pieces
 
 
 NOTHING = AddressBook(-1, np.zeros(0, np.uint64), 0, 0, np.zeros(0, np.uint64))
@@ -101,7 +104,7 @@ class Snapshots(Keeper[Snapshot]):
             value = txn.get(state_record.key_of(self.slot), db=dbs["main"])
             state = state.of_slot(State.from_bytes(value, f"slot {self.slot} of {where}"))
         live = _live_bits(txn, dbs["live"], state, last, where, self.slot)
-        if last is None:
+        if last is None or last.txn_id > txn_id:  # (what a later commit has taken away is there in this one)
             return Snapshot(txn_id, epoch, state, live)
         same = last.state.manifest_seq == state.manifest_seq
         manifest = last.manifest if same else None
@@ -137,12 +140,33 @@ def resolve_runs(txn: Txn, db: Any, snapshot: Snapshot, rows_per_run: int, slot:
     state = snapshot.state
     n_runs, full = -(-state.n_rows // rows_per_run), state.n_rows // rows_per_run
     addresses, wanted = _carry_over(snapshot.run_book, snapshot.epoch, n_runs, state.forgotten_runs, full)
+    for run in _doubtful_runs(snapshot, addresses, rows_per_run):
+        value = txn.get(run_key(run, slot), db=db)
+        addresses[run] = 0 if value is None else address_of(value)
     for span in wanted:
         _resolve(txn, db, lambda run: run_key(run, slot), lambda key: _run_of(key, slot), span, addresses)
         _refuse_gaps(span, addresses, snapshot.live, rows_per_run, "source run")
-    snapshot.run_book = AddressBook(snapshot.epoch, addresses, state.forgotten_runs, full, NOTHING.versions)
+    snapshot.run_book = AddressBook(snapshot.epoch, addresses, state.forgotten_runs, full, state.piece_versions)
     snapshot.runs = addresses
     return addresses
+
+
+def _doubtful_runs(snapshot: Snapshot, addresses: Addresses, rows_per_run: int) -> list[int]:
+    """The runs of addresses (n_runs,) taken from before that may have been taken away since: no row of theirs is alive,
+    and something was changed in their live pieces.
+    """
+    book, now = snapshot.run_book, snapshot.state.piece_versions
+    both = min(len(book.versions), len(now))
+    doubtful: list[int] = []
+    for piece in np.flatnonzero(book.versions[:both] != now[:both]).tolist():
+        first = max(book.start, piece * PIECE_ROWS // rows_per_run)
+        stop = min(book.stop, -(-(piece + 1) * PIECE_ROWS // rows_per_run))  # all of them full
+        if first < stop:
+            row, end = first * rows_per_run, stop * rows_per_run
+            bits = np.unpackbits(snapshot.live[row >> 3 : (end + 7) >> 3], bitorder="little")[row & 7 :]
+            alive = bits[: end - row].reshape(-1, rows_per_run).any(axis=1)
+            doubtful += (first + np.flatnonzero(~alive & (addresses[first:stop] != 0))).tolist()
+    return doubtful
 
 
 def resolve_meta(txn: Txn, db: Any, snapshot: Snapshot) -> Addresses:
@@ -157,6 +181,7 @@ def resolve_meta(txn: Txn, db: Any, snapshot: Snapshot) -> Addresses:
             range(group * META_GROUP, min((group + 1) * META_GROUP, n_pages)) for group in changed.tolist()
         ]
     for span in wanted:
+        addresses[span.start : span.stop] = 0
         _resolve(txn, db, row_key, row_of_key, span, addresses)
         _refuse_gaps(span, addresses, snapshot.live, META_ROWS, "page of row records")
     snapshot.meta_book = AddressBook(snapshot.epoch, addresses, 0, full, state.group_versions)

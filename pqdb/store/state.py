@@ -2,7 +2,7 @@
 
 Database ``main``, key ``state``, sealed: the header below, then u64 version of every live piece, then u64
 version of every group of 64 meta pages. A version is the sequence of the commit that last changed the thing
-in place, so a reader of another snapshot knows what to read anew. (Appending rows to meta pages does not
+in place, or took away a source run or a page of its dead rows, so a reader of another snapshot knows what to read anew. (Appending rows to meta pages does not
 count: a view always resolves the pages beyond the last full one it knew.)
 
 A named vector has a record of its own under ``state`` and its u16 slot, big-endian: of it count the living
