@@ -13,6 +13,7 @@ MAX_DIM = 65_536
 MAX_K = 10_000
 USUAL_NIBBLES = 512  # of a 4-bit code that nobody sized: so many the scan sums in 16 bits, more in steps
 MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
+MAX_PAYLOAD_DEPTH = 256  # objects and lists in one another: far below where JSON's reader runs out of stack
 MAX_NAME = 255
 MAX_VECTORS = 64  # of a collection, each with a name: an index of its own for each
 DEFAULT_RECALL = 0.97

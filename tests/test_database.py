@@ -536,7 +536,7 @@ def test_an_interrupt_behind_a_commit_leaves_what_it_made(tmp_path: Path, interr
         assert len(db["things"]) == 2
         folders = [each.name for each in (tmp_path / "db").iterdir() if each.name != "catalog"]
         assert folders == [db["things"].folder.name]  # what was there before is gone
-        assert db.verify() == []
+        assert db["things"].verify() == []
 
 
 def test_a_replacement_of_nothing_by_nothing_is_no_commit(tmp_path: Path) -> None:

@@ -80,6 +80,23 @@ MISTAKES: list[tuple[Call, type[Exception], str]] = [
 ]
 
 
+def nested(levels: int) -> dict[str, object]:
+    made: dict[str, object] = {}
+    for _ in range(levels - 1):
+        made = {"a": made}
+    return made
+
+
+def test_payloads_have_a_depth_that_can_be_read_again(notes: pqdb.Collection) -> None:
+    notes.upsert([7], VECTORS[:1], [nested(256)])
+    for deep in (nested(257), {"a": [nested(255)]}, nested(900), nested(100_000)):
+        with pytest.raises(pqdb.PayloadError, match="nested at most 256 levels deep|recursion"):
+            notes.upsert([8], VECTORS[:1], [deep])
+    wide = {str(i): {"a": [i]} for i in range(300)}
+    notes.upsert([8], VECTORS[:1], [wide])
+    assert [point.payload for point in notes.get([7, 8])] == [nested(256), wide]
+
+
 @pytest.mark.parametrize("number", range(len(MISTAKES)))
 def test_what_is_wrong_is_said_and_nothing_changed(notes: pqdb.Collection, number: int) -> None:
     call, error, sentence = MISTAKES[number]

@@ -101,8 +101,18 @@ def frame_of(snapshot: Snapshot, index: Index, plan: Plan) -> Frame:
     """The frame of a plan for this snapshot: the one kept, if it still fits."""
     frame: Frame | None = index.frames.get(plan)
     if frame is None or not frame.fits(snapshot):
+        forget_others(index.frames, snapshot)
         frame = index.frames[plan] = Frame(snapshot, index, plan)
     return frame
+
+
+def forget_others(frames: dict[Any, Frame], snapshot: Snapshot) -> None:
+    """Let go of frames that were packed for another state than that of a snapshot: each holds what is known of a whole
+    commit. All of them are of one, so the first tells.
+    """
+    for frame in list(frames.values())[:1]:  # (other threads put some in meanwhile)
+        if not frame.fits(snapshot):
+            frames.clear()
 
 
 def _of_index(index: Index) -> dict[str, Any]:

@@ -18,11 +18,12 @@ def look_further(
     k gets k all the same, if there are so many.
     """
     index, k, most = snapshot.index, values.shape[1], plan.most
-    while index is not None and most < index.router.n_lists:
+    looked = 0  # into so many lists, whatever a query's difficulty
+    while index is not None and looked < index.router.n_lists:
         short = np.flatnonzero(values[:, -1] == -np.inf)
         if len(short) == 0:
             break
-        most = min(FURTHER * most, index.router.n_lists)
-        wider = index.plan(k, None, most, None)
+        looked = min(FURTHER * max(looked, most), index.router.n_lists)
+        wider = index.plan(k, None, looked, None)
         values[short], rows[short] = search_batch(snapshot, queries[short], wider, allowed, k)
     return values, rows

@@ -46,7 +46,7 @@ class Scratch:
         self._at: int = self._record.ctypes.data
         self._layout: Layout | None = None
         self._pieces = np.empty(0, np.uint8)
-        self._index: Index | None = None
+        self._shape: tuple[int, int] | None = None  # of an index's tables: its own, so that it is found by identity
         self._table = np.empty((0, 0, 0), np.uint8)
 
     def room(self, layout: Layout) -> int:
@@ -61,8 +61,8 @@ class Scratch:
 
     def table(self, index: Index, q: int) -> np.ndarray:
         """Room for the distance tables of q queries."""
-        if self._index is not index or len(self._table) != q:
-            self._index, self._table = index, np.empty((q, *index.table_shape), index.table_type)
+        if self._shape is not index.table_shape or len(self._table) != q:
+            self._shape, self._table = index.table_shape, np.empty((q, *index.table_shape), index.table_type)
         return self._table
 
 

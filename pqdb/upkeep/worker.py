@@ -22,6 +22,7 @@ from pqdb.upkeep.tended import Tended
 from pqdb.upkeep.train import Progress
 
 IDLE_SECONDS = 1.0  # between looks for what other processes have written
+STOP_SECONDS = 60.0  # that whoever closes waits for another thread's safe point
 HELP_SECONDS = 1.0  # a writer waits no longer for upkeep that is behind
 log = logging.getLogger("pqdb.upkeep")
 
@@ -36,6 +37,37 @@ class GaveWay(Exception):
     """
 
 
+class Alone:
+    """A lock that knows whether this thread has it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: int | None = None
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this thread has it."""
+        return self._thread == threading.get_ident()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """As of a lock."""
+        got = self._lock.acquire(blocking, timeout)
+        if got:
+            self._thread = threading.get_ident()
+        return got
+
+    def release(self) -> None:
+        """As of a lock."""
+        self._thread = None
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *problem: object) -> None:
+        self.release()
+
+
 class Upkeep:
     """Keeps one collection's indexes, one for each vector, in step with its points."""
 
@@ -47,7 +79,7 @@ class Upkeep:
         self._points = points
         self._shared = None if points.row_bytes else SharedRows(points)
         self._lock = lock
-        self._busy = threading.Lock()
+        self._busy = Alone()
         self._hands: set[object] = set()  # who wait for a step in the background to end
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -103,12 +135,19 @@ class Upkeep:
             self._busy.release()
 
     def stop(self) -> None:
-        """End at the next safe point and wait for it."""
+        """End at the next safe point and wait for it, whichever thread it is that works. Only then is the lock let go of:
+        another process may begin at once.
+        """
         self._stopping.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
-        self._lock.close()
+        waited = not self._busy.is_mine and self._busy.acquire(timeout=STOP_SECONDS)  # (progress may call us)
+        try:
+            self._lock.close()
+        finally:
+            if waited:
+                self._busy.release()
 
     # -- by hand ---------------------------------------------------------------------------------------
 
@@ -266,6 +305,8 @@ class Upkeep:
             self.stage = f"{stage} {share:.0%}"
             if progress:
                 progress(stage, share)
+                if self._stopping.is_set():  # it may have closed us
+                    raise Stopped
             if pause:
                 pause()
 

@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from pqdb.config import MAX_K, MAX_PAYLOAD_BYTES
+from pqdb.config import MAX_K, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH
 from pqdb.errors import FilterError, InputError, PayloadError
 from pqdb.hits import Id, Payload
 from pqdb.query.conditions import Filter
@@ -100,7 +100,19 @@ def payload_bytes(payload: Payload | None) -> bytes | None:
         raise PayloadError(f"this payload cannot be stored as JSON: {problem}{_where(payload)}") from None
     if len(raw) > MAX_PAYLOAD_BYTES:
         raise PayloadError(f"a payload has at most {MAX_PAYLOAD_BYTES:,} bytes of JSON, not {len(raw):,}")
+    if raw.count(b"{") + raw.count(b"[") > MAX_PAYLOAD_DEPTH:  # else it cannot be too deep
+        _refuse_deep(payload)
     return raw
+
+
+def _refuse_deep(payload: Payload) -> None:
+    level: list[Any] = [payload]
+    for _ in range(MAX_PAYLOAD_DEPTH):
+        inside = [child for value in level for child in (value.values() if isinstance(value, dict) else value)]
+        level = [child for child in inside if isinstance(child, dict | list | tuple)]
+        if not level:
+            return
+    raise PayloadError(f"a payload is nested at most {MAX_PAYLOAD_DEPTH} levels deep, and this one deeper")
 
 
 def _where(payload: Payload) -> str:

@@ -15,7 +15,7 @@ from pqdb.metric import Metric, as_vectors, prepare
 from pqdb.query.conditions import Filter, but_not
 from pqdb.query.parse import parse_filter
 from pqdb.search.batch import find
-from pqdb.search.frame import Frame, frame_of
+from pqdb.search.frame import Frame, forget_others, frame_of
 from pqdb.search.fresh import FreshKept
 from pqdb.search.further import look_further
 from pqdb.search.index import Index
@@ -200,6 +200,7 @@ class Searching(Verbs):
         plan, allowed = self._plan(snapshot, kept, recall, exact, nprobe, rerank), snapshot.points.findable
         by_recall = plan if nprobe is None else None
         if single and plan is not None and snapshot.index is not None and self.config.rerank == "int8" and not offset:
+            forget_others(self._frames, snapshot)
             if len(self._frames) > MOST_FRAMES:
                 self._frames = {}
             self._frames[terms] = frame_of(snapshot, snapshot.index, plan)

@@ -1,7 +1,9 @@
 """A query like one before goes straight to the kernel that was compiled for it."""
 
+import gc
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,3 +151,24 @@ def test_the_short_way_enters_in_the_order_of_all_others(make: Make, monkeypatch
     assert entered == ["blocks", "points"]
     things.search(query, 5, exact=True)
     assert entered == ["blocks", "points"] * 2
+
+
+def test_what_was_kept_of_commits_before_goes() -> None:
+    """Of each commit there is a bitmap of all rows, and the addresses of what it holds."""
+    vectors = clustered(6_000, 16, seed=3)
+    with pqdb.open(upkeep="manual") as database:
+        things = database.create_collection("things", 16)
+        things.upsert(range(6_000), vectors)
+        things.optimize()
+        for k in range(1, 9):
+            things.upsert([10_000 + k], vectors[:1])
+            things.search(vectors[k], k)
+            things.search(vectors[:3], k)
+        index = things._index[2]
+        assert index is not None
+        assert len(things._frames) == len(index.frames) == 1
+        known = weakref.ref(index)
+        database.drop_collection("things")
+        del things, index
+        gc.collect()
+        assert known() is None

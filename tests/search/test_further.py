@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+import pqdb
+
 from pqdb.search.plan import plan_by_hand
 from tests.search.conftest import Make
 
@@ -26,3 +28,15 @@ def test_who_asks_for_k_gets_k(make: Make, monkeypatch: pytest.MonkeyPatch, metr
             assert len(set(hits.ids)) == k
             assert hits.ids == together.ids
             assert np.isfinite(hits.scores).all()
+
+
+def test_who_asks_for_all_gets_all_where_lists_are_wide_for_some_queries_only() -> None:
+    """The widest plan looks into every list; a query that is thought easy looks into fewer, and has too few rows."""
+    vectors = np.random.default_rng(1).standard_normal((5_100, 1)).astype(np.float32)
+    with pqdb.open(upkeep="manual", live_queries=False) as db:
+        things = db.create_collection("things", 1, "dot")
+        things.upsert(range(5_100), vectors)
+        things.optimize()
+        for query in (vectors[60], -vectors[60]):
+            assert len(things.search(query, 5_100)) == 5_100
+        assert set(things.search(vectors[:20], 5_100).counts.tolist()) == {5_100}

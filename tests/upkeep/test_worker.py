@@ -120,6 +120,52 @@ def test_closing_stops_it_at_the_next_safe_point(small: None, db_path: Path, mon
         again["things"].train()
 
 
+def test_the_lock_is_let_go_of_only_when_nobody_works(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process would index the same rows once more."""
+    database = pqdb.open(db_path, upkeep="manual")
+    things = database.create_collection("things", 8)
+    fill(things, 0, 600)
+    entered, leave, order = threading.Event(), threading.Event(), list[str]()
+    release = FileLock.close
+
+    def slowly(stage: str, share: float) -> None:
+        if not entered.is_set():
+            entered.set()
+            leave.wait(60)
+            order.append("worked")
+
+    def close(lock: FileLock) -> None:
+        order.append("let go")
+        release(lock)
+
+    def work() -> None:
+        with pytest.raises(pqdb.ClosedError):
+            things.train(slowly)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert entered.wait(60)
+    monkeypatch.setattr(FileLock, "close", close)
+    closing = threading.Thread(target=database.close)
+    closing.start()
+    closing.join(0.3)
+    assert order == []
+    leave.set()
+    closing.join(60)
+    thread.join(60)
+    assert order[:2] == ["worked", "let go"]
+
+
+def test_it_may_be_closed_from_where_progress_is_told(db_path: Path) -> None:
+    database = pqdb.open(db_path, upkeep="manual")
+    things = database.create_collection("things", 8)
+    fill(things, 0, 600)
+    with pytest.raises(pqdb.ClosedError):
+        things.train(lambda stage, share: database.close())
+
+
 def test_what_the_background_is_at_gives_way_to_who_does_it_by_hand(
     small: None, db_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
