@@ -90,7 +90,7 @@ def nested(levels: int) -> dict[str, object]:
 def test_payloads_have_a_depth_that_can_be_read_again(notes: pqdb.Collection) -> None:
     notes.upsert([7], VECTORS[:1], [nested(256)])
     for deep in (nested(257), {"a": [nested(255)]}, nested(900), nested(100_000)):
-        with pytest.raises(pqdb.PayloadError, match="nested at most 256 levels deep|recursion"):
+        with pytest.raises(pqdb.PayloadError, match=r"nested at most 256 levels deep|recursion"):
             notes.upsert([8], VECTORS[:1], [deep])
     wide = {str(i): {"a": [i]} for i in range(300)}
     notes.upsert([8], VECTORS[:1], [wide])

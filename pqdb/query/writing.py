@@ -49,8 +49,8 @@ def replace_where(
     new: New,
     if_version: int | None,
 ) -> int:
-    """Delete what passes and write new points (ids, source rows, payloads), in one commit; returns its sequence, 0 where
-    there was nothing to do.
+    """Delete what passes and write new points (ids, source rows, payloads), in one commit; returns its sequence, 0
+    where there was nothing to do.
 
     Raises ConflictError where the newest version among the points that go is another than `if_version`.
     """

@@ -11,7 +11,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -194,10 +194,7 @@ class Environment:
             raw, self._map_bytes = mapping.open_map(*asked, lock=False)
         try:
             with mapping_errors(self.path):
-                self.dbs = {name: mapping.open_db(raw, name) for name in self._names}
-            for name in self._optional:
-                with suppress(lmdb.NotFoundError), mapping_errors(self.path):
-                    self.dbs[name] = mapping.open_db(raw, name)
+                self.dbs = mapping.open_dbs(raw, self._names, self._optional, self.readonly)
         except lmdb.NotFoundError:
             raw.close()
             raise NotADatabaseError(f"{self.path} is an LMDB environment, but not one of pqdb's") from None
@@ -431,10 +428,24 @@ class Environment:
     def adopt(self) -> None:
         """Take up optional databases that another process made. This thread may have no transaction open."""
         with self._adopting:
-            for name in self._optional:
-                if name not in self.dbs:
-                    with suppress(lmdb.NotFoundError), mapping_errors(self.path):
-                        self.dbs = {**self.dbs, name: mapping.open_db(self._env, name, self._adopt_map)}
+            missing = [name for name in self._optional if name not in self.dbs]
+            if missing and self.readonly:
+                with mapping_errors(self.path):
+                    found = mapping.at_its_size(lambda: mapping.dbs_there(self._env, None, missing), self._adopt_map)
+                self.dbs = {**self.dbs, **found}
+            elif missing:
+                self._adopt(missing)
+
+    def _adopt(self, missing: Sequence[str]) -> None:
+        txn = self.begin_write()
+        try:
+            with mapping_errors(self.path):
+                found = mapping.dbs_there(self._env, txn, missing)
+                txn.commit()
+            self.dbs = {**self.dbs, **found}
+        finally:
+            self.abort(txn)
+            self.end_write()
 
     # -- re-mapping ------------------------------------------------------------------------------------
 

@@ -2,8 +2,11 @@
 larger by any process at any time, and values of another size.
 """
 
+from __future__ import annotations
+
 import errno
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -74,9 +77,38 @@ def at_its_size(begin: Callable[[], T], adopt: Callable[[], object]) -> T:
             adopt()
 
 
-def open_db(raw: lmdb.Environment, name: str, adopt: Callable[[], object] | None = None) -> Any:
-    """A database that is there. `adopt` is for a map that others of this process may be reading."""
-    return at_its_size(lambda: raw.open_db(name.encode(), create=False), adopt or (lambda: raw.set_mapsize(0)))
+def open_dbs(raw: lmdb.Environment, names: Sequence[str], optional: Sequence[str], readonly: bool) -> dict[str, Any]:
+    """Databases of a map that nobody else of this process reads; `optional` may be missing. Raises NotFoundError."""
+
+    def adopt() -> None:
+        raw.set_mapsize(0)
+
+    if readonly:
+        return {**at_its_size(lambda: dbs_in(raw, None, names), adopt), **dbs_there(raw, None, optional)}
+    txn = at_its_size(lambda: raw.begin(write=True, buffers=True), adopt)
+    try:
+        found = {**dbs_in(raw, txn, names), **dbs_there(raw, txn, optional)}
+        txn.commit()
+    finally:
+        txn.abort()
+    return found
+
+
+def dbs_in(raw: lmdb.Environment, txn: Txn | None, names: Sequence[str]) -> dict[str, Any]:
+    """Databases, opened in a write transaction, which has to be committed, or, in a map to be read only, in none.
+    Without one py-lmdb begins it by itself and holds the GIL meanwhile: it would wait for ever for a writer who waits
+    for that.
+    """
+    return {name: raw.open_db(name.encode(), txn=txn, create=False) for name in names}
+
+
+def dbs_there(raw: lmdb.Environment, txn: Txn | None, names: Sequence[str]) -> dict[str, Any]:
+    """Those of the databases that are there, opened likewise."""
+    found: dict[str, Any] = {}
+    for name in names:
+        with suppress(lmdb.NotFoundError):
+            found |= dbs_in(raw, txn, [name])
+    return found
 
 
 def begin_read(raw: lmdb.Environment) -> Txn:

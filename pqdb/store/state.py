@@ -2,8 +2,8 @@
 
 Database ``main``, key ``state``, sealed: the header below, then u64 version of every live piece, then u64
 version of every group of 64 meta pages. A version is the sequence of the commit that last changed the thing
-in place, or took away a source run or a page of its dead rows, so a reader of another snapshot knows what to read anew. (Appending rows to meta pages does not
-count: a view always resolves the pages beyond the last full one it knew.)
+in place, or took away a source run or a page of its dead rows, so a reader of another snapshot knows what to read
+anew. (Appending rows to meta pages does not count: a view always resolves the pages beyond the last full one it knew.)
 
 A named vector has a record of its own under ``state`` and its u16 slot, big-endian: of it count the living
 rows and the versions of its pieces, as of the last commit that changed any. Version 0: no row is alive there.

@@ -135,8 +135,8 @@ class Upkeep:
             self._busy.release()
 
     def stop(self) -> None:
-        """End at the next safe point and wait for it, whichever thread it is that works. Only then is the lock let go of:
-        another process may begin at once.
+        """End at the next safe point and wait for it, whichever thread it is that works. Only then is the lock let go
+        of: another process may begin at once.
         """
         self._stopping.set()
         self._wake.set()

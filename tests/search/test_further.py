@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import pqdb
-
 from pqdb.search.plan import plan_by_hand
 from tests.search.conftest import Make
 
