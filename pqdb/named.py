@@ -68,9 +68,9 @@ class OneVector(Collection):
         self._all = vectors
         self.slot = vectors.slots[vector]
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self, resources: bool) -> dict[str, Any]:
         """What `info()` tells of the vector."""
-        return self._facts()
+        return self._facts(resources)
 
     def index_problems(self) -> list[str]:
         """What in its index is not what was written."""
@@ -218,16 +218,11 @@ class NamedCollection(Collection):
         upkeep = self._writer()
         return upkeep.roll_back(upkeep.tended[self._of(using).slot - 1])
 
-    def info(self) -> dict[str, Any]:
+    def info(self, resources: bool = True) -> dict[str, Any]:
         self._guard()
-        facts = {name: one.facts() for name, one in self._by_name.items()}
-        disk = {"points": self._points.stats(), "beside": NOTHING_BESIDE}
-        for name, one in self._by_name.items():
-            apart = facts[name].pop("disk")
-            disk[index_folder(one.slot)], disk["beside"] = apart["index"], apart["beside"]
+        facts = {name: one.facts(resources) for name, one in self._by_name.items()}
         with self._points.read() as points:
             counts = {"points": points.n_live, "dead_rows": points.rows_on_disk - points.n_live, "sequence": points.seq}
-            indexes = [index.described() for index in self._selector.definitions(points)]
         return {
             "name": self.name,
             "metadata": self.metadata,
@@ -235,12 +230,20 @@ class NamedCollection(Collection):
             **counts,
             "config": self.config.to_dict(),
             "vectors": facts,
-            "disk": disk,
-            "payload_indexes": indexes,
+            **({"disk": self._disk(facts)} if resources else {}),
+            "payload_indexes": self.payload_indexes,
             "upkeep": self._working(self._upkeep.tended if self._upkeep else ()),
         }
 
     # -- how
+
+    def _disk(self, facts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """Of all files, out of what each vector told of its own and the points'."""
+        disk = {"points": self._points.stats(), "beside": NOTHING_BESIDE}
+        for name, one in self._by_name.items():
+            apart = facts[name].pop("disk")
+            disk[index_folder(one.slot)], disk["beside"] = apart["index"], apart["beside"]
+        return disk
 
     def _index_problems(self) -> list[str]:
         return [problem for one in self._by_name.values() for problem in one.index_problems()]

@@ -29,8 +29,9 @@ async def answer(request: Request, work: Work, within: int | None = None, late: 
     """
     started = now()
     state = request.app.state
+    changes = late is not None or request.method in ("PUT", "PATCH", "DELETE")
     running = asyncio.get_running_loop().run_in_executor(
-        state.executor, copy_context().run, _run, work, state.database, started
+        state.writers if changes else state.executor, copy_context().run, _run, work, state.database, started
     )
     if within is None:
         return await running
@@ -49,11 +50,21 @@ def answer_at_once(request: Request, work: Work) -> Response:
 
 def _run(work: Work, database: pqdb.Database, started: float) -> Response:
     try:
-        result = work(database)
+        result = _done(work, database)
         return result if isinstance(result, Response) else success(result, started)
     except Exception as error:  # noqa: BLE001 (whatever happens, the client gets an envelope)
         refusal = refusal_for(error)
         return failure(refusal.status, refusal.text, started)
+
+
+def _done(work: Work, database: pqdb.Database) -> object:
+    """What it returns. A collection that was dropped under its hands is looked for once more: another may have taken
+    its name, as when a snapshot is recovered, or the answer is that there is none.
+    """
+    try:
+        return work(database)
+    except pqdb.ClosedError:
+        return work(database)
 
 
 def find(database: pqdb.Database, name: str) -> pqdb.Collection:

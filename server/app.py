@@ -78,6 +78,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         state = app.state
         state.executor = ThreadPoolExecutor(settings.threads, "pqdb operation")
+        state.writers = ThreadPoolExecutor(settings.threads, "pqdb change")  # who wait for one another; no read does
         state.aftercare = Aftercare(state.activity)
         state.watch = Watch(settings, metrics, state.proof, state.aftercare)
         in_thread = asyncio.get_running_loop().run_in_executor
@@ -91,6 +92,7 @@ def create_app(
             yield
         finally:
             database, state.database = getattr(state, "database", None), None
+            await in_thread(None, state.writers.shutdown)
             await in_thread(None, state.executor.shutdown)  # writes that nobody waits for any more are finished too
             await in_thread(None, state.aftercare.close)
             await in_thread(None, state.jobs.close)

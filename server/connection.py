@@ -1,4 +1,4 @@
-"""A connection that is closed when its client takes too long to say what it wants."""
+"""A connection that is closed when its client takes too long, or too much, to say what it wants."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .body import WHOLE
 
+LONGEST_HEAD = 64 * 1024  # bytes; other servers take a quarter
 
 class PatientProtocol(HttpToolsProtocol):
     """uvicorn's protocol, but a request's head must have come within `patience` seconds.
@@ -22,6 +23,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._patience = patience
         self._deadline: asyncio.TimerHandle | None = None
         self._in_head = False
+        self._head = 0  # bytes of one that has not ended
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -34,6 +36,8 @@ class PatientProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Most requests come in one piece: then nothing has to be waited for, in the head or in the body."""
         super().data_received(data)
+        if self._in_head and self._is_too_long(len(data)):
+            return
         answered = getattr(self.cycle, "response_complete", True)  # there is no cycle before the first head
         if self._in_head or answered:  # what comes after an answer ended uvicorn's own patience between requests
             self._wait()
@@ -44,8 +48,17 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head = True
 
+    def _is_too_long(self, more: int) -> bool:
+        """Whether a head goes on for longer than anybody's; then it was answered, and nothing more is read."""
+        self._head += more
+        if self._head <= LONGEST_HEAD:
+            return False
+        self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
+        self.transport.close()
+        return True
+
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head, self._head = False, 0
         self._rest()
         super().on_headers_complete()
 

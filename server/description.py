@@ -27,7 +27,7 @@ _PARAMS = {"shard_number": 1, "replication_factor": 1, "write_consistency_factor
 
 def describe(collection: pqdb.Collection) -> Description:
     """The body of GET /collections/{name}."""
-    info = collection.info()
+    info = collection.info(resources=False)
     echo = (collection.metadata or {}).get(WIRE_KEY, {})
     stage, trouble = info["upkeep"]["stage"], info["upkeep"]["error"]
     return {

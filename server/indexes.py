@@ -64,7 +64,7 @@ def create(database: pqdb.Database, collection: pqdb.Collection, key: str, kind:
 
     Raises InputError for tenants of a kind that cannot name them, and for lengths that no word has.
     """
-    for held in collection.info()["payload_indexes"]:
+    for held in collection.payload_indexes:
         if held["key"] == key and held["kind"] != kind:
             collection.drop_payload_index(key)
             break
@@ -106,7 +106,7 @@ def check_counted(collection: pqdb.Collection, key: str) -> None:
 
 
 def _require(collection: pqdb.Collection, key: str, kinds: tuple[str, ...], what: str) -> None:
-    held = collection.info()["payload_indexes"]
+    held = collection.payload_indexes
     if not any(index["key"] == key and index["kind"] in kinds for index in held):
         raise _missing(key, kinds, what)
 

@@ -65,7 +65,7 @@ class Need:
         if native:
             parts = parts[2:]
         if parts == ["embed"] or (
-            method in _READS and (parts == ["collections"] or (native and parts[0] in ("capabilities", "jobs")))
+            method in _READS and (parts in (["collections"], ["aliases"], ["cluster"]) or (native and parts[0] in ("capabilities", "jobs")))
         ):
             return cls(write=False, collection=None, manage=False)  # names a key opens; ids nobody can guess
         if len(parts) < 2 or parts[0] != "collections" or (parts[1] == "aliases" and len(parts) == 2):

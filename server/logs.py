@@ -67,7 +67,8 @@ def set_up(settings: Settings) -> None:
         "formatters": {"lines": {"()": lines}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["request"]}},
         "loggers": {
-            name: {"handlers": ["stderr"], "level": level, "propagate": False} for name in ("pqdb", "uvicorn")
+            **{name: {"handlers": ["stderr"], "level": level, "propagate": False} for name in ("pqdb", "uvicorn")},
+            "uvicorn.access": {"handlers": [], "propagate": False},  # uvicorn's own lines name queries, and keys in them
         },
     })  # fmt: skip
 

@@ -135,7 +135,7 @@ class _Collections(Collector):
 def _infos(database: pqdb.Database) -> Iterator[dict[str, Any]]:
     for name in database.collections():
         try:
-            yield database.get_collection(name).info()
+            yield database.get_collection(name).info(resources=False)
         except (pqdb.CollectionNotFoundError, pqdb.ClosedError):  # dropped meanwhile
             continue
 

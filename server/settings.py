@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     batch_limit: Count = Field(100_000, description="The most points one request writes, or gives back by id.")
     queries_limit: Count = Field(1_000, description="The most queries one batch asks.")
     warm_up: bool = Field(True, description="Load the kernels of cosine collections at the start.")
-    threads: Count = Field(40, description="How many operations of the engine may run at once.")
+    threads: Count = Field(40, description="How many reads may run at once, and how many changes beside them.")
     queue_limit: Count = Field(1_000, description="The most requests at once; beyond, the answer is 429.")
     header_timeout: Seconds = Field(20.0, description="Seconds a connection may take to send a request's head.")
     keep_alive: Count = Field(75, description="Seconds an idle connection is kept for the next request.")

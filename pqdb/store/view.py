@@ -248,6 +248,12 @@ class PointView(View[Snapshot]):
         rows = np.flatnonzero(bits[start - first :]) + start
         return rows.astype(np.uint32)
 
+    def alive_before(self, row: int) -> int:
+        """How many rows below this one are alive."""
+        row = min(row, self.n_rows)
+        whole, rest = row >> 3, int(self.live[row >> 3]) & ((1 << (row & 7)) - 1)
+        return int(np.bitwise_count(self.live[:whole]).sum(dtype=np.int64)) + rest.bit_count()
+
     def kept_runs(self) -> Rows:
         """The numbers of the source runs that are on disk, ascending; reads every key."""
         return self._numbers("runs", lambda key: run_of_key(key)[1], run_key(0, self._snapshots.slot)[:2])

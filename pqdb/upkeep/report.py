@@ -23,12 +23,12 @@ NOTHING_BESIDE: dict[str, Any] = {"file": 0, "free": 0, "databases": {}, "meta":
 
 
 def report(snapshot: Snapshot, points: PointStore, blocks: BlockStore) -> dict[str, Any]:
-    """Counts, state and bytes; `bytes` says what the searched tiers take in the map, `disk` what the files take."""
+    """Counts, state and bytes; `bytes` says what the searched tiers take in the map."""
     view, index = snapshot.points, snapshot.index
     sizes = _tier_bytes(snapshot)
     return {
         "points": view.n_live,
-        "indexed": view.n_live if index is None else len(view.live_rows(0, snapshot.fresh_from)),
+        "indexed": view.n_live if index is None else view.alive_before(snapshot.fresh_from),
         "fresh": snapshot.n_rows - snapshot.fresh_from,
         "dead_rows": (view.n_rows if snapshot.config.source is None else _held_rows(snapshot)) - view.n_live,
         "sequence": view.seq,
@@ -41,7 +41,6 @@ def report(snapshot: Snapshot, points: PointStore, blocks: BlockStore) -> dict[s
         "hot_bytes": sizes["codes"],
         "bytes": sizes,
         "folder": points.path.parent.name,
-        "disk": _disk(snapshot, points, blocks),
     }
 
 
@@ -56,7 +55,7 @@ def memory(points: PointStore, blocks: BlockStore, holders: Mapping[str, list[An
     }
 
 
-def _disk(snapshot: Snapshot, points: PointStore, blocks: BlockStore) -> dict[str, Any]:
+def disk(snapshot: Snapshot, points: PointStore, blocks: BlockStore) -> dict[str, Any]:
     """Of both files, the bytes of every table, of free pages, and LMDB's own; and what lies beside them: locks, what a
     compaction or an import is at.
     """
@@ -134,10 +133,11 @@ def _tier_bytes(snapshot: Snapshot) -> dict[str, int]:
     if index is None:
         return {"codes": 0, "rerank": 0, "shared": 0, "source": source}
     book, router = index.codebook, index.router
-    counts, tier = snapshot.blocks.counts.tolist(), snapshot.config.reranked_values
+    counts, lists = (each.tolist() for each in np.unique(snapshot.blocks.counts, return_counts=True))
+    lengths, tier = list(zip(counts, lists, strict=True)), snapshot.config.reranked_values
     return {
-        "codes": sum(_code_bytes(book, count, router.l2) for count in counts),
-        "rerank": 0 if tier is None else sum(rerank_bytes(count, book.dim, tier) for count in counts),
+        "codes": sum(times * _code_bytes(book, count, router.l2) for count, times in lengths),
+        "rerank": 0 if tier is None else sum(times * rerank_bytes(count, book.dim, tier) for count, times in lengths),
         "shared": router.centroids.nbytes + router.banks.nbytes + router.fine.nbytes + len(book.to_bytes()),
         "source": source,
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 from pqdb.store.moment import Moment
 from pqdb.upkeep.agree import disagreements
-from pqdb.upkeep.report import memory, report
+from pqdb.upkeep.report import disk, memory, report
 from pqdb.upkeep.tended import Tended
 from pqdb.upkeep.train import Progress
 from pqdb.verbs.base import UNNAMED
@@ -47,19 +47,26 @@ class Care(Searching):
         self._refuse_name(using or UNNAMED)
         return upkeep.roll_back(upkeep.tended[0])
 
-    def info(self) -> dict[str, Any]:
-        """Counts, configuration, state and bytes."""
+    def info(self, resources: bool = True) -> dict[str, Any]:
+        """Counts, configuration, state and bytes. resources=False leaves out `disk` and `memory`, which the system
+        takes tens of milliseconds to say.
+        """
         self._guard()
-        facts = self._facts()
-        with self._points.read() as points:
-            indexes = [index.described() for index in self._selector.definitions(points)]
+        facts = self._facts(resources)
         return {
             "name": self.name,
             "metadata": self.metadata,
             **facts,
-            "payload_indexes": indexes,
+            "payload_indexes": self.payload_indexes,
             "upkeep": self._working(self._upkeep.tended if self._upkeep else ()),
         }
+
+    @property
+    def payload_indexes(self) -> list[dict[str, Any]]:
+        """The key and the kind of each payload index, and what else it was made with."""
+        self._guard()
+        with self._points.read() as points:
+            return [index.described() for index in self._selector.definitions(points)]
 
     def verify(self) -> list[str]:
         """Read every byte against its checksum and every reference against its target; problems, none if sound.
@@ -72,7 +79,7 @@ class Care(Searching):
 
     # -- how
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self, resources: bool) -> dict[str, Any]:
         """What `info()` tells of the vector, its index and its stores."""
         with Moment(self._blocks, self._points) as (blocks, points):
             snapshot = self._snapshot(points, blocks)
@@ -83,7 +90,10 @@ class Care(Searching):
                 "upkeep": [self._upkeep],
             }
             facts = report(snapshot, self._points, self._blocks)
-            return {**facts, "memory": memory(self._points, self._blocks, holders)}
+            if resources:
+                facts["disk"] = disk(snapshot, self._points, self._blocks)
+                facts["memory"] = memory(self._points, self._blocks, holders)
+            return facts
 
     def _index_problems(self) -> list[str]:
         """What in the index is not what was written."""

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 import pqdb
-from pqdb_server import models
+from pqdb_server import bare, models
 from pqdb_server.answering import answer, find
 from pqdb_server.arrays import NPY, NPZ, RAW, read_vectors, write_npz
 from pqdb_server.body import parse_body, read_body, read_bytes
@@ -250,7 +250,8 @@ async def query_binary(
         effort = Effort.parse(None, parse_recall(x_pqdb_recall))
         queries = read_vectors(body, kind, Shape.of(collection).dim(using or UNNAMED))
         check_number("queries", len(queries), most)
-        found = collection.search(queries, k, with_payload=False, using=using, **effort.arguments)
+        passing = bare.without(None) if using is None and bare.may_be_in(collection) else None
+        found = collection.search(queries, k, filter=passing, with_payload=False, using=using, **effort.arguments)
         if accept == NPZ:
             return Response(_packed(found), media_type=NPZ)
         return {"ids": [hits.ids for hits in found], "scores": [hits.scores for hits in found]}
@@ -280,6 +281,8 @@ def _write(database: pqdb.Database, name: str, lines: list[bytes], written: int)
         batch = batch_of_lines(lines, written + 1, Shape.of(collection))
     except Refusal as refusal:
         raise Refusal(refusal.status, f"{refusal.text}; {written} points before it were written") from None
+    if batch.has_bare:
+        bare.prepare(database, collection)
     collection.upsert(batch.ids, batch.vectors, batch.payloads)
 
 

@@ -97,6 +97,42 @@ def test_health_answers_while_a_query_waits_for_a_file_to_be_mapped_anew(databas
         assert not made.is_held_up
 
 
+def test_writers_who_wait_for_one_another_take_no_thread_from_reads(docs, database, gate, connect):
+    held = gate("upsert")
+    http = connect(database, pqdb_server.Settings(threads=2))
+    writers = [threading.Thread(target=http, args=("PUT", POINTS, ONE)) for _ in range(5)]
+    for writer in writers:
+        writer.start()
+    assert held.entered.wait(60)
+    assert http.ok("POST", f"{POINTS}/count", {}) == {"count": 3}
+    held.opened.set()
+    for writer in writers:
+        writer.join(60)
+
+
+def test_a_collection_that_was_replaced_meanwhile_answers(docs, database, monkeypatch, caplog):
+    """As a read does that began before a snapshot was recovered; where the name stands for nothing any more it is 404."""
+    count, replaced = pqdb.Collection.count, []
+
+    def late(collection, *args, **kwargs):
+        if not replaced:
+            replaced.append(True)
+            database.drop_collection("docs")
+            database.create_collection("docs", dim=DIM).upsert([7], [[1.0] * DIM])
+        return count(collection, *args, **kwargs)
+
+    monkeypatch.setattr(pqdb.Collection, "count", late)
+    assert docs.ok("POST", f"{POINTS}/count", {}) == {"count": 1}
+
+    def gone(collection, *args, **kwargs):
+        database.drop_collection("docs")
+        return count(collection, *args, **kwargs)
+
+    monkeypatch.setattr(pqdb.Collection, "count", gone)
+    assert docs.error("POST", f"{POINTS}/count", {}) == (404, "Not found: Collection `docs` doesn't exist!")
+    assert "ERROR" not in caplog.text
+
+
 def test_a_late_read_times_out_with_408(docs, gate):
     gate("count")
     status, text = docs.error("POST", f"{POINTS}/count?timeout=1", {})

@@ -60,6 +60,9 @@ def test_both_spellings(locked, headers):
     ("method", "path", "body", "opens"),
     [
         ("GET", "/collections", None, "all read docs look"),
+        ("GET", "/aliases", None, "all read docs look"),
+        ("GET", "/cluster", None, "all read docs look"),
+        ("POST", "/collections/aliases", {"actions": []}, "all"),
         ("GET", "/collections/docs", None, "all read docs look"),
         ("GET", "/collections/other", None, "all read"),
         ("GET", "/collections/docs/exists", None, "all read docs look"),
@@ -95,6 +98,9 @@ def test_an_alias_opens_with_the_key_of_its_collection(locked, database):
     database.set_alias("elsewhere", "other")
     assert asked(locked, "GET", "/collections/alias", LOOK) == 200
     assert asked(locked, "GET", "/collections/elsewhere", LOOK) == 403
+    names = lambda key: [a["alias_name"] for a in locked.ok("GET", "/aliases", headers=key)["aliases"]]  # noqa: E731
+    assert names(LOOK) == ["alias"]
+    assert sorted(names(READ)) == ["alias", "elsewhere"]
 
 
 def test_forbidden_is_plain_text_and_says_what(locked):

@@ -132,9 +132,13 @@ def test_pace_trusts_nothing_it_has_not_seen():
     for asks_more in (
         b'{"filter": {}}', b'{"params": {"exact": true}}', b'{"prefetch": []}', b" " * 300_000,
         b'{"exact": 1, "query": [1.0]}', b'{"query": [1.0], "params": {"exact": true}}',
-        b'{"query": [1.0], "filter": {"must": []}}', b'{"query": {"recommend": {"positive": [7]}}}',
+        b'{"query": [1.0], "filter": {"must": []}}', b'{"query": [1.0], "limit": 100}', b'{"limit": 7}',
+        b'{"query": {"nearest": [1.0], "mmr": {}}}', b'{"query": {"sample": "random"}}',
+        b'{"offset": 9, "query": [1.0]}', b'{"query": {"recommend": {"positive": [7]}}}',
     ):  # fmt: skip
         assert not pace.answers_at_once("docs", asks_more)
+    assert pace.answers_at_once("docs", b'{"query": [1.0, 2.0], "limit": 99}')
+    assert pace.answers_at_once("docs", b'{"limit":5,"query": [1.0, 2.0]}')
     pace.took("docs", 1.0)
     assert not pace.answers_at_once("docs", body)
     for _ in range(100):

@@ -268,6 +268,19 @@ def test_export_and_import_are_inverse(docs, http):
     assert http.client.get(f"{V1}/collections/copy/export").content == exported.content
 
 
+def test_points_without_a_vector_stay_without_one(http, database):
+    http.ok("PUT", "/collections/bare", {"vectors": {"size": 2, "distance": "Dot"}})
+    lines = b'{"id": 1, "vector": [1, 0], "payload": {"a": 1}}\n{"id": 2, "vector": {}, "payload": {"a": 2}}\n'
+    status, told = sent(http, "POST", f"{V1}/collections/bare/import", lines, LINES)
+    assert (status, told["result"]) == (200, {"points": 2})
+    found = http.ok("POST", "/collections/bare/points/query", {"query": [0.0, 1.0], "with_payload": True})["points"]
+    assert [(point["id"], point["payload"]) for point in found] == [(1, {"a": 1})]
+    status, told = sent(http, "POST", f"{V1}/collections/bare/query", np.zeros((1, 2), np.float32).tobytes(), RAW)
+    assert told["result"]["ids"] == [[1]]
+    exported = http.client.get(f"{V1}/collections/bare/export").content
+    assert [json.loads(line) for line in exported.splitlines()] == [json.loads(line) for line in lines.splitlines()]
+
+
 def test_import_of_many_lines_in_pieces_of_any_size(docs):
     lines = b"".join(b'{"id": %d, "vector": [1, 2, 3, 4]}\n' % i for i in range(2_500))
     pieces = (lines[i : i + 7_919] for i in range(0, len(lines), 7_919))

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import threading
 import time
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -182,3 +183,35 @@ def test_a_flood_is_told_to_wait(docs, database, serve, monkeypatch):
         held.opened.set()
         first.join(60)
     assert http.client.get("/collections").status_code == 200
+
+
+def test_endless_heads_are_refused(tmp_path):
+    line = b"x-more: " + b"a" * 1_000 + b"\r\n"
+    with served(tmp_path / "db") as process:
+        with socket.create_connection(("127.0.0.1", process.port)) as client:
+            client.settimeout(60)
+            client.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n")
+            said = b"HTTP/1.1 431 "
+            with suppress(OSError):  # it is closed while we still write, and the answer may be lost
+                for _ in range(1_000):
+                    client.sendall(line)
+                said = client.recv(65536)
+            assert said.startswith(b"HTTP/1.1 431 ")
+        with socket.create_connection(("127.0.0.1", process.port)) as client:
+            client.settimeout(60)
+            for _ in range(2):
+                client.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n" + line * 30)
+                time.sleep(0.05)
+                client.sendall(line * 30 + b"\r\n")
+                assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(("told", "lines"), [("none", 0), ("failures", 1), ("all", 2)])
+def test_requests_have_no_lines_but_those_asked_for(tmp_path, told, lines):
+    with served(tmp_path / "db", log_requests=told, api_key="secret-of-the-server") as process:
+        assert httpx.get(f"{process.url}/collections?api_key=spilled", timeout=60).status_code == 401
+        header = {"api-key": "secret-of-the-server"}
+        assert httpx.get(f"{process.url}/collections?api_key=spilled", headers=header, timeout=60).status_code == 200
+        process.stop()
+        assert sum("/collections" in line for line in process.text.splitlines()) == lines
+        assert "spilled" not in process.text
