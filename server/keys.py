@@ -21,6 +21,7 @@ READING_POSTS = frozenset({
     "points/search/matrix/offsets", "facet",
     "explain", "recall", "tune", "query", "export", "embed",
 })  # fmt: skip
+_FOR_ALL = (["collections"], ["aliases"], ["cluster"])  # what they name is what a key opens
 _NATIVE = ["pqdb", "v1"]
 
 
@@ -64,9 +65,8 @@ class Need:
         native = parts[:2] == _NATIVE
         if native:
             parts = parts[2:]
-        if parts == ["embed"] or (
-            method in _READS and (parts in (["collections"], ["aliases"], ["cluster"]) or (native and parts[0] in ("capabilities", "jobs")))
-        ):
+        ours = native and parts[0] in ("capabilities", "jobs")
+        if parts == ["embed"] or (method in _READS and (parts in _FOR_ALL or ours)):
             return cls(write=False, collection=None, manage=False)  # names a key opens; ids nobody can guess
         if len(parts) < 2 or parts[0] != "collections" or (parts[1] == "aliases" and len(parts) == 2):
             return cls(write=method not in _READS, collection=None, manage=True)

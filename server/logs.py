@@ -68,7 +68,7 @@ def set_up(settings: Settings) -> None:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["request"]}},
         "loggers": {
             **{name: {"handlers": ["stderr"], "level": level, "propagate": False} for name in ("pqdb", "uvicorn")},
-            "uvicorn.access": {"handlers": [], "propagate": False},  # uvicorn's own lines name queries, and keys in them
+            "uvicorn.access": {"handlers": [], "propagate": False},  # its lines name queries, and keys in them
         },
     })  # fmt: skip
 

@@ -60,9 +60,10 @@ class Searching(Verbs):
         self._blocks = stores[1]
         self._tended = None if upkeep is None else upkeep[1]
         self._live = None if self._tended is None else self._tended.queries  # queries to learn from
-        self._learned: Learned | None = None
         self._frames: dict[Terms, Frame] = {}  # of terms asked for before
-        self._index: tuple[int, int, Index | None] = (0, 0, None)  # swapped whole: other threads read it meanwhile
+        # Generation, version of its objects, what was read of them and what was learned: swapped whole, for other
+        # threads read it meanwhile.
+        self._index: tuple[int, int, Index | None, Learned | None] = (0, 0, None, None)
         self._passing = PassingKept()
         self._fresh = FreshKept()
 
@@ -157,9 +158,8 @@ class Searching(Verbs):
 
     def _is_current(self, frame: Frame) -> bool:
         """Whether nothing was learned since it was made, and it is of the index that is searched now."""
-        if self._tended is not None and self._tended.learned is not self._learned:
-            return False
-        return frame.index is self._index[2]
+        _, _, index, learned = self._index
+        return frame.index is index and (self._tended is None or self._tended.learned is learned)
 
     def _is_time(self, frame: Frame) -> bool:
         """Note a query of the frame; whether it is time to code rows that it compares."""
@@ -279,15 +279,15 @@ class Searching(Verbs):
         return queries
 
     def _snapshot(self, points: PointView, blocks: Any) -> Snapshot:
-        generation, version, index = self._index
+        generation, version, index, known = self._index
         learned = self._tended.learned if self._tended else None
-        if generation != blocks.generation or version != blocks.objects_version or learned is not self._learned:
+        if generation != blocks.generation or version != blocks.objects_version or learned is not known:
             index = Index.load(blocks) if blocks.generation else None
             if index and learned and learned.fits(blocks.generation, index.calibration):
                 calibration = learned.on(index.calibration, index.router.n_lists)
                 index = replace(index, calibration=calibration, plans={}, frames={})
-            self._learned, self._frames = learned, {}
-            self._index = (blocks.generation, blocks.objects_version, index)
+            self._frames = {}
+            self._index = (blocks.generation, blocks.objects_version, index, learned)
         shape = self._points.rows_per_run, self._points.row_bytes
         coded = self._fresh.of(self.config, points, index, blocks.watermark, shape)
         return Snapshot(self.config, points, blocks, index, *shape, points.n_rows, coded)

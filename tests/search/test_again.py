@@ -94,11 +94,11 @@ def test_learning_ends_the_short_way(make: Make) -> None:
     terms = (4, 0.8, None, None)
     things.search(query, 4, recall=0.8)
     assert things._again(query[None], terms) is not None
-    learned, things._learned = things._learned, object()  # type: ignore[assignment]  # another than is known now
+    index, things._index = things._index, (*things._index[:3], object())  # type: ignore[assignment]  # another than now
     try:
         assert things._again(query[None], terms) is None
     finally:
-        things._learned = learned
+        things._index = index
 
 
 def run(statement: str) -> None:
@@ -119,9 +119,9 @@ def test_what_was_learned_counts_for_all_terms(make: Make) -> None:
     things, query = made.collection, made.raw[0]
     for k in (5, 6):
         things.search(query, k)
-    generation, version, index = things._index
+    generation, version, index, learned = things._index
     assert index is not None
-    things._index = generation, version, replace(index, plans={}, frames={})
+    things._index = generation, version, replace(index, plans={}, frames={}), learned
     assert things._again(query[None], (6, None, None, None)) is None
     things.search(query, 6)
     assert things._again(query[None], (6, None, None, None)) is not None

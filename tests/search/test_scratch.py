@@ -64,13 +64,13 @@ def test_nothing_is_written_beyond_a_piece(
     """By a query alone, one with a filter, and a block."""
     made = make(metric, quantization=quantization)
     things, one = made.collection, made.raw[0]
-    things._index, things._frames = (0, 0, None), {}  # frames with layouts of ours
+    things._index, things._frames = (0, 0, None, None), {}  # frames with layouts of ours
     odd = {"must": [{"has_id": list(range(1, 1_500, 2))}]}
     with on_this_thread():
         for asked in ({"query": one}, {"query": one, "filter": odd}, {"query": made.raw}, {"query": made.raw[:5]}):
             things.search(**asked, k=K)
             assert spoiled(held) == []
-    things._index, things._frames = (0, 0, None), {}
+    things._index, things._frames = (0, 0, None, None), {}
 
 
 def test_pieces_begin_with_a_cache_line(make: Make) -> None:

@@ -111,7 +111,7 @@ def test_writers_who_wait_for_one_another_take_no_thread_from_reads(docs, databa
 
 
 def test_a_collection_that_was_replaced_meanwhile_answers(docs, database, monkeypatch, caplog):
-    """As a read does that began before a snapshot was recovered; where the name stands for nothing any more it is 404."""
+    """As a read does that began before a snapshot was recovered; where the name stands for nothing it is 404."""
     count, replaced = pqdb.Collection.count, []
 
     def late(collection, *args, **kwargs):
