@@ -21,7 +21,7 @@ _FREE = ("on_disk", "memory", "is_principal", "lookup", "range", "prefix", "enab
 _LENGTHS = ("min_token_len", "max_token_len")  # of the words that a text index counts
 # Other knobs of the text index that change what it finds: taken where they say what ours does.
 _TEXT = {
-    "tokenizer": (None, "word"),
+    "tokenizer": (None, "word", "multilingual"),
     "lowercase": (None, True),
     "phrase_matching": (None, False, True),
     "stopwords": (None,),
@@ -69,8 +69,8 @@ def create(database: pqdb.Database, collection: pqdb.Collection, key: str, kind:
             collection.drop_payload_index(key)
             break
     params = schema.get("params", {})
-    lengths = {knob: params[knob] for knob in _LENGTHS if knob in params}
-    collection.create_payload_index(key, kind, is_tenant=bool(params.get("is_tenant")), **lengths)
+    words = {knob: params[knob] for knob in (*_LENGTHS, "tokenizer") if knob in params}
+    collection.create_payload_index(key, kind, is_tenant=bool(params.get("is_tenant")), **words)
     _note(database, collection, key, schema)
 
 

@@ -9,7 +9,7 @@ from pqdb.query.geo import GeoBox, GeoPolygon, GeoRadius
 from pqdb.query.matching import MatchAny, MatchExcept, MatchPrefix, MatchSubstring, MatchValue
 from pqdb.query.path import Path, Step
 from pqdb.query.ranges import NumberRange, TimeRange
-from pqdb.query.text import Lengths, MatchPhrase, MatchText, MatchTextAny
+from pqdb.query.text import Counting, MatchPhrase, MatchText, MatchTextAny
 from pqdb.store.ids import id_from_key, id_key
 
 Predicate = (
@@ -106,22 +106,22 @@ def but_not(filter: Filter | None, ids: Iterable[int | str]) -> Filter:
     return Filter(must=() if filter is None else (filter,), must_not=(gone,))
 
 
-def within(filter: Filter, lengths: Mapping[Path, Lengths]) -> Filter:
+def within(filter: Filter, counting: Mapping[Path, Counting]) -> Filter:
     """A filter that asks for no words but those that count at these paths."""
-    return _within(filter, lengths, ()) if lengths else filter
+    return _within(filter, counting, ()) if counting else filter
 
 
-def _within(filter: Filter, lengths: Mapping[Path, Lengths], above: tuple[Step, ...]) -> Filter:
+def _within(filter: Filter, counting: Mapping[Path, Counting], above: tuple[Step, ...]) -> Filter:
     """`above`: the steps to the object that is filtered."""
 
     def each(condition: Condition) -> Condition:
         if isinstance(condition, Filter):
-            return _within(condition, lengths, above)
+            return _within(condition, counting, above)
         if isinstance(condition, Nested):
             steps = (*above, *condition.path.steps)
-            return replace(condition, filter=_within(condition.filter, lengths, steps))
+            return replace(condition, filter=_within(condition.filter, counting, steps))
         if isinstance(condition, Field) and isinstance(condition.predicate, MatchText | MatchTextAny | MatchPhrase):
-            known = lengths.get(Path((*above, *condition.path.steps), ""))
+            known = counting.get(Path((*above, *condition.path.steps), ""))
             return condition if known is None else replace(condition, predicate=condition.predicate.within(known))
         return condition
 

@@ -8,7 +8,7 @@ from typing import Any
 from pqdb.errors import FormatError, InputError
 from pqdb.query.entries import KINDS, Kind, keys_of
 from pqdb.query.path import Path, parse_path
-from pqdb.query.text import ANY_LENGTH, Lengths
+from pqdb.query.text import EVERY_WORD, TOKENIZERS, Counting
 
 IN_MANIFEST = "indexes"
 MAX_INDEXES = 1_000
@@ -24,7 +24,7 @@ class Definition:
     kind: Kind
     table: int
     is_tenant: bool = False  # what it finds is kept for as long as nobody writes there: see selector.py
-    lengths: Lengths = ANY_LENGTH  # of words: an index of kind text says which of them count, though it holds all
+    counting: Counting = EVERY_WORD  # of kind text: which words count; those of other lengths it holds as well
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON for the manifest."""
@@ -34,8 +34,9 @@ class Definition:
         """As `info()` tells it."""
         more = {
             "is_tenant": self.is_tenant or None,
-            "min_token_len": self.lengths.least,
-            "max_token_len": self.lengths.most,
+            "min_token_len": self.counting.least,
+            "max_token_len": self.counting.most,
+            "tokenizer": None if self.counting.tokenizer == "word" else self.counting.tokenizer,
         }
         said = {name: value for name, value in more.items() if value is not None}
         return {"key": self.path.text, "kind": self.kind, **said}
@@ -55,15 +56,18 @@ def definitions(manifest: Mapping[str, Any]) -> tuple[Definition, ...]:
     for record in manifest.get(IN_MANIFEST, ()):
         if record["kind"] not in KINDS:
             raise FormatError(f"this version of pqdb does not know the payload index {record['kind']!r}")
-        is_tenant, lengths = record.get("is_tenant", False), (record.get("min_token_len"), record.get("max_token_len"))
-        path = parse_path(record["key"])
-        found.append(Definition(path, record["kind"], record["table"], is_tenant, Lengths(*lengths)))
+        path, is_tenant = parse_path(record["key"]), record.get("is_tenant", False)
+        cut = record.get("tokenizer", "word")
+        if cut not in TOKENIZERS:
+            raise FormatError(f"this version of pqdb does not know the tokenizer {cut!r}")
+        counting = Counting(record.get("min_token_len"), record.get("max_token_len"), cut)
+        found.append(Definition(path, record["kind"], record["table"], is_tenant, counting))
     return tuple(found)
 
 
-def word_lengths(held: tuple[Definition, ...]) -> dict[Path, Lengths]:
+def counted(held: tuple[Definition, ...]) -> dict[Path, Counting]:
     """Which words count where, for `conditions.within`."""
-    return {index.path: index.lengths for index in held if index.lengths != ANY_LENGTH}
+    return {index.path: index.counting for index in held if index.counting != EVERY_WORD}
 
 
 def with_definitions(manifest: Mapping[str, Any], held: tuple[Definition, ...]) -> dict[str, Any]:
@@ -88,7 +92,7 @@ def deriver(held: tuple[Definition, ...]) -> Callable[[bytes], frozenset[Entry]]
             (definition.table, key)
             for definition in held
             if (values := definition.path.values(payload))
-            for key in keys_of(definition.kind, values)
+            for key in keys_of(definition.kind, values, definition.counting)
         )
 
     return derive

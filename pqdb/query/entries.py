@@ -17,7 +17,7 @@ from pqdb.query.matching import strings
 from pqdb.query.ordering import LEAST_INTEGER, MOST_INTEGER, of_float, of_integer, of_place
 from pqdb.query.path import elements
 from pqdb.query.ranges import Number
-from pqdb.query.text import words
+from pqdb.query.text import EVERY_WORD, Counting, words
 from pqdb.query.times import microseconds
 
 Kind = Literal["keyword", "integer", "float", "bool", "datetime", "uuid", "geo", "text"]
@@ -38,9 +38,9 @@ CUT = 384
 Key = bytes | int
 
 
-def keys_of(kind: Kind, values: list[Any]) -> set[Key]:
-    """The keys of the values at the index's path."""
-    keys = _keys_of[kind](values)
+def keys_of(kind: Kind, values: list[Any], counting: Counting = EVERY_WORD) -> set[Key]:
+    """The keys of the values at the index's path. counting: how words are cut."""
+    keys = _text(values, counting) if kind == "text" else _keys_of[kind](values)
     there = [element for element in elements(values) if element is not None]
     if there:
         keys.add(SOME)
@@ -139,9 +139,9 @@ def _geo(values: list[Any]) -> set[Key]:
     return {of_place(*place) for place in places(values)}
 
 
-def _text(values: list[Any]) -> set[Key]:
+def _text(values: list[Any], counting: Counting) -> set[Key]:
     texts = strings(values)
-    keys: set[Key] = {string_key(word) for text in texts for word in words(text)}
+    keys: set[Key] = {string_key(word) for text in texts for word in counting.cut(words(text))}
     return keys | {SEVERAL} if len(texts) > 1 else keys
 
 
@@ -158,5 +158,4 @@ _keys_of: dict[Kind, Callable[[list[Any]], set[Key]]] = {
     "datetime": _datetime,
     "uuid": _uuid,
     "geo": _geo,
-    "text": _text,
 }

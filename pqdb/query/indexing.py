@@ -5,14 +5,14 @@ from dataclasses import replace
 from pqdb.errors import InputError
 from pqdb.query.definitions import Definition, check_kind, definitions, deriver, new_table, with_definitions
 from pqdb.query.path import parse_path
-from pqdb.query.text import ANY_LENGTH, Lengths
+from pqdb.query.text import EVERY_WORD, TOKENIZERS, Counting
 from pqdb.store.points import PointStore
 
 TENANT_KINDS = ("keyword", "integer", "uuid")
 
 
 def create_index(
-    points: PointStore, key: str, kind: str, is_tenant: bool = False, lengths: Lengths = ANY_LENGTH
+    points: PointStore, key: str, kind: str, is_tenant: bool = False, counting: Counting = EVERY_WORD
 ) -> bool:
     """Index what lies at a key of every payload, now and from now on; returns whether it was not indexed so before.
 
@@ -22,7 +22,7 @@ def create_index(
     path, known = parse_path(key), check_kind(kind)
     if is_tenant and known not in TENANT_KINDS:
         raise InputError(f"is_tenant is for an index of kind {' or '.join(TENANT_KINDS)}, not {known}")
-    _check_lengths(lengths, known)
+    _check_counting(counting, known)
     points.provide_tables()
     with points.write() as batch:
         with points.read() as view:
@@ -30,14 +30,17 @@ def create_index(
             batch.expect(view.seq)
         held = definitions(manifest)
         there = next((index for index in held if (index.path, index.kind) == (path, known)), None)
-        if there is not None:
-            now = replace(there, is_tenant=is_tenant, lengths=lengths)
+        if there is not None and there.counting.tokenizer == counting.tokenizer:
+            now = replace(there, is_tenant=is_tenant, counting=counting)
             if now != there:
                 batch.set_manifest(with_definitions(manifest, tuple(now if each is there else each for each in held)))
             return False
-        made = Definition(path, known, new_table(held), is_tenant, lengths)
-        batch.set_manifest(with_definitions(manifest, (*held, made)), tables=True)
+        made = Definition(path, known, new_table(held), is_tenant, counting)
+        others = tuple(index for index in held if index is not there)
+        batch.set_manifest(with_definitions(manifest, (*others, made)), tables=True)
         batch.fill_table(deriver((made,)))
+        if there is not None:  # it holds the words of another tokenizer
+            batch.drop_table(there.table)
     return True
 
 
@@ -58,11 +61,13 @@ def drop_index(points: PointStore, key: str) -> bool:
     return True
 
 
-def _check_lengths(lengths: Lengths, kind: str) -> None:
-    if lengths != ANY_LENGTH and kind != "text":
-        raise InputError(f"min_token_len and max_token_len are for an index of kind text, not {kind}")
-    for name, length in (("min_token_len", lengths.least), ("max_token_len", lengths.most)):
+def _check_counting(counting: Counting, kind: str) -> None:
+    if counting != EVERY_WORD and kind != "text":
+        raise InputError(f"min_token_len, max_token_len and tokenizer are for an index of kind text, not {kind}")
+    if counting.tokenizer not in TOKENIZERS:
+        raise InputError(f"tokenizer={counting.tokenizer!r} is not one of {', '.join(TOKENIZERS)}")
+    for name, length in (("min_token_len", counting.least), ("max_token_len", counting.most)):
         if length is not None and (type(length) is not int or length < 0):
             raise InputError(f"{name} is a number of characters, 0 or more, not {length!r}")
-    if lengths.least is not None and lengths.most is not None and lengths.least > lengths.most:
-        raise InputError(f"no word has {lengths.least} characters at least and {lengths.most} at most")
+    if counting.least is not None and counting.most is not None and counting.least > counting.most:
+        raise InputError(f"no word has {counting.least} characters at least and {counting.most} at most")

@@ -10,7 +10,7 @@ from pyroaring import BitMap
 from pqdb.memory import Memory
 from pqdb.query.bitmaps import bitmap_of_bits
 from pqdb.query.conditions import Filter, within
-from pqdb.query.definitions import Definition, definitions, word_lengths
+from pqdb.query.definitions import Definition, counted, definitions
 from pqdb.query.select import FEW_ROWS, Selecting, Selection
 from pqdb.query.tenants import tenant_of
 from pqdb.store.view import PointView
@@ -55,7 +55,7 @@ class Selector:
 
     def asked(self, view: PointView, filter: Filter) -> Filter:
         """What a filter asks of points as of a snapshot: for no words but those that text indexes count."""
-        return within(filter, word_lengths(self.definitions(view)))
+        return within(filter, counted(self.definitions(view)))
 
     def definitions(self, view: PointView) -> tuple[Definition, ...]:
         """The indexes as of a snapshot."""

@@ -2,13 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from functools import lru_cache
+from typing import Any, Literal, Self, get_args
+from unicodedata import combining, normalize
 
 import regex
 
 from pqdb.query.matching import strings
 
+Tokenizer = Literal["word", "multilingual"]
+TOKENIZERS: tuple[Tokenizer, ...] = get_args(Tokenizer)
 _WORD = regex.compile(r"[\p{Alphabetic}\p{N}]+")
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_RUN = regex.compile(rf"(?P<unspaced>[{_UNSPACED}]+)|[^{_UNSPACED}]+")
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -17,19 +23,42 @@ def words(text: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
-    """How long a word is, in characters, that counts: others are as if they stood nowhere, in texts and in filters."""
+class Counting:
+    """Which words count at a key, in texts and in filters: those of so many characters; others are as if they stood
+    nowhere. tokenizer "multilingual" also takes the accents from letters, and cuts runs of a script that has no spaces
+    between words into pairs of neighbours, as full-text indexes without a dictionary do.
+    """
 
     least: int | None = None
     most: int | None = None
+    tokenizer: Tokenizer = "word"
 
     def of(self, words: Iterable[str]) -> tuple[str, ...]:
-        """Those of the words that count."""
+        """What counts of the words of a text."""
         least, most = self.least or 0, self.most
-        return tuple(word for word in words if least <= len(word) and (most is None or len(word) <= most))
+        return tuple(word for word in self.cut(words) if least <= len(word) and (most is None or len(word) <= most))
+
+    def cut(self, words: Iterable[str]) -> tuple[str, ...]:
+        """All of it, of whatever length."""
+        if self.tokenizer == "word":
+            return tuple(words)
+        return tuple(part for word in words for part in _parts(word))
 
 
-ANY_LENGTH = Lengths()
+EVERY_WORD = Counting()
+
+
+@lru_cache(maxsize=16_384)
+def _parts(word: str) -> tuple[str, ...]:
+    found: list[str] = []
+    for run in _RUN.finditer(word):
+        if run["unspaced"] is None:
+            bare = "".join(each for each in normalize("NFKD", run[0]) if not combining(each))
+            found += words(bare)
+        else:
+            text = run[0]
+            found += [text[at : at + 2] for at in range(max(1, len(text) - 1))]
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +66,17 @@ class MatchText:
     """Some string has all of these words, in any order. No words: nothing matches."""
 
     words: frozenset[str]
+    counting: Counting = EVERY_WORD
 
-    def within(self, lengths: Lengths) -> Self:
+    def within(self, counting: Counting) -> Self:
         """The same where only some words count."""
-        return replace(self, words=frozenset(lengths.of(self.words)))
+        return replace(self, words=frozenset(counting.of(self.words)), counting=counting)
 
     def holds(self, values: list[Any]) -> bool:
         """Whether it does, of the values at the path."""
-        return bool(self.words) and any(self.words.issubset(words(text)) for text in strings(values))
+        return bool(self.words) and any(
+            self.words.issubset(self.counting.of(words(text))) for text in strings(values)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +84,15 @@ class MatchTextAny:
     """Some string has one of these words."""
 
     words: frozenset[str]
+    counting: Counting = EVERY_WORD
 
-    def within(self, lengths: Lengths) -> Self:
+    def within(self, counting: Counting) -> Self:
         """The same where only some words count."""
-        return replace(self, words=frozenset(lengths.of(self.words)))
+        return replace(self, words=frozenset(counting.of(self.words)), counting=counting)
 
     def holds(self, values: list[Any]) -> bool:
         """Whether it does, of the values at the path."""
-        return any(not self.words.isdisjoint(words(text)) for text in strings(values))
+        return any(not self.words.isdisjoint(self.counting.of(words(text))) for text in strings(values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +100,16 @@ class MatchPhrase:
     """Some string has these words one behind the other."""
 
     words: tuple[str, ...]
-    counted: Lengths = ANY_LENGTH  # of the words of that string
+    counting: Counting = EVERY_WORD  # of the words of that string
 
-    def within(self, lengths: Lengths) -> Self:
+    def within(self, counting: Counting) -> Self:
         """The same where only some words count."""
-        return replace(self, words=lengths.of(self.words), counted=lengths)
+        return replace(self, words=counting.of(self.words), counting=counting)
 
     def holds(self, values: list[Any]) -> bool:
         """Whether it does, of the values at the path."""
         return bool(self.words) and any(
-            _follow(self.counted.of(words(text)), self.words) for text in strings(values)
+            _follow(self.counting.of(words(text)), self.words) for text in strings(values)
         )
 
 

@@ -15,7 +15,7 @@ from pqdb.query.indexing import create_index, drop_index
 from pqdb.query.parse import parse_filter
 from pqdb.query.path import parse_path
 from pqdb.query.payloads import merged, without
-from pqdb.query.text import Lengths
+from pqdb.query.text import Counting, Tokenizer
 from pqdb.query.writing import New, Only, change_where, delete_where, permitted, replace_where
 from pqdb.store.batch import PointBatch
 from pqdb.store.slots import Sources
@@ -164,17 +164,19 @@ class Writing(Verbs):
         is_tenant: bool = False,
         min_token_len: int | None = None,
         max_token_len: int | None = None,
+        tokenizer: Tokenizer = "word",
     ) -> bool:
         """Index what lies at a key of every payload, now and from now on; returns whether it was not indexed so before.
 
         kind: keyword, integer, float, bool, datetime, uuid, geo or text. What a filter lets through stays the same; it
         is found sooner. is_tenant: the value says whose a point is, and most searches name one. min_token_len and
         max_token_len, of kind text: words of fewer or more characters count no more, neither in texts nor in what
-        filters ask for. Raises FilterError for a malformed key, InputError for an unknown kind and for lengths that no
-        word has.
+        filters ask for. tokenizer "multilingual": accents do not count, and texts in scripts without spaces between
+        words are found by parts of them. Raises FilterError for a malformed key, InputError for an unknown kind and for
+        lengths that no word has.
         """
         self._writer()
-        return create_index(self._points, key, kind, is_tenant, Lengths(min_token_len, max_token_len))
+        return create_index(self._points, key, kind, is_tenant, Counting(min_token_len, max_token_len, tokenizer))
 
     def drop_payload_index(self, key: str) -> bool:
         """Drop the indexes on a key; returns whether there was one."""

@@ -102,9 +102,78 @@ def test_they_are_kept_on_disk(tmp_path: Path) -> None:
         ("text", {"min_token_len": 5, "max_token_len": 4}, "no word has 5 characters at least and 4 at most"),
     ],
 )
-def test_lengths_that_are_none(
-    texts: pqdb.Collection, kind: str, lengths: dict[str, Any], sentence: str
-) -> None:
+def test_lengths_that_are_none(texts: pqdb.Collection, kind: str, lengths: dict[str, Any], sentence: str) -> None:
     with pytest.raises(pqdb.InputError, match=sentence):
         texts.create_payload_index("t", kind, **lengths)
     assert texts.info()["payload_indexes"] == []
+
+
+WORLD = [
+    "The quick brown Fox", "fox-trot quick", "naïve Ünïcode ÉCOLE", "don't stop", "日本語 テキスト",
+    "東京都に住んでいます", "我爱北京天安门", "x²  ½ Ⅷ", "v1.2.3 foo@bar.com", "ภาษาไทยง่าย", "한국어 텍스트", "語",
+]  # fmt: skip
+SPACED = [
+    "fox",
+    "quick fox",
+    "ecole",
+    "école",
+    "NAIVE",
+    "don't",
+    "x2",
+    "foo@bar",
+    "v1",
+    "bar com",
+    "한국어",
+    "stop dont",
+]
+UNSPACED = [("日本", [4]), ("日本語", [4]), ("語日", []), ("テキスト", [4]), ("東京", [5]), ("住んで", [5]), ("北京", [6]),
+            ("爱北京", [6]), ("ภาษา", [9]), ("ไทย", [9]), ("語", [11])]  # fmt: skip
+
+
+@pytest.fixture
+def world() -> Iterator[pqdb.Collection]:
+    with pqdb.open(upkeep="manual") as db:
+        made = db.create_collection("texts", 2)
+        made.upsert(range(len(WORLD)), np.ones((len(WORLD), 2)), [{"t": text} for text in WORLD])
+        yield made
+
+
+@pytest.mark.skipif(engine.edge is None, reason="qdrant-edge-py is not installed: no second oracle")
+def test_accents_count_where_the_other_engine_has_them_count(world: pqdb.Collection) -> None:
+    world.create_payload_index("t", "text", tokenizer="multilingual", min_token_len=2, max_token_len=20)
+    params = engine.edge.TextIndexParams(
+        tokenizer=engine.edge.TokenizerType.Multilingual, min_token_len=2, max_token_len=20, lowercase=True
+    )
+    with engine.Engine([{"t": text} for text in WORLD], {"t": params}) as shard:
+        for kind in ("text", "text_any"):
+            for asked in SPACED:
+                wanted = shard.matching({"must": [{"key": "t", "match": {kind: asked}}]})
+                assert matching(world, kind, asked) == wanted, (kind, asked)
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_scripts_without_spaces_are_found_by_parts(world: pqdb.Collection, indexed: bool) -> None:
+    """By the table, or, where a filter asks for something that has no index, too, by what the payloads say."""
+    world.create_payload_index("t", "text", tokenizer="multilingual")
+    for asked, found in UNSPACED:
+        for kind in ("text", "phrase"):
+            part = {"key": "t", "match": {kind: asked}}
+            unknown = {"key": "u", "match": {"value": 1}}
+            filter = {"must": [part]} if indexed else {"should": [part, unknown]}
+            assert [point.id for point in world.scroll(filter=filter).points] == found, (asked, kind)
+
+
+def test_another_tokenizer_makes_another_index(world: pqdb.Collection) -> None:
+    assert world.create_payload_index("t", "text")
+    assert matching(world, "text", "ecole") == []
+    assert world.create_payload_index("t", "text", tokenizer="multilingual")
+    assert matching(world, "text", "ecole") == [2]
+    assert matching(world, "text", "京天") == [6]
+    assert not world.create_payload_index("t", "text", tokenizer="multilingual")
+    told = {"key": "t", "kind": "text", "tokenizer": "multilingual"}
+    assert world.payload_indexes == [told]
+    world.upsert([50], np.ones((1, 2)), [{"t": "École normale"}])
+    assert matching(world, "text", "ecole") == [2, 50]
+    assert world.verify() == []
+    with pytest.raises(pqdb.InputError, match="tokenizer='prefix' is not one of word, multilingual"):
+        world.create_payload_index("t", "text", tokenizer="prefix")  # type: ignore[arg-type]

@@ -174,6 +174,12 @@ def test_words_too_short_to_count(client):
     client.create_payload_index("texts", "t", params)
     assert client.count("texts", wanted).count == 1
     assert client.get_collection("texts").payload_schema["t"].params == params
+    params = models.TextIndexParams(
+        type="text", tokenizer=models.TokenizerType.MULTILINGUAL, min_token_len=2, max_token_len=20, lowercase=True
+    )
+    client.create_payload_index("texts", "t", params)  # as Dify makes it
+    assert client.count("texts", wanted).count == 1
+    assert client.get_collection("texts").payload_schema["t"].params == params
 
 
 def test_order_by_a_point_in_time(client):
