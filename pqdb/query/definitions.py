@@ -27,8 +27,12 @@ class Definition:
     counting: Counting = EVERY_WORD  # of kind text: which words count; those of other lengths it holds as well
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON for the manifest."""
-        return {**self.described(), "table": self.table}
+        """As JSON for the manifest. Words of another tokenizer are a kind of their own there: a version that knows none
+        would go on filling the table with words of the usual one.
+        """
+        said = {**self.described(), "table": self.table}
+        cut = said.pop("tokenizer", None)
+        return said if cut is None else {**said, "kind": f"{self.kind}:{cut}"}
 
     def described(self) -> dict[str, Any]:
         """As `info()` tells it."""
@@ -54,14 +58,13 @@ def definitions(manifest: Mapping[str, Any]) -> tuple[Definition, ...]:
     """The indexes of a collection. Raises FormatError for a kind this version does not know."""
     found = []
     for record in manifest.get(IN_MANIFEST, ()):
-        if record["kind"] not in KINDS:
+        kind, _, cut = record["kind"].partition(":")
+        tokenizer = cut or "word"
+        if kind not in KINDS or tokenizer not in TOKENIZERS:
             raise FormatError(f"this version of pqdb does not know the payload index {record['kind']!r}")
-        path, is_tenant = parse_path(record["key"]), record.get("is_tenant", False)
-        cut = record.get("tokenizer", "word")
-        if cut not in TOKENIZERS:
-            raise FormatError(f"this version of pqdb does not know the tokenizer {cut!r}")
-        counting = Counting(record.get("min_token_len"), record.get("max_token_len"), cut)
-        found.append(Definition(path, record["kind"], record["table"], is_tenant, counting))
+        counting = Counting(record.get("min_token_len"), record.get("max_token_len"), tokenizer)
+        is_tenant = record.get("is_tenant", False)
+        found.append(Definition(parse_path(record["key"]), kind, record["table"], is_tenant, counting))
     return tuple(found)
 
 

@@ -126,8 +126,10 @@ SPACED = [
     "한국어",
     "stop dont",
 ]
-UNSPACED = [("日本", [4]), ("日本語", [4]), ("語日", []), ("テキスト", [4]), ("東京", [5]), ("住んで", [5]), ("北京", [6]),
-            ("爱北京", [6]), ("ภาษา", [9]), ("ไทย", [9]), ("語", [11])]  # fmt: skip
+UNSPACED = [
+    ("日本", [4]), ("日本語", [4]), ("語日", []), ("テキスト", [4]), ("東京", [5]), ("住んで", [5]), ("北京", [6]),
+    ("爱北京", [6]), ("ภาษา", [9]), ("ไทย", [9]), ("語", [11]),
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -159,8 +161,8 @@ def test_scripts_without_spaces_are_found_by_parts(world: pqdb.Collection, index
         for kind in ("text", "phrase"):
             part = {"key": "t", "match": {kind: asked}}
             unknown = {"key": "u", "match": {"value": 1}}
-            filter = {"must": [part]} if indexed else {"should": [part, unknown]}
-            assert [point.id for point in world.scroll(filter=filter).points] == found, (asked, kind)
+            wanted = {"must": [part]} if indexed else {"should": [part, unknown]}
+            assert [point.id for point in world.scroll(filter=wanted).points] == found, (asked, kind)
 
 
 def test_another_tokenizer_makes_another_index(world: pqdb.Collection) -> None:
