@@ -9,6 +9,7 @@ import pqdb
 from pqdb.bars import stages
 
 DATABASE = click.Path(exists=True, file_okay=False, path_type=Path)
+SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 
 @click.command()
@@ -27,7 +28,7 @@ def info(path: Path, collection: str | None) -> None:
 @click.argument("collection")
 @click.option("-k", default=10, show_default=True, help="Neighbours of each point.")
 @click.option("--sample", default=200, show_default=True, help="Points that are asked about, each without itself.")
-@click.option("--recall", "asked", type=float, help="The recall to ask for; 0.97 if nothing is said.")
+@click.option("--recall", "asked", type=SHARE, help="The recall to ask for; 0.97 if nothing is said.")
 def recall(path: Path, collection: str, k: int, sample: int, asked: float | None) -> None:
     """Recall of a COLLECTION of the database at PATH, measured now on its own points, and what loses the rest."""
     with pqdb.open(path, read_only=True, upkeep="manual") as db:

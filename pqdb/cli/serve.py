@@ -7,7 +7,7 @@ import click
 
 
 @click.command()
-@click.argument("path", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("path", required=False, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--host", help="The address to listen on.  [default: 127.0.0.1, this machine only]")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on, 0 for any.  [default: 6333]")
 @click.option("--workers", type=click.IntRange(1), help="How many processes serve the database.  [default: 1]")
@@ -16,11 +16,11 @@ import click
 @click.option("--log-level", type=click.Choice(["critical", "error", "warning", "info", "debug", "trace"]))
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="A TOML file with settings.")
 @click.option("--set", "others", multiple=True, metavar="NAME=VALUE", help="Any other setting, such as grace=60.")
-def serve(path: Path, others: tuple[str, ...], **given: Any) -> None:
+def serve(path: Path | None, others: tuple[str, ...], **given: Any) -> None:
     """Serve the database at PATH over HTTP, in the wire form of Qdrant's REST interface.
 
-    What is not said here is read from the environment (PQDB_HOST, PQDB_PORT …) and the settings file. Keys belong
-    there too: arguments can be seen by everybody on the machine.
+    What is not said here is read from the environment (PQDB_PATH, PQDB_HOST, PQDB_PORT …) and the settings file. Keys
+    belong there too: arguments can be seen by everybody on the machine.
     """
     try:
         import pqdb_server

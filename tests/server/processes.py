@@ -61,12 +61,15 @@ class Served:
 
 @contextlib.contextmanager
 def served(path, *arguments: str, **settings: object) -> Iterator[Served]:
-    """`python -m pqdb_server` on a database, or `pqdb serve` when it is given arguments."""
+    """`python -m pqdb_server` on a database, or `pqdb serve` when it is given arguments. path None: the environment has
+    it.
+    """
     env = {f"PQDB_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, "-m", "pqdb_server"]
     if arguments:
-        command = [*PQDB, "serve", str(path), *arguments]
-    process = Served({"PQDB_PATH": str(path), "PQDB_PORT": "0", **env}, command)
+        command = [*PQDB, "serve", *([] if path is None else [str(path)]), *arguments]
+    named = {} if path is None else {"PQDB_PATH": str(path)}
+    process = Served({**named, "PQDB_PORT": "0", **env}, command)
     try:
         yield process
     finally:

@@ -185,6 +185,13 @@ def test_a_flood_is_told_to_wait(docs, database, serve, monkeypatch):
     assert http.client.get("/collections").status_code == 200
 
 
+def test_the_folder_may_come_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("PQDB_PATH", str(tmp_path / "from the environment"))
+    with served(None, "--port", "0") as process:
+        assert httpx.get(f"{process.url}/readyz", timeout=60).status_code == 200
+    assert (tmp_path / "from the environment" / "catalog").is_dir()
+
+
 def test_endless_heads_are_refused(tmp_path):
     line = b"x-more: " + b"a" * 1_000 + b"\r\n"
     with served(tmp_path / "db") as process:
