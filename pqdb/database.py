@@ -228,9 +228,10 @@ class Database:
 
     def drop_alias(self, alias: str) -> bool:
         """Forget an alias; returns whether there was one. Its collection stays."""
-        there = alias in self.aliases()
-        self.change_aliases([(alias, None)])
-        return there
+        self._guard_writing()
+        _check_name(alias)
+        with self._catalog.write() as batch:
+            return batch.remove_alias(alias)
 
     def change_aliases(self, changes: Sequence[tuple[str, str | None]]) -> None:
         """Several aliases in one commit: pairs of an alias and the collection it is to stand for, None to forget it."""

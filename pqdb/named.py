@@ -15,6 +15,7 @@ from pqdb.quantization.source import decode_source, encode_source, row_bytes
 from pqdb.query.writing import chosen
 from pqdb.store.batch import PointBatch
 from pqdb.store.blocks import BlockStore
+from pqdb.store.layout import bits_at
 from pqdb.store.points import PointStore
 from pqdb.store.slots import Given, Sources, index_folder
 from pqdb.store.view import PointView
@@ -43,7 +44,7 @@ class Vectors:
         shown: list[dict[str, np.ndarray]] = [{} for _ in rows]
         for name in names:
             config, view = self.configs[name], points.of_slot(self.slots[name])
-            there = np.flatnonzero(view.live[rows >> 3] >> (rows & 7).astype(np.uint8) & 1)
+            there = np.flatnonzero(bits_at(view.live, rows))
             found = decode_source(view.source_of(rows[there]), config.dim, config.kept_source)
             for place, vector in zip(there.tolist(), found, strict=True):
                 shown[place][name] = vector

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-FEW, MANY = 512, 40 * 128  # pages of two megabytes, and half of those of 40
+FEW, MANY = 1024, 40 * 256  # pages of two megabytes, and half of those of 40
 
 BEGIN = """
 import os, resource, threading
@@ -14,10 +14,10 @@ import numpy as np
 from pqdb.allocator import give_back, keep_freed, return_early
 
 def touched(arrays=40):
-    "Pages that the system had to make for arrays of a megabyte, one after another."
+    "Pages that the system had to make for arrays of two megabytes, one after another."
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(arrays):
-        np.ones(1 << 17)
+        np.ones(1 << 18)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 touched()

@@ -30,12 +30,6 @@ def of_float(number: float) -> int:
     return bits ^ MOST if bits & _SIGN else bits | _SIGN
 
 
-def to_floats(keys: Keys) -> npt.NDArray[np.float64]:
-    """Keys back to floats."""
-    negative = keys & np.uint64(_SIGN) == 0
-    return np.where(negative, ~keys, keys ^ np.uint64(_SIGN)).view(np.float64)
-
-
 def of_place(lat: float, lon: float) -> int:
     """Of a place in degrees: the bits of latitude and longitude in turn, so that near places often have near keys."""
     return _spread(steps(lat, 180)) << 1 | _spread(steps(lon, 360))

@@ -15,6 +15,7 @@ from pqdb.query.definitions import Definition
 from pqdb.query.index import Index
 from pqdb.query.lookup import find
 from pqdb.query.matching import MatchAny, MatchValue
+from pqdb.store.layout import bits_at
 from pqdb.store.view import PointView
 
 
@@ -52,4 +53,4 @@ def _alive(view: PointView, rows: BitMap) -> BitMap:
     if view.sees_every_point:
         return rows
     every = rows_of(rows)
-    return bitmap_of(every[view.live[every >> 3] >> (every & 7).astype("u1") & 1 == 1])
+    return bitmap_of(every[bits_at(view.live, every)])

@@ -165,8 +165,7 @@ class Column:
         for piece in np.unique(rows // PIECE_ROWS).tolist():
             positions = np.flatnonzero(rows // PIECE_ROWS == piece)
             within = rows[positions] % PIECE_ROWS
-            bits = self._piece(txn, piece, changing=False)
-            found[positions] = bits[within >> 3] >> (within & 7).astype(np.uint8) & 1 == 1
+            found[positions] = layout.bits_at(self._piece(txn, piece, changing=False), within)
         return found
 
     def is_alive(self, txn: Txn, row: int) -> bool:

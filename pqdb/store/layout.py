@@ -19,6 +19,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,6 @@ META_GROUP = 64  # meta pages that share one version in the state record
 
 PIECE_BYTES = 4072
 PIECE_ROWS = PIECE_BYTES * 8
-PIECE_TRAILER = struct.Struct("<II")  # zero, crc32
 
 VERSION_MASK = (1 << 56) - 1
 KIND_SHIFT = 56
@@ -117,6 +117,12 @@ def trailer_holds(value: bytes | memoryview) -> bool:
     """Whether the crc32 in the last four bytes of a value is that of the bytes before it."""
     body = len(value) - 4
     return body >= 0 and _CRC.pack(zlib.crc32(value[:body])) == bytes(value[body:])
+
+
+def bits_at(bits: Bytes, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
+    """(n,) which of rows (n,) have their bit set: bit r & 7 of byte r >> 3."""
+    found: npt.NDArray[np.bool_] = (bits[rows >> 3] >> (rows & 7).astype(np.uint8) & 1).astype(bool)
+    return found
 
 
 def seal(record: bytes) -> bytes:

@@ -28,7 +28,6 @@ from pqdb.store.mapping import Txn, put_anew
 POSTINGS, ORDERS = "postings", "orders"
 DATABASES = (POSTINGS, ORDERS)
 MAX_KEY = 480  # of the 511 bytes LMDB takes
-MAX_TABLES = 1 << 16
 CHUNK_BITS = 16
 LEAF_PAIRS = 339  # fill one page: 12 bytes each, and a seal
 NEW_LEAF_PAIRS = 254  # when a leaf is split, or many are made: room for more

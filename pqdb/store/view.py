@@ -23,6 +23,7 @@ from pqdb.store.layout import (
     PAYLOAD_FLAG,
     UNNAMED_SLOT,
     VERSION_MASK,
+    bits_at,
     row_key,
     row_of_key,
     run_key,
@@ -280,8 +281,7 @@ class PointView(View[Snapshot]):
             some = numbers[at : at + step]
             rows = (some[:, None] * rows_each + np.arange(rows_each)).ravel()
             rows[rows >= self.n_rows] = self.n_rows  # where the bitmap has zeros
-            bits = self.live[rows >> 3] >> (rows & 7).astype(np.uint8) & 1
-            counts[at : at + step] = bits.reshape(-1, rows_each).sum(axis=1)
+            counts[at : at + step] = bits_at(self.live, rows).reshape(-1, rows_each).sum(axis=1)
         return counts
 
     def scan_ids(self, start_id: int | str | None = None, limit: int = 100) -> list[tuple[int | str, int]]:

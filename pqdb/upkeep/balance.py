@@ -17,8 +17,9 @@ from pqdb.quantization.pack import rows_of_list
 from pqdb.search.coded import ListRows, by_list, code_rows, unpacked
 from pqdb.search.index import Index
 from pqdb.store.blockbatch import BlockBatch
+from pqdb.store.layout import bits_at
 from pqdb.upkeep.decoded import can_decode, decoded_list
-from pqdb.upkeep.fresh import alive, is_alive
+from pqdb.upkeep.fresh import alive
 from pqdb.upkeep.newcomers import put_shape, stretched
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress
@@ -127,10 +128,10 @@ def _living(stores: Stores, index: Index, number: int) -> tuple[np.ndarray, np.n
     with stores.blocks.read() as blocks, stores.points.read() as points:
         if stores.config.source is None:
             rows, vectors = decoded_list(blocks, index, number, stores.config)
-            kept = is_alive(rows, points.live) == 1
+            kept = bits_at(points.live, rows)
             return rows[kept], vectors[kept]
         held = rows_of_list(blocks.data(number), int(blocks.counts[number]))
-        rows = held[is_alive(held, points.live) == 1]
+        rows = held[bits_at(points.live, held)]
     return rows, index.router.to_index_space(stores.vectors(rows))
 
 

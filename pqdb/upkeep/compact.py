@@ -17,9 +17,9 @@ import numpy as np
 from pqdb.quantization.pack import rerank_bytes, rows_of_list
 from pqdb.search.coded import unpacked
 from pqdb.search.index import Index
-from pqdb.store.layout import META_ROWS, UNNAMED_SLOT
+from pqdb.store.layout import META_ROWS, UNNAMED_SLOT, bits_at
 from pqdb.store.points import PointStore
-from pqdb.upkeep.fresh import alive, index_fresh, is_alive
+from pqdb.upkeep.fresh import alive, index_fresh
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress
 
@@ -48,7 +48,7 @@ def tidy_lists(stores: Stores, index: Index, most: float, progress: Progress) ->
         dead = np.zeros(len(counts))
         for number in np.flatnonzero(counts).tolist():
             rows = rows_of_list(blocks.data(number), int(counts[number]))
-            dead[number] = 1 - is_alive(rows, live).mean()
+            dead[number] = 1 - bits_at(live, rows).mean()
     due = np.flatnonzero(dead > most)
     tier = stores.config.reranked_values
     row_bytes = index.record_bytes / 32 + (0 if tier is None else rerank_bytes(1, index.codebook.dim, tier)) + 4
@@ -108,7 +108,7 @@ def _rows_to_move(stores: Stores, most: float) -> np.ndarray:
         most_rows = min(most_bytes // stores.points.row_bytes, view.kept_rows // MOVE_SHARE)
         sparse = sparse[: max(1, most_rows // per_run)]
         rows = (sparse[:, None] * per_run + np.arange(per_run)).ravel()
-        living: np.ndarray = rows[is_alive(rows, view.live) == 1].astype(np.uint32)
+        living: np.ndarray = rows[bits_at(view.live, rows)].astype(np.uint32)
         return living
 
 

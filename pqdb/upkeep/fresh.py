@@ -9,6 +9,7 @@ from pqdb.quantization.pack import rerank_bytes
 from pqdb.search.coded import ListRows, by_list, code_rows, unpacked
 from pqdb.search.index import Index
 from pqdb.store.blockbatch import BlockBatch
+from pqdb.store.layout import bits_at
 from pqdb.upkeep.newcomers import FEWEST, add_lists, distances
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.watch import Watch, about_of, errors_of
@@ -69,7 +70,7 @@ def _rows_behind(
     if reserved is not None:
         live = live.copy()
         np.bitwise_or.at(live, reserved >> 3, np.uint8(1) << (reserved & 7).astype(np.uint8))
-    return watermark + np.flatnonzero(is_alive(np.arange(watermark, stop), live)), live, stop
+    return watermark + np.flatnonzero(bits_at(live, np.arange(watermark, stop))), live, stop
 
 
 def _at_once(stores: Stores, index: Index) -> int:
@@ -101,10 +102,4 @@ def _join(
 
 def alive(held: ListRows, live: np.ndarray) -> ListRows:
     """Without the rows that have died: a list that is rewritten anyway need not carry them on."""
-    return held.take(np.flatnonzero(is_alive(held.rows, live)))
-
-
-def is_alive(rows: np.ndarray, live: np.ndarray) -> np.ndarray:
-    """(n,) uint8: 1 for those of rows (n,) whose bit is set."""
-    bits: np.ndarray = live[rows >> 3] >> (rows & 7).astype(np.uint8) & 1
-    return bits
+    return held.take(np.flatnonzero(bits_at(live, held.rows)))

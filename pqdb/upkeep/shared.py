@@ -8,11 +8,10 @@ lets the old row die. It is fresh in every index then, and indexed with what els
 import numpy as np
 
 from pqdb.config import FRESH_ROWS
-from pqdb.store.layout import META_ROWS
+from pqdb.store.layout import META_ROWS, bits_at
 from pqdb.store.points import PointStore
 from pqdb.store.slots import indexed
 from pqdb.upkeep.compact import DEAD, drop_dead_pages, drop_dead_runs
-from pqdb.upkeep.fresh import is_alive
 from pqdb.upkeep.train import Progress
 
 FEWEST_DEAD = 2_000  # rows: fewer are not worth the work
@@ -63,7 +62,7 @@ class SharedRows:
             sparse = groups[(counts > 0) & (counts < (1 - most) * size)]
             sparse = sparse[: max(1, int(np.searchsorted(np.cumsum(counts[np.isin(groups, sparse)]), FRESH_ROWS)))]
             rows = (sparse[:, None] * size + np.arange(size)).ravel()
-            living: np.ndarray = rows[is_alive(rows, view.live) == 1].astype(np.uint32)
+            living: np.ndarray = rows[bits_at(view.live, rows)].astype(np.uint32)
             return living
 
     def _drop_dead(self) -> int:

@@ -11,6 +11,7 @@ from pqdb.search.index import Index
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.blocks import BlockStore
 from pqdb.store.blockview import BlockView
+from pqdb.store.layout import bits_at
 from pqdb.store.points import PointStore
 from pqdb.store.view import PointView
 from pqdb.upkeep.decoded import Decoded
@@ -50,7 +51,7 @@ class Stores:
     def vectors_alive(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n,) bool which of rows are alive now, and the vectors of those: others may have lost their source."""
         with self.points.read() as view:
-            there = (view.live[rows >> 3] >> (rows & 7).astype(np.uint8) & 1).astype(bool)
+            there = bits_at(view.live, rows)
             source = view.source_of(rows[there])
         return there, decode_source(source, self.config.dim, self.config.kept_source)
 
