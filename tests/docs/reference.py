@@ -13,7 +13,7 @@ import pqdb
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 HEAD = """# Reference
 
-Every public name with its signature, as the docstrings have it: `help(pqdb.Collection.search)` says the same. By subject and
+Every public name with its signature and its docstring: `help(pqdb.Collection.search)` says the same. By subject and
 with examples that is the [guide](guide.md); errors are listed [there](guide.md#errors). This page is made by
 `python -m tests.docs.reference`, and the test suite sees to it that it is current.
 """
