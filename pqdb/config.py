@@ -191,6 +191,8 @@ class CollectionConfig:
         if made is None:
             raise FormatError(f"this version of pqdb does not know the quantization {kind!r}")
         _refuse_unknown(made, quantization)
+        if quantization.get("m") is not None:  # as long as both could be said, this counted
+            quantization.pop("bits_per_dim", None)
         _refuse_unknown(cls, settings)
         if settings["metric"] not in METRICS:
             raise FormatError(f"this version of pqdb does not know the metric {settings['metric']!r}")

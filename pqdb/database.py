@@ -452,8 +452,11 @@ class Database:
         held = self._open.get(key)
         now = next((other for other, record in names.collections.items() if record["uuid"] == key), None)
         if now is None:
-            with self._lock:
-                self._release(key)
+            if self._lock.acquire(blocking=False):  # who has it may wait for us: the next one to come releases it then
+                try:
+                    self._release(key)
+                finally:
+                    self._lock.release()
             again = "" if names.find(name) is None else "; another has its name now: get it again"
             raise ClosedError(f"collection {name!r} was dropped{again}")
         if held is not None:

@@ -15,7 +15,7 @@ import pqdb
 from .door import ACCESS
 from .envelope import failure, now, success
 from .errors import UNFORESEEN, Refusal, collection_not_found, refusal_of
-from .keys import Access
+from .keys import Access, Need
 
 log = logging.getLogger("pqdb.server")
 
@@ -29,7 +29,7 @@ async def answer(request: Request, work: Work, within: int | None = None, late: 
     """
     started = now()
     state = request.app.state
-    changes = late is not None or request.method in ("PUT", "PATCH", "DELETE")
+    changes = Need.of(request.method, request.scope["path"]).write
     running = asyncio.get_running_loop().run_in_executor(
         state.writers if changes else state.executor, copy_context().run, _run, work, state.database, started
     )

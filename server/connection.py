@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -10,6 +11,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from .body import WHOLE
 
 LONGEST_HEAD = 64 * 1024  # bytes; other servers take a quarter
+_UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
+
+
+def without_upgrade(data: bytes) -> bytes:
+    """What begins a request, without an offer to go on in another protocol: nobody has to take it up, and the parser
+    would read no body behind it. Java's client offers HTTP/2 with every first request.
+    """
+    if b"pgrade" not in data and b"PGRADE" not in data:
+        return data
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"", head) + end + rest
 
 class PatientProtocol(HttpToolsProtocol):
     """uvicorn's protocol, but a request's head must have come within `patience` seconds.
@@ -35,10 +47,13 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Most requests come in one piece: then nothing has to be waited for, in the head or in the body."""
+        before = self._in_head
+        if before or not getattr(self.cycle, "more_body", False):  # there is no cycle before the first head
+            data = without_upgrade(data)
         super().data_received(data)
-        if self._in_head and self._is_too_long(len(data)):
+        if before and self._in_head and self._is_too_long(len(data)):
             return
-        answered = getattr(self.cycle, "response_complete", True)  # there is no cycle before the first head
+        answered = getattr(self.cycle, "response_complete", True)
         if self._in_head or answered:  # what comes after an answer ended uvicorn's own patience between requests
             self._wait()
         elif not self.cycle.more_body:
@@ -49,11 +64,14 @@ class PatientProtocol(HttpToolsProtocol):
         self._in_head = True
 
     def _is_too_long(self, more: int) -> bool:
-        """Whether a head goes on for longer than anybody's; then it was answered, and nothing more is read."""
+        """Whether a head goes on for longer than anybody's; then nothing more is read. It is answered, unless a request
+        before it still is.
+        """
         self._head += more
         if self._head <= LONGEST_HEAD:
             return False
-        self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
+        if getattr(self.cycle, "response_complete", True):
+            self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
         self.transport.close()
         return True
 

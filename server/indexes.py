@@ -64,13 +64,12 @@ def create(database: pqdb.Database, collection: pqdb.Collection, key: str, kind:
 
     Raises InputError for tenants of a kind that cannot name them, and for lengths that no word has.
     """
-    for held in collection.payload_indexes:
-        if held["key"] == key and held["kind"] != kind:
-            collection.drop_payload_index(key)
-            break
     params = schema.get("params", {})
     words = {knob: params[knob] for knob in (*_LENGTHS, "tokenizer") if knob in params}
     collection.create_payload_index(key, kind, is_tenant=bool(params.get("is_tenant")), **words)
+    for held in collection.payload_indexes:
+        if held["key"] == key and held["kind"] != kind:
+            collection.drop_payload_index(key, held["kind"])
     _note(database, collection, key, schema)
 
 

@@ -65,7 +65,7 @@ class Need:
         native = parts[:2] == _NATIVE
         if native:
             parts = parts[2:]
-        ours = native and parts[0] in ("capabilities", "jobs")
+        ours = native and parts[:1] in (["capabilities"], ["jobs"])
         if parts == ["embed"] or (method in _READS and (parts in _FOR_ALL or ours)):
             return cls(write=False, collection=None, manage=False)  # names a key opens; ids nobody can guess
         if len(parts) < 2 or parts[0] != "collections" or (parts[1] == "aliases" and len(parts) == 2):

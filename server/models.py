@@ -511,6 +511,39 @@ class SearchBatch(Strict):
     searches: list[SearchPoints]
 
 
+class SearchGroups(SearchPoints):
+    """A search in the older form, whose hits are put in groups."""
+
+    group_by: str
+    group_size: Annotated[int, Field(ge=1, le=1_000)] | None = 3
+
+
+class RecommendPoints(Examples):
+    """A recommendation in the older form."""
+
+    limit: Limit
+    offset: Offset | None = 0
+    using: str | None = None
+    filter: Filter | None = None
+    score_threshold: float | None = None
+    params: SearchParams | None = None
+    with_payload: PayloadSelector | None = False
+    with_vector: VectorSelector | None = False
+
+
+class RecommendBatch(Strict):
+    """Several recommendations."""
+
+    searches: list[RecommendPoints]
+
+
+class RecommendGroups(RecommendPoints):
+    """A recommendation in the older form, whose hits are put in groups."""
+
+    group_by: str
+    group_size: Annotated[int, Field(ge=1, le=1_000)] | None = 3
+
+
 class ClusterStatus(BaseModel):
     """There is no cluster."""
 

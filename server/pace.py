@@ -12,11 +12,12 @@ import re
 QUICK = 0.001  # seconds
 LARGEST_BODY = 256 * 1024
 _MEMORY = 0.9  # how much of the average is kept with each new query
-_MAY_BE_SLOW = (
-    b'"exact"', b'"filter"', b'"prefetch"', b'"ignore"', b'"with_vector', b'"recommend"', b'"order_by"', b'"mmr"',
-    b'"sample"', b'"offset"',
-)  # fmt: skip
-_MANY = re.compile(rb'"limit"\s*:(?!\s*\d{1,2}\D)')  # a hundred and more, or no number
+_MAY_BE_SLOW = re.compile(
+    rb'"(?:exact|filter|prefetch|ignore|recommend|order_by|mmr|sample)"'
+    rb'|"with_vectors?"\s*:(?!\s*(?:false|null))'
+    rb'|"offset"\s*:(?!\s*(?:0\b|null))'
+    rb'|"limit"\s*:(?!\s*\d{1,2}\D)'  # a hundred and more, or no number
+)
 
 
 class Pace:
@@ -30,7 +31,7 @@ class Pace:
         if self._seconds.get(collection, 1.0) > QUICK or len(body) > LARGEST_BODY:
             return False
         words = _around_the_vector(body)
-        return b'"query"' in words and not _MANY.search(words) and not any(word in words for word in _MAY_BE_SLOW)
+        return b'"query"' in words and not _MAY_BE_SLOW.search(words)
 
     def took(self, collection: str, seconds: float) -> None:
         """One query took so long. A slow one counts at once, many quick ones make it forgotten."""

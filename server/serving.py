@@ -74,6 +74,7 @@ def _config(settings: Settings, application: Application) -> uvicorn.Config:
         log_config=None,
         log_level=settings.log_level,
         access_log=False,
+        ws="none",
         timeout_keep_alive=settings.keep_alive,
         timeout_graceful_shutdown=settings.grace,
         server_header=False,

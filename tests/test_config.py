@@ -98,3 +98,10 @@ def test_an_older_version_reads_what_it_always_could() -> None:
 )
 def test_the_usual_rerank_is_finer_than_what_is_scanned_or_none(quantization: Any, rerank: Any) -> None:
     assert CollectionConfig(24, quantization=quantization).rerank == rerank
+
+
+def test_codes_that_were_sized_twice_are_read_as_they_were_made() -> None:
+    """Before that was refused, m counted."""
+    told = CollectionConfig(64, quantization=PQ(m=16)).to_dict()
+    told["quantization"]["bits_per_dim"] = 2.0
+    assert CollectionConfig.from_dict(told).quantization == PQ(m=16)

@@ -31,6 +31,8 @@ MISTAKES: list[tuple[Call, type[Exception], str]] = [
     (lambda c: c.delete({"must": []}), pqdb.InputError, "not dict; a filter is given by name: filter="),
     (lambda c: c.delete(filter={"must": None}), pqdb.FilterError, "every point passes .*: to change all of them, say"),
     (lambda c: c.delete(filter={"must": []}), pqdb.FilterError, "every point passes"),
+    (lambda c: c.delete(filter={"must": [{"must": []}]}), pqdb.FilterError, "every point passes"),
+    (lambda c: c.delete(filter={"should": [("lang", "de"), {}]}), pqdb.FilterError, "every point passes|object"),
     (lambda c: c.clear_payload(filter={"should": None}), pqdb.FilterError, "every point passes"),
     (lambda c: c.replace({"must": None}, [9], VECTORS[:1]), pqdb.FilterError, "every point passes"),
     (

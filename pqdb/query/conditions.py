@@ -85,6 +85,16 @@ class Filter:
         """Whether every point passes."""
         return not (self.must or self.should or self.must_not or self.min_should)
 
+    @property
+    def lets_all_pass(self) -> bool:
+        """Whether every point passes, also by filters inside it that ask for nothing."""
+
+        def passes_all(condition: "Condition") -> bool:
+            return isinstance(condition, Filter) and condition.lets_all_pass
+
+        any_should = not self.should or any(map(passes_all, self.should))
+        return all(map(passes_all, self.must)) and any_should and not (self.must_not or self.min_should)
+
     def __hash__(self) -> int:
         return self._hash
 
@@ -122,7 +132,8 @@ def _within(filter: Filter, counting: Mapping[Path, Counting], above: tuple[Step
             return replace(condition, filter=_within(condition.filter, counting, steps))
         if isinstance(condition, Field) and isinstance(condition.predicate, MatchText | MatchTextAny | MatchPhrase):
             known = counting.get(Path((*above, *condition.path.steps), ""))
-            return condition if known is None else replace(condition, predicate=condition.predicate.within(known))
+            asked = condition.predicate
+            return condition if known is None else replace(condition, predicate=asked.of(asked.asked, known))
         return condition
 
     some = filter.min_should

@@ -78,12 +78,12 @@ def with_definitions(manifest: Mapping[str, Any], held: tuple[Definition, ...]) 
     return {**manifest, IN_MANIFEST: [definition.to_dict() for definition in held]}
 
 
-def new_table(held: tuple[Definition, ...]) -> int:
-    """The smallest number no index has. Raises InputError where there are too many."""
-    if len(held) >= MAX_INDEXES:
+def new_table(kept: tuple[Definition, ...], held: tuple[Definition, ...]) -> int:
+    """The smallest number that none of the indexes held has. Raises InputError where too many of them are kept."""
+    if len(kept) >= MAX_INDEXES:
         raise InputError(f"a collection has at most {MAX_INDEXES:,} payload indexes")
     taken = {definition.table for definition in held}
-    return next(number for number in range(1, MAX_INDEXES + 1) if number not in taken)
+    return next(number for number in range(1, MAX_INDEXES + 2) if number not in taken)
 
 
 def deriver(held: tuple[Definition, ...]) -> Callable[[bytes], frozenset[Entry]]:

@@ -17,7 +17,7 @@ from pqdb.query.matching import strings
 from pqdb.query.ordering import LEAST_INTEGER, MOST_INTEGER, of_float, of_integer, of_place
 from pqdb.query.path import elements
 from pqdb.query.ranges import Number
-from pqdb.query.text import EVERY_WORD, Counting, words
+from pqdb.query.text import EVERY_WORD, Counting
 from pqdb.query.times import microseconds
 
 Kind = Literal["keyword", "integer", "float", "bool", "datetime", "uuid", "geo", "text"]
@@ -141,7 +141,7 @@ def _geo(values: list[Any]) -> set[Key]:
 
 def _text(values: list[Any], counting: Counting) -> set[Key]:
     texts = strings(values)
-    keys: set[Key] = {string_key(word) for text in texts for word in counting.cut(words(text))}
+    keys: set[Key] = {string_key(word) for text in texts for word in counting.every_word(text)}
     return keys | {SEVERAL} if len(texts) > 1 else keys
 
 

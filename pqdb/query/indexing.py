@@ -35,8 +35,8 @@ def create_index(
             if now != there:
                 batch.set_manifest(with_definitions(manifest, tuple(now if each is there else each for each in held)))
             return False
-        made = Definition(path, known, new_table(held), is_tenant, counting)
         others = tuple(index for index in held if index is not there)
+        made = Definition(path, known, new_table(others, held), is_tenant, counting)
         batch.set_manifest(with_definitions(manifest, (*others, made)), tables=True)
         batch.fill_table(deriver((made,)))
         if there is not None:  # it holds the words of another tokenizer
@@ -44,15 +44,17 @@ def create_index(
     return True
 
 
-def drop_index(points: PointStore, key: str) -> bool:
-    """Drop every index on a key; returns whether there was one. Raises FilterError for a malformed key."""
-    path = parse_path(key)
+def drop_index(points: PointStore, key: str, kind: str | None = None) -> bool:
+    """Drop every index on a key, or that of a kind; returns whether there was one. Raises FilterError for a malformed
+    key, InputError for an unknown kind.
+    """
+    path, known = parse_path(key), None if kind is None else check_kind(kind)
     with points.write() as batch:
         with points.read() as view:
             manifest = view.manifest
             batch.expect(view.seq)
         held = definitions(manifest)
-        going = [index for index in held if index.path == path]
+        going = [index for index in held if index.path == path and known in (None, index.kind)]
         if not going:
             return False
         batch.set_manifest(with_definitions(manifest, tuple(index for index in held if index not in going)))

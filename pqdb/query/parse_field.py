@@ -11,7 +11,7 @@ from pqdb.query.geo import GeoBox, GeoPolygon, GeoRadius, Place, place_of
 from pqdb.query.matching import MatchAny, MatchExcept, MatchPrefix, MatchSubstring, MatchValue
 from pqdb.query.ranges import Bounds, NumberRange, TimeRange
 from pqdb.query.shapes import flag, listed, number, only, plain, shown, table, text
-from pqdb.query.text import MatchPhrase, MatchText, MatchTextAny, words
+from pqdb.query.text import MatchPhrase, MatchText, MatchTextAny
 from pqdb.query.times import microseconds
 
 ENDS = ("gt", "gte", "lt", "lte")
@@ -41,11 +41,11 @@ def _match(given: object, place: str) -> Predicate:
         return MatchAny(options) if kind == "any" else MatchExcept(options)
     wanted = text(fields[kind], f"{place}.{kind}")
     if kind == "text":
-        return MatchText(frozenset(words(wanted)))
+        return MatchText.of(wanted)
     if kind == "text_any":
-        return MatchTextAny(frozenset(words(wanted)))
+        return MatchTextAny.of(wanted)
     if kind == "phrase":
-        return MatchPhrase(words(wanted))
+        return MatchPhrase.of(wanted)
     return MatchPrefix(wanted) if kind == "prefix" else MatchSubstring(wanted)
 
 

@@ -511,6 +511,8 @@ class PointBatch(WriteBatch):
 
     def _drop_dead(self, txn: Txn, runs: Numbers, pages: Numbers, slot: int) -> int:
         dropped = self._columns[slot].drop_dead(txn, runs, self._state.n_rows)
+        if dropped:
+            put_anew(txn, self._dbs["main"], state.DROPPED, state.dropped_to_bytes(self.seq))
         versions = self._state.group_versions.copy()
         for page in pages.tolist():
             if self._points.is_dead(txn, page, META_ROWS, self._state.n_rows):

@@ -115,15 +115,11 @@ class Column:
         return True
 
     def drop_dead(self, txn: Txn, runs: Numbers, n_rows: int) -> int:
-        """Delete those runs that are full and hold no living row. -> how many were. Their live pieces count as changed:
-        by that readers who know where the runs were learn that they may be gone.
-        """
-        dropped, per_run = 0, self._runs.rows_per_run
+        """Delete those runs that are full and hold no living row. -> how many were."""
+        dropped = 0
         for run in runs.tolist():
-            if self.is_dead(txn, run, per_run, n_rows):
+            if self.is_dead(txn, run, self._runs.rows_per_run, n_rows):
                 dropped += txn.delete(run_key(run, self._slot), db=self._env.dbs["runs"])
-                for piece in range(run * per_run // PIECE_ROWS, ((run + 1) * per_run - 1) // PIECE_ROWS + 1):
-                    self._piece(txn, piece)
         return dropped
 
     # -- which rows are alive

@@ -84,7 +84,7 @@ def open_dbs(raw: lmdb.Environment, names: Sequence[str], optional: Sequence[str
         raw.set_mapsize(0)
 
     if readonly:
-        return {**at_its_size(lambda: dbs_in(raw, None, names), adopt), **dbs_there(raw, None, optional)}
+        return at_its_size(lambda: {**dbs_in(raw, None, names), **dbs_there(raw, None, optional)}, adopt)
     txn = at_its_size(lambda: raw.begin(write=True, buffers=True), adopt)
     try:
         found = {**dbs_in(raw, txn, names), **dbs_there(raw, txn, optional)}

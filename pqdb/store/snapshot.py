@@ -25,7 +25,6 @@ from pqdb.store.layout import (
     META_GROUP,
     META_ROWS,
     PIECE_BYTES,
-    PIECE_ROWS,
     UNNAMED_SLOT,
     Runs,
     piece_key,
@@ -37,24 +36,26 @@ from pqdb.store.layout import (
 )
 from pqdb.store.mapping import Txn
 from pqdb.store.reading import Keeper
-from pqdb.store.state import State, Versions
+from pqdb.store.state import State, Versions, dropped_from_bytes
 
 Addresses = npt.NDArray[np.uint64]
 Bits = npt.NDArray[np.uint8]
 NO_BITS: Bits = np.zeros(0, np.uint8)
+_BITS_AT_ONCE = 1 << 17  # rows whose live bits are looked up at a time
 
 
 @dataclass(frozen=True)
 class AddressBook:
     """Addresses of full runs or pages in one mapping (epoch) of the file. They stay, but for those of dead rows, which
-    upkeep takes away, and of pages that are changed; `versions` tells where that may have been.
+    upkeep takes away, and of pages that are changed: `dropped` and `versions` tell of that.
     """
 
     epoch: int
     addresses: Addresses  # (n,) uint64
     start: int  # addresses[start:stop] are known
     stop: int
-    versions: Versions  # of the page groups; for runs, of the live pieces
+    versions: Versions  # of the page groups; none for runs
+    dropped: int = 0  # for runs: the commit that last took some away, as it was then
 
 
 NOTHING = AddressBook(-1, np.zeros(0, np.uint64), 0, 0, np.zeros(0, np.uint64))
@@ -135,38 +136,35 @@ def _live_bits(txn: Txn, db: Any, state: State, last: Snapshot | None, where: st
     return bits
 
 
-def resolve_runs(txn: Txn, db: Any, snapshot: Snapshot, rows_per_run: int, slot: int) -> Addresses:
+def resolve_runs(txn: Txn, dbs: Mapping[str, Any], snapshot: Snapshot, rows_per_run: int, slot: int) -> Addresses:
     """(n_runs,) uint64: the address of row 0 of each source run, 0 for forgotten ones and those taken away."""
-    state = snapshot.state
+    state, book, db = snapshot.state, snapshot.run_book, dbs["runs"]
     n_runs, full = -(-state.n_rows // rows_per_run), state.n_rows // rows_per_run
-    addresses, wanted = _carry_over(snapshot.run_book, snapshot.epoch, n_runs, state.forgotten_runs, full)
-    for run in _doubtful_runs(snapshot, addresses, rows_per_run):
-        value = txn.get(run_key(run, slot), db=db)
-        addresses[run] = 0 if value is None else address_of(value)
+    addresses, wanted = _carry_over(book, snapshot.epoch, n_runs, state.forgotten_runs, full)
+    dropped = dropped_from_bytes(txn.get(state_record.DROPPED, db=dbs["main"]), "points")
+    if dropped != book.dropped:
+        for run in _dead_runs(snapshot.live, addresses, rows_per_run, full):
+            value = txn.get(run_key(run, slot), db=db)
+            addresses[run] = 0 if value is None else address_of(value)
     for span in wanted:
         _resolve(txn, db, lambda run: run_key(run, slot), lambda key: _run_of(key, slot), span, addresses)
         _refuse_gaps(span, addresses, snapshot.live, rows_per_run, "source run")
-    snapshot.run_book = AddressBook(snapshot.epoch, addresses, state.forgotten_runs, full, state.piece_versions)
+    snapshot.run_book = AddressBook(snapshot.epoch, addresses, state.forgotten_runs, full, NOTHING.versions, dropped)
     snapshot.runs = addresses
     return addresses
 
 
-def _doubtful_runs(snapshot: Snapshot, addresses: Addresses, rows_per_run: int) -> list[int]:
-    """The runs of addresses (n_runs,) taken from before that may have been taken away since: no row of theirs is alive,
-    and something was changed in their live pieces.
-    """
-    book, now = snapshot.run_book, snapshot.state.piece_versions
-    both = min(len(book.versions), len(now))
-    doubtful: list[int] = []
-    for piece in np.flatnonzero(book.versions[:both] != now[:both]).tolist():
-        first = max(book.start, piece * PIECE_ROWS // rows_per_run)
-        stop = min(book.stop, -(-(piece + 1) * PIECE_ROWS // rows_per_run))  # all of them full
-        if first < stop:
-            row, end = first * rows_per_run, stop * rows_per_run
-            bits = np.unpackbits(snapshot.live[row >> 3 : (end + 7) >> 3], bitorder="little")[row & 7 :]
-            alive = bits[: end - row].reshape(-1, rows_per_run).any(axis=1)
-            doubtful += (first + np.flatnonzero(~alive & (addresses[first:stop] != 0))).tolist()
-    return doubtful
+def _dead_runs(live: Bits, addresses: Addresses, rows_per_run: int, full: int) -> list[int]:
+    """Of the full runs whose address (n_runs,) is known, those without a living row: they may have been taken away."""
+    dead: list[int] = []
+    step = max(1, _BITS_AT_ONCE // rows_per_run) * 8  # so that each part begins with a byte
+    for first in range(0, full, step):
+        stop = min(first + step, full)
+        row, end = first * rows_per_run, stop * rows_per_run
+        bits = np.unpackbits(live[row >> 3 : (end + 7) >> 3], bitorder="little", count=end - row)
+        alive = bits.reshape(-1, rows_per_run).any(axis=1)
+        dead += (first + np.flatnonzero(~alive & (addresses[first:stop] != 0))).tolist()
+    return dead
 
 
 def resolve_meta(txn: Txn, db: Any, snapshot: Snapshot) -> Addresses:

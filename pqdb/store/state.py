@@ -2,8 +2,11 @@
 
 Database ``main``, key ``state``, sealed: the header below, then u64 version of every live piece, then u64
 version of every group of 64 meta pages. A version is the sequence of the commit that last changed the thing
-in place, or took away a source run or a page of its dead rows, so a reader of another snapshot knows what to read
-anew. (Appending rows to meta pages does not count: a view always resolves the pages beyond the last full one it knew.)
+in place, or took away a page of its dead rows, so a reader of another snapshot knows what to read anew.
+(Appending rows to meta pages does not count: a view always resolves the pages beyond the last full one it knew.)
+
+``dropped``, sealed, is the u64 sequence of the commit that last took away source runs of dead rows, of any vector; it
+is missing where none ever did.
 
 A named vector has a record of its own under ``state`` and its u16 slot, big-endian: of it count the living
 rows and the versions of its pieces, as of the last commit that changed any. Version 0: no row is alive there.
@@ -18,7 +21,7 @@ import numpy.typing as npt
 from pqdb.errors import CorruptError
 from pqdb.store.layout import META_GROUP, META_ROWS, PIECE_ROWS, seal, unseal
 
-KEY = b"state"
+KEY, DROPPED = b"state", b"dropped"
 _SLOT = struct.Struct(">H")
 _HEADER = struct.Struct("<QQQQQQII")  # magic, rows, live, seq, manifest_seq, forgotten_runs, pieces, groups
 _MAGIC = int.from_bytes(b"pqdbstat", "little")
@@ -84,6 +87,16 @@ class State:
 def key_of(slot: int) -> bytes:
     """The key of a slot's state record."""
     return KEY + _SLOT.pack(slot) if slot else KEY
+
+
+def dropped_to_bytes(seq: int) -> bytes:
+    """The record of a commit that takes runs away."""
+    return seal(seq.to_bytes(8, "little"))
+
+
+def dropped_from_bytes(value: bytes | memoryview | None, where: str) -> int:
+    """The sequence of that commit, 0 where there was none. Raises CorruptError."""
+    return 0 if value is None else int.from_bytes(unseal(value, f"the record of dropped runs of {where}"), "little")
 
 
 def _padded(versions: Versions, length: int) -> Versions:

@@ -126,7 +126,7 @@ class PointView(View[Snapshot]):
         if runs is None:
             snapshots = self._snapshots
             runs = resolve_runs(
-                self._txn, self._env.dbs["runs"], self._snapshot, snapshots.runs.rows_per_run, snapshots.slot
+                self._txn, self._env.dbs, self._snapshot, snapshots.runs.rows_per_run, snapshots.slot
             )
         return runs
 

@@ -1,6 +1,7 @@
 """Upkeep of one collection: what is due, done in the background by whichever process holds the lock, or by hand."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from pqdb.upkeep.tended import Tended
 from pqdb.upkeep.train import Progress
 
 IDLE_SECONDS = 1.0  # between looks for what other processes have written
+LOOK_SECONDS = 0.02  # between looks whether another process has let go of the lock
 STOP_SECONDS = 60.0  # that whoever closes waits for another thread's safe point
 HELP_SECONDS = 1.0  # a writer waits no longer for upkeep that is behind
 log = logging.getLogger("pqdb.upkeep")
@@ -80,6 +82,7 @@ class Upkeep:
         self._shared = None if points.row_bytes else SharedRows(points)
         self._lock = lock
         self._busy = Alone()
+        self._pid = os.getpid()
         self._hands: set[object] = set()  # who wait for a step in the background to end
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -142,7 +145,9 @@ class Upkeep:
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
-        waited = not self._busy.is_mine and self._busy.acquire(timeout=STOP_SECONDS)  # (progress may call us)
+        forked = self._pid != os.getpid()  # none of the threads that may have been at work is there
+        others = not forked and not self._busy.is_mine  # (progress may call us)
+        waited = others and self._busy.acquire(timeout=STOP_SECONDS)
         try:
             self._lock.close()
         finally:
@@ -202,7 +207,9 @@ class Upkeep:
     def _alone(self) -> Iterator[None]:
         """No other upkeep meanwhile, here or elsewhere."""
         with self._busy_by_hand():
-            self._lock.acquire(blocking=True)
+            while not self._lock.acquire():
+                if self._stopping.wait(LOOK_SECONDS):
+                    raise ClosedError(f"{self._points.path.parent} was closed while another process was at its upkeep")
             with self._released():
                 try:
                     with self._turn():

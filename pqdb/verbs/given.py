@@ -59,7 +59,7 @@ def which(filter: object) -> Filter:
     {"must": None}, may not. Raises FilterError.
     """
     asked = parse_filter(filter)
-    if asked.asks_nothing and isinstance(filter, Mapping) and filter:
+    if asked.lets_all_pass and isinstance(filter, Mapping) and filter:
         raise FilterError(f"every point passes {dict(filter)!r}: to change all of them, say filter={{}}")
     return asked
 

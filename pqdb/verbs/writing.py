@@ -178,10 +178,10 @@ class Writing(Verbs):
         self._writer()
         return create_index(self._points, key, kind, is_tenant, Counting(min_token_len, max_token_len, tokenizer))
 
-    def drop_payload_index(self, key: str) -> bool:
-        """Drop the indexes on a key; returns whether there was one."""
+    def drop_payload_index(self, key: str, kind: str | None = None) -> bool:
+        """Drop the indexes on a key, or the one of a kind; returns whether there was one."""
         self._writer()
-        return drop_index(self._points, key)
+        return drop_index(self._points, key, kind)
 
     # -- how
 

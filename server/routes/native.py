@@ -250,7 +250,7 @@ async def query_binary(
         effort = Effort.parse(None, parse_recall(x_pqdb_recall))
         queries = read_vectors(body, kind, Shape.of(collection).dim(using or UNNAMED))
         check_number("queries", len(queries), most)
-        passing = bare.without(None) if using is None and bare.may_be_in(collection) else None
+        passing = bare.without(None) if not using and bare.may_be_in(collection) else None
         found = collection.search(queries, k, filter=passing, with_payload=False, using=using, **effort.arguments)
         if accept == NPZ:
             return Response(_packed(found), media_type=NPZ)

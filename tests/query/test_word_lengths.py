@@ -165,6 +165,18 @@ def test_scripts_without_spaces_are_found_by_parts(world: pqdb.Collection, index
             assert [point.id for point in world.scroll(filter=wanted).points] == found, (asked, kind)
 
 
+def test_spellings_of_unicode_are_one(world: pqdb.Collection) -> None:
+    texts = ["ฉันดื่มน้ำทุกวัน", "re\u0301sume\u0301", "日本のカ\u3099ラス", "한국어", "ガラス", "カラス", "ΆΛΦΑ ёлка", "ⅧX"]
+    world.upsert(range(100, 100 + len(texts)), np.ones((len(texts), 2)), [{"t": text} for text in texts])
+    world.create_payload_index("t", "text", tokenizer="multilingual", max_token_len=6)
+    for asked, found in (
+        ("น้ำ", [100]), ("ดื่ม", [100]), ("résumé", [101]), ("RESUME", [101]), ("re\u0301sume\u0301", [101]),
+        ("ガラス", [102, 104]), ("カ\u3099ラス", [102, 104]), ("カラス", [105]), ("한국어", [10, 103]), ("αλφα", [106]),
+        ("елка", [106]), ("viiix", [107]),
+    ):  # fmt: skip
+        assert matching(world, "text", asked) == found, asked
+
+
 def test_another_tokenizer_makes_another_index(world: pqdb.Collection) -> None:
     assert world.create_payload_index("t", "text")
     assert matching(world, "text", "ecole") == []

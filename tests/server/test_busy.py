@@ -98,14 +98,16 @@ def test_health_answers_while_a_query_waits_for_a_file_to_be_mapped_anew(databas
 
 
 def test_writers_who_wait_for_one_another_take_no_thread_from_reads(docs, database, gate, connect):
-    held = gate("upsert")
+    held, also = gate("upsert"), gate("replace")
     http = connect(database, pqdb_server.Settings(threads=2))
-    writers = [threading.Thread(target=http, args=("PUT", POINTS, ONE)) for _ in range(5)]
+    replace = ("POST", "/pqdb/v1/collections/docs/replace", {"where": {"must": []}, **ONE})
+    writers = [threading.Thread(target=http, args=args) for args in [("PUT", POINTS, ONE), replace] * 4]
     for writer in writers:
         writer.start()
     assert held.entered.wait(60)
     assert http.ok("POST", f"{POINTS}/count", {}) == {"count": 3}
     held.opened.set()
+    also.opened.set()
     for writer in writers:
         writer.join(60)
 

@@ -162,6 +162,15 @@ def test_parameters_of_indexes_come_back_as_sent(client, database):
     assert client.get_collection(DOCS).payload_schema["lang"].data_type == "text"
 
 
+def test_an_index_stays_where_the_one_to_replace_it_is_refused(client):
+    client.create_payload_index(DOCS, "lang", "keyword")
+    with pytest.raises(UnexpectedResponse, match="no word has 9 characters at least and 2 at most"):
+        client.create_payload_index(DOCS, "lang", models.TextIndexParams(type="text", min_token_len=9, max_token_len=2))
+    assert client.get_collection(DOCS).payload_schema["lang"].data_type == "keyword"
+    client.create_payload_index(DOCS, "lang", "text")
+    assert client.get_collection(DOCS).payload_schema["lang"].data_type == "text"
+
+
 def test_words_too_short_to_count(client):
     params = models.TextIndexParams(
         type="text", tokenizer=models.TokenizerType.WORD, min_token_len=2, max_token_len=15, lowercase=True

@@ -61,6 +61,7 @@ def test_both_spellings(locked, headers):
     [
         ("GET", "/collections", None, "all read docs look"),
         ("GET", "/aliases", None, "all read docs look"),
+        ("POST", "/collections/docs/points/recommend", {"positive": [1], "limit": 1}, "all read docs look"),
         ("GET", "/cluster", None, "all read docs look"),
         ("POST", "/collections/aliases", {"actions": []}, "all"),
         ("GET", "/collections/docs", None, "all read docs look"),

@@ -138,6 +138,9 @@ def test_pace_trusts_nothing_it_has_not_seen():
     ):  # fmt: skip
         assert not pace.answers_at_once("docs", asks_more)
     assert pace.answers_at_once("docs", b'{"query": [1.0, 2.0], "limit": 99}')
+    assert pace.answers_at_once("docs", b'{"query":[1.0],"limit":3,"offset":0,"with_vector":false,"with_payload":true}')
+    assert pace.answers_at_once("docs", b'{"query":[1.0],"with_vectors": null, "offset": null}')
+    assert not pace.answers_at_once("docs", b'{"query":[1.0],"with_vector":true}')
     assert pace.answers_at_once("docs", b'{"limit":5,"query": [1.0, 2.0]}')
     pace.took("docs", 1.0)
     assert not pace.answers_at_once("docs", body)

@@ -210,7 +210,10 @@ def test_endless_heads_are_refused(tmp_path):
                 client.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n" + line * 30)
                 time.sleep(0.05)
                 client.sendall(line * 30 + b"\r\n")
-                assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+                said = b""
+                while not said.endswith(b"healthz check passed"):
+                    said += client.recv(65536)
+                assert said.startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize(("told", "lines"), [("none", 0), ("failures", 1), ("all", 2)])
@@ -222,3 +225,39 @@ def test_requests_have_no_lines_but_those_asked_for(tmp_path, told, lines):
         process.stop()
         assert sum("/collections" in line for line in process.text.splitlines()) == lines
         assert "spilled" not in process.text
+
+
+def test_offers_of_another_protocol_are_passed_over(tmp_path):
+    """Java's client offers HTTP/2 with the first request of a connection; its body is read all the same."""
+    offer = "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
+    body = json.dumps(COLLECTION)
+    head = f"PUT /collections/docs HTTP/1.1\r\nhost: x\r\n{offer}content-type: application/json\r\n"
+    with served(tmp_path / "db") as process:
+        with socket.create_connection(("127.0.0.1", process.port)) as client:
+            client.settimeout(60)
+            client.sendall(f"{head}content-length: {len(body)}\r\n\r\n{body}".encode())
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert httpx.get(f"{process.url}/collections/docs", timeout=60).status_code == 200
+        with socket.create_connection(("127.0.0.1", process.port)) as client:
+            client.settimeout(60)
+            client.sendall(
+                b"GET /collections?api_key=spilled HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+                b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
+            )
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        process.stop()
+        assert "spilled" not in process.text
+
+
+def test_a_head_behind_a_large_body_is_no_long_head(tmp_path):
+    body = json.dumps({**COLLECTION, "metadata": {"text": "a" * 150_000}})
+    put = f"PUT /collections/docs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    with served(tmp_path / "db") as process, socket.create_connection(("127.0.0.1", process.port)) as client:
+        client.settimeout(60)
+        client.sendall(f"{put}\r\n{body}GET /healthz HT".encode())
+        said = client.recv(65536)
+        assert said.startswith(b"HTTP/1.1 200 ")
+        client.sendall(b"TP/1.1\r\nhost: x\r\n\r\n")
+        while not said.endswith(b"healthz check passed"):
+            said += client.recv(65536)
+        assert b" 431 " not in said

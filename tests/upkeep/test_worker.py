@@ -1,8 +1,10 @@
 """When upkeep does what: by itself, one at a time, stopping when told, trying again after a failure."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +158,85 @@ def test_the_lock_is_let_go_of_only_when_nobody_works(
     closing.join(60)
     thread.join(60)
     assert order[:2] == ["worked", "let go"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_waits_for_nobody(db_path: Path) -> None:
+    """Who works in the parent is not there."""
+    database = pqdb.open(db_path, upkeep="manual")
+    things = database.create_collection("things", 8)
+    fill(things, 0, 600)
+    entered, leave = threading.Event(), threading.Event()
+
+    def slowly(stage: str, share: float) -> None:
+        entered.set()
+        leave.wait(60)
+
+    thread = threading.Thread(target=things.train, args=(slowly,))
+    thread.start()
+    assert entered.wait(60)
+    child = os.fork()
+    if not child:
+        begun = time.monotonic()
+        with suppress(pqdb.PqdbError):
+            database.close()
+        os._exit(int(time.monotonic() - begun > 10))
+    assert os.waitpid(child, 0)[1] == 0
+    leave.set()
+    thread.join(60)
+    database.close()
+
+
+def test_who_waits_for_another_process_lets_itself_be_closed(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = pqdb.open(db_path, upkeep="manual")
+    things = database.create_collection("things", 8)
+    fill(things, 0, 600)
+    monkeypatch.setattr(FileLock, "acquire", lambda *_, **__: False)
+    failed = list[BaseException]()
+
+    def work() -> None:
+        try:
+            things.optimize()
+        except pqdb.ClosedError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(0.2)
+    assert thread.is_alive()
+    database.close()
+    thread.join(60)
+    assert "was closed while another process was at its upkeep" in str(failed[0])
+
+
+def test_progress_may_look_at_a_collection_that_is_dropped_meanwhile(db_path: Path) -> None:
+    """Whoever drops it waits for the work, and the work for nobody."""
+    database = pqdb.open(db_path, upkeep="manual")
+    things = database.create_collection("things", 8)
+    fill(things, 0, 600)
+    entered, failed = threading.Event(), list[BaseException]()
+
+    def look(stage: str, share: float) -> None:
+        entered.set()
+        for _ in range(20):
+            time.sleep(0.02)
+            len(things)
+
+    def work() -> None:
+        try:
+            things.train(look)
+        except pqdb.ClosedError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert entered.wait(60)
+    assert database.drop_collection("things")
+    thread.join(20)
+    assert not thread.is_alive()
+    assert failed
+    database.close()
 
 
 def test_it_may_be_closed_from_where_progress_is_told(db_path: Path) -> None:
