@@ -251,10 +251,10 @@ def test_offers_of_another_protocol_are_passed_over(tmp_path):
 
 def test_a_head_behind_a_large_body_is_no_long_head(tmp_path):
     body = json.dumps({**COLLECTION, "metadata": {"text": "a" * 150_000}})
-    put = f"PUT /collections/docs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    head = f"host: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     with served(tmp_path / "db") as process, socket.create_connection(("127.0.0.1", process.port)) as client:
         client.settimeout(60)
-        client.sendall(f"{put}\r\n{body}GET /healthz HT".encode())
+        client.sendall(f"PUT /collections/docs HTTP/1.1\r\n{head}{body}GET /healthz HT".encode())
         said = client.recv(65536)
         assert said.startswith(b"HTTP/1.1 200 ")
         client.sendall(b"TP/1.1\r\nhost: x\r\n\r\n")
