@@ -35,7 +35,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._patience = patience
         self._deadline: asyncio.TimerHandle | None = None
         self._in_head = False
-        self._head = 0  # bytes of one that has not ended
+        self._in_body = False
+        self._held = b""  # of a head that has not come as a whole
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -47,38 +48,42 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Most requests come in one piece: then nothing has to be waited for, in the head or in the body."""
-        before = self._in_head
-        if before or not getattr(self.cycle, "more_body", False):  # there is no cycle before the first head
-            data = without_upgrade(data)
+        if not self._in_body:
+            data = self._held + data
+            if b"\r\n\r\n" not in data and b"\n\n" not in data:
+                self._hold(data)
+                return
+            self._held, data = b"", without_upgrade(data)
         super().data_received(data)
-        if before and self._in_head and self._is_too_long(len(data)):
-            return
         answered = getattr(self.cycle, "response_complete", True)
         if self._in_head or answered:  # what comes after an answer ended uvicorn's own patience between requests
             self._wait()
         elif not self.cycle.more_body:
             cast("dict[str, Any]", self.cycle.scope)[WHOLE] = True
 
+    def _hold(self, data: bytes) -> None:
+        """Wait for the rest of a head, unless it is longer already than anybody's. Then it is answered, but where a
+        request before it still is, and nothing more is read.
+        """
+        self._held = data
+        self._wait()
+        if len(data) > LONGEST_HEAD:
+            if getattr(self.cycle, "response_complete", True):
+                self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
+            self.transport.close()
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
 
-    def _is_too_long(self, more: int) -> bool:
-        """Whether a head goes on for longer than anybody's; then nothing more is read. It is answered, unless a request
-        before it still is.
-        """
-        self._head += more
-        if self._head <= LONGEST_HEAD:
-            return False
-        if getattr(self.cycle, "response_complete", True):
-            self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
-        self.transport.close()
-        return True
-
     def on_headers_complete(self) -> None:
-        self._in_head, self._head = False, 0
+        self._in_head, self._in_body = False, True
         self._rest()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
 
     def _wait(self) -> None:
         if self._deadline is None:

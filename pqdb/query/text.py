@@ -12,10 +12,12 @@ Tokenizer = Literal["word", "multilingual"]
 TOKENIZERS: tuple[Tokenizer, ...] = get_args(Tokenizer)
 _WORD = regex.compile(r"[\p{Alphabetic}\p{N}]+")
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_LETTER = rf"(?![{_UNSPACED}])[\p{{Alphabetic}}\p{{N}}]"
 _RUN = regex.compile(
-    rf"(?P<unspaced>(?:[{_UNSPACED}]\p{{M}}*)+)|(?:(?![{_UNSPACED}])[\p{{Alphabetic}}\p{{N}}\p{{M}}])+"
+    rf"(?P<unspaced>(?:[{_UNSPACED}]\p{{M}}*)+)|{_LETTER}(?:{_LETTER}|(?![{_UNSPACED}])\p{{M}})*"
 )
-_ACCENTS = regex.compile(r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}]\p{Mn}*)\p{Mn}")
+_ACCENTS = regex.compile(r"([\p{Latin}\p{Greek}\p{Cyrillic}])\p{Mn}+")
+_SELECTORS = regex.compile(r"[\uFE00-\uFE0F\u20E3]+|(?<=\p{M}{30})\p{M}+")  # of pictures; and marks beyond all measure
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -46,7 +48,8 @@ class Counting:
         """All of it, of whatever length."""
         if self.tokenizer == "word":
             return words(text)
-        plain = normalize("NFC", _ACCENTS.sub("", normalize("NFKD", text).lower()))
+        plain = normalize("NFKD", _SELECTORS.sub("", text)).lower()
+        plain = normalize("NFC", _ACCENTS.sub(r"\1", plain))
         return tuple(part for run in _RUN.finditer(plain) for part in _parts(run[0], run["unspaced"] is not None))
 
 

@@ -141,11 +141,11 @@ def resolve_runs(txn: Txn, dbs: Mapping[str, Any], snapshot: Snapshot, rows_per_
     state, book, db = snapshot.state, snapshot.run_book, dbs["runs"]
     n_runs, full = -(-state.n_rows // rows_per_run), state.n_rows // rows_per_run
     addresses, wanted = _carry_over(book, snapshot.epoch, n_runs, state.forgotten_runs, full)
-    dropped = dropped_from_bytes(txn.get(state_record.DROPPED, db=dbs["main"]), "points")
-    if dropped != book.dropped:
-        for run in _dead_runs(snapshot.live, addresses, rows_per_run, full):
-            value = txn.get(run_key(run, slot), db=db)
-            addresses[run] = 0 if value is None else address_of(value)
+    dropped = dropped_from_bytes(txn.get(state_record.DROPPED, db=dbs["main"]), "the points")
+    if dropped != book.dropped:  # those that are there still are found again, and those that are not take no time
+        doubtful = _dead_runs(snapshot.live, addresses, rows_per_run, full)
+        addresses[doubtful] = 0
+        wanted += [range(span[0], span[-1] + 1) for span in _stretches(doubtful)]
     for span in wanted:
         _resolve(txn, db, lambda run: run_key(run, slot), lambda key: _run_of(key, slot), span, addresses)
         _refuse_gaps(span, addresses, snapshot.live, rows_per_run, "source run")
@@ -154,17 +154,22 @@ def resolve_runs(txn: Txn, dbs: Mapping[str, Any], snapshot: Snapshot, rows_per_
     return addresses
 
 
-def _dead_runs(live: Bits, addresses: Addresses, rows_per_run: int, full: int) -> list[int]:
+def _stretches(numbers: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Numbers (n,), ascending, in stretches without a gap."""
+    return np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1) if len(numbers) else []
+
+
+def _dead_runs(live: Bits, addresses: Addresses, rows_per_run: int, full: int) -> npt.NDArray[np.int64]:
     """Of the full runs whose address (n_runs,) is known, those without a living row: they may have been taken away."""
-    dead: list[int] = []
+    dead = [np.zeros(0, np.int64)]
     step = max(1, _BITS_AT_ONCE // rows_per_run) * 8  # so that each part begins with a byte
     for first in range(0, full, step):
         stop = min(first + step, full)
         row, end = first * rows_per_run, stop * rows_per_run
         bits = np.unpackbits(live[row >> 3 : (end + 7) >> 3], bitorder="little", count=end - row)
         alive = bits.reshape(-1, rows_per_run).any(axis=1)
-        dead += (first + np.flatnonzero(~alive & (addresses[first:stop] != 0))).tolist()
-    return dead
+        dead.append(first + np.flatnonzero(~alive & (addresses[first:stop] != 0)))
+    return np.concatenate(dead)
 
 
 def resolve_meta(txn: Txn, db: Any, snapshot: Snapshot) -> Addresses:
@@ -229,9 +234,7 @@ def _resolve(
 def _refuse_gaps(span: range, addresses: Addresses, live: Bits, rows_each: int, what: str) -> None:
     """Only what holds no living row may be missing (upkeep takes it away). Raises CorruptError."""
     missing = np.flatnonzero(addresses[span.start : span.stop] == 0) + span.start
-    if not len(missing):
-        return
-    for group in np.split(missing, np.flatnonzero(np.diff(missing) > 1) + 1):
+    for group in _stretches(missing):
         first, last = int(group[0]), int(group[-1])
         if any_alive(live, first * rows_each, (last + 1) * rows_each):
             raise CorruptError(f"one of {what}s {first:,} to {last:,} is missing")

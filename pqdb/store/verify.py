@@ -46,7 +46,7 @@ from pqdb.store.layout import (
     run_key,
 )
 from pqdb.store.mapping import Txn
-from pqdb.store.state import KEY, State, key_of
+from pqdb.store.state import DROPPED, KEY, State, dropped_from_bytes, key_of
 from pqdb.store.tables import Derive, Key, entries_of
 
 MAX_PROBLEMS = 100
@@ -69,6 +69,7 @@ def verify_points(env: Environment, runs: Mapping[int, Runs], deriving: Deriving
 def _points(txn: Txn, env: Environment, runs: Mapping[int, Runs], deriving: Deriving) -> Iterator[str]:
     dbs = env.dbs
     state = State.from_bytes(txn.get(KEY, db=dbs["main"]), str(env.path))
+    dropped_from_bytes(txn.get(DROPPED, db=dbs["main"]), str(env.path))
     live: Live = np.zeros(state.n_rows, np.bool_)
     tails: Words = np.zeros(state.n_rows, np.uint64)
     ids = np.zeros((state.n_rows, 16), np.uint8)

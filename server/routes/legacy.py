@@ -139,6 +139,6 @@ def _query(search: Fields, query: dict[str, object], using: str | None) -> Field
     """The rest stays as it is, but for `top`, as `limit` was called before."""
     gone = (*_EXAMPLES, "vector", "top", "lookup_from")
     rest = {key: value for key, value in search.value.items() if key not in gone}
-    if "limit" not in rest:
-        rest["limit"] = search.required("limit" if "top" not in search.value else "top")
+    if rest.get("limit") is None:
+        rest["limit"] = search.required("limit" if search.get("top") is None else "top")
     return Fields({**rest, "query": query, **({} if using is None else {"using": using})}, search.place)

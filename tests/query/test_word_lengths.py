@@ -166,13 +166,28 @@ def test_scripts_without_spaces_are_found_by_parts(world: pqdb.Collection, index
 
 
 def test_spellings_of_unicode_are_one(world: pqdb.Collection) -> None:
-    texts = ["ฉันดื่มน้ำทุกวัน", "re\u0301sume\u0301", "日本のカ\u3099ラス", "한국어", "ガラス", "カラス", "ΆΛΦΑ ёлка", "ⅧX"]
+    texts = [
+        "ฉันดื่มน้ำทุกวัน",
+        "re\u0301sume\u0301",
+        "日本のカ\u3099ラス",
+        "한국어",
+        "ガラス",
+        "カラス",
+        "ΆΛΦΑ ёлка",
+        "ⅧX",
+        "L´eau",
+        "you ❤️ rock 1️⃣",
+        "☀️",
+        "a" + "\u0301" * 300_000,
+        "ก" + "\u0e31" * 300_000,
+    ]
     world.upsert(range(100, 100 + len(texts)), np.ones((len(texts), 2)), [{"t": text} for text in texts])
     world.create_payload_index("t", "text", tokenizer="multilingual", max_token_len=6)
     for asked, found in (
         ("น้ำ", [100]), ("ดื่ม", [100]), ("résumé", [101]), ("RESUME", [101]), ("re\u0301sume\u0301", [101]),
         ("ガラス", [102, 104]), ("カ\u3099ラス", [102, 104]), ("カラス", [105]), ("한국어", [10, 103]), ("αλφα", [106]),
         ("елка", [106]), ("viiix", [107]),
+        ("eau", [108]), ("you rock", [109]), ("rock 1", [109]), ("❤️", []), ("a", [111]),
     ):  # fmt: skip
         assert matching(world, "text", asked) == found, asked
 

@@ -50,6 +50,7 @@ def test_they_find_what_a_query_finds(docs, old, body, query):
     [
         ("search", {"limit": 1}, "missing field `vector`"),
         ("search", {"vector": QUERY}, "missing field `limit`"),
+        ("search", {"vector": QUERY, "limit": None}, "missing field `limit`"),
         ("search", {"vector": QUERY, "limit": 1, "query": QUERY}, "unknown field `query`"),
         ("search/groups", {"vector": QUERY, "limit": 1}, "missing field `group_by`"),
         ("recommend", {"limit": 1}, "at least one positive example"),

@@ -238,6 +238,18 @@ def test_offers_of_another_protocol_are_passed_over(tmp_path):
             client.sendall(f"{head}content-length: {len(body)}\r\n\r\n{body}".encode())
             assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
         assert httpx.get(f"{process.url}/collections/docs", timeout=60).status_code == 200
+        refused = "POST /collections/docs/points/count HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\n"
+        count = f"POST {POINTS}/count HTTP/1.1\r\nhost: x\r\n{offer}content-type: application/json\r\n"
+        count += "content-length: 2\r\n"
+        with socket.create_connection(("127.0.0.1", process.port)) as client:  # behind one that was answered too soon
+            client.settimeout(60)
+            client.sendall(f"{refused}content-length: 2\r\n\r\n".encode())
+            assert client.recv(65536).startswith(b"HTTP/1.1 ")
+            client.sendall(b"{}")
+            for part in (count[:90], count[90:], "\r", "\n{", "}"):  # in pieces, wherever they are cut
+                client.sendall(part.encode())
+                time.sleep(0.05)
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
         with socket.create_connection(("127.0.0.1", process.port)) as client:
             client.settimeout(60)
             client.sendall(

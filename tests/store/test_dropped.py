@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pqdb.store.points import PointStore
+from pqdb.store.state import DROPPED
 from pqdb.upkeep.compact import drop_dead_pages, drop_dead_runs
 
 N, ROW = 40_000, 16  # more rows than a live piece has
@@ -55,6 +56,18 @@ def test_addresses_of_what_was_taken_away_go(store: PointStore, gone: range) -> 
         with store.write() as batch:
             batch.upsert([N + number], SOURCE[:1])
     assert len(known(store)[0]) >= len(left[0])
+
+
+def test_a_damaged_record_of_it_is_told(store: PointStore) -> None:
+    with store.write() as batch:
+        batch.delete(list(range(5_000)))
+    assert drop_dead_runs(store)
+    assert store.verify() == []
+    txn = store.env.begin_write()
+    txn.put(DROPPED, b"twelve bytes", db=store.env.dbs["main"])
+    txn.commit()
+    store.env.end_write()
+    assert "the record of dropped runs of" in store.verify()[0]
 
 
 def test_a_commit_before_has_what_a_later_one_has_not(store: PointStore, monkeypatch: pytest.MonkeyPatch) -> None:
