@@ -23,6 +23,7 @@ def without_upgrade(data: bytes) -> bytes:
     head, end, rest = data.partition(b"\r\n\r\n")
     return _UPGRADE.sub(b"", head) + end + rest
 
+
 class PatientProtocol(HttpToolsProtocol):
     """uvicorn's protocol, but a request's head must have come within `patience` seconds.
 

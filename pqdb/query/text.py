@@ -61,8 +61,8 @@ def _parts(run: str, unspaced: bool) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class MatchText:
-    """Some string has all of these words, in any order. No words: nothing matches."""
+class _Match:
+    """What is asked of the words of a text, in whatever order they stand there."""
 
     asked: str
     words: frozenset[str]
@@ -72,6 +72,11 @@ class MatchText:
     def of(cls, asked: str, counting: Counting = EVERY_WORD) -> Self:
         """For what counts of a text."""
         return cls(asked, frozenset(counting.words(asked)), counting)
+
+
+@dataclass(frozen=True, slots=True)
+class MatchText(_Match):
+    """Some string has all of these words, in any order. No words: nothing matches."""
 
     def holds(self, values: list[Any]) -> bool:
         """Whether it does, of the values at the path."""
@@ -79,17 +84,8 @@ class MatchText:
 
 
 @dataclass(frozen=True, slots=True)
-class MatchTextAny:
+class MatchTextAny(_Match):
     """Some string has one of these words."""
-
-    asked: str
-    words: frozenset[str]
-    counting: Counting = EVERY_WORD
-
-    @classmethod
-    def of(cls, asked: str, counting: Counting = EVERY_WORD) -> Self:
-        """For what counts of a text."""
-        return cls(asked, frozenset(counting.words(asked)), counting)
 
     def holds(self, values: list[Any]) -> bool:
         """Whether it does, of the values at the path."""

@@ -12,7 +12,6 @@ from pqdb.query.matching import Value
 from pqdb.query.order import in_order, parse_order
 from pqdb.query.paging import page
 from pqdb.query.path import parse_path
-from pqdb.store.ids import id_from_key, id_key
 from pqdb.store.view import PointView
 from pqdb.verbs.base import Verbs
 from pqdb.verbs.given import Ids, Wanted, as_list, check_at_least_one
@@ -28,14 +27,13 @@ class Reading(Verbs):
 
     def __contains__(self, id: Any) -> bool:
         self._guard()
-        try:
-            key = id_key(id)
-        except IdError:
-            if isinstance(id, str | int | np.integer):  # it could be that of a point, were it in bounds
-                return False
-            raise
         with self._points.read() as points:
-            return points.row_of(id_from_key(key)) is not None
+            try:
+                return points.row_of(id) is not None
+            except IdError:
+                if isinstance(id, str | int | np.integer):  # it could be that of a point, were it in bounds
+                    return False
+                raise
 
     def __iter__(self) -> Iterator[Point]:
         """All points in id order, with payloads, a page at a time: what is written meanwhile may be among them."""

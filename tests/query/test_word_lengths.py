@@ -1,6 +1,7 @@
 """Words that a text index does not count, for they are too short or too long."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,18 @@ ASKED = [
 LENGTHS = [(2, 10), (None, 4), (3, None), (0, None), (4, 4)]
 
 
-@pytest.fixture
-def texts() -> Iterator[pqdb.Collection]:
+@contextmanager
+def kept(texts: list[str]) -> Iterator[pqdb.Collection]:
+    """A collection of points with these texts, numbered as they come."""
     with pqdb.open(upkeep="manual") as db:
         made = db.create_collection("texts", 2)
-        made.upsert(range(len(TEXTS)), np.ones((len(TEXTS), 2)), [{"t": text} for text in TEXTS])
+        made.upsert(range(len(texts)), np.ones((len(texts), 2)), [{"t": text} for text in texts])
+        yield made
+
+
+@pytest.fixture
+def texts() -> Iterator[pqdb.Collection]:
+    with kept(TEXTS) as made:
         yield made
 
 
@@ -134,9 +142,7 @@ UNSPACED = [
 
 @pytest.fixture
 def world() -> Iterator[pqdb.Collection]:
-    with pqdb.open(upkeep="manual") as db:
-        made = db.create_collection("texts", 2)
-        made.upsert(range(len(WORLD)), np.ones((len(WORLD), 2)), [{"t": text} for text in WORLD])
+    with kept(WORLD) as made:
         yield made
 
 
