@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pqdb.backup import restore
 from pqdb.checking import CheckReport, Findings, check
 from pqdb.collection import Collection
-from pqdb.config import PQ, SQ, CollectionConfig, Flat, NamedConfig, VectorConfig
+from pqdb.config import PQ, SQ, CollectionConfig, Flat, NamedConfig, SparseConfig, VectorConfig
 from pqdb.database import Database
 from pqdb.database import open_database as open  # noqa: A004 - pqdb.open is the name people will type
 from pqdb.errors import (
@@ -45,6 +45,7 @@ from pqdb.moving.importing import import_points
 from pqdb.query.parse import parse_filter
 from pqdb.repairing import RepairReport, repair
 from pqdb.search.fusion import fuse_dbsf, fuse_rrf
+from pqdb.sparse import SparseVector
 from pqdb.warming import ROADS, warm_up
 
 try:
@@ -95,6 +96,8 @@ __all__ = [
     "ReadOnlyError",
     "RecallReport",
     "RepairReport",
+    "SparseConfig",
+    "SparseVector",
     "StorageError",
     "VectorConfig",
     "check",

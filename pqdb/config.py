@@ -1,7 +1,7 @@
 """The values a collection is made with, checked at birth and frozen; every limit has its name here."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, cast, get_args
 
 import numpy as np
@@ -218,31 +218,69 @@ class VectorConfig(CollectionConfig):
 
 
 @dataclass(frozen=True)
-class NamedConfig:
-    """What a collection is made with whose vectors have names, in the order of their slots."""
+class SparseConfig:
+    """All that a sparse vector is made with. It is compared exactly, by inner product.
 
-    vectors: Mapping[str, VectorConfig]
+    idf: what a query asks for counts the more the fewer points have it (inverse document frequency, with the smoothing
+    of BM25: Robertson, Zaragoza 2009, doi 10.1561/1500000019): each value of a query is multiplied by
+    ln(1 + (N − n + ½) / (n + ½)), of N points with the vector n that name the dimension, counted as it is asked.
+    """
+
+    idf: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.vectors) > MAX_VECTORS:
-            raise InputError(f"a collection has at most {MAX_VECTORS} vectors with names, not {len(self.vectors)}")
-        for name, config in self.vectors.items():
+        if not isinstance(self.idf, bool):
+            raise InputError(f"SparseConfig(idf={self.idf!r}): True or False")
+
+
+@dataclass(frozen=True)
+class NamedConfig:
+    """What a collection is made with whose vectors have names, in the order of their slots: sparse ones come last."""
+
+    vectors: Mapping[str, VectorConfig]
+    sparse: Mapping[str, SparseConfig] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, given: Mapping[str, VectorConfig | SparseConfig]) -> Self:
+        """Of both kinds together. Raises InputError."""
+        sparse = {name: each for name, each in given.items() if isinstance(each, SparseConfig)}
+        dense: dict[str, Any] = {name: each for name, each in given.items() if name not in sparse}
+        return cls(dense, sparse)
+
+    def __post_init__(self) -> None:
+        for kind, given in (("vectors", self.vectors), ("sparse vectors", self.sparse)):
+            if len(given) > MAX_VECTORS:
+                raise InputError(f"a collection has at most {MAX_VECTORS} {kind} with names, not {len(given)}")
+        for name in (*self.vectors, *self.sparse):
             if len(name) > MAX_NAME or any("\ud800" <= character <= "\udfff" for character in name):
                 raise InputError(f"a vector's name has at most {MAX_NAME} characters, all valid Unicode, not {name!r}")
+        for name, config in self.vectors.items():
             if not isinstance(config, VectorConfig):
-                raise InputError(f"vectors[{name!r}] must be a VectorConfig(dim=…), not {config!r}")
+                raise InputError(
+                    f"vectors[{name!r}] must be a VectorConfig(dim=…) or a SparseConfig(), not {config!r}"
+                )
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON for the manifest: a list, since the slots count by it."""
-        return {"vectors": [{"name": name, **config.to_dict()} for name, config in self.vectors.items()]}
+        """As JSON for the manifest: lists, since the slots count by them."""
+        dense = [{"name": name, **config.to_dict()} for name, config in self.vectors.items()]
+        sparse = [{"name": name, **asdict(config)} for name, config in self.sparse.items()]
+        return {"vectors": dense, **({"sparse": sparse} if sparse else {})}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """From the manifest's JSON. Raises FormatError for a setting this version does not know."""
+        dense, sparse = [[dict(each) for each in data.get(kind, ())] for kind in ("vectors", "sparse")]
+        for each in sparse:
+            _refuse_unknown(SparseConfig, {key: value for key, value in each.items() if key != "name"})
+        return cls(
+            {each.pop("name"): VectorConfig.from_dict(each) for each in dense},
+            {each.pop("name"): SparseConfig(**each) for each in sparse},
+        )
 
 
 def config_from_dict(data: dict[str, Any]) -> CollectionConfig | NamedConfig:
     """From the manifest's JSON. Raises FormatError for a quantization this version does not know."""
-    if "vectors" not in data:
-        return CollectionConfig.from_dict(data)
-    given = [dict(each) for each in data["vectors"]]
-    return NamedConfig({each.pop("name"): VectorConfig.from_dict(each) for each in given})
+    return (NamedConfig if "vectors" in data else CollectionConfig).from_dict(data)
 
 
 def _as_values(form: str | None) -> Values | None:

@@ -24,6 +24,7 @@ from pqdb.config import (
     Quantization,
     Rerank,
     Source,
+    SparseConfig,
     VectorConfig,
     config_from_dict,
 )
@@ -105,7 +106,7 @@ class Database:
         dim: int | None = None,
         metric: str = "cosine",
         *,
-        vectors: Mapping[str, VectorConfig] | None = None,
+        vectors: Mapping[str, VectorConfig | SparseConfig] | None = None,
         quantization: Quantization | None = None,
         rerank: Rerank | None = "auto",
         source: Source | None = "float32",
@@ -113,8 +114,8 @@ class Database:
         exist_ok: bool = False,
     ) -> Collection:
         """Make a collection: of one vector a point, with `dim`, `metric` and so on, or of `vectors` with names, each
-        with a VectorConfig of its own. Raises CollectionExistsError (unless exist_ok and it is made alike),
-        InputError, ReadOnlyError.
+        with a VectorConfig of its own, or a SparseConfig; "" is the name of one without. Raises CollectionExistsError
+        (unless exist_ok and it is made alike), InputError, ReadOnlyError.
         """
         self._guard_writing()
         _check_name(name)
@@ -122,7 +123,7 @@ class Database:
         config: CollectionConfig | NamedConfig
         if vectors is not None:
             _refuse_beside_names(dim=dim, metric=metric, quantization=quantization, rerank=rerank, source=source)
-            config = NamedConfig(dict(vectors))
+            config = NamedConfig.of(vectors)
         elif dim is None:
             raise InputError("a collection needs dim=, or vectors= where they have names")
         else:
@@ -364,11 +365,9 @@ class Database:
     def _create_stores(self, folder: Path, manifest: dict[str, Any], config: CollectionConfig | NamedConfig) -> None:
         """The environments of a new collection: one for its points, one for the index of each vector."""
         size = self._opening.map_size
-        if isinstance(config, NamedConfig):
-            rows: int | list[int] = [row_bytes(each.dim, each.kept_source) for each in config.vectors.values()]
-        else:
-            rows = row_bytes(config.dim, config.kept_source)
-        with PointStore.create(folder / "points", manifest, rows, map_size=size) as points:
+        sizes = [row_bytes(each.dim, each.kept_source) for each in each_of(config)]
+        rows, n_sparse = (sizes, len(config.sparse)) if isinstance(config, NamedConfig) else (sizes[0], 0)
+        with PointStore.create(folder / "points", manifest, rows, n_sparse, map_size=size) as points:
             for slot in indexed(points.geometry):
                 BlockStore.create(folder / index_folder(slot), map_size=size).close()
 
@@ -566,7 +565,7 @@ def _refuse_beside_names(**given: object) -> None:
 
 
 def each_of(config: CollectionConfig | NamedConfig) -> list[CollectionConfig]:
-    """What each vector of a collection is made with."""
+    """What each vector of a collection is made with that has an index of its own."""
     return list(config.vectors.values()) if isinstance(config, NamedConfig) else [config]
 
 

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from pqdb.checking import CATALOG, INDEX, POINTS, CheckReport, check
-from pqdb.config import CollectionConfig, NamedConfig, config_from_dict
+from pqdb.config import CollectionConfig, NamedConfig, SparseConfig, VectorConfig, config_from_dict
 from pqdb.database import open_database
 from pqdb.errors import CorruptError, LockedError
 from pqdb.quantization.source import decode_source
+from pqdb.sparse import SparseVector
 from pqdb.store.blocks import BlockStore
 from pqdb.store.catalog import Catalog
 from pqdb.store.environment import user_of
@@ -199,13 +200,20 @@ def _line(point: SalvagedPoint, config: CollectionConfig | NamedConfig) -> str:
     """A point as `pqdb import` takes it; without a vector where none is kept."""
     record: dict[str, Any] = {"id": point.id}
     if isinstance(config, NamedConfig):
-        of_slot = dict(enumerate(config.vectors.items(), 1))
-        held = {of_slot[slot][0]: (source, of_slot[slot][1]) for slot, source in point.sources.items()}
-        record["vector"] = {name: _numbers(source, each) for name, (source, each) in held.items()}
+        configs: dict[str, VectorConfig | SparseConfig] = {**config.vectors, **config.sparse}
+        of_slot = dict(enumerate(configs, 1))
+        held = {of_slot[slot]: source for slot, source in point.sources.items()}
+        record["vector"] = {name: _shown(source, configs[name]) for name, source in held.items()}
     elif UNNAMED_SLOT in point.sources:
         record["vector"] = _numbers(point.sources[UNNAMED_SLOT], config)
     record["payload"] = None if point.payload is None else json.loads(point.payload)
     return json.dumps(record, ensure_ascii=False)
+
+
+def _shown(source: np.ndarray, config: VectorConfig | SparseConfig) -> Any:
+    if isinstance(config, SparseConfig):
+        return SparseVector.from_bytes(source.tobytes()).to_dict()
+    return _numbers(source, config)
 
 
 def _numbers(source: np.ndarray, config: CollectionConfig) -> list[float]:

@@ -169,6 +169,12 @@ def u8_at(address: Address, n: Whole) -> Any:
 
 
 @kernel_inline_with_room
+def u16_at(address: Address, n: Whole) -> Any:
+    """(n,) uint16 at an address."""
+    return carray(pointer(address), (n,), np.uint16)
+
+
+@kernel_inline_with_room
 def u32_at(address: Address, n: Whole) -> Any:
     """(n,) uint32 at an address."""
     return carray(pointer(address), (n,), np.uint32)

@@ -2,12 +2,14 @@
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pqdb.collection import Collection
+from pqdb.config import NamedConfig
 from pqdb.errors import InputError, PqdbError, StorageError
 from pqdb.hits import Page
 from pqdb.metric import METRICS
@@ -15,9 +17,9 @@ from pqdb.moving import npy
 from pqdb.moving.batch import Batch, Columns, Progress, check_counts
 from pqdb.moving.formats import form_of, writer
 from pqdb.moving.staging import Staging
+from pqdb.sparse import SparseVector
 
 BATCH = 1_000
-UNNAMED = ""
 
 
 def export_points(
@@ -45,7 +47,7 @@ def export_points(
     file = Path(path)
     write, columns = writer(file), Columns(id_column, vector_column, payload_column)
     total = len(collection) if limit is None else min(limit, len(collection))
-    named = UNNAMED not in collection.vectors
+    named = isinstance(collection.config, NamedConfig)
     if named and form_of(file) != "lines":
         raise InputError(f"the vectors of {collection.name!r} have names: only JSON lines have a place for those")
     if form_of(file) == "npy" and npy.beside(file).exists() and not file.exists():
@@ -82,14 +84,17 @@ def _gather(
 def _batch(page: Page, dim: int) -> Batch:
     ids, payloads = [point.id for point in page.points], [point.payload for point in page.points]
     if not dim:
-        named = [{name: each.tolist() for name, each in (point.vector or {}).items()} for point in page.points]
-        return Batch(ids, named, payloads)
+        return Batch(ids, [_as_json(point.vector or {}) for point in page.points], payloads)
     vectors = np.zeros((len(page.points), dim), np.float32)
     for row, point in zip(vectors, page.points, strict=True):
         if point.vector is None:
             raise InputError(f"point {point.id!r} has no vector to write")
         row[:] = point.vector
     return Batch(ids, vectors, payloads)
+
+
+def _as_json(vectors: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: each.to_dict() if isinstance(each, SparseVector) else each.tolist() for name, each in vectors.items()}
 
 
 def _put(whole: Path, file: Path) -> None:

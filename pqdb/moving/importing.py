@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from pqdb.collection import Collection
-from pqdb.config import Quantization, VectorConfig
+from pqdb.config import Quantization, SparseConfig, VectorConfig
 from pqdb.database import Database
 from pqdb.errors import InputError
 from pqdb.metric import check_metric
 from pqdb.moving import records
 from pqdb.moving.batch import Batch, Columns, Progress, Reader, check_counts
 from pqdb.moving.formats import reader
+from pqdb.sparse import SparseVector
 
 BATCH = 5_000
 
@@ -129,8 +130,13 @@ class _Target:
             dim = part.vectors.shape[1]
             return self.database.create_collection(self.name, dim, self.metric, quantization=self.quantization)
         metric = check_metric(self.metric)
-        dims = {name: len(vector) for each in part.vectors for name, vector in each.items()}
-        vectors = {name: VectorConfig(dim, metric, quantization=self.quantization) for name, dim in dims.items()}
+        first = {name: vector for each in part.vectors for name, vector in each.items()}
+        vectors = {
+            name: SparseConfig()
+            if isinstance(vector, SparseVector)
+            else VectorConfig(len(vector), metric, quantization=self.quantization)
+            for name, vector in first.items()
+        }
         return self.database.create_collection(self.name, vectors=vectors)
 
     def _kept(self, done: int) -> str:

@@ -1,6 +1,7 @@
 """JSON lines, plain or gzipped: {"id": 7, "vector": [0.1, 0.2], "payload": {"year": 2024}}, one point a line.
 
-Where vectors have names the line has {"title": [0.1, 0.2], "body": [0.3]} of them, as far as the point has any.
+Where vectors have names the line has {"title": [0.1, 0.2], "body": [0.3]} of them, as far as the point has any; a
+sparse one is {"indices": [7, 9], "values": [0.5, 0.25]} there.
 """
 
 import gzip
@@ -14,6 +15,7 @@ import numpy as np
 
 from pqdb.errors import InputError
 from pqdb.moving.batch import Batch, Columns, Points
+from pqdb.sparse import SparseVector
 
 LONGEST_LINE = 64 << 20  # bytes
 GZIP_LEVEL = 3  # 9 is five times slower for a twentieth of the bytes
@@ -109,10 +111,19 @@ def _together(vectors: list[Any]) -> Any:
     return np.array(vectors) if isinstance(vectors[0], np.ndarray) else vectors
 
 
-def _vector(given: object, where: str) -> np.ndarray | dict[str, np.ndarray]:
+def _vector(given: object, where: str) -> np.ndarray | dict[str, np.ndarray | SparseVector]:
     if isinstance(given, dict):
-        return {name: _row(each, where) for name, each in given.items() if each is not None}
+        return {name: _named(each, where) for name, each in given.items() if each is not None}
     return _row(given, where)
+
+
+def _named(vector: object, where: str) -> np.ndarray | SparseVector:
+    if not isinstance(vector, dict):
+        return _row(vector, where)
+    try:
+        return SparseVector.of(vector)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def _row(vector: object, where: str) -> np.ndarray:

@@ -30,7 +30,7 @@ def find(
     config, index = snapshot.config, snapshot.index
     if index is None or plan is None or config.rerank != "int8":
         prepared = prepare(queries, config.dim, config.metric)
-        return answered(snapshot, *search_batch(snapshot, prepared, plan, allowed, k, among))
+        return answered(snapshot.points, *search_batch(snapshot, prepared, plan, allowed, k, among))
     frame, queries = frame_of(snapshot, index, plan), _for_kernels(queries)
     words = np.empty((len(queries), k, WORDS), np.uint64)
 

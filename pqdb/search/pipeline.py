@@ -37,6 +37,7 @@ from pqdb.search.plan import Plan
 from pqdb.search.scratch import Scratch, borrow, give_back
 from pqdb.search.snapshot import Snapshot
 from pqdb.store.layout import META_BYTES, META_ROWS
+from pqdb.store.view import PointView
 
 _NO_WORDS, _NO_FIRSTS, _NO_ROWS = np.zeros(0, np.uint32), np.zeros(0, np.int64), np.zeros(0, np.int32)
 
@@ -230,10 +231,10 @@ def with_others(
     return np.concatenate([values, more_values]), np.concatenate([rows, more_rows])
 
 
-def answered(snapshot: Snapshot, values: np.ndarray, rows: np.ndarray) -> Found:
+def answered(points: PointView, values: np.ndarray, rows: np.ndarray) -> Found:
     """Values and rows (q, k) with the records of the rows."""
     words = np.empty((*rows.shape, WORDS), np.uint64)
-    where = snapshot.points.meta, META_ROWS, META_BYTES, META_BYTES - 8
+    where = points.meta, META_ROWS, META_BYTES, META_BYTES - 8
     return Found(words, *write_answers(*where, values, rows, named(words)))
 
 

@@ -64,13 +64,13 @@ class Selected:
             values, rows = found.values_and_rows()
         if trace:
             trace.filter = self._explained(planner, way, trace)
-        return answered(self.snapshot, *self._filled(planner, prepared, values, rows))
+        return answered(self.snapshot.points, *self._filled(planner, prepared, values, rows))
 
     def search_batch(self, queries: np.ndarray, k: int, effort: Effort) -> Found:
         """The answers to queries (q, d) that are prepared."""
         planner = Planner(self.snapshot, self.selection, self.kept, k)
         values, rows = self._go(self._way(planner, effort), queries, k)
-        return answered(self.snapshot, *self._filled(planner, queries, values, rows))
+        return answered(self.snapshot.points, *self._filled(planner, queries, values, rows))
 
     def _explained(self, planner: Planner, way: Way, trace: Trace) -> FilterExplanation:
         """What was done for a query."""
@@ -140,7 +140,7 @@ def score_query(snapshot: Snapshot, query: np.ndarray, rows: np.ndarray, k: int)
     if done == 1:
         return Found(words, filled, every)
     prepared = prepare(query, snapshot.config.dim, snapshot.config.metric)
-    return answered(snapshot, *score_rows(snapshot, prepared, rows, k))
+    return answered(snapshot.points, *score_rows(snapshot, prepared, rows, k))
 
 
 def score_rows(snapshot: Snapshot, queries: np.ndarray, rows: np.ndarray, k: int) -> Values:

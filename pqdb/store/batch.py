@@ -33,6 +33,7 @@ from pqdb.store.layout import (
 )
 from pqdb.store.mapping import Txn, put_anew
 from pqdb.store.slots import Bytes, Given, Sources
+from pqdb.store.sparse import SparseColumn
 from pqdb.store.state import State
 from pqdb.store.tables import Changes, Derive, drop_table
 from pqdb.store.write import WriteBatch
@@ -65,6 +66,7 @@ class PointBatch(WriteBatch):
         self._deriving = deriving
         self._changes = Changes()
         self._columns = {slot: Column(env, slot, each) for slot, each in runs.items()}
+        self._columns |= {slot: SparseColumn(env, slot) for slot in slots.sparse(runs)}
         self._points = self._columns[UNNAMED_SLOT]
         self._earlier = False  # whether changes before this one changed anything
 
@@ -111,7 +113,7 @@ class PointBatch(WriteBatch):
         duplicates the last wins, and all get its row. Raises IdError, InputError before anything is written.
         """
         keys = id_keys(ids)
-        given = dict(rows) if isinstance(rows, Mapping) else {UNNAMED_SLOT: Given(rows, np.ones(len(rows), bool))}
+        given: Sources = rows if isinstance(rows, Mapping) else {UNNAMED_SLOT: Given(rows, np.ones(len(rows), bool))}
         self._check(len(keys), given, payloads)
         if not keys:
             return np.zeros(0, np.uint32)
@@ -125,7 +127,7 @@ class PointBatch(WriteBatch):
         written = self._run(lambda txn: self._upsert(txn, list(place), kept_rows, kept_payloads))
         return written[[place[key] for key in keys]]
 
-    def sources_of(self, ids: Sequence[Any]) -> dict[int, Given]:
+    def sources_of(self, ids: Sequence[Any]) -> Sources:
         """What points, all of them there, have in every slot as this batch sees it. Raises IdError."""
         keys = id_keys(ids)
         return self._run(lambda txn: self._sources_of(txn, keys))
@@ -217,17 +219,11 @@ class PointBatch(WriteBatch):
         return self._run(lambda txn: self._drop_dead(txn, runs, pages, slot))
 
     def _check(self, n: int, given: Sources, payloads: Sequence[bytes | None] | None) -> None:
-        wanted = {slot: runs.row_bytes for slot, runs in self._runs.items() if runs.row_bytes}
-        if given.keys() != wanted.keys():
-            raise InputError(f"expected source rows of slots {sorted(wanted)}, not of {sorted(given)}")
+        wanted = slots.with_vectors(self._runs)
+        if sorted(given) != wanted:
+            raise InputError(f"expected source rows of slots {wanted}, not of {sorted(given)}")
         for slot, each in given.items():
-            want = (n, wanted[slot])
-            if each.rows.dtype != np.uint8 or each.rows.shape != want:
-                raise InputError(
-                    f"expected source rows as uint8 of shape {want}, not {each.rows.dtype} of {each.rows.shape}"
-                )
-            if not each.rows.flags.c_contiguous:
-                raise InputError("source rows must be C-contiguous")
+            self._columns[slot].refuse_unfit(n, each)
         if payloads is not None and len(payloads) != n:
             raise InputError(f"expected {n} payloads, one an id, not {len(payloads)}")
         if self._state.n_rows + n > layout.MAX_ROWS:
@@ -337,7 +333,7 @@ class PointBatch(WriteBatch):
 
     # -- vectors with names ----------------------------------------------------------------------------
 
-    def _sources_of(self, txn: Txn, keys: list[bytes]) -> dict[int, Given]:
+    def _sources_of(self, txn: Txn, keys: list[bytes]) -> Sources:
         row_of = dict(self._rows_of(txn, list(set(keys))))
         rows = np.array([row_of[key] for key in keys], np.int64)
         return {slot: column.source_of(txn, rows) for slot, column in self._columns.items() if slot != UNNAMED_SLOT}

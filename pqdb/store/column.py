@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pqdb.errors import CorruptError
+from pqdb.errors import CorruptError, InputError
 from pqdb.store import layout, state
 from pqdb.store.environment import Environment
 from pqdb.store.layout import PIECE_BYTES, PIECE_ROWS, UNNAMED_SLOT, Runs, piece_key, run_key
 from pqdb.store.mapping import Txn
-from pqdb.store.slots import Bools, Bytes, Given
+from pqdb.store.slots import Bools, Bytes, Given, SparseGiven
 from pqdb.store.snapshot import any_alive
 from pqdb.store.state import State, Versions
 
@@ -51,13 +51,24 @@ class Column:
 
     # -- source rows
 
-    def write(self, txn: Txn, first: int, given: Given) -> None:
+    def refuse_unfit(self, n: int, given: Given | SparseGiven) -> None:
+        """Raise InputError for anything but source rows of n points."""
+        if not isinstance(given, Given):
+            raise InputError(f"expected source rows of slot {self._slot}, not {type(given).__name__}")
+        wanted, rows = (n, self._runs.row_bytes), given.rows
+        if rows.dtype != np.uint8 or rows.shape != wanted:
+            raise InputError(f"expected source rows as uint8 of shape {wanted}, not {rows.dtype} of {rows.shape}")
+        if not rows.flags.c_contiguous:
+            raise InputError("source rows must be C-contiguous")
+
+    def write(self, txn: Txn, first: int, given: Given | SparseGiven) -> None:
         """Put source rows behind row `first`: complete the last run, then whole runs, then a new last one. Where no
         point has the vector, nothing is written.
         """
         per_run, size = self._runs.rows_per_run, self._runs.run_bytes
         if not self._runs.row_bytes:
             return
+        assert isinstance(given, Given)
         cursor = txn.cursor(db=self._env.dbs["runs"])
         end = first + len(given.rows)
         run = first // per_run
@@ -90,7 +101,7 @@ class Column:
         elif self._slot == UNNAMED_SLOT:
             raise CorruptError(f"{self._env.path}: runs {run_key(run).hex()} is missing")
 
-    def source_of(self, txn: Txn, rows: Numbers) -> Given:
+    def source_of(self, txn: Txn, rows: Numbers) -> Given | SparseGiven:
         """The source of living and dead rows (n,); zero for those that lack the vector, which have none."""
         n, size, per_run = len(rows), self._runs.row_bytes, self._runs.rows_per_run
         found = np.zeros((n, size), np.uint8)

@@ -409,15 +409,15 @@ class Environment:
 
     # -- optional databases ----------------------------------------------------------------------------
 
-    def provide(self) -> None:
-        """Make the optional databases that are not there yet, in a commit of their own."""
+    def provide(self, names: Sequence[str]) -> None:
+        """Make those of the optional databases that are not there yet, in a commit of their own."""
         self.adopt()
-        if all(name in self.dbs for name in self._optional):
+        if all(name in self.dbs for name in names):
             return
         txn = self.begin_write()
         try:
             with mapping_errors(self.path, writing=True):
-                missing = [name for name in self._optional if name not in self.dbs]
+                missing = [name for name in names if name not in self.dbs]
                 made = {name: self._env.open_db(name.encode(), txn=txn) for name in missing}
                 txn.commit()
             self.dbs = {**self.dbs, **made}

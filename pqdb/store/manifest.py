@@ -11,7 +11,8 @@ FORMAT = "pqdb"
 FORMAT_VERSION = 1
 TABLES_VERSION = 2  # of a points store with tables: whoever does not know them would leave them behind
 SLOTS_VERSION = 3  # of a points store whose vectors have names, with tables or without
-READABLE = {"points": (FORMAT_VERSION, TABLES_VERSION, SLOTS_VERSION)}
+SPARSE_VERSION = 4  # the same, some of them sparse
+READABLE = {"points": (FORMAT_VERSION, TABLES_VERSION, SLOTS_VERSION, SPARSE_VERSION)}
 
 
 def to_bytes(kind: str, manifest: Mapping[str, Any], store: Mapping[str, Any]) -> bytes:
@@ -21,12 +22,19 @@ def to_bytes(kind: str, manifest: Mapping[str, Any], store: Mapping[str, Any]) -
     """
     record = {
         "format": FORMAT,
-        "version": SLOTS_VERSION if "slots" in store else TABLES_VERSION if store.get("tables") else FORMAT_VERSION,
+        "version": _version_of(store),
         "kind": kind,
         "store": dict(store),
         "manifest": dict(manifest),
     }
     return seal(json.dumps(record, separators=(",", ":"), sort_keys=True).encode())
+
+
+def _version_of(store: Mapping[str, Any]) -> int:
+    """The least that a reader has to know."""
+    if "slots" in store:
+        return SPARSE_VERSION if store.get("sparse") else SLOTS_VERSION
+    return TABLES_VERSION if store.get("tables") else FORMAT_VERSION
 
 
 def from_bytes(

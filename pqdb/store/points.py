@@ -12,7 +12,8 @@ live      u32 piece → live bits; u16 slot, u32 piece → which rows have the v
 texts     u32 row → UTF-8 of a string id
 payloads  u32 row → sealed payload
 
-and, once there are payload indexes, ``postings`` and ``orders`` (tables.py).
+and, once there are payload indexes, ``postings`` and ``orders`` (tables.py); where there are sparse vectors, ``sparse``
+and ``segments`` (sparse.py).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pqdb.store import manifest as manifest_record
-from pqdb.store import slots, state, tables
+from pqdb.store import slots, sparse, state, tables
 from pqdb.store.batch import PointBatch
 from pqdb.store.deriving import Deriving, Maker
 from pqdb.store.environment import Environment
@@ -45,7 +46,7 @@ class PointStore(Handle):
 
     KIND = "points"
     DATABASES = DATABASES
-    OPTIONAL = tables.DATABASES
+    OPTIONAL = tables.DATABASES + sparse.DATABASES
 
     def __init__(
         self, env: Environment, runs: Mapping[int, Runs], readonly: bool = False, maker: Maker | None = None
@@ -76,16 +77,18 @@ class PointStore(Handle):
         path: str | os.PathLike[str],
         manifest: Mapping[str, Any],
         row_bytes: int | Sequence[int],
+        n_sparse: int = 0,
         *,
         map_size: int | None = None,
     ) -> PointStore:
         """A new store in a folder that holds none. `row_bytes`: of a source row; of each vector where they have names,
-        in the order of their slots from 1 on. Raises InputError, StorageError.
+        in the order of their slots from 1 on. n_sparse: sparse vectors behind those. Raises InputError, StorageError.
         """
-        runs = slots.geometry(row_bytes)
+        runs = slots.geometry(row_bytes, n_sparse)
         value = manifest_record.to_bytes("points", manifest, slots.to_record(runs))
         records = {b"manifest": value, **{state.key_of(slot): State.empty().to_bytes() for slot in runs}}
-        return cls(Environment.create(path, DATABASES, records, map_size, tables.DATABASES), runs)
+        names = DATABASES + (sparse.DATABASES if n_sparse else ())
+        return cls(Environment.create(path, names, records, map_size, cls.OPTIONAL), runs)
 
     @classmethod
     def open(
@@ -120,7 +123,7 @@ class PointStore(Handle):
     def provide_tables(self) -> None:
         """Make the databases that tables lie in, if they are not there yet."""
         self._refuse_unwritable()
-        self.env.provide()
+        self.env.provide(tables.DATABASES)
 
     def commit(self, change: Callable[[PointBatch], T]) -> T:
         """Run a change in a commit, its own or one shared with other threads that write now. -> what it returned,

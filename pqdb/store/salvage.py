@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pqdb.errors import CorruptError, FormatError, NotADatabaseError
-from pqdb.store import layout, manifest, slots
+from pqdb.store import layout, manifest, slots, sparse
 from pqdb.store.ids import INT, TEXT, UUID, id_from_key, uuid_text
 from pqdb.store.layout import (
     KIND_INT,
@@ -75,7 +75,7 @@ class SalvagedPoint:
     """A point whose id and vectors hold."""
 
     id: int | str
-    sources: dict[int, Bytes]  # slot → (row_bytes,) uint8, of those it has; none with source=None
+    sources: dict[int, Bytes]  # slot → its bytes, of those vectors it has; none with source=None
     payload: bytes | None
     payload_lost: bool  # it had one, which does not hold
 
@@ -98,7 +98,8 @@ class PointSalvage:
         except BaseException:
             self._file.close()
             raise
-        self._slots = {slot: runs for slot, runs in slots.from_record(geometry).items() if runs.row_bytes}
+        held = slots.from_record(geometry)
+        self._slots = {slot: held[slot] for slot in slots.with_vectors(held)}
         self._held: dict[int, tuple[Value, bytes | None]] = {}  # the last run that was read, of each slot
         self._forgotten = 0
         with suppress(CorruptError):
@@ -121,7 +122,7 @@ class PointSalvage:
         self._places = {name: self._by_row(name) for name in ("payloads", "texts")}
         keys = {int.from_bytes(value, "little"): key for key, value in self._values("ids", layout.ROW_BYTES)}
         alive = self._live_rows()
-        self._runs = {layout.run_of_key(key): at for key, at in self._items("runs") if len(key) == _SLOT_KEY_BYTES}
+        self._runs, self._vectors = self._by_slot("runs"), self._by_slot(sparse.VECTORS)
         for row in sorted(alive | {row for row in keys if row // PIECE_ROWS not in self._pieces}):
             point_id, flagged = self._id_of(row, keys.get(row))
             if point_id is None:
@@ -148,6 +149,10 @@ class PointSalvage:
 
     def _by_row(self, name: str) -> dict[int, Value]:
         return {layout.row_of_key(key): place for key, place in self._items(name) if len(key) == layout.ROW_BYTES}
+
+    def _by_slot(self, name: str) -> dict[tuple[int, int], Value]:
+        """(slot, number) → value of a database whose keys are such."""
+        return {layout.run_of_key(key): at for key, at in self._items(name) if len(key) == _SLOT_KEY_BYTES}
 
     def _live_rows(self) -> set[int]:
         """The rows that sound pieces of the live bits and sound pages of row records say are alive."""
@@ -197,8 +202,9 @@ class PointSalvage:
         """What a row has in every slot; None where something that it should have does not hold."""
         found: dict[int, Bytes] = {}
         for slot, runs in self._slots.items():
-            has, source = self._has(row, slot), self._source(row, slot, runs)
-            if source is not None and (has or (has is None and source.any())):
+            has, is_sparse = self._has(row, slot), not runs.row_bytes
+            source = self._sparse(row, slot) if is_sparse else self._source(row, slot, runs)
+            if source is not None and (has or (has is None and (is_sparse or source.any()))):
                 found[slot] = source
             elif has and (slot != UNNAMED_SLOT or row // runs.rows_per_run >= self._forgotten):
                 return None
@@ -226,6 +232,12 @@ class PointSalvage:
         if held[1] is None:
             return None
         return np.frombuffer(held[1], np.uint8, runs.row_bytes, row % runs.rows_per_run * runs.row_bytes)
+
+    def _sparse(self, row: int, slot: int) -> Bytes | None:
+        """The sparse vector of a row, if its checksum holds."""
+        place = self._vectors.get((slot, row))
+        value = b"" if place is None else self._file.read(place)
+        return np.frombuffer(value[:-4], np.uint8) if layout.trailer_holds(value) else None
 
     def _payload(self, row: int, flagged: bool) -> tuple[bytes | None, bool]:
         """The payload, and whether it is lost."""

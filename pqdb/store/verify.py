@@ -46,6 +46,9 @@ from pqdb.store.layout import (
     run_key,
 )
 from pqdb.store.mapping import Txn
+from pqdb.store.segments import PAIR_BYTES, SEGMENT_ROWS, Pairs
+from pqdb.store.segments import from_bytes as segment_from_bytes
+from pqdb.store.sparse import Sparse
 from pqdb.store.state import DROPPED, KEY, State, dropped_from_bytes, key_of
 from pqdb.store.tables import Derive, Key, entries_of
 
@@ -100,6 +103,8 @@ def _sources(txn: Txn, env: Environment, state: State, runs: Mapping[int, Runs],
                 yield f"{int((having & ~live).sum())} dead rows have a vector of slot {slot}"
         if each.row_bytes:
             yield from _runs(txn, env.dbs["runs"], held, each, having, slot, there)
+        elif slot != UNNAMED_SLOT:
+            yield from _sparse(Sparse(txn, env.dbs, slot), having, slot)
     entries = txn.stat(env.dbs["runs"])["entries"]
     if entries != sum(there):
         yield f"there are {entries} source runs, {entries - sum(there)} of them forgotten or beyond the last row"
@@ -123,6 +128,42 @@ def _runs(
             yield f"source run {run}{whose} has {len(value)} bytes, not {runs.run_bytes}"
         elif not _is_filled(layout.closed_run(value), rows, living, slot):
             yield f"source run {run}{whose} of {rows} rows is not what was written: checksum or count differs"
+
+
+def _sparse(reading: Sparse, having: Live, slot: int) -> Iterator[str]:
+    """Every living row has its vector, and no other has one; and so with segments."""
+    missing, whose = having.copy(), f"of slot {slot}"
+    for row, value in reading.sealed():
+        if row >= len(having) or not having[row]:
+            yield f"a sparse vector {whose} is that of row {row}, which has none"
+        elif not layout.trailer_holds(value) or (len(value) - 4) % PAIR_BYTES:
+            yield f"the sparse vector {whose} of row {row} is not what was written: its checksum differs"
+        else:
+            missing[row] = False
+    for row in np.flatnonzero(missing).tolist():
+        yield f"the sparse vector {whose} of row {row} is missing, or not what was written"
+    n_segments, kept = len(having) // SEGMENT_ROWS, dict(reading.kept())
+    for number in range(n_segments):
+        living = having[number * SEGMENT_ROWS : (number + 1) * SEGMENT_ROWS]
+        yield from _segment(kept.get(number), reading.pairs(number), living, f"segment {number} {whose}")
+    for number in kept:
+        if number >= n_segments:
+            yield f"segment {number} {whose} lies behind the last row"
+
+
+def _segment(value: memoryview | None, said: Pairs, living: Live, what: str) -> Iterator[str]:
+    """It holds what the vectors of its living rows say."""
+    if value is None:
+        if len(said.dims):
+            yield f"{what} is missing"
+        return
+    try:
+        found = segment_from_bytes(value, what)
+    except CorruptError as error:
+        yield str(error)
+        return
+    if not found.of(living[found.rows]).same_as(said):
+        yield f"{what} holds other pairs than the vectors of its rows"
 
 
 def _is_filled(filled: int | None, rows: int, living: Live, slot: int) -> bool:

@@ -31,6 +31,7 @@ from pqdb.store.layout import (
 )
 from pqdb.store.reading import View
 from pqdb.store.snapshot import Addresses, Bits, Snapshot, Snapshots, resolve_meta, resolve_runs
+from pqdb.store.sparse import Sparse
 from pqdb.store.tables import Tables
 
 _FEW = 48  # below so many rows plain Python beats numpy's fixed costs
@@ -152,6 +153,16 @@ class PointView(View[Snapshot]):
     def tables(self) -> Tables:
         """What is derived from payloads; there are tables only where the manifest says so."""
         return Tables(self._txn, self._env.dbs, self.n_rows)
+
+    @property
+    def sparse(self) -> Sparse:
+        """The vectors of this slot, where it is one of sparse ones."""
+        return Sparse(self._txn, self._env.dbs, self._snapshots.slot)
+
+    @property
+    def epoch(self) -> int:
+        """Of the mapping: addresses are good for one."""
+        return self._snapshot.epoch
 
     # -- points ----------------------------------------------------------------------------------------
 

@@ -2,19 +2,25 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pqdb.config import CollectionConfig
+from pqdb.config import CollectionConfig, SparseConfig
 from pqdb.errors import InputError, ReadOnlyError
-from pqdb.hits import Point
+from pqdb.hits import Group, Hits, Point
 from pqdb.metric import Metric
 from pqdb.quantization.source import decode_source
+from pqdb.query.conditions import Filter
 from pqdb.query.parse import parse_filter
+from pqdb.query.path import Path as Steps
 from pqdb.query.select import Selection
 from pqdb.query.selector import Selector
+from pqdb.search.groups import Grouping
+from pqdb.search.pipeline import Found
+from pqdb.store.layout import KIND_SHIFT, PAYLOAD_FLAG
 from pqdb.store.points import PointStore
 from pqdb.store.view import PointView
 from pqdb.upkeep.worker import Upkeep
@@ -23,6 +29,8 @@ from pqdb.verbs.given import Wanted, check_flag
 Guard = Callable[[], None]
 Metadata = Callable[[], dict[str, Any] | None]
 UNNAMED = ""
+KIND_MASK = 3  # of a row record's last word: an id that is no integer
+FLAGS = KIND_MASK << KIND_SHIFT | PAYLOAD_FLAG  # there is more to a hit than its numbers
 
 
 class Verbs:
@@ -56,6 +64,11 @@ class Verbs:
     def vectors(self) -> Mapping[str, CollectionConfig]:
         """What each vector is made with, by its name; "" is the one without a name."""
         return {UNNAMED: self.config}
+
+    @property
+    def sparse_vectors(self) -> Mapping[str, SparseConfig]:
+        """What each sparse vector is made with, by its name."""
+        return {}
 
     @property
     def folder(self) -> Path:
@@ -112,6 +125,48 @@ class Verbs:
             )
         return decode_source(points.source_of(rows), self.config.dim, self.config.kept_source)
 
+    def _hits(
+        self, points: PointView, found: Found, i: int, with_payload: bool, with_vector: Wanted,
+        metric: Metric,
+    ) -> Hits:  # fmt: skip
+        """The answer to query i."""
+        words, every = found.words, found.every
+        n = words.shape[1]
+        if found.filled < len(words) * n:
+            n = int((found.answers["value"][i] > -np.inf).sum())
+        ids, payloads, vectors = None, None, None
+        if with_vector or every & FLAGS:
+            answers = found.answers[i, :n]
+            if every >> KIND_SHIFT & KIND_MASK:  # some are no integers
+                ids = points.ids_of(answers["row"])
+            check_flag("with_payload", with_payload)
+            if with_payload and every & PAYLOAD_FLAG:
+                there = zip(answers["row"].tolist(), answers["tail"].tolist(), strict=True)
+                payloads = [points.payload_of(row) if tail & PAYLOAD_FLAG else None for row, tail in there]
+            if with_vector:
+                vectors = self._shown(points, answers["row"], with_vector)
+        return Hits(words, i, n, metric, ids, payloads, vectors)
+
+    def _grouped(
+        self, points: PointView, how: tuple[Steps, int, int], asked: Filter | None,
+        find: Callable[[int, Filter | None], Hits], with_payload: bool,
+    ) -> list[Group]:  # fmt: skip
+        """Groups of hits. how: the path they have the same value at, how many groups, and how many hits of each; find:
+        the k nearest, with payloads, of all that pass a filter.
+        """
+        path, limit, size = how
+
+        def find_also(k: int, also: Filter | None) -> Hits:
+            return find(k, asked if also is None else Filter(must=(also,) if asked is None else (asked, also)))
+
+        most = points.n_live if asked is None else len(self._selector.select(points, asked))
+        held = self._selector.definitions(points)
+        indexed = any(index.path == path and index.kind in ("keyword", "integer") for index in held)
+        groups = Grouping(path, limit, size, indexed).find(find_also, max(1, most))
+        return [
+            Group(name, hits if with_payload else [replace(hit, payload=None) for hit in hits]) for name, hits in groups
+        ]
+
     def _refuse_name(self, name: str | None) -> None:
         """Raise InputError for the name of a vector that is not there."""
         if name not in self._slots:
@@ -119,7 +174,7 @@ class Verbs:
 
     def _held(self) -> str:
         """Its vectors, as a sentence has them."""
-        if UNNAMED in self._slots:
+        if list(self._slots) == [UNNAMED]:
             return "one vector, which has no name"
         return f"the vectors {listed(self._slots)}" if self._slots else "no vectors"
 

@@ -48,10 +48,10 @@ class Measuring(Searching):
                 filtered, by_codes = trace.filter, trace.filter is not None and trace.filter.way == "lists"
             else:
                 plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
-                found = answered(snapshot, *search(snapshot, prepared, plan, points.findable, kept, trace))
+                found = answered(snapshot.points, *search(snapshot, prepared, plan, points.findable, kept, trace))
                 by_codes = plan is not None
             trace.mark("rest")
-            hits = self._hits(points, found, 0, True, False)
+            hits = self._hits(points, found, 0, True, False, self.config.metric)
             trace.mark("hits")
             return Explanation(
                 kind="codes" if by_codes else "exact",

@@ -11,7 +11,7 @@ from pqdb.config import CollectionConfig
 from pqdb.errors import DimensionError, InputError, PointNotFoundError
 from pqdb.hits import BatchHits, Hits, Id, PlainHits
 from pqdb.kernels.frame import WORDS
-from pqdb.metric import Metric, as_vectors, prepare
+from pqdb.metric import as_vectors, prepare
 from pqdb.query.conditions import Filter, but_not
 from pqdb.query.parse import parse_filter
 from pqdb.search.batch import find
@@ -26,20 +26,17 @@ from pqdb.search.selected import Effort, Selected
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trim import trimmed
 from pqdb.store.blocks import BlockStore
-from pqdb.store.layout import KIND_SHIFT, PAYLOAD_FLAG
 from pqdb.store.moment import Moment
 from pqdb.store.points import PointStore
 from pqdb.store.reading import Held
 from pqdb.store.view import PointView
 from pqdb.upkeep.tended import Learned, Tended
 from pqdb.upkeep.worker import Upkeep
-from pqdb.verbs.base import Guard, Metadata, Verbs
-from pqdb.verbs.given import Terms, Wanted, check_depth, check_effort, check_flag, check_k, check_offset, is_id, ragged
+from pqdb.verbs.base import FLAGS, Guard, Metadata, Verbs
+from pqdb.verbs.given import Terms, Wanted, check_depth, check_effort, check_k, check_offset, is_id, ragged
 
 MOST_FRAMES = 256
 FLOAT32 = np.dtype(np.float32)
-KIND_MASK = 3  # of a row record's last word: an id that is no integer
-FLAGS = KIND_MASK << KIND_SHIFT | PAYLOAD_FLAG  # there is more to a hit than its numbers
 
 
 class Searching(Verbs):
@@ -124,7 +121,7 @@ class Searching(Verbs):
             if offset or score_threshold is not None:
                 found = trimmed(found, offset, score_threshold, self.metric)
             if single:
-                return self._hits(points, found, 0, with_payload, with_vector)
+                return self._hits(points, found, 0, with_payload, with_vector, self.config.metric)
             return BatchHits(self._hits_of_all(points, found, with_payload, with_vector), k)
 
     def _again(
@@ -153,7 +150,7 @@ class Searching(Verbs):
                 found = trimmed(found, 0, threshold, self.metric)
             if with_vector or found.every & FLAGS:
                 points = self._points.within(held.second_txn, frame.points)
-                return self._hits(points, found, 0, with_payload, with_vector)
+                return self._hits(points, found, 0, with_payload, with_vector, self.config.metric)
         return Hits(found.words, 0, found.filled, self.config.metric)
 
     def _is_current(self, frame: Frame) -> bool:
@@ -209,7 +206,7 @@ class Searching(Verbs):
             return found
         prepared = prepare(queries, self.dim, self.metric)
         values, rows = found.values_and_rows()
-        return answered(snapshot, *look_further(snapshot, prepared, by_recall, allowed, values, rows))
+        return answered(snapshot.points, *look_further(snapshot, prepared, by_recall, allowed, values, rows))
 
     # -- how
 
@@ -314,26 +311,7 @@ class Searching(Verbs):
         """The answers to all queries."""
         if not with_vector and not found.every & FLAGS:
             return PlainHits(found.words, self.config.metric)
-        return [self._hits(points, found, i, with_payload, with_vector) for i in range(len(found.words))]
-
-    def _hits(
-        self, points: PointView, found: Found, i: int, with_payload: bool, with_vector: Wanted,
-        metric: Metric | None = None,
-    ) -> Hits:  # fmt: skip
-        """The answer to query i."""
-        words, every = found.words, found.every
-        n = words.shape[1]
-        if found.filled < len(words) * n:
-            n = int((found.answers["value"][i] > -np.inf).sum())
-        ids, payloads, vectors = None, None, None
-        if with_vector or every & FLAGS:
-            answers = found.answers[i, :n]
-            if every >> KIND_SHIFT & KIND_MASK:  # some are no integers
-                ids = points.ids_of(answers["row"])
-            check_flag("with_payload", with_payload)
-            if with_payload and every & PAYLOAD_FLAG:
-                there = zip(answers["row"].tolist(), answers["tail"].tolist(), strict=True)
-                payloads = [points.payload_of(row) if tail & PAYLOAD_FLAG else None for row, tail in there]
-            if with_vector:
-                vectors = self._shown(points, answers["row"], with_vector)
-        return Hits(words, i, n, metric or self.config.metric, ids, payloads, vectors)
+        return [
+            self._hits(points, found, i, with_payload, with_vector, self.config.metric)
+            for i in range(len(found.words))
+        ]

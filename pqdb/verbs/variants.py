@@ -1,7 +1,6 @@
 """Searches in other ways than for the k nearest: in groups, unlike one another, by examples."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -13,7 +12,6 @@ from pqdb.query.conditions import Filter, but_not
 from pqdb.query.parse import parse_filter
 from pqdb.query.path import parse_path
 from pqdb.search.diversity import choose
-from pqdb.search.groups import Grouping
 from pqdb.search.pipeline import Found, answered
 from pqdb.search.recommend import averaged, best_scored
 from pqdb.search.snapshot import Snapshot
@@ -58,20 +56,13 @@ class Variants(Searching):
                 vector, asked = self._by_id(snapshot, query, asked)
             queries = self._one_query(vector)
 
-            def find(k: int, also: Filter | None) -> Hits:
-                among = asked if also is None else Filter(must=(also,) if asked is None else (asked, also))
+            def find(k: int, among: Filter | None) -> Hits:
                 found = self._found(snapshot, queries, True, among, exact, 0, (k, recall, None, None))
                 if score_threshold is not None:
                     found = trimmed(found, 0, score_threshold, self.config.metric)
-                return self._hits(points, found, 0, True, with_vector)
+                return self._hits(points, found, 0, True, with_vector, self.config.metric)
 
-            most = points.n_live if asked is None else len(self._selector.select(points, asked))
-            held = self._selector.definitions(points)
-            indexed = any(index.path == path and index.kind in ("keyword", "integer") for index in held)
-            groups = Grouping(path, limit, group_size, indexed).find(find, max(1, most))
-        return [
-            Group(name, hits if with_payload else [replace(hit, payload=None) for hit in hits]) for name, hits in groups
-        ]
+            return self._grouped(points, (path, limit, group_size), asked, find, with_payload)
 
     def search_mmr(
         self,
@@ -105,7 +96,7 @@ class Variants(Searching):
             found = self._found(snapshot, self._one_query(vector), True, asked, False, 0, terms)
             found = trimmed(found, 0, score_threshold, self.config.metric)
             chosen = self._diverse(snapshot, found, k, float(share))
-            return self._hits(points, chosen, 0, with_payload, with_vector)
+            return self._hits(points, chosen, 0, with_payload, with_vector, self.config.metric)
 
     def recommend(
         self,
@@ -180,4 +171,4 @@ class Variants(Searching):
         values, rows = best_scored(snapshot, selection.array, *examples, terms[0], find)
         if not len(rows):
             values, rows = np.full(1, -np.inf, np.float32), np.zeros(1, np.uint32)
-        return answered(snapshot, values[None].astype(np.float32), rows[None].astype(np.uint32))
+        return answered(snapshot.points, values[None].astype(np.float32), rows[None].astype(np.uint32))

@@ -1,97 +1,29 @@
 """A collection whose vectors have names: points are written and read as in any other, and searched by one vector."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from pqdb.collection import Collection
-from pqdb.config import CollectionConfig, NamedConfig, VectorConfig
-from pqdb.errors import InputError, PointNotFoundError
-from pqdb.hits import Explanation, Group, Hits, Id, RecallReport
-from pqdb.metric import Metric, prepare
-from pqdb.quantization.source import decode_source, encode_source, row_bytes
+from pqdb.config import CollectionConfig, NamedConfig, SparseConfig
+from pqdb.errors import InputError
+from pqdb.hits import Explanation, Group, Hits, RecallReport
+from pqdb.metric import Metric
+from pqdb.named.one import OneSparse, OneVector
+from pqdb.named.vectors import Vectors
 from pqdb.query.writing import chosen
 from pqdb.store.batch import PointBatch
 from pqdb.store.blocks import BlockStore
-from pqdb.store.layout import bits_at
 from pqdb.store.points import PointStore
-from pqdb.store.slots import Given, Sources, index_folder
+from pqdb.store.slots import Sources, index_folder
 from pqdb.store.view import PointView
 from pqdb.upkeep.report import NOTHING_BESIDE, together
-from pqdb.upkeep.tended import Tended
 from pqdb.upkeep.train import Progress
 from pqdb.upkeep.worker import Upkeep
 from pqdb.verbs.base import UNNAMED, Guard, Metadata, Verbs
 from pqdb.verbs.given import Ids, Wanted, ids_or_filter, which
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """The vectors of points, by their names."""
-
-    configs: Mapping[str, VectorConfig]
-    slots: Mapping[str, int]
-
-    @classmethod
-    def of(cls, config: NamedConfig) -> "Vectors":
-        """Slots count from 1, in the order of the names."""
-        return cls(config.vectors, {name: slot for slot, name in enumerate(config.vectors, 1)})
-
-    def shown(self, points: PointView, rows: np.ndarray, names: Sequence[str]) -> list[dict[str, np.ndarray]]:
-        """What each of rows (n,) has of these: name → (dim,) float32."""
-        shown: list[dict[str, np.ndarray]] = [{} for _ in rows]
-        for name in names:
-            config, view = self.configs[name], points.of_slot(self.slots[name])
-            there = np.flatnonzero(bits_at(view.live, rows))
-            found = decode_source(view.source_of(rows[there]), config.dim, config.kept_source)
-            for place, vector in zip(there.tolist(), found, strict=True):
-                shown[place][name] = vector
-        return shown
-
-
-class OneVector(Collection):
-    """What one of several vectors is searched by. Only NamedCollection has it."""
-
-    def __init__(
-        self,
-        vector: str,
-        vectors: Vectors,
-        name: str,
-        metadata: Metadata,
-        stores: tuple[PointStore, BlockStore],
-        upkeep: tuple[Upkeep, Tended] | None,
-        guard: Guard,
-    ) -> None:
-        super().__init__(name, vectors.configs[vector], metadata, stores, upkeep, guard, vectors.slots)
-        self._vector = vector
-        self._all = vectors
-        self.slot = vectors.slots[vector]
-
-    def facts(self, resources: bool) -> dict[str, Any]:
-        """What `info()` tells of the vector."""
-        return self._facts(resources)
-
-    def index_problems(self) -> list[str]:
-        """What in its index is not what was written."""
-        return self._index_problems()
-
-    def disagreements(self) -> list[str]:
-        """What index and points do not agree on."""
-        return self._disagreements()
-
-    def _shown(self, points: PointView, rows: np.ndarray, wanted: Wanted) -> Sequence[Any]:
-        return self._all.shown(points, rows.astype(np.int64), self._names(wanted))
-
-    def _refuse_name(self, name: str | None) -> None:
-        super()._refuse_name(name or self._vector)
-
-    def _row_of_example(self, points: PointView, example: Id) -> int:
-        row = super()._row_of_example(points, example)
-        if not points.live[row >> 3] >> (row & 7) & 1:
-            raise PointNotFoundError(f"point {example!r} of collection {self.name!r} has no vector {self._vector!r}")
-        return row
 
 
 class NamedCollection(Collection):
@@ -111,12 +43,17 @@ class NamedCollection(Collection):
     ) -> None:
         self._all = Vectors.of(config)
         self._by_name: dict[str, OneVector] = {}
+        self._sparse: dict[str, OneSparse] = {}
         Verbs.__init__(self, name, metadata, points, upkeep, guard, self._all.slots)
         self.config = config
-        for number, vector in enumerate(config.vectors):
+        for number, (vector, each) in enumerate(config.vectors.items()):
             stores = points.slot(number + 1), blocks[number]
             tended = None if upkeep is None else (upkeep, upkeep.tended[number])
-            self._by_name[vector] = OneVector(vector, self._all, name, metadata, stores, tended, guard)
+            self._by_name[vector] = OneVector(vector, each, self._all, name, metadata, stores, tended, guard)
+        self._sparse = {
+            vector: OneSparse(vector, each, self._all, name, metadata, points.slot(self._slots[vector]), guard)
+            for vector, each in config.sparse.items()
+        }
 
     @property
     def name(self) -> str:
@@ -126,12 +63,12 @@ class NamedCollection(Collection):
     @name.setter
     def name(self, name: str) -> None:
         self._name = name
-        for one in self._by_name.values():
+        for one in (*self._by_name.values(), *self._sparse.values()):
             one.name = name
 
     @property
     def is_held_up(self) -> bool:
-        return any(one.is_held_up for one in self._by_name.values())
+        return self._points.is_held_up or any(one.is_held_up for one in self._by_name.values())
 
     @property
     def dim(self) -> int:
@@ -145,14 +82,19 @@ class NamedCollection(Collection):
     def vectors(self) -> Mapping[str, CollectionConfig]:
         return dict(self.config.vectors)
 
+    @property
+    def sparse_vectors(self) -> Mapping[str, SparseConfig]:
+        return dict(self.config.sparse)
+
     def __repr__(self) -> str:
-        vectors = ", ".join(f"{name!r}: {each.dim} {each.metric}" for name, each in self.config.vectors.items())
-        return f"Collection({self.name!r}, vectors={{{vectors}}})"
+        vectors = [f"{name!r}: {each.dim} {each.metric}" for name, each in self.config.vectors.items()]
+        vectors += [f"{name!r}: sparse" for name in self.config.sparse]
+        return f"Collection({self.name!r}, vectors={{{', '.join(vectors)}}})"
 
     # -- by one vector
 
     def search(self, query: object, k: int = 10, *, using: str | None = None, **how: Any) -> Any:
-        return self._of(using).search(query, k, **how)
+        return self._any(using).search(query, k, **how)
 
     def search_groups(
         self,
@@ -164,7 +106,7 @@ class NamedCollection(Collection):
         using: str | None = None,
         **how: Any,
     ) -> list[Group]:
-        return self._of(using).search_groups(query, group_by, limit, group_size, **how)
+        return self._any(using).search_groups(query, group_by, limit, group_size, **how)
 
     def search_mmr(self, query: object, k: int = 10, *, using: str | None = None, **how: Any) -> Hits:
         return self._of(using).search_mmr(query, k, **how)
@@ -231,6 +173,7 @@ class NamedCollection(Collection):
             **counts,
             "config": self.config.to_dict(),
             "vectors": facts,
+            **({"sparse_vectors": self._sparse_facts()} if self._sparse else {}),
             **({"disk": self._disk(facts)} if resources else {}),
             "payload_indexes": self.payload_indexes,
             "upkeep": self._working(self._upkeep.tended if self._upkeep else ()),
@@ -246,6 +189,14 @@ class NamedCollection(Collection):
             disk[index_folder(one.slot)], disk["beside"] = apart["index"], apart["beside"]
         return disk
 
+    def _sparse_facts(self) -> dict[str, Any]:
+        """How many points have each, and what it is made with."""
+        with self._points.read() as points:
+            return {
+                name: {"points": points.of_slot(self._slots[name]).n_live, **asdict(config)}
+                for name, config in self.config.sparse.items()
+            }
+
     def _index_problems(self) -> list[str]:
         return [problem for one in self._by_name.values() for problem in one.index_problems()]
 
@@ -253,62 +204,36 @@ class NamedCollection(Collection):
         return [problem for one in self._by_name.values() for problem in one.disagreements()]
 
     def _of(self, using: str | None) -> OneVector:
+        """The vector of a name, if it is no sparse one. Raises InputError."""
+        one = self._any(using)
+        if isinstance(one, OneSparse):
+            raise InputError(f"vector {using!r} is sparse: search and search_groups are all there is for it")
+        return one
+
+    def _any(self, using: str | None) -> OneVector | OneSparse:
         """The vector of a name. Raises InputError."""
         self._guard()
         name = UNNAMED if using is None else using
-        if using is None and name not in self._by_name:
+        if using is None and name not in self._slots:
             which = ": using= says which" if self._slots else " to search by"
             raise InputError(f"collection {self.name!r} has {self._held()}{which}")
         self._refuse_name(name)
-        return self._by_name[name]
+        return self._sparse[name] if name in self._sparse else self._by_name[name]
 
     def _shown(self, points: PointView, rows: np.ndarray, wanted: Wanted) -> Sequence[Any]:
         return self._all.shown(points, rows.astype(np.int64), self._names(wanted))
 
     def _sources(self, n: int, vectors: object) -> Sources:
         """What every slot is given for n points."""
+        if not isinstance(vectors, Mapping) and UNNAMED in self._slots:
+            vectors = {UNNAMED: vectors}
         if not isinstance(vectors, Mapping):
             raise InputError(f"collection {self.name!r} has {self._held()}: give a mapping of names to vectors")
         for name in vectors:
             self._refuse_name(name)
-        given = {name: _given(n, vectors.get(name), name, config) for name, config in self.config.vectors.items()}
-        return {self._slots[name]: each for name, each in given.items()}
+        return self._all.given(n, vectors)
 
     def _in_place(self, batch: PointBatch, names: Sequence[Any], given: Sources) -> Sources:  # type: ignore[override]
         """What points have once they are given other vectors: those they are given, else those they had."""
         held = batch.sources_of(names)
-        return {
-            slot: Given(np.where(new.has[:, None], new.rows, held[slot].rows), new.has | held[slot].has)
-            for slot, new in given.items()
-        }
-
-
-def _given(n: int, vectors: Any, name: str, config: VectorConfig) -> Given:
-    """Source rows of one vector for n points, some of which may be None. Raises InputError and kin."""
-    has, rows = np.zeros(n, bool), np.zeros((n, row_bytes(config.dim, config.kept_source)), np.uint8)
-    if vectors is None or not n:
-        return Given(rows, has)
-    held = vectors
-    if isinstance(vectors, np.ndarray) and vectors.dtype != object:
-        has[:] = True
-    else:
-        listed = _one_a_point(n, vectors, name)
-        has[:] = [each is not None for each in listed]
-        held = [each for each in listed if each is not None]
-    prepared = prepare(held, config.dim, config.metric) if has.any() else np.zeros((0, config.dim), np.float32)
-    if len(prepared) != int(has.sum()):
-        raise InputError(f"{n} ids for {len(prepared)} vectors {name!r}")
-    rows[has] = encode_source(prepared, config.kept_source)
-    return Given(rows, has)
-
-
-def _one_a_point(n: int, vectors: Any, name: str) -> list[Any]:
-    """A vector or None for each of n points; a single point's may stand alone."""
-    if not isinstance(vectors, Sequence | np.ndarray) or isinstance(vectors, str):
-        raise InputError(f"vectors {name!r} must be a sequence, one a point, not {type(vectors).__name__}")
-    listed = list(vectors)
-    if n == 1 and listed and isinstance(listed[0], int | float | np.number):
-        listed = [listed]
-    if len(listed) != n:
-        raise InputError(f"{n} ids for {len(listed)} vectors {name!r}")
-    return listed
+        return {slot: new.over(held[slot]) for slot, new in given.items()}  # type: ignore[arg-type]  # of one kind each

@@ -1,0 +1,5 @@
+"""Collections whose vectors have names."""
+
+from pqdb.named.collection import NamedCollection
+
+__all__ = ["NamedCollection"]

@@ -1,0 +1,129 @@
+"""The search by sparse vectors: exact, over segments where rows have one, and over the last rows one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from pqdb.kernels import sparse as kernels
+from pqdb.search.pipeline import Found, answered
+from pqdb.sparse import SparseVector
+from pqdb.store.segments import PAIR_BYTES, SEGMENT_ROWS
+from pqdb.store.view import PointView
+
+
+@dataclass(frozen=True, eq=False)
+class Loose:
+    """The vectors of rows first … stop − 1, dead ones left out, one behind the other (kernels.sparse.Loose)."""
+
+    first: int
+    stop: int
+    rows: np.ndarray  # (n,) uint32
+    starts: np.ndarray  # (n + 1,) int64
+    dims: np.ndarray  # (p,) uint32
+    weights: np.ndarray  # (p,) float32
+
+    @classmethod
+    def read(cls, points: PointView, first: int) -> Self:
+        """From a row to the last."""
+        held = list(points.sparse.vectors(first, points.n_rows))
+        counts = np.array([len(vector) // PAIR_BYTES for _, vector in held], np.int64)
+        starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
+        dims = b"".join([bytes(vector[: len(vector) // 2]) for _, vector in held])
+        weights = b"".join([bytes(vector[len(vector) // 2 :]) for _, vector in held])
+        rows = np.array([row for row, _ in held], np.uint32)
+        return cls(first, points.n_rows, rows, starts, _array(dims, np.uint32), _array(weights, np.float32))
+
+    def then(self, other: Self) -> Self:
+        """These and those behind them."""
+        return replace(
+            self,
+            stop=other.stop,
+            rows=np.concatenate((self.rows, other.rows)),
+            starts=np.concatenate((self.starts[:-1], self.starts[-1] + other.starts)),
+            dims=np.concatenate((self.dims, other.dims)),
+            weights=np.concatenate((self.weights, other.weights)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Turned:
+    """What a process knows of one commit: where its segments lie, the vectors behind them, and how many points name
+    what was asked for (these counts grow as queries come).
+    """
+
+    seq: int
+    epoch: int
+    segments: np.ndarray  # (s,) uint64
+    loose: Loose
+    counts: dict[int, int]
+
+    @classmethod
+    def of(cls, points: PointView, last: Turned | None) -> Turned:
+        """Of a snapshot, made from that of an earlier one."""
+        first = points.n_rows // SEGMENT_ROWS * SEGMENT_ROWS
+        if last is None or last.loose.first != first:
+            loose = Loose.read(points, first)
+        else:
+            loose = last.loose.then(Loose.read(points, last.loose.stop))
+        return cls(points.seq, points.epoch, points.sparse.addresses(points.n_rows), loose, {})
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """As kernels take them."""
+        loose = self.loose
+        return self.segments, loose.rows, loose.starts, loose.dims, loose.weights
+
+
+class SparseSearch:
+    """Searches of one slot of sparse vectors. Threads may share it."""
+
+    def __init__(self, idf: bool) -> None:
+        self._idf = idf
+        self._kept: Turned | None = None
+
+    def find(self, points: PointView, queries: Sequence[SparseVector], allowed: np.ndarray, k: int) -> Found:
+        """The k best points of each query, among the rows that a bitmap allows (without bytes: all there are)."""
+        known = self._known(points)
+        values, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.uint32)
+        for i, query in enumerate(queries):
+            dims, asked = query.indices.copy(), self._weighed(known, points, query)  # (copied, to be writable)
+            kernels.search_sparse(dims, asked, *known.arrays, allowed, points.n_rows, values[i], rows[i])
+        return answered(points, values, rows)
+
+    def _known(self, points: PointView) -> Turned:
+        """What is known of a snapshot: kept, where it is of the newest commit."""
+        kept = self._kept
+        if kept is not None and kept.seq == points.seq and kept.epoch == points.epoch:
+            return kept
+        if kept is not None and kept.seq > points.seq:  # what it lacks may be there still
+            return Turned.of(points, None)
+        made = self._kept = Turned.of(points, kept)
+        return made
+
+    def _weighed(self, known: Turned, points: PointView, query: SparseVector) -> np.ndarray:
+        """(t,) float32: what each dimension of a query counts."""
+        if not self._idf:
+            return query.values.copy()
+        counts = _counted(known, points, query.indices)
+        return (query.values * np.log1p((points.n_live - counts + 0.5) / (counts + 0.5))).astype(np.float32)
+
+
+def _counted(known: Turned, points: PointView, dims: np.ndarray) -> np.ndarray:
+    """(t,) int64: how many points name each dimension."""
+    asked = dims.tolist()
+    missing = np.array([dim for dim in asked if dim not in known.counts], np.uint32)
+    if len(missing):
+        counts = np.empty(len(missing), np.int64)
+        segments, rows, starts, loose, _ = known.arrays
+        kernels.count_rows(missing, segments, rows, starts, loose, points.findable, points.n_rows, counts)
+        known.counts.update(zip(missing.tolist(), counts.tolist(), strict=True))
+    return np.array([known.counts[dim] for dim in asked], np.int64)
+
+
+def _array(data: bytes, kind: type) -> np.ndarray:
+    """A copy that may be written to, as kernels are compiled for."""
+    return np.frombuffer(data, kind).copy()

@@ -1,0 +1,95 @@
+"""Segments: the sparse vectors of 4,096 rows turned round, so that a query reads only the dimensions it names.
+
+A value is whole pages (layout.size_class): LMDB keeps it in pages of its own, so its arrays lie at addresses that are
+multiples of 4, and it never moves once written:
+
+    u64 magic, u32 dims (d), u32 pairs (p)
+    u32[d]      dimensions that any of the rows names, ascending
+    u32[d + 1]  where the pairs of each begin
+    f32[p]      weights
+    u16[p]      rows within the segment, ascending for each dimension
+    zeros, u32 crc32 of all before
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pqdb.errors import CorruptError
+from pqdb.store.layout import size_class, trailer_holds
+
+SEGMENT_ROWS = 4_096
+HEADER_BYTES = 16
+PAIR_BYTES = 8  # of a stored vector: u32 dimension, float32 weight
+
+_HEADER = struct.Struct("<QII")
+_MAGIC = int.from_bytes(b"pqdbsegm", "little")
+_CRC = struct.Struct("<I")
+
+Dims = npt.NDArray[np.uint32]
+Weights = npt.NDArray[np.float32]
+Places = npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Rows within a segment, dimensions and weights (p,), of one pair each."""
+
+    rows: Places
+    dims: Dims
+    weights: Weights
+
+    def in_order(self) -> "Pairs":
+        """By dimension, and for each by row, which they are in the order of before."""
+        order = np.argsort(self.dims, kind="stable")
+        return Pairs(self.rows[order], self.dims[order], self.weights[order])
+
+    def same_as(self, other: "Pairs") -> bool:
+        """Whether they are the same, in the same order."""
+        sides = (self.rows, other.rows), (self.dims, other.dims), (self.weights.view("<u4"), other.weights.view("<u4"))
+        return all(np.array_equal(ours, theirs) for ours, theirs in sides)
+
+    def of(self, which: npt.NDArray[np.bool_]) -> "Pairs":
+        """Some of them."""
+        return Pairs(self.rows[which], self.dims[which], self.weights[which])
+
+
+def pairs_of(rows: Sequence[int], vectors: Sequence[bytes | memoryview]) -> Pairs:
+    """The pairs of stored vectors, each of a row within the segment, in the order of rows."""
+    counts = [len(vector) // PAIR_BYTES for vector in vectors]
+    sides = [(bytes(vector[: 4 * n]), bytes(vector[4 * n :])) for vector, n in zip(vectors, counts, strict=True)]
+    dims, weights = (np.frombuffer(b"".join([each[side] for each in sides]), kind) for side, kind in enumerate(_SIDES))
+    return Pairs(np.repeat(np.array(rows, np.uint16), counts), dims, weights)
+
+
+_SIDES = ("<u4", "<f4")
+
+
+def to_bytes(pairs: Pairs) -> bytes:
+    """The value of a segment, of pairs in order."""
+    dims, starts = np.unique(pairs.dims, return_index=True)
+    ends = np.append(starts, len(pairs.dims)).astype("<u4")
+    header = _HEADER.pack(_MAGIC, len(dims), len(pairs.dims))
+    arrays = dims.astype("<u4"), ends, pairs.weights.astype("<f4"), pairs.rows.astype("<u2")
+    body = header + b"".join([array.tobytes() for array in arrays])
+    body = body.ljust(size_class(len(body) + _CRC.size) - _CRC.size, b"\0")
+    return body + _CRC.pack(zlib.crc32(body))
+
+
+def from_bytes(value: bytes | memoryview, what: str) -> Pairs:
+    """The pairs of a segment, checked. Raises CorruptError."""
+    if not trailer_holds(value):
+        raise CorruptError(f"{what} is not what was written: its checksum differs")
+    magic, n_dims, n_pairs = _HEADER.unpack_from(value)
+    if magic != _MAGIC or len(value) < HEADER_BYTES + 8 * n_dims + 4 + 6 * n_pairs:
+        raise CorruptError(f"{what} ({len(value)} bytes) is not a segment of {n_dims:,} dimensions, {n_pairs:,} pairs")
+    dims = np.frombuffer(value, "<u4", n_dims, HEADER_BYTES)
+    starts: Dims = np.frombuffer(value, np.uint32, n_dims + 1, HEADER_BYTES + 4 * n_dims)
+    at = HEADER_BYTES + 8 * n_dims + 4
+    weights = np.frombuffer(value, "<f4", n_pairs, at)
+    rows = np.frombuffer(value, "<u2", n_pairs, at + 4 * n_pairs)
+    return Pairs(rows, np.repeat(dims, (starts[1:] - starts[:-1]).astype(np.int64)), weights)
