@@ -13,7 +13,11 @@ _PAIR_BYTES = 8  # an index and a value
 
 
 class SparseVector:
-    """Numbers at some dimensions; at all others there is 0. Never changed once it is made."""
+    """SparseVector(indices, values): numbers at some dimensions; at all others there is 0. Never changed once made.
+
+    indices (n,): whole numbers from 0 to 4,294,967,295 in any order, none twice; values (n,): a number for each.
+    `.indices` (n,) uint32 are ascending, `.values` (n,) float32. Raises InputError.
+    """
 
     __slots__ = ("indices", "values")
 
@@ -23,9 +27,7 @@ class SparseVector:
     """(n,) float32."""
 
     def __init__(self, indices: object = (), values: object = ()) -> None:
-        """indices: whole numbers from 0 to 4,294,967,295 in any order, none twice; values: a number for each. Raises
-        InputError.
-        """
+        """As the class says."""
         self._set(_indices(indices), _values(values))
 
     @classmethod
@@ -36,7 +38,9 @@ class SparseVector:
         if isinstance(given, cls):
             return given
         if isinstance(given, Mapping):
-            if given.keys() == {"indices", "values"}:
+            if given.keys() & {"indices", "values"}:
+                if given.keys() != {"indices", "values"}:
+                    raise InputError(f"a sparse vector has indices and values, and nothing else, not {list(given)!r:.60}")
                 return cls(given["indices"], given["values"])
             return cls(list(given.keys()), list(given.values()))
         if isinstance(given, list | tuple) and len(given) == 2:
@@ -79,7 +83,7 @@ class SparseVector:
         return np.array_equal(self.indices, other.indices) and np.array_equal(self.values, other.values)
 
     def __hash__(self) -> int:
-        return hash(self.to_bytes())
+        return hash((self.indices.tobytes(), (self.values + 0.0).tobytes()))  # (−0 and 0 are equal, and so are these)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{i}: {v:.4g}" for i, v in zip(self.indices[:5].tolist(), self.values, strict=False))
@@ -90,7 +94,7 @@ def _indices(given: object) -> np.ndarray:
     """(n,) uint32. Raises InputError."""
     found = _numbers(given, "indices")
     if found.size and found.dtype.kind not in "iu":
-        raise InputError(f"indices of a sparse vector are whole numbers, not {found.dtype}")
+        raise InputError(f"indices of a sparse vector are whole numbers, not {given!r:.60}")
     if found.size and not 0 <= int(found.min()) <= int(found.max()) <= MAX_INDEX:
         beyond = int(found.min()) if found.min() < 0 else int(found.max())
         raise InputError(f"indices of a sparse vector are 0 to {MAX_INDEX:,}, not {beyond:,}")
@@ -101,7 +105,7 @@ def _values(given: object) -> np.ndarray:
     """(n,) float32. Raises InputError."""
     found = _numbers(given, "values")
     if found.size and found.dtype.kind not in "iuf":
-        raise InputError(f"values of a sparse vector are numbers, not {found.dtype}")
+        raise InputError(f"values of a sparse vector are numbers, not {given!r:.60}")
     with np.errstate(over="ignore"):
         values = found.astype(np.float32)
     if not np.isfinite(values).all():

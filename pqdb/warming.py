@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pqdb.config import PQ, SQ
+from pqdb.config import PQ, SQ, SparseConfig
 from pqdb.database import open_database
 from pqdb.errors import InputError
 
@@ -22,6 +22,7 @@ ROADS: Mapping[str, Mapping[str, Any]] = MappingProxyType(  # what differs from 
         "8-bit codes": {"quantization": PQ(m=8, nbits=8)},
         "codes without rerank": {"rerank": None},
         "scalars": {"quantization": SQ("int8"), "rerank": "float16"},
+        "sparse": {"vectors": {"words": SparseConfig(idf=True)}},
     }
 )
 
@@ -34,6 +35,9 @@ def warm_up(road: str = "cosine") -> None:
     """
     if road not in ROADS:
         raise InputError(f"{road!r} is not one of {', '.join(map(repr, ROADS))}")
+    if "vectors" in ROADS[road]:
+        _warm_up_sparse(ROADS[road])
+        return
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((50, DIM)) * 3
     vectors = (centres[rng.integers(50, size=ROWS)] + rng.standard_normal((ROWS, DIM))).astype(np.float32)
@@ -48,3 +52,12 @@ def warm_up(road: str = "cosine") -> None:
         for few in (FRESH, ROWS // 2):  # scored one by one, and looked for in lists
             collection.search(vectors[0], k=10, filter={"must": [{"has_id": list(range(few))}]})
         collection.optimize()
+
+
+def _warm_up_sparse(settings: Mapping[str, Any]) -> None:
+    """The road of sparse vectors, which learn nothing."""
+    with open_database(upkeep="manual") as db:
+        collection = db.create_collection("warmup", **settings)
+        collection.upsert(list(range(FRESH)), {"words": [{row % 7: 1.0, 9: 0.5} for row in range(FRESH)]})
+        collection.search({3: 1.0, 9: 1.0}, using="words")
+        collection.search({9: 1.0}, using="words", filter={"must": [{"has_id": [3, 4]}]})

@@ -1,7 +1,9 @@
 """Sparse vectors compared with a query: segment by segment, and vector by vector where there is no segment yet.
 
 In a segment the pairs of a dimension lie side by side (its layout is docs/format.md's), so a query reads only what it
-names: each weight times the query's value is added to its row's sum, as inverted indexes have done since Salton.
+names: each weight times the query's value is added to its row's sum, as inverted indexes have done since Salton. Once k
+rows are found, dimensions that together cannot lift a row above the k-th are left out, and looked up only for rows that
+the others lift near it (MaxScore: Turtle, Flood 1995, doi 10.1016/0306-4573(95)00020-H).
 """
 
 from typing import NamedTuple
@@ -12,8 +14,11 @@ from pqdb.kernels._jit import kernel, kernel_inline, kernel_inline_with_room, ke
 from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.frame import f32_at, u16_at, u32_at
 
-SEGMENT_ROWS = 4_096
+SEGMENT_ROWS = 4_096  # at most
 HEADER_BYTES = 16
+ROWS_AT_ONCE = 32  # sums compared without a branch
+ADD_NS, LOOK_UP_NS = 1.3, 40.0  # a pair added to its row's sum; a row looked for in a list
+ROUNDING = np.float32(1 + 1e-5)  # sums in another order differ by less
 
 
 class Segment(NamedTuple):
@@ -21,6 +26,7 @@ class Segment(NamedTuple):
 
     dims: Array  # (d,) uint32 ascending
     starts: Array  # (d + 1,) uint32
+    largest: Array  # (d,) float32 magnitudes
     weights: Array  # (p,) float32
     rows: Array  # (p,) uint16, within the segment
 
@@ -34,15 +40,33 @@ class Loose(NamedTuple):
     weights: Array  # (p,) float32
 
 
+class Terms(NamedTuple):
+    """The dimensions of a query that a segment has."""
+
+    values: Array  # (t,) float32 the query's
+    starts: Array  # (t,) int64 where their pairs begin
+    stops: Array  # (t,) int64
+    most: Array  # (t,) float32 what one can add to a row
+
+
+class Best(NamedTuple):
+    """The best rows found: a heap whose first is the last of them."""
+
+    values: Array  # (k,) float32
+    rows: Array  # (k,) uint32
+
+
 @kernel_inline_with_room
 def segment_at(address: Address) -> Segment:
     """The segment at an address."""
     head = u32_at(address, 4)
     n_dims, n_pairs = np.int64(head[2]), np.int64(head[3])
     dims_at = address + np.uint64(HEADER_BYTES)
-    weights_at = dims_at + np.uint64(8 * n_dims + 4)
+    starts_at = dims_at + np.uint64(4 * n_dims)
+    largest_at = starts_at + np.uint64(4 * n_dims + 4)
+    weights_at = largest_at + np.uint64(4 * n_dims)
     return Segment(
-        u32_at(dims_at, n_dims), u32_at(dims_at + np.uint64(4 * n_dims), n_dims + 1), f32_at(weights_at, n_pairs),
+        u32_at(dims_at, n_dims), u32_at(starts_at, n_dims + 1), f32_at(largest_at, n_dims), f32_at(weights_at, n_pairs),
         u16_at(weights_at + np.uint64(4 * n_pairs), n_pairs),
     )  # fmt: skip
 
@@ -73,61 +97,156 @@ def is_behind(value: Real, row: Whole, other: Real, other_row: Whole) -> bool:
 
 
 @kernel
-def take(value: Real, row: Whole, best: Array, rows: Array, found: Whole) -> Whole:
-    """Put a row among the best found, a heap whose first is the last of them; returns how many there are now."""
-    n = best.shape[0]
+def take(best: Best, found: Whole, value: Real, row: Whole) -> Whole:
+    """Put a row among the best, of which there are `found`; returns how many there are now."""
+    n = best.values.shape[0]
     if found == n:
-        if not is_behind(best[0], rows[0], value, row):
-            return found
-        best[0], rows[0] = value, row
-        sink(best, rows, n, 0)
+        if is_behind(best.values[0], best.rows[0], value, row):
+            best.values[0], best.rows[0] = value, row
+            sink(best, n, 0)
         return found
     at = found
     while at > 0:
         above = (at - 1) // 2
-        if not is_behind(value, row, best[above], rows[above]):
+        if not is_behind(value, row, best.values[above], best.rows[above]):
             break
-        best[at], rows[at] = best[above], rows[above]
+        best.values[at], best.rows[at] = best.values[above], best.rows[above]
         at = above
-    best[at], rows[at] = value, row
+    best.values[at], best.rows[at] = value, row
     return found + 1
 
 
 @kernel
-def sink(best: Array, rows: Array, size: Whole, at: Whole) -> None:
-    """Restore the order of the heap best[:size] below `at`."""
-    value, row = best[at], rows[at]
+def sink(best: Best, size: Whole, at: Whole) -> None:
+    """Restore the order of the heap of `size` below `at`."""
+    values, rows = best.values, best.rows
+    value, row = values[at], rows[at]
     while True:
         child = 2 * at + 1
         if child >= size:
             break
-        if child + 1 < size and is_behind(best[child + 1], rows[child + 1], best[child], rows[child]):
+        if child + 1 < size and is_behind(values[child + 1], rows[child + 1], values[child], rows[child]):
             child += 1
-        if not is_behind(best[child], rows[child], value, row):
+        if not is_behind(values[child], rows[child], value, row):
             break
-        best[at], rows[at] = best[child], rows[child]
+        values[at], rows[at] = values[child], rows[child]
         at = child
-    best[at], rows[at] = value, row
+    values[at], rows[at] = value, row
+
+
+@kernel
+def put_in_order(best: Best, found: Whole) -> None:
+    """Turn the heap into a list, the best first (the second half of heapsort), and fill the places behind it."""
+    values, rows = best.values, best.rows
+    for last in range(found - 1, 0, -1):
+        values[0], values[last] = values[last], values[0]
+        rows[0], rows[last] = rows[last], rows[0]
+        sink(best, last, 0)
+    for i in range(found, values.shape[0]):
+        values[i], rows[i] = -np.inf, 0
 
 
 @kernel_inline
-def add_up(segment: Segment, dims: Array, values: Array, sums: Array, seen: Array, touched: Array) -> Whole:
-    """Add what a segment's rows score to sums (SEGMENT_ROWS,); returns how many rows were touched: touched[:n], each
-    marked in `seen`.
-    """
-    n = np.int64(0)
+def terms_of(segment: Segment, dims: Array, values: Array, terms: Terms) -> Whole:
+    """Fill in those of a query's dimensions that a segment has; returns how many."""
+    n, first, stop = 0, 0, segment.dims.shape[0]
     for t in range(dims.shape[0]):
-        place = place_of(segment.dims, 0, segment.dims.shape[0], dims[t])
-        if place < 0:
-            continue
-        value = values[t]
-        for p in range(np.int64(segment.starts[place]), np.int64(segment.starts[place + 1])):
-            row = np.int64(segment.rows[p])
-            sums[row] += value * segment.weights[p]
-            touched[n] = row  # without a branch: it stays if the row was not seen yet
-            n += 1 - np.int64(seen[row])
-            seen[row] = 1
+        place = place_of(segment.dims, first, stop, dims[t])
+        if place >= 0:
+            terms.values[n], terms.most[n] = values[t], abs(values[t]) * segment.largest[place]
+            terms.starts[n], terms.stops[n] = segment.starts[place], segment.starts[place + 1]
+            n, first = n + 1, place + 1
     return n
+
+
+@kernel_inline
+def add(segment: Segment, terms: Terms, t: Whole, sums: Array) -> None:
+    """Add what one dimension scores to the sums of its rows."""
+    value = terms.values[t]
+    for p in range(terms.starts[t], terms.stops[t]):
+        sums[segment.rows[p]] += value * segment.weights[p]
+
+
+@kernel_inline
+def search_all(
+    segment: Segment, base: Whole, terms: Terms, n: Whole, sums: Array, seen: Array, allowed: Array, n_rows: Whole,
+    best: Best, found: Whole,
+) -> Whole:  # fmt: skip
+    """Score every row that names one of the n dimensions; returns how many rows are found now."""
+    for t in range(n):
+        add(segment, terms, t, sums)
+        for p in range(terms.starts[t], terms.stops[t]):
+            seen[segment.rows[p]] = 1
+    for row in range(sums.shape[0]):
+        if seen[row] and may_be_found(allowed, base + row, n_rows):
+            found = take(best, found, sums[row], np.uint32(base + row))
+    sums[:], seen[:] = 0, 0
+    return found
+
+
+@kernel_inline
+def count_above(sums: Array, least: Real) -> Whole:
+    """How many sums are so large."""
+    n = 0
+    for row in range(sums.shape[0]):
+        n += sums[row] >= least
+    return n
+
+
+@kernel_inline
+def lifted(segment: Segment, terms: Terms, order: Array, few: Whole, row: Whole, value: Real, least: Real) -> Real:
+    """A row's sum and what the dimensions order[:few] add to it, as far as it can still come to `least`."""
+    left = np.float32(0)
+    for j in range(few):
+        left += terms.most[order[j]] * ROUNDING
+    for j in range(few - 1, -1, -1):
+        t = order[j]
+        if value + left < least:
+            break
+        place = place_of(segment.rows, terms.starts[t], terms.stops[t], row)
+        if place >= 0:
+            value += terms.values[t] * segment.weights[place]
+        left -= terms.most[t] * ROUNDING
+    return value
+
+
+@kernel_inline
+def add_enough(segment: Segment, terms: Terms, order: Array, least: Real, sums: Array) -> tuple[Whole, Real]:
+    """Add dimensions to the sums of their rows, from the end of `order`, until looking the others up for the rows that
+    can come to `least` takes less time. Returns how many are left, and what they can add together.
+    """
+    few, left, pairs = order.shape[0], np.float32(0), 0
+    for t in range(few):
+        left += terms.most[t] * ROUNDING
+        pairs += terms.stops[t] - terms.starts[t]
+    while few > 0:
+        if left < least and count_above(sums, least - left) * few * LOOK_UP_NS <= pairs * ADD_NS:
+            return few, left
+        few -= 1
+        t = order[few]
+        add(segment, terms, t, sums)
+        left -= terms.most[t] * ROUNDING
+        pairs -= terms.stops[t] - terms.starts[t]
+    return 0, np.float32(0)
+
+
+@kernel_with_room
+def search_above(
+    segment: Segment, base: Whole, terms: Terms, n: Whole, sums: Array, allowed: Array, n_rows: Whole, best: Best
+) -> None:  # fmt: skip
+    """As search_all, where k rows are found and each scores more than 0: of rows that score as much as the last."""
+    order = np.argsort(terms.most[:n] / (terms.stops[:n] - terms.starts[:n]))
+    few, left = add_enough(segment, terms, order, best.values[0], sums)
+    if few < n:
+        for first in range(0, sums.shape[0], ROWS_AT_ONCE):
+            least, above = best.values[0] - left, 0
+            for row in range(first, first + ROWS_AT_ONCE):
+                above += sums[row] >= least
+            for row in range(first, first + ROWS_AT_ONCE if above else first):
+                if sums[row] >= best.values[0] - left and may_be_found(allowed, base + row, n_rows):
+                    value = lifted(segment, terms, order, few, row, sums[row], best.values[0])
+                    take(best, best.values.shape[0], value, np.uint32(base + row))
+        sums[:] = 0
 
 
 @kernel_inline
@@ -147,48 +266,55 @@ def search_sparse(
     dims: Array,  # (t,) uint32 ascending: what the query names
     values: Array,  # (t,) float32
     segments: Array,  # (s,) uint64 addresses; 0: of no row
+    bases: Array,  # (s,) int64 first row of each
+    sizes: Array,  # (s,) int64 how many rows it is of, a multiple of ROWS_AT_ONCE
     loose_rows: Array,  # of Loose
     loose_starts: Array,
     loose_dims: Array,
     loose_weights: Array,
     allowed: Array,  # uint8 bitmap of rows that may be found; without bytes all may
     n_rows: Whole,
-    best: Array,  # (k,) float32 out: inner products, the largest first, −inf where there are fewer
-    rows: Array,  # (k,) uint32 out
+    best_values: Array,  # (k,) float32 out: inner products, the largest first, −inf where there are fewer
+    best_rows: Array,  # (k,) uint32 out
 ) -> Whole:
     """The k rows of the largest inner products among those that name a dimension of the query; of equal ones the
     smaller rows. Returns how many there are.
     """
+    best, found, t = Best(best_values, best_rows), 0, dims.shape[0]
+    terms = Terms(np.empty(t, np.float32), np.empty(t, np.int64), np.empty(t, np.int64), np.empty(t, np.float32))
     sums, seen = np.zeros(SEGMENT_ROWS, np.float32), np.zeros(SEGMENT_ROWS, np.uint8)
-    touched, found = np.empty(SEGMENT_ROWS + 1, np.int64), 0
-    for s in range(segments.shape[0]):
-        if segments[s] == 0:
-            continue
-        n, base = add_up(segment_at(segments[s]), dims, values, sums, seen, touched), s * SEGMENT_ROWS
-        for i in range(n):
-            row = touched[i]
-            value = sums[row]
-            sums[row], seen[row] = 0, 0
-            if (found < best.shape[0] or value >= best[0]) and may_be_found(allowed, base + row, n_rows):
-                found = take(value, np.uint32(base + row), best, rows, found)
     loose = Loose(loose_rows, loose_starts, loose_dims, loose_weights)
     for i in range(loose_rows.shape[0]):
         value, shares = score_loose(loose, i, dims, values)
         if shares and may_be_found(allowed, np.int64(loose_rows[i]), n_rows):
-            found = take(value, loose_rows[i], best, rows, found)
-    for last in range(found - 1, 0, -1):  # the second half of heapsort
-        best[0], best[last] = best[last], best[0]
-        rows[0], rows[last] = rows[last], rows[0]
-        sink(best, rows, last, 0)
-    for i in range(found, best.shape[0]):
-        best[i], rows[i] = -np.inf, 0
+            found = take(best, found, value, loose_rows[i])
+    for s in range(segments.shape[0] - 1, -1, -1):  # small ones first: once k rows are found, less has to be read
+        if segments[s] != 0:
+            segment, some = segment_at(segments[s]), sums[: sizes[s]]
+            n = terms_of(segment, dims, values, terms)
+            if found == best_values.shape[0] and best_values[0] > 0:
+                search_above(segment, bases[s], terms, n, some, allowed, n_rows, best)
+            elif n:
+                found = search_all(segment, bases[s], terms, n, some, seen, allowed, n_rows, best, found)
+    put_in_order(best, found)
     return found
+
+
+@kernel_inline
+def count_segment(segment: Segment, base: Whole, dims: Array, live: Array, n_rows: Whole, counts: Array) -> None:
+    """Add a segment's rows to the counts of count_rows."""
+    for t in range(dims.shape[0]):
+        place = place_of(segment.dims, 0, segment.dims.shape[0], dims[t])
+        if place >= 0:
+            for p in range(np.int64(segment.starts[place]), np.int64(segment.starts[place + 1])):
+                counts[t] += may_be_found(live, base + np.int64(segment.rows[p]), n_rows)
 
 
 @kernel_with_room
 def count_rows(
     dims: Array,  # as search_sparse has them
     segments: Array,
+    bases: Array,
     loose_rows: Array,
     loose_starts: Array,
     loose_dims: Array,
@@ -199,14 +325,8 @@ def count_rows(
     """How many rows name each dimension."""
     counts[:] = 0
     for s in range(segments.shape[0]):
-        if segments[s] == 0:
-            continue
-        segment, base = segment_at(segments[s]), s * SEGMENT_ROWS
-        for t in range(dims.shape[0]):
-            place = place_of(segment.dims, 0, segment.dims.shape[0], dims[t])
-            if place >= 0:
-                for p in range(np.int64(segment.starts[place]), np.int64(segment.starts[place + 1])):
-                    counts[t] += may_be_found(live, base + np.int64(segment.rows[p]), n_rows)
+        if segments[s] != 0:
+            count_segment(segment_at(segments[s]), bases[s], dims, live, n_rows, counts)
     for i in range(loose_rows.shape[0]):
         if may_be_found(live, np.int64(loose_rows[i]), n_rows):
             first = loose_starts[i]

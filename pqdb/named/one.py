@@ -169,9 +169,9 @@ class OneSparse(Verbs):
         """The queries, whether it was a single one, and what is asked of hits: not to be the point searched by."""
         if is_id(query):
             return [self._vector_of(points, query)], True, but_not(asked, [query])
-        several = isinstance(query, list) and all(isinstance(each, SparseVector | Mapping) for each in query)
+        several = isinstance(query, list | tuple) and all(isinstance(each, SparseVector | Mapping) for each in query)
         if several and query:
-            return [SparseVector.of(each) for each in query], False, asked  # type: ignore[attr-defined]  # a list
+            return [SparseVector.of(each) for each in query], False, asked  # type: ignore[attr-defined]  # a sequence
         return [SparseVector.of(query)], True, asked
 
     def _vector_of(self, points: PointView, point: Id) -> SparseVector:

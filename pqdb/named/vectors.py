@@ -75,13 +75,20 @@ def _given(n: int, vectors: Any, name: str, config: VectorConfig | SparseConfig)
 def _sparse_given(n: int, vectors: Any, name: str) -> SparseGiven:
     if vectors is None:
         return SparseGiven([None] * n)
-    if n == 1 and isinstance(vectors, SparseVector | Mapping):
+    if n == 1 and (isinstance(vectors, SparseVector | Mapping) or _is_pair(vectors)):
         vectors = [vectors]
     listed = _one_a_point(n, vectors, name)
     try:
         return SparseGiven([None if each is None else SparseVector.of(each).to_bytes() for each in listed])
     except InputError as error:
         raise InputError(f"vectors {name!r}: {error}") from None
+
+
+def _is_pair(vectors: Any) -> bool:
+    """Whether these are indices and values, and not the vectors of two points."""
+    if not isinstance(vectors, list | tuple) or len(vectors) != 2:
+        return False
+    return not any(each is None or isinstance(each, SparseVector | Mapping) for each in vectors)
 
 
 def _one_a_point(n: int, vectors: Any, name: str) -> list[Any]:

@@ -1,4 +1,7 @@
-"""The search by sparse vectors: exact, over segments where rows have one, and over the last rows one by one."""
+"""The search by sparse vectors: exact, over segments where rows have one, and over the last rows one by one.
+
+Segments on disk are of 4,096 rows. What comes behind them each process turns round for itself, 256 rows at a time.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,25 @@ import numpy as np
 from pqdb.kernels import sparse as kernels
 from pqdb.search.pipeline import Found, answered
 from pqdb.sparse import SparseVector
-from pqdb.store.segments import PAIR_BYTES, SEGMENT_ROWS
+from pqdb.store import segments
+from pqdb.store.segments import SEGMENT_ROWS
 from pqdb.store.view import PointView
+
+PART_ROWS = 256
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A segment of fewer rows than those on disk have, made by a process for itself: its first row, and its bytes."""
+
+    base: int
+    array: np.ndarray  # uint8
+
+    @classmethod
+    def read(cls, points: PointView, base: int) -> Self:
+        """Of PART_ROWS rows; those that are dead have no vector any more."""
+        held = list(points.sparse.vectors(base, base + PART_ROWS))
+        pairs = segments.pairs_of([row - base for row, _ in held], [vector for _, vector in held])
+        return cls(base, _array(segments.to_bytes(pairs.in_order()), np.uint8))
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +50,17 @@ class Loose:
     def read(cls, points: PointView, first: int) -> Self:
         """From a row to the last."""
         held = list(points.sparse.vectors(first, points.n_rows))
-        counts = np.array([len(vector) // PAIR_BYTES for _, vector in held], np.int64)
+        counts = np.array([len(vector) // segments.PAIR_BYTES for _, vector in held], np.int64)
         starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
         dims = b"".join([bytes(vector[: len(vector) // 2]) for _, vector in held])
         weights = b"".join([bytes(vector[len(vector) // 2 :]) for _, vector in held])
         rows = np.array([row for row, _ in held], np.uint32)
         return cls(first, points.n_rows, rows, starts, _array(dims, np.uint32), _array(weights, np.float32))
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """As kernels take them."""
+        return self.rows, self.starts, self.dims, self.weights
 
     def then(self, other: Self) -> Self:
         """These and those behind them."""
@@ -51,31 +76,39 @@ class Loose:
 
 @dataclass(frozen=True, eq=False)
 class Turned:
-    """What a process knows of one commit: where its segments lie, the vectors behind them, and how many points name
-    what was asked for (these counts grow as queries come).
+    """What a process knows of one commit: where its segments lie, parts and loose vectors of the rows behind them, and
+    how many points name what was asked for (these counts grow as queries come).
     """
 
     seq: int
     epoch: int
-    segments: np.ndarray  # (s,) uint64
+    addresses: np.ndarray  # (s,) uint64 of segments, and of parts behind them
+    bases: np.ndarray  # (s,) int64 their first rows
+    sizes: np.ndarray  # (s,) int64 how many rows they are of
+    parts: list[Part]
     loose: Loose
     counts: dict[int, int]
 
     @classmethod
     def of(cls, points: PointView, last: Turned | None) -> Turned:
         """Of a snapshot, made from that of an earlier one."""
-        first = points.n_rows // SEGMENT_ROWS * SEGMENT_ROWS
-        if last is None or last.loose.first != first:
-            loose = Loose.read(points, first)
+        on_disk = points.sparse.addresses(points.n_rows)
+        first, stop = len(on_disk) * SEGMENT_ROWS, points.n_rows // PART_ROWS * PART_ROWS
+        known = {} if last is None else {part.base: part for part in last.parts}
+        parts = [known.get(base) or Part.read(points, base) for base in range(first, stop, PART_ROWS)]
+        if last is None or last.loose.first != stop:
+            loose = Loose.read(points, stop)
         else:
             loose = last.loose.then(Loose.read(points, last.loose.stop))
-        return cls(points.seq, points.epoch, points.sparse.addresses(points.n_rows), loose, {})
+        addresses = np.append(on_disk, np.array([part.array.ctypes.data for part in parts], np.uint64))
+        bases = np.append(np.arange(len(on_disk)) * SEGMENT_ROWS, np.arange(first, stop, PART_ROWS))
+        sizes = np.repeat(np.array([SEGMENT_ROWS, PART_ROWS]), (len(on_disk), len(parts)))
+        return cls(points.seq, points.epoch, addresses, bases, sizes, parts, loose, {})
 
     @property
-    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def segments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As kernels take them."""
-        loose = self.loose
-        return self.segments, loose.rows, loose.starts, loose.dims, loose.weights
+        return self.addresses, self.bases, self.sizes
 
 
 class SparseSearch:
@@ -91,7 +124,8 @@ class SparseSearch:
         values, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.uint32)
         for i, query in enumerate(queries):
             dims, asked = query.indices.copy(), self._weighed(known, points, query)  # (copied, to be writable)
-            kernels.search_sparse(dims, asked, *known.arrays, allowed, points.n_rows, values[i], rows[i])
+            of_all = *known.segments, *known.loose.arrays
+            kernels.search_sparse(dims, asked, *of_all, allowed, points.n_rows, values[i], rows[i])
         return answered(points, values, rows)
 
     def _known(self, points: PointView) -> Turned:
@@ -118,8 +152,9 @@ def _counted(known: Turned, points: PointView, dims: np.ndarray) -> np.ndarray:
     missing = np.array([dim for dim in asked if dim not in known.counts], np.uint32)
     if len(missing):
         counts = np.empty(len(missing), np.int64)
-        segments, rows, starts, loose, _ = known.arrays
-        kernels.count_rows(missing, segments, rows, starts, loose, points.findable, points.n_rows, counts)
+        kernels.count_rows(
+            missing, known.addresses, known.bases, *known.loose.arrays[:3], points.findable, points.n_rows, counts
+        )
         known.counts.update(zip(missing.tolist(), counts.tolist(), strict=True))
     return np.array([known.counts[dim] for dim in asked], np.int64)
 

@@ -6,6 +6,7 @@ multiples of 4, and it never moves once written:
     u64 magic, u32 dims (d), u32 pairs (p)
     u32[d]      dimensions that any of the rows names, ascending
     u32[d + 1]  where the pairs of each begin
+    f32[d]      the largest magnitude of its weights
     f32[p]      weights
     u16[p]      rows within the segment, ascending for each dimension
     zeros, u32 crc32 of all before
@@ -61,7 +62,7 @@ class Pairs:
 def pairs_of(rows: Sequence[int], vectors: Sequence[bytes | memoryview]) -> Pairs:
     """The pairs of stored vectors, each of a row within the segment, in the order of rows."""
     counts = [len(vector) // PAIR_BYTES for vector in vectors]
-    sides = [(bytes(vector[: 4 * n]), bytes(vector[4 * n :])) for vector, n in zip(vectors, counts, strict=True)]
+    sides = [(bytes(vector[: 4 * n]), bytes(vector[4 * n : 8 * n])) for vector, n in zip(vectors, counts, strict=True)]
     dims, weights = (np.frombuffer(b"".join([each[side] for each in sides]), kind) for side, kind in enumerate(_SIDES))
     return Pairs(np.repeat(np.array(rows, np.uint16), counts), dims, weights)
 
@@ -74,8 +75,9 @@ def to_bytes(pairs: Pairs) -> bytes:
     dims, starts = np.unique(pairs.dims, return_index=True)
     ends = np.append(starts, len(pairs.dims)).astype("<u4")
     header = _HEADER.pack(_MAGIC, len(dims), len(pairs.dims))
-    arrays = dims.astype("<u4"), ends, pairs.weights.astype("<f4"), pairs.rows.astype("<u2")
-    body = header + b"".join([array.tobytes() for array in arrays])
+    largest = np.maximum.reduceat(np.abs(pairs.weights), starts) if len(dims) else pairs.weights
+    arrays = dims, ends, largest, pairs.weights, pairs.rows
+    body = header + b"".join([array.astype(f"<{array.dtype.str[1:]}").tobytes() for array in arrays])
     body = body.ljust(size_class(len(body) + _CRC.size) - _CRC.size, b"\0")
     return body + _CRC.pack(zlib.crc32(body))
 
@@ -85,11 +87,11 @@ def from_bytes(value: bytes | memoryview, what: str) -> Pairs:
     if not trailer_holds(value):
         raise CorruptError(f"{what} is not what was written: its checksum differs")
     magic, n_dims, n_pairs = _HEADER.unpack_from(value)
-    if magic != _MAGIC or len(value) < HEADER_BYTES + 8 * n_dims + 4 + 6 * n_pairs:
+    if magic != _MAGIC or len(value) < HEADER_BYTES + 12 * n_dims + 4 + 6 * n_pairs:
         raise CorruptError(f"{what} ({len(value)} bytes) is not a segment of {n_dims:,} dimensions, {n_pairs:,} pairs")
     dims = np.frombuffer(value, "<u4", n_dims, HEADER_BYTES)
     starts: Dims = np.frombuffer(value, np.uint32, n_dims + 1, HEADER_BYTES + 4 * n_dims)
-    at = HEADER_BYTES + 8 * n_dims + 4
+    at = HEADER_BYTES + 12 * n_dims + 4
     weights = np.frombuffer(value, "<f4", n_pairs, at)
     rows = np.frombuffer(value, "<u2", n_pairs, at + 4 * n_pairs)
     return Pairs(rows, np.repeat(dims, (starts[1:] - starts[:-1]).astype(np.int64)), weights)

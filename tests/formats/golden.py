@@ -61,7 +61,18 @@ def answers_of(things: pqdb.Collection) -> dict[str, Any]:
     if "" in things.vectors:
         info = things.info()
         return found | searches(things) | {"generation": info["generation"], "fresh": info["fresh"]}
-    return found | {"vectors": {name: searches(things, using=name) for name in things.vectors}}
+    named = found | {"vectors": {name: searches(things, using=name) for name in things.vectors}}
+    return named | ({"sparse": sparse_searches(things)} if things.sparse_vectors else {})
+
+
+def sparse_searches(things: pqdb.Collection) -> dict[str, Any]:
+    """Of each of its sparse vectors: what it is made with, and answers."""
+    queries = [pqdb.SparseVector([1, n, 39 - n], [1.0, 0.5, -0.25]) for n in range(3, 9)]
+    found = {name: things.search(queries, K, using=name) for name in things.sparse_vectors}
+    return {
+        name: {"idf": things.sparse_vectors[name].idf, "ids": hits.ids.tolist(), "scores": hits.scores.tolist()}
+        for name, hits in found.items()
+    }
 
 
 def searches(things: pqdb.Collection, **using: Any) -> dict[str, Any]:
@@ -81,13 +92,18 @@ def configs(answers: dict[str, Any]) -> list[dict[str, Any]]:
     return [answers["config"]] if "config" in answers else [each["config"] for each in answers["vectors"].values()]
 
 
+def bytes_of(vector: Any) -> bytes:
+    """Every bit of a vector."""
+    return vector.to_bytes() if isinstance(vector, pqdb.SparseVector) else np.asarray(vector, "<f4").tobytes()
+
+
 def digest(points: list[pqdb.Point]) -> str:
     """Of ids, payloads, versions and every bit of the vectors."""
     told = hashlib.sha256()
     for point in points:
         named = isinstance(point.vector, dict)
         vectors = [point.vector[name] for name in sorted(point.vector)] if named else [point.vector]
-        parts = [None if vector is None else np.asarray(vector, "<f4").tobytes() for vector in vectors]
+        parts = [None if vector is None else bytes_of(vector) for vector in vectors]
         told.update(repr((point.id, point.version, parts[0] if len(parts) == 1 else parts)).encode())
         told.update(json.dumps(point.payload, sort_keys=True).encode())
     return told.hexdigest()

@@ -106,10 +106,39 @@ def version_1_spreads(path: Path) -> None:
             live(database.create_collection(metric, DIM, metric))
 
 
+def version_4(path: Path) -> None:
+    """Sparse vectors beside others with names, of which points lack some; one segment, and rows behind it."""
+    vectors = {
+        "title": pqdb.VectorConfig(DIM), "body": pqdb.VectorConfig(DIM, "l2"),
+        "words": pqdb.SparseConfig(idf=True), "plain": pqdb.SparseConfig(),
+    }  # fmt: skip
+    rows = clustered(2 * N, DIM, seed=15, clusters=8)
+    with pqdb.open(path, upkeep="manual") as database:
+        things = database.create_collection("sparse", vectors=vectors)
+        things.create_payload_index("word", "keyword")
+        many = [n + 10_000 for n in range(4_200)]
+        things.upsert(many, {"words": [sparse(n) for n in many]})
+        things.delete(many[60:1_900])
+        given = {
+            "title": rows[:N], "body": [rows[N + n] if n % 3 else None for n in range(N)],
+            "words": [sparse(n) if n % 4 else None for n in range(N)], "plain": [sparse(3 * n) for n in range(N)],
+        }  # fmt: skip
+        things.upsert(IDS, given, [payload(n) for n in range(N)])
+        things.train()
+        things.delete(IDS[::7])
+        things.upsert([5_000, "fresh"], {"title": rows[:2] + 1, "body": [None, rows[2]], "plain": [None, sparse(1)]})
+
+
+def sparse(n: int) -> pqdb.SparseVector:
+    """A few of forty dimensions, the last of which is the largest there can be."""
+    indices = {(n * 7) % 39, (n * 11) % 39, n % 5, (1 << 32) - 1}
+    return pqdb.SparseVector(sorted(indices), [1 + (n + i) % 8 / 8 for i in range(len(indices))])
+
+
 VERSIONS: dict[str, Callable[[Path], None]] = {
     "version-1": version_1, "version-1-later": version_1_later, "version-1-l1": version_1_l1,
     "version-1-spreads": version_1_spreads,
-    "version-2": version_2, "version-3": version_3,
+    "version-2": version_2, "version-3": version_3, "version-4": version_4,
 }  # fmt: skip
 
 

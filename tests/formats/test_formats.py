@@ -92,7 +92,7 @@ def compare(found: dict[str, Any], expected: dict[str, Any]) -> None:
     for key, answer in expected.items():
         if key.endswith("scores"):
             assert np.allclose(found[key], answer, rtol=1e-4, atol=atol, equal_nan=True), key
-        elif key == "vectors":
+        elif key in ("vectors", "sparse"):
             for name, searches in answer.items():
                 compare(found[key][name], searches)
         elif key == "config":

@@ -389,10 +389,10 @@ def test_a_newer_format_is_refused_and_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, store: type
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(manifest_record, "FORMAT_VERSION", 4)
+        patch.setattr(manifest_record, "FORMAT_VERSION", 5)
         (store.create(tmp_path / "x", {}, ROW_BYTES) if kind == "points" else store.create(tmp_path / "x")).close()
     before = (tmp_path / "x" / "data.mdb").read_bytes()
-    with pytest.raises(FormatError, match="format version 4; this pqdb reads version 1"):
+    with pytest.raises(FormatError, match="format version 5; this pqdb reads version 1"):
         store.open(tmp_path / "x")
     assert (tmp_path / "x" / "data.mdb").read_bytes() == before
 

@@ -15,8 +15,8 @@ def test_a_manifest_comes_back() -> None:
 
 
 def test_a_newer_format_is_refused_with_both_numbers() -> None:
-    record = {"format": "pqdb", "version": 4, "kind": "points", "something": "new"}
-    with pytest.raises(FormatError, match="version 4; this pqdb reads version 1, 2 and 3:"):
+    record = {"format": "pqdb", "version": 5, "kind": "points", "something": "new"}
+    with pytest.raises(FormatError, match="version 5; this pqdb reads version 1, 2, 3 and 4:"):
         manifest.from_bytes(seal(json.dumps(record).encode()), "points", "x")
 
 
