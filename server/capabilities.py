@@ -12,6 +12,7 @@ from . import embedding
 from .creation import MAX_DIM, METRICS
 from .quantization import METHODS
 from .refused import ABSENT
+from .sparse import MODIFIERS
 from .targets import KINDS, MAX_K
 
 
@@ -28,6 +29,7 @@ def capabilities(app: FastAPI) -> dict[str, Any]:
         "query_kinds": list(KINDS),
         "distances": list(METRICS),
         "quantizations": list(METHODS),
+        "sparse_modifiers": list(MODIFIERS),
         "embedder": {"dimensions": n} if (n := embedding.dimensions()) else None,
         "limits": {
             "dimensions": MAX_DIM,

@@ -12,6 +12,7 @@ from .errors import format_error, not_yet, refuse_unknown_vector
 from .fields import Fields
 from .names import WIRE_KEY
 from .quantization import parse_quantization
+from .sparse import changed_params
 from .tuning import HNSW, PARAMS, PLACEMENT, checked, checked_optimizers, checked_struct
 
 _KEYS = (
@@ -25,7 +26,7 @@ Metadata = dict[str, Any]
 
 def changed_metadata(body: Fields, collection: pqdb.Collection, held: Metadata | None) -> Metadata:
     """A collection's metadata, those held, after the change asked for. Raises Refusal 400 or 422."""
-    body.only(_KEYS).refuse(sparse_vectors="sparse vectors", strict_mode_config="strict mode")
+    body.only(_KEYS).refuse(strict_mode_config="strict mode")
     metadata = dict(held or {})
     echo = dict(metadata.pop(WIRE_KEY, {}))
     for key, new in {
@@ -39,6 +40,8 @@ def changed_metadata(body: Fields, collection: pqdb.Collection, held: Metadata |
         _check_quantization(body, config)
     if (vectors := body.fields("vectors")) is not None:
         echo["vectors"] = _vectors(vectors, echo, collection)
+    if (sparse := body.fields("sparse_vectors")) is not None and sparse.value:
+        echo["sparse_vectors"] = changed_params(sparse, collection, echo)
     if (given := body.fields("metadata")) is not None:
         check_metadata_keys(given)
         echo["has_metadata"] = True

@@ -7,11 +7,12 @@ from typing import Any
 
 import pqdb
 
-from .errors import format_error, not_offered, not_yet
+from .errors import format_error, not_offered, not_yet, wrong_input
 from .fields import Fields
 from .names import WIRE_KEY
 from .points import check_depth
 from .quantization import Codes, parse_quantization
+from .sparse import config_of, parse_params
 from .tuning import HNSW, PARAMS, PLACEMENT, WAL, checked, checked_optimizers, checked_struct
 from .vectors import UNNAMED
 
@@ -47,7 +48,8 @@ class Creation:
         """Raises Refusal 400 or 422."""
         body.only(_KEYS)
         _refuse_absent_features(body)
-        vectors, is_plain = _vectors(body)
+        (vectors, is_plain), sparse = _vectors(body), parse_params(body)
+        _check_names(vectors, sparse)
         user, options = _metadata(body)
         configs, sent = {}, {}
         for name, fields in vectors.items():
@@ -55,7 +57,7 @@ class Creation:
         sent_all = parse_quantization(body, next((each.dim for each in configs.values()), 1))[1]
         echo = {
             "vectors": sent[UNNAMED] if is_plain else sent,
-            "sparse_vectors": body.get("sparse_vectors"),
+            "sparse_vectors": None if body.get("sparse_vectors") is None else sparse,
             "params": checked(body, PARAMS) | _placements(body),
             "hnsw_config": checked_struct(body, "hnsw_config", HNSW),
             "optimizer_config": checked_optimizers(body),
@@ -64,22 +66,36 @@ class Creation:
             "has_metadata": user is not None,
         }
         kept = {key: value for key, value in echo.items() if value is not None}
-        return cls(_arguments(configs), {**(user or {}), WIRE_KEY: kept})
+        made = {name: config_of(params) for name, params in sparse.items()}
+        return cls(_arguments(configs, made), {**(user or {}), WIRE_KEY: kept})
 
 
-def _arguments(configs: dict[str, pqdb.CollectionConfig]) -> dict[str, Any]:
+def _arguments(
+    configs: dict[str, pqdb.CollectionConfig], sparse: dict[str, pqdb.SparseConfig]
+) -> dict[str, Any]:
     """What the engine makes a collection with: of the unnamed vector alone, or of several with names."""
-    if list(configs) == [UNNAMED]:
+    if list(configs) == [UNNAMED] and not sparse:
         return {field: getattr(configs[UNNAMED], field) for field in _OPTIONS}
     named = {
         name: pqdb.VectorConfig(**{field: getattr(each, field) for field in _OPTIONS})
         for name, each in configs.items()
     }
-    return {"vectors": named}
+    return {"vectors": {**named, **sparse}}
+
+
+def _check_names(vectors: dict[str, Fields], sparse: dict[str, Any]) -> None:
+    """Refuse a name that stands for two vectors. Raises Refusal 400."""
+    for name in sparse:
+        if name in vectors:
+            raise wrong_input(f"the vector name `{name}` is taken twice: in `vectors` and in `sparse_vectors`")
 
 
 def _vectors(body: Fields) -> tuple[dict[str, Fields], bool]:
-    """The parameters of every vector by its name, and whether there was one, given plain."""
+    """The parameters of every vector by its name, and whether there was one, given plain. Where there are sparse ones
+    there need be no others.
+    """
+    if body.get("vectors") is None and body.get("sparse_vectors"):
+        return {}, False
     vectors = Fields.of(body.required("vectors"), "vectors")
     if _is_plain(vectors):
         return {UNNAMED: vectors}, True
@@ -126,10 +142,6 @@ def _vector_params(vector: Fields, dim: int) -> tuple[Codes | None, dict[str, An
 
 def _refuse_absent_features(body: Fields) -> None:
     """Refuse what would change answers or promises and is not there."""
-    if body.get("sparse_vectors"):
-        sparse = Fields.of(body.get("sparse_vectors"), "sparse_vectors")
-        names = ", ".join(f"`{name}`" for name in sparse.value)
-        raise not_yet(f"sparse vectors ({names})")
     body.refuse(init_from="copying another collection")
     if body.variant("sharding_method", ("auto", "custom")) == "custom":
         raise not_offered("custom sharding")

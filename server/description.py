@@ -9,6 +9,7 @@ import pqdb
 from .creation import DISTANCES
 from .indexes import SCHEMAS, described
 from .names import WIRE_KEY
+from .sparse import sent_params
 from .vectors import UNNAMED
 
 Description = dict[str, Any]
@@ -60,8 +61,8 @@ def _config(collection: pqdb.Collection) -> Description:
 def _params(collection: pqdb.Collection, echo: Description) -> Description:
     """Exactly what was sent: Qdrant's clients refuse any other key in a vector's parameters."""
     params = {"vectors": sent_vectors(collection, echo), **_PARAMS, **echo.get("params", {})}
-    if "sparse_vectors" in echo:
-        params["sparse_vectors"] = echo["sparse_vectors"]
+    if (sparse := sent_params(collection, echo)) is not None:
+        params["sparse_vectors"] = sparse
     return params
 
 

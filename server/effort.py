@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import format_error, validation_error
+from .errors import format_error, not_yet, validation_error
 from .fields import Fields
 
 _ACORN: tuple[str, ...] = ("enable", "max_selectivity")
@@ -38,7 +38,7 @@ class Effort:
         if params is None:
             return cls(recall)
         params.only(("hnsw_ef", "exact", "quantization", "indexed_only", "acorn", "idf"))
-        params.refuse(idf="sparse vectors")
+        _check_idf(params)
         params.boolean("indexed_only")  # fresh rows are searched at no such cost as Qdrant's: always
         if (acorn := params.fields("acorn")) is not None:
             acorn.only(_ACORN)
@@ -47,6 +47,13 @@ class Effort:
         if recall is None and (params.get("hnsw_ef") is not None or oversampling is not None):
             recall = recall_of_beam(params.unsigned("hnsw_ef", _USUAL_EF), oversampling or 1.0)
         return cls(recall, exact=params.boolean("exact") or codes.boolean("ignore"))
+
+
+def _check_idf(params: Fields) -> None:
+    """Frequencies are counted among all points with the vector; those of a part are refused. Raises Refusal 400."""
+    if isinstance(params.get("idf"), dict):
+        raise not_yet(f"frequencies among a part of the points (`{params.path('idf')}`)")
+    params.variant("idf", ("global",))
 
 
 def _oversampling(codes: Fields) -> float | None:

@@ -58,6 +58,13 @@ def refuse_unknown_vector(name: str) -> NoReturn:
     raise wrong_input(f"Not existing vector name error: {name}")
 
 
+def mismatched_vector(name: str, is_sparse: bool) -> Refusal:
+    """A sparse vector where the collection has another kind under this name, or the reverse."""
+    said = f"vector `{name}`" if name else "the vector without a name"
+    said += " is sparse" if is_sparse else " is not sparse"
+    return wrong_input(f"Conversion between sparse and regular vectors failed: {said}")
+
+
 # The first row whose class fits decides, so kin stand before their parents.
 _ANSWERS: tuple[tuple[type[pqdb.PqdbError], int, str], ...] = (
     (pqdb.FilterRangeError, 422, "Validation error in JSON body: [{}]"),

@@ -15,8 +15,6 @@ T = TypeVar("T")
 
 Id = Annotated[int, Field(ge=0, lt=2**64)] | UUID
 Numbers = Annotated[list[float], Field(min_length=1)]
-Vector = Numbers | dict[Literal[""], Numbers]
-Vectors = Numbers | Annotated[dict[str, Numbers], Field(description="By their names; {} is a point without any.")]
 Payload = dict[str, Any]
 Limit = Annotated[int, Field(ge=1)]
 Offset = Annotated[int, Field(ge=0)]
@@ -30,6 +28,20 @@ class Strict(BaseModel):
     """A body; keys that are not listed are refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class SparseVector(Strict):
+    """Numbers at some dimensions, in any order; at all others there is 0."""
+
+    indices: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(description="None twice.")
+    values: list[float] = Field(description="As many as there are indices.")
+
+
+Vector = Numbers | dict[Literal[""], Numbers] | SparseVector
+Vectors = (
+    Numbers
+    | Annotated[dict[str, Numbers | SparseVector], Field(description="By their names; {} is a point without any.")]
+)
 
 
 class Success(BaseModel, Generic[T]):
@@ -98,11 +110,31 @@ class VectorParams(Strict):
     quantization_config: dict[str, Any] | None = None
 
 
+class SparseIndexParams(Strict):
+    """Knobs of a sparse vector's index: kept and given back, nothing more."""
+
+    full_scan_threshold: Annotated[int, Field(ge=0)] | None = None
+    on_disk: bool | None = None
+    memory: Literal["cold", "cached", "pinned"] | None = None
+    datatype: Literal["float32"] | None = None
+
+
+class SparseVectorParams(Strict):
+    """One sparse vector of a collection's points, compared by inner product."""
+
+    index: SparseIndexParams | None = None
+    modifier: Literal["none", "idf"] | None = Field(
+        None, description="idf: what few points have counts more, by the frequencies at the time of the query."
+    )
+
+
 class CreateCollection(Strict):
     """A new collection."""
 
-    vectors: VectorParams | Annotated[dict[str, VectorParams], Field(min_length=1, max_length=64)]
-    sparse_vectors: Annotated[dict[str, Any], Field(max_length=0)] | None = None
+    vectors: VectorParams | Annotated[dict[str, VectorParams], Field(max_length=64)] | None = Field(
+        None, description="May be left out where there are sparse vectors."
+    )
+    sparse_vectors: Annotated[dict[str, SparseVectorParams], Field(max_length=64)] | None = None
     quantization_config: dict[str, Any] | None = Field(
         None, description='For example {"product": {"compression": "x16"}}; none: what serves the dimension best.'
     )
@@ -129,6 +161,7 @@ class UpdateCollection(Strict):
     """What to change about a collection."""
 
     vectors: dict[str, VectorParamsDiff] | None = None
+    sparse_vectors: dict[str, SparseVectorParams] | None = Field(None, description="Only with the modifier there is.")
     hnsw_config: dict[str, Any] | None = None
     optimizers_config: dict[str, Any] | None = None
     params: dict[str, Any] | None = None
@@ -207,7 +240,7 @@ class Columns(Strict):
     """Points to write, column by column."""
 
     ids: list[Id]
-    vectors: list[Numbers] | dict[str, list[Numbers]]
+    vectors: list[Numbers] | dict[str, list[Numbers | SparseVector]]
     payloads: list[Payload | None] | None = None
 
 
@@ -343,7 +376,7 @@ class Record(BaseModel):
 
     id: Id
     payload: Payload | None = None
-    vector: list[float] | dict[str, list[float]] | None = None
+    vector: list[float] | dict[str, list[float] | SparseVector] | None = None
     order_value: float | int | str | None = None
 
 
@@ -375,6 +408,7 @@ class SearchParams(Strict):
     hnsw_ef: Annotated[int, Field(ge=0)] | None = Field(None, description="128 asks for a recall of 0.97.")
     quantization: CodesParams | None = None
     indexed_only: bool | None = None
+    idf: Literal["global"] | None = Field(None, description="Frequencies are those among all points.")
 
 
 class MmrParams(Strict):
@@ -489,7 +523,7 @@ class NamedVector(Strict):
     """A vector with its name."""
 
     name: str
-    vector: Numbers
+    vector: Numbers | SparseVector
 
 
 class SearchPoints(Strict):
@@ -570,6 +604,7 @@ class Capabilities(BaseModel):
     query_kinds: list[str]
     distances: list[str]
     quantizations: list[str]
+    sparse_modifiers: list[str]
     embedder: dict[str, int] | None
     limits: dict[str, int]
 

@@ -11,7 +11,7 @@ from .fields import Fields, kind_of, unsigned
 from .ids import PointId, point_id, point_ids
 from .selectors import PayloadSelector, parse_vector_selector
 from .shape import Columns, Shape, Wanted
-from .vectors import UNNAMED, Matrix, matrix, named_vectors, unnamed_vector, unnamed_vectors
+from .vectors import UNNAMED, Matrix, named_vectors, unnamed_vectors
 
 DEFAULT_LIMIT = 10
 PAYLOAD_DEPTH = 128  # as deep as Qdrant's parser goes
@@ -208,10 +208,11 @@ def _of_batch(given: object, place: str, shape: Shape, n: int) -> Matrix | Colum
         return shape.rows(plain, "batch.vectors[{}]")
     columns: Columns = {}
     for name, vectors in named_vectors(given, place).items():
+        if not isinstance(vectors, list):
+            raise format_error(f"{place}.{name}: invalid type: a sparse vector, expected a list of them")
         if len(vectors) != n:
             _refuse_unequal("vectors", n, len(vectors))
-        lists = [unnamed_vector(vector, f"{place}.{name}[{i}]") for i, vector in enumerate(vectors)]
-        columns[name] = list(matrix(lists, shape.dim(name), f"{place}.{name}[{{}}]"))
+        columns[name] = shape.column(name, vectors, f"{place}.{name}")
     return columns
 
 

@@ -78,5 +78,10 @@ def _vector(vector: Any, wanted: Wanted) -> Any:
     """A point's vector, or those of its vectors that are wanted; the one without a name stands alone, as Qdrant's."""
     if not isinstance(vector, dict):
         return np.asarray(vector, dtype=np.float32)
-    shown = {name: each for name, each in vector.items() if not isinstance(wanted, list) or name in wanted}
+    shown = {name: _one(each) for name, each in vector.items() if not isinstance(wanted, list) or name in wanted}
     return shown[UNNAMED] if list(shown) == [UNNAMED] else shown
+
+
+def _one(vector: Any) -> Any:
+    """One vector of several, as JSON has it."""
+    return {"indices": vector.indices, "values": vector.values} if isinstance(vector, pqdb.SparseVector) else vector

@@ -21,9 +21,8 @@ from .indexes import check_ordered
 from .points import check_number, parse_filter, parse_page_size, parse_vectors_wanted
 from .printing import Printed, scored, scored_hits
 from .selectors import PayloadSelector
-from .shape import Shape, Wanted
+from .shape import Shape, Vector, Wanted
 from .targets import MAX_K, Example, Target, parse_target
-from .vectors import one_vector
 from .watch import Asked, Watch
 
 Floats = npt.NDArray[np.float32]
@@ -82,6 +81,7 @@ class Query:
         """What the search does. Raises Refusal 400 for a query without a vector, 404 for a point that is not there."""
         if not self.target.has_vector or self.prefetch or self.target.by_best_score:
             raise format_error(f"{self.place}: there is no search to explain without a vector or a point alone")
+        self._check_kind(collection)
         vector = self._vector(collection)
         k = self._depth(collection, len(set(self._mentioned())))
         return collection.explain(vector, max(k, 1), **self._effort(collection))
@@ -91,6 +91,8 @@ class Query:
         self._wanted(collection)
         if self.target.fusion is not None:
             return self._fused(collection, watch)
+        if self.target.has_vector:
+            self._check_kind(collection)
         if self.prefetch:
             return replace(self, prefetch=(), filter=self._candidates(collection, watch)).answer(collection, watch)
         if self.target.by_best_score:
@@ -115,7 +117,9 @@ class Query:
     def _effort(self, collection: pqdb.Collection) -> dict[str, Any]:
         """How hard to search and among which points, as the engine takes it."""
         filter_ = bare.without(self.filter) if bare.may_be_in(collection) else self.filter
-        effort = self.effort.arguments if not self.using else {**self.effort.arguments, "using": self.using}
+        is_sparse = self.using in collection.sparse_vectors
+        effort = {} if is_sparse else self.effort.arguments  # a sparse vector is always compared exactly
+        effort = {**effort, "using": self.using} if self.using or is_sparse else effort
         return effort if filter_ is None else {**effort, "filter": filter_}
 
     def _mentioned(self) -> list[PointId]:
@@ -124,44 +128,51 @@ class Query:
         if target.recommend is None:
             return [] if target.near is None else [target.near]
         examples = (*target.recommend.positive, *target.recommend.negative)
-        return [example for example in examples if not isinstance(example, list)]
+        return [example for example in examples if isinstance(example, PointId)]
 
-    def _vector(self, collection: pqdb.Collection) -> Floats:
-        """The vector to search by, (dim,)."""
-        vector: Floats
+    def _check_kind(self, collection: pqdb.Collection) -> None:
+        """Refuse what sparse vectors are not asked for. Raises Refusal 400."""
+        if self.using not in collection.sparse_vectors:
+            return
+        if self.target.recommend is not None:
+            raise not_yet(f"recommendations by sparse vectors (`{self.using}`)")
+        if self.target.mmr is not None:
+            raise not_yet(f"maximal marginal relevance of sparse vectors (`{self.using}`)")
+
+    def _vector(self, collection: pqdb.Collection) -> Vector:
+        """The vector to search by, (dim,) or sparse."""
         target = self.target
         if target.recommend is not None:
             positive = self._examples(collection, target.recommend.positive)
             negative = self._examples(collection, target.recommend.negative) if target.recommend.negative else None
-            vector = ranking.averaged(positive, negative)
-        elif target.near is not None:
-            vector = self._examples(collection, (target.near,))[0]
-        else:
-            assert target.vector is not None
-            vector = one_vector(target.vector, Shape.of(collection).dim(self.using), self.place)
-        return vector
+            return ranking.averaged(positive, negative)
+        example = target.vector if target.near is None else target.near
+        assert example is not None
+        return self._example(collection, example)
 
     def _examples(self, collection: pqdb.Collection, examples: tuple[Example, ...]) -> Floats:
         """(n, dim) the vectors of examples."""
-        rows, dim = [], Shape.of(collection).dim(self.using)
-        for example in examples:
-            if isinstance(example, list):
-                rows.append(one_vector(example, dim, self.place))
-                continue
-            found = collection.get([example], with_payload=True, with_vector=[self.using])
-            if not found:
-                raise not_found(f"No point with id {example} found")
-            vector = _of_name(found[0].vector, self.using)
-            if vector is None or bare.is_marked(found[0].payload):
-                named = f" `{self.using}`" if self.using else ""
-                raise wrong_input(f"point {example} has no vector{named} to search by")
-            rows.append(np.asarray(vector, np.float32))
-        return np.stack(rows)
+        return np.array([self._example(collection, example) for example in examples], np.float32)
+
+    def _example(self, collection: pqdb.Collection, example: Example) -> Vector:
+        """The vector of an example. Raises Refusal 404 for a point that is not there, 400 for one without it."""
+        shape = Shape.of(collection)
+        if not isinstance(example, PointId):
+            return shape.vector(self.using, example, self.place)
+        is_sparse = shape.is_sparse(self.using)
+        found = collection.get([example], with_payload=True, with_vector=[self.using])
+        if not found:
+            raise not_found(f"No point with id {example} found")
+        vector = _of_name(found[0].vector, self.using)
+        if vector is None or bare.is_marked(found[0].payload):
+            named = f" `{self.using}`" if self.using else ""
+            raise wrong_input(f"point {example} has no vector{named} to search by")
+        return vector if is_sparse else np.asarray(vector, np.float32)
 
     def _nearest(self, collection: pqdb.Collection, watch: Watch) -> list[Printed]:
         """Search, leave out the points searched by, cut at the threshold, and take the page asked for."""
         shape = Shape.of(collection)
-        metric = shape.metrics[self.using] if shape.dim(self.using) else ""
+        metric = "" if shape.is_sparse(self.using) else shape.metrics[self.using]
         vector, without = self._vector(collection), frozenset(self._mentioned())
         k, mmr = self._depth(collection, len(without)), self.target.mmr
         if k == 0:
@@ -206,7 +217,7 @@ class Query:
     def _checked(self, collection: pqdb.Collection, examples: tuple[Example, ...]) -> list[Any]:
         """Examples as the engine takes them. Raises Refusal 404 for points that are not there, 400 without vectors."""
         vectors = self._examples(collection, examples) if examples else ()
-        return [v if isinstance(each, list) else each for each, v in zip(examples, vectors, strict=True)]
+        return [each if isinstance(each, PointId) else v for each, v in zip(examples, vectors, strict=True)]
 
     def _depth(self, collection: pqdb.Collection, left_out: int) -> int:
         """How many hits to ask for: never more than there are points, however large the limit."""

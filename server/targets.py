@@ -9,12 +9,12 @@ from typing import Any
 from .errors import format_error, not_offered, not_yet, validation_error
 from .fields import Fields, kind_of
 from .ids import PointId, point_id
-from .vectors import unnamed_vector
+from .vectors import Given, query_vector
 
 MAX_K = 10_000  # the engine's own limit
 KINDS = ("nearest", "id", "none", "order_by", "sample", "mmr", "recommend", "rrf", "dbsf")
 
-Example = PointId | list[Any]  # a point, or a vector
+Example = PointId | Given  # a point, or a vector
 _USUAL_RRF_K = 2
 _USUAL_DIVERSITY = 0.5
 _LATER = {
@@ -55,7 +55,7 @@ class Fusion:
 class Target:
     """One of these, or (none of them) points in the order of their ids."""
 
-    vector: list[Any] | None = None  # what is near to it
+    vector: Given | None = None  # what is near to it
     near: PointId | None = None  # what is near to this point
     mmr: Mmr | None = None  # together with one of the two above
     recommend: Recommend | None = None
@@ -179,4 +179,4 @@ def _near(query: object, place: str) -> Target:
         raise format_error(f"{place}: invalid type: {kind_of(query)}, expected a vector or a point id")
     if isinstance(query, dict) and "text" in query and "model" not in query:
         raise not_offered(f"embedding on the server (`{place}`); send the vector itself")
-    return Target(vector=unnamed_vector(query, place))
+    return Target(vector=query_vector(query, place))

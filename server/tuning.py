@@ -38,6 +38,12 @@ OPTIMIZERS: dict[str, Kind] = {
 }
 WAL: dict[str, Kind] = {"wal_capacity_mb": int, "wal_segments_ahead": int, "wal_retain_closed": int}
 PLACEMENT: dict[str, Kind] = {"memory": _MEMORY}
+SPARSE_INDEX: dict[str, Kind] = {
+    "full_scan_threshold": int,
+    "on_disk": bool,
+    "memory": _MEMORY,
+    "datatype": ("float32", "float16", "uint8"),
+}
 PARAMS: dict[str, Kind] = {
     "shard_number": int,
     "replication_factor": int,

@@ -18,6 +18,7 @@ from .ids import PointId, point_id
 from .points import SHARDS, Batch, Which, check_depth, check_number, parse_filter
 from .selectors import parse_path
 from .shape import Shape
+from .vectors import UNNAMED
 
 # Does a change, and returns the sequence of its commit where the engine tells one.
 Change = Callable[[pqdb.Collection], int | None]
@@ -115,7 +116,7 @@ class Reader:
         which = Which.parse(body.only(("vector", *_WHICH)).refuse(shard_key=SHARDS))
         names = [str(name) for name in body.array("vector")]
         for name in names:
-            self.shape.dim(name)
+            self.shape.is_sparse(name)
         if not self.shape.has_names:
             return partial(_bare, self.database, which)
         return lambda collection: _silent(
@@ -191,9 +192,14 @@ def _once_each(ids: list[PointId], vectors: list[Any]) -> tuple[list[PointId], l
     """Points and what they are given, each named once: of vectors with names all, of others the last."""
     given: dict[PointId, Any] = {}
     for id_, vector in zip(ids, vectors, strict=True):
-        before = given.get(id_)
-        given[id_] = {**before, **vector} if isinstance(before, dict) and isinstance(vector, dict) else vector
+        given[id_] = _merged(given[id_], vector) if id_ in given else vector
     return list(given), list(given.values())
+
+
+def _merged(before: Any, vector: Any) -> Any:
+    """What a point named twice is given; a plain list is the vector without a name."""
+    one, other = ({UNNAMED: each} if isinstance(each, list) else each for each in (before, vector))
+    return {**one, **other} if isinstance(one, dict) and isinstance(other, dict) else vector
 
 
 def _bare(database: pqdb.Database, which: Which, collection: pqdb.Collection) -> None:

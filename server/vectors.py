@@ -1,4 +1,5 @@
-"""Vectors on the wire: the four spellings of the unnamed one, and those with names, straight into float32 arrays."""
+"""Vectors on the wire: the four spellings of the unnamed one, and those with names, straight into float32 arrays.
+Sparse ones are read in sparse.py."""
 
 from __future__ import annotations
 
@@ -9,10 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+import pqdb
+
 from .errors import Refusal, format_error, not_offered, not_yet, refuse_unknown_vector, wrong_input
 from .fields import kind_of
+from .sparse import is_sparse, sparse_vector
 
 Matrix = npt.NDArray[np.float32]
+Given = list[Any] | pqdb.SparseVector  # a vector as it was sent: a list of numbers, or a sparse one
 
 UNNAMED = ""
 _NUMBERS = {int, float}
@@ -37,20 +42,29 @@ def unnamed_vector(value: object, place: str) -> list[Any]:
     return unnamed_vector(inner, place) if isinstance(inner, list) else _refuse_inner(inner, place)
 
 
-def named_vectors(value: object, place: str) -> dict[str, list[Any]]:
-    """The lists of numbers of a point's vectors, by their names; a plain list is that of the unnamed one.
-
-    Raises Refusal 400 for sparse vectors, multivectors and texts to embed.
-    """
+def named_vectors(value: object, place: str) -> dict[str, Given]:
+    """A point's vectors, by their names; a plain list is the unnamed one. Raises Refusal 400 or 422 as `one_given`."""
     if type(value) is list:
         return {UNNAMED: value}
     if not isinstance(value, dict):
         raise format_error(f"{place}: invalid type: {kind_of(value)}, expected a vector or vectors by their names")
     _refuse_other_kinds(value, place)
-    return {
-        name: vector if type(vector) is list else _refuse_inner(vector, f"{place}.{name}")
-        for name, vector in value.items()
-    }
+    return {name: one_given(vector, f"{place}.{name}") for name, vector in value.items()}
+
+
+def one_given(value: object, place: str) -> Given:
+    """A vector whose name is known: a list of numbers, or a sparse one.
+
+    Raises Refusal 400 for texts to embed and for what is no vector, and as `sparse_vector` does.
+    """
+    if type(value) is list:
+        return value
+    return sparse_vector(value, place) if is_sparse(value) else _refuse_inner(value, place)
+
+
+def query_vector(value: object, place: str) -> Given:
+    """A vector to search by, whose name is said elsewhere. Raises Refusal 400 or 422."""
+    return sparse_vector(value, place) if is_sparse(value) else unnamed_vector(value, place)
 
 
 def unnamed_vectors(value: object, place: str) -> list[Any]:
@@ -69,8 +83,13 @@ def one_vector(vector: list[Any], dim: int, place: str) -> Matrix:
             squares = float(array.dot(array))
         if math.isfinite(squares):  # not so either where only the sum is beyond float32: `matrix` looks closer
             return array
-    found: Matrix = matrix([vector], dim, place)[0]
+    found: Matrix = matrix([vector], dim, literal(place))[0]
     return found
+
+
+def literal(place: str) -> str:
+    """A place as a pattern for itself, whatever names of the client's stand in it."""
+    return place.replace("{", "{{").replace("}", "}}")
 
 
 def matrix(vectors: list[list[Any]], dim: int, place: str) -> Matrix:
@@ -111,8 +130,8 @@ def _not_numbers(vectors: list[list[Any]], place: str) -> Refusal:
 
 
 def _refuse_other_kinds(value: dict[str, Any], place: str) -> None:
-    if {"indices", "values"} <= value.keys():
-        raise not_yet(f"sparse vectors (`{place}`)")
+    if is_sparse(value):
+        raise wrong_input(f"sparse vectors have names: send {{name: {{indices, values}}}} (`{place}`)")
     if "model" in value and not isinstance(value["model"], list):
         raise not_offered(f"embedding on the server (`{place}`); send the vector itself")
 

@@ -71,7 +71,8 @@ function showDrift(drift) {
 
 function vectors(config) {
   if (!config.vectors) return [["Dimensions", config.dim], ["Metric", config.metric]];
-  return config.vectors.map(({ name, dim, metric }) => [`Vector ${name}`, `${dim} dimensions, ${metric}`]);
+  const sparse = (config.sparse ?? []).map(({ name, idf }) => [`Vector ${name}`, idf ? "sparse, weighed by rarity" : "sparse"]);
+  return [...config.vectors.map(({ name, dim, metric }) => [`Vector ${name}`, `${dim} dimensions, ${metric}`]), ...sparse];
 }
 
 // Which vector is asked by, where they have names.

@@ -1,14 +1,22 @@
 """Haystack's own suite of document stores on qdrant-haystack, over a socket and by the transport; and retrieval."""
 
 import random
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 from haystack import Document
+from haystack.dataclasses import SparseEmbedding
 from haystack.testing.document_store import DocumentStoreBaseExtendedTests
-from haystack_integrations.components.retrievers.qdrant import QdrantEmbeddingRetriever
+from haystack_integrations.components.retrievers.qdrant import (
+    QdrantEmbeddingRetriever,
+    QdrantHybridRetriever,
+    QdrantSparseEmbeddingRetriever,
+)
 from haystack_integrations.document_stores.qdrant import QdrantDocumentStore
+
+from .words import weights
 
 pytestmark = pytest.mark.integration
 DIM = 768  # what the suite's documents have
@@ -16,8 +24,12 @@ DIM = 768  # what the suite's documents have
 
 @pytest.fixture
 def document_store(connect) -> QdrantDocumentStore:
+    return made(connect)
+
+
+def made(connect, **options) -> QdrantDocumentStore:
     """The integration as it is published: over a socket by its URL alone, in process by a client of ours."""
-    store = QdrantDocumentStore(url=connect.url, index="documents", embedding_dim=DIM, recreate_index=True)
+    store = QdrantDocumentStore(url=connect.url, index="documents", embedding_dim=DIM, recreate_index=True, **options)
     if connect.url == "http://embedded":
         with patch("qdrant_client.QdrantClient", lambda **_: connect()):
             store._initialize_client()
@@ -95,3 +107,49 @@ def test_retrieval_in_groups(document_store):
     found = retriever.run(query_embedding=documents(1)[0].embedding)["documents"]
     assert len(found) == 6
     assert {document.meta["lang"] for document in found} == {"de", "en"}
+
+
+def words(text: str) -> SparseEmbedding:
+    return SparseEmbedding(*weights(text))
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "idf"])
+def hybrid(request, connect) -> list[QdrantDocumentStore]:
+    """The same documents here and in Qdrant's local mode, each with the weights of its words."""
+    options = {"use_sparse_embeddings": True, "sparse_idf": request.param}
+    local = QdrantDocumentStore(":memory:", index="documents", embedding_dim=DIM, recreate_index=True, **options)
+    stores = [made(connect, **options), local]
+    for store in stores:
+        texts = [(d, d.content + " of a book" * (d.meta["page"] % 3)) for d in documents(30)]
+        assert store.write_documents([replace(d, sparse_embedding=words(text)) for d, text in texts]) == 30
+    return stores
+
+
+def test_retrieval_by_words(hybrid):
+    asked = {"query_sparse_embedding": words("text 7 of a book"), "top_k": 30}
+    here, there = (QdrantSparseEmbeddingRetriever(store).run(**asked)["documents"] for store in hybrid)
+    assert {d.content: d.score for d in here} == pytest.approx({d.content: d.score for d in there}, rel=1e-5)
+    assert len(here) == 30
+    only_german = {"field": "meta.lang", "operator": "==", "value": "de"}
+    found = QdrantSparseEmbeddingRetriever(hybrid[0], filters=only_german).run(**asked)["documents"]
+    assert {document.meta["lang"] for document in found} == {"de"}
+
+
+@pytest.mark.parametrize("fusion", [{}, {"rrf_k": 60, "rrf_weights": [3.0, 1.0]}], ids=["usual", "weighted"])
+def test_retrieval_by_words_and_meaning(hybrid, fusion):
+    vector = documents(9)[8].embedding
+    asked = {"query_sparse_embedding": words("text 8"), "query_embedding": vector, "top_k": 5}
+    here = QdrantHybridRetriever(hybrid[0], **fusion).run(**asked)["documents"]
+    assert len(here) == 5
+    assert here[0].content == "text 8"
+    there = QdrantHybridRetriever(hybrid[1], **fusion).run(**asked)["documents"]
+    assert here[0].score == pytest.approx(there[0].score, rel=1e-5)
+
+
+def test_documents_come_back_with_their_words(hybrid):
+    [document] = hybrid[0].filter_documents({"field": "meta.page", "operator": "==", "value": 4})
+    held, sent = document.sparse_embedding, weights("text 4 of a book")
+    kept = dict(zip(held.indices, held.values, strict=True))
+    assert kept == pytest.approx(dict(zip(*sent, strict=True)), rel=1e-6)
+    hybrid[0].delete_documents([document.id])
+    assert hybrid[0].count_documents() == 29

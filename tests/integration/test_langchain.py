@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from langchain_qdrant import QdrantVectorStore
+from langchain_qdrant import QdrantVectorStore, RetrievalMode
+from langchain_qdrant.sparse_embeddings import SparseEmbeddings, SparseVector
 from qdrant_client import QdrantClient, models
-from qdrant_client.http.exceptions import UnexpectedResponse
+
+from .words import weights
 
 pytestmark = pytest.mark.integration
 
@@ -159,7 +161,58 @@ def test_filters_and_diversity(store, ids):
     assert len({document.metadata["name"] for document in found}) == 3
 
 
-def test_sparse_vectors_say_that_they_are_not_there(url):
-    client = QdrantClient(url=url, timeout=60)
-    with pytest.raises(UnexpectedResponse, match="sparse vectors"):
-        client.create_collection("words", {}, sparse_vectors_config={"words": models.SparseVectorParams()})
+class WordWeights(SparseEmbeddings):
+    """Every word a dimension."""
+
+    def embed_documents(self, texts: list[str]) -> list[SparseVector]:
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text: str) -> SparseVector:
+        indices, values = weights(text)
+        return SparseVector(indices=indices, values=values)
+
+
+def both_stores(url: str, mode: RetrievalMode, **options) -> list[QdrantVectorStore]:
+    """The documents of TEXTS here and in Qdrant's local mode."""
+    asked = {"embedding": WordEmbeddings(), "sparse_embedding": WordWeights(), "retrieval_mode": mode, **options}
+    ids, metadatas = [str(uuid.UUID(int=i)) for i in range(len(TEXTS))], [{"name": name} for name in TEXTS]
+    return [
+        QdrantVectorStore.from_texts(list(TEXTS.values()), ids=ids, metadatas=metadatas, **where, **asked)
+        for where in ({"url": url}, {"location": ":memory:"})
+    ]
+
+
+def answers(stores: list[QdrantVectorStore], question: str, **options) -> list[str]:
+    """What both find, by the names of the documents, with the same scores. No two texts may score the same: their ranks
+    would not be said.
+    """
+    found = [store.similarity_search_with_score(question, **options) for store in stores]
+    here, there = ({document.metadata["name"]: score for document, score in each} for each in found)
+    assert here == pytest.approx(there, rel=1e-5)
+    return list(here)
+
+
+@pytest.mark.parametrize("idf", [{}, {"sparse_vector_params": {"modifier": models.Modifier.IDF}}], ids=["plain", "idf"])
+def test_sparse_retrieval(url, idf):
+    stores = both_stores(url, RetrievalMode.SPARSE, collection_name="words", **idf)
+    assert answers(stores, "a sha256 digest", k=4)[0] == "hashing"
+    assert answers(stores, "sockets and files", k=4)  # "and" is a word like others
+    assert answers(stores, "nothing like them", k=4) == []
+    only = models.Filter(must=[models.FieldCondition(key="metadata.name", match=models.MatchValue(value="csv"))])
+    assert answers(stores, "a file", k=4, filter=only) == ["csv"]
+
+
+@pytest.mark.parametrize("names", [{}, {"vector_name": "dense", "sparse_vector_name": "words"}], ids=["usual", "named"])
+def test_hybrid_retrieval(url, names):
+    stores = both_stores(url, RetrievalMode.HYBRID, collection_name="hybrid", **names)
+    assert answers(stores, "sha256 digest of file", k=4)[0] == "hashing"
+    weighted = models.RrfQuery(rrf=models.Rrf(k=60, weights=[1.0, 3.0]))
+    assert answers(stores, "parse rows of a csv file", k=4, hybrid_fusion=weighted)[0] == "csv"
+    distributed = models.FusionQuery(fusion=models.Fusion.DBSF)
+    assert answers(stores, "parse json document", k=4, hybrid_fusion=distributed)[0] == "json"
+    here = stores[0]
+    here.add_texts(["listen for sockets, and for sockets again"], [{"name": "more"}])
+    assert here.similarity_search("sockets", k=1)[0].metadata["name"] == "more"
+    options = {"sparse_embedding": WordWeights(), "retrieval_mode": RetrievalMode.HYBRID, **names}
+    again = QdrantVectorStore.from_existing_collection("hybrid", WordEmbeddings(), url=url, **options)
+    assert len(again.similarity_search("file", k=10)) == len(TEXTS) + 1

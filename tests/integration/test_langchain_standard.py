@@ -9,9 +9,11 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 import pytest
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
-from langchain_qdrant import QdrantVectorStore
+from langchain_qdrant import QdrantVectorStore, RetrievalMode
 from langchain_tests.integration_tests.vectorstores import EMBEDDING_SIZE, VectorStoreIntegrationTests
 from qdrant_client import models
+
+from .test_langchain import WordWeights
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
@@ -65,3 +67,17 @@ class TestStandard(VectorStoreIntegrationTests):
     def vectorstore(self, client) -> VectorStore:  # type: ignore[override]
         client.create_collection("docs", models.VectorParams(size=EMBEDDING_SIZE, distance=models.Distance.COSINE))
         return WordIds(client, "docs", embedding=self.get_embeddings())
+
+
+class TestHybrid(TestStandard):
+    """The same, by meaning and by words together."""
+
+    @pytest.fixture
+    def vectorstore(self, client) -> VectorStore:  # type: ignore[override]
+        dense = {"dense": models.VectorParams(size=EMBEDDING_SIZE, distance=models.Distance.COSINE)}
+        words = {"words": models.SparseVectorParams(modifier=models.Modifier.IDF)}
+        client.create_collection("docs", dense, sparse_vectors_config=words)
+        modes = {"retrieval_mode": RetrievalMode.HYBRID, "sparse_embedding": WordWeights()}
+        return WordIds(
+            client, "docs", embedding=self.get_embeddings(), vector_name="dense", sparse_vector_name="words", **modes
+        )

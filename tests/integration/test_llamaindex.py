@@ -11,8 +11,11 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryMode,
 )
 from llama_index.vector_stores.qdrant import QdrantVectorStore
+from qdrant_client import QdrantClient
 
 from tests.data import clustered
+
+from .words import weights
 
 pytestmark = pytest.mark.integration
 DIM, N = 32, 60
@@ -129,6 +132,47 @@ def test_mmr(store, vectors):
     assert len(set(found)) == 5
 
 
+def encoded(texts: list[str]) -> tuple[list[list[int]], list[list[float]]]:
+    """Sparse vectors as LlamaIndex takes them from a function."""
+    pairs = [weights(text) for text in texts]
+    return [indices for indices, _ in pairs], [values for _, values in pairs]
+
+
+@pytest.fixture
+def hybrid(connect, nodes) -> list[QdrantVectorStore]:
+    """The nodes here and in Qdrant's local mode, found by meaning, by words, or by both."""
+    stores = []
+    for client in (connect(), QdrantClient(":memory:")):
+        functions = {"sparse_doc_fn": encoded, "sparse_query_fn": encoded}
+        stores.append(QdrantVectorStore("pages", client=client, enable_hybrid=True, **functions))
+        stores[-1].add(nodes)
+    return stores
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
+@pytest.mark.parametrize("mode", [VectorStoreQueryMode(mode) for mode in ("sparse", "hybrid", "default")])
+@pytest.mark.parametrize("filters", [None, where("lang", FilterOperator.EQ, "de")], ids=["all", "filtered"])
+def test_hybrid(hybrid, vectors, mode, filters):
+    query = VectorStoreQuery(
+        query_embedding=vectors[7], query_str="page: 31, text 31", similarity_top_k=N, filters=filters, mode=mode
+    )
+    here, there = ({n.get_content(): s for n, s in zip(r.nodes, r.similarities, strict=True)}
+                   for r in (store.query(query) for store in hybrid))  # fmt: skip
+    assert here == pytest.approx(there, rel=1e-4, abs=1e-6)
+    assert len(here) == (N if filters is None else N // 2)
+    assert ("text 31" if mode == VectorStoreQueryMode.SPARSE else "text 7") in list(here)[:2]
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
+def test_hybrid_nodes_are_deleted_and_replaced(hybrid, nodes, vectors):
+    store = hybrid[0]
+    store.delete("document-3")
+    nodes[5].text = "a word of its own: unheard"
+    store.add(nodes[5:6])
+    words = {"mode": VectorStoreQueryMode.SPARSE, "query_str": "unheard 31"}
+    assert ask(store, vectors[0], **words) == ["a word of its own: unheard"]
+
+
 def test_clear(store):
     store.clear()
     assert not store._client.collection_exists("pages")
@@ -144,6 +188,21 @@ async def test_async(async_client, connect, nodes, vectors):
     assert (await store.aquery(query)).nodes[0].get_content() == "text 7"
     await store.adelete("document-0")
     assert (await store.aquery(query)).nodes[0].get_content() != "text 7"
+
+
+@pytest.mark.anyio
+async def test_hybrid_async(async_client, connect, nodes, vectors):
+    if connect.url == "http://embedded":
+        pytest.skip("the asynchronous client is for sockets")
+    functions = {"sparse_doc_fn": encoded, "sparse_query_fn": encoded}
+    store = QdrantVectorStore("pages", client=connect(), aclient=async_client, enable_hybrid=True, **functions)
+    await store.async_add(nodes)
+    query = VectorStoreQuery(query_embedding=vectors[7], query_str="31", similarity_top_k=3)
+    query.mode = VectorStoreQueryMode.SPARSE
+    assert [node.get_content() for node in (await store.aquery(query)).nodes] == ["text 31"]
+    query.mode = VectorStoreQueryMode.HYBRID
+    found = [node.get_content() for node in (await store.aquery(query)).nodes]
+    assert {"text 7", "text 31"} <= set(found)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
 HOME = Path(sys.prefix) / "oldest-client"
-TESTS = ["client", "aliases", "changes", "updates", "transport"]
+TESTS = ["client", "aliases", "changes", "updates", "sparse", "transport"]
 
 
 @pytest.mark.skipif(not HOME.is_dir(), reason="`make test-integration` installs it: .venv/oldest-client")

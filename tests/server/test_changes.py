@@ -46,7 +46,7 @@ def test_through_an_alias(docs, database):
         ({"vectors": {"": {"quantization_config": {"scalar": {"type": "int8"}}}}}, "changing the quantization"),
         ({"vectors": {"title": {}}}, "Not existing vector name error: title"),
         ({"vectors": {"": {"size": 7}}}, "unknown field `size`"),
-        ({"sparse_vectors": {"words": {}}}, "sparse vectors"),
+        ({"sparse_vectors": {"words": {}}}, "Not existing vector name error: words"),
         ({"strict_mode_config": {"enabled": True}}, "strict mode"),
         ({"metadata": {"pqdb_server": {}}}, "is kept for the service itself"),
         ({"typo": 1}, "unknown field `typo`"),

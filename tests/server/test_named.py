@@ -186,7 +186,8 @@ def test_operations_of_a_batch_know_names(filled, bodies):
         ({"title": [0.5] * 5}, "expected dim: 6, got 5"),
         ({"title": [0.5] * 6, "body": ["a"] * 8}, "expected a number"),
         ({"title": [[0.5] * 6]}, "multivectors"),
-        ({"title": {"indices": [1], "values": [1.0]}}, "sparse vectors"),
+        ({"title": {"indices": [1], "values": [1.0]}}, "failed: vector `title` is not sparse"),
+        ({"indices": [1], "values": [1.0]}, "sparse vectors have names"),
         ({"title": "abc"}, "expected a vector"),
     ],
 )
