@@ -13,7 +13,7 @@ from pqdb.named.vectors import Vectors
 from pqdb.query.conditions import Filter, but_not
 from pqdb.query.parse import parse_filter
 from pqdb.query.path import parse_path
-from pqdb.search.pipeline import Found
+from pqdb.search.found import Found
 from pqdb.search.sparse import SparseSearch
 from pqdb.search.trim import trimmed
 from pqdb.sparse import SparseVector

@@ -7,9 +7,10 @@ import numpy as np
 
 from pqdb.kernels.frame import WORDS
 from pqdb.metric import prepare
+from pqdb.search.found import Found, answered
 from pqdb.search.frame import Among, frame_of
 from pqdb.search.index import Index
-from pqdb.search.pipeline import Found, answered, search, search_framed
+from pqdb.search.pipeline import search, search_framed
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.threads import cores, is_alone, share_out

@@ -13,138 +13,28 @@ A value is larger the nearer: the inner product, or the distance (l2: its square
 one block of q queries (one query is a block of one); kernels release the GIL, so blocks run side by side on threads.
 """
 
-import time
-from dataclasses import dataclass, field
-
 import numpy as np
 
-from pqdb.hits import FilterExplanation
 from pqdb.kernels import exact, rerank, road, route, scan, tables
 from pqdb.kernels.cells import CELLS
 from pqdb.kernels.choose import choose_queries
-from pqdb.kernels.frame import WORDS, named
+from pqdb.kernels.frame import WORDS
 from pqdb.kernels.fresh import rows_with_fresh
-from pqdb.kernels.gather import write_answers
-from pqdb.kernels.pack import GROUP
 from pqdb.kernels.scan_values import round_queries, scan_values
 from pqdb.kernels.vectors import FLOAT16, INT8
 from pqdb.metric import prepare
 from pqdb.quantization.pack import padded_dim, row_bytes
 from pqdb.quantization.values import ValueCode
+from pqdb.search.found import Found
 from pqdb.search.frame import Among, Frame, frame_of, most_missed
 from pqdb.search.index import Index
+from pqdb.search.passed import Best, Candidates, Routed
 from pqdb.search.plan import Plan
-from pqdb.search.scratch import Scratch, borrow, give_back
+from pqdb.search.scratch import borrow, give_back
 from pqdb.search.snapshot import Snapshot
-from pqdb.store.layout import META_BYTES, META_ROWS
-from pqdb.store.view import PointView
+from pqdb.search.trace import Trace, mark
 
 _NO_WORDS, _NO_FIRSTS, _NO_ROWS = np.zeros(0, np.uint32), np.zeros(0, np.int64), np.zeros(0, np.int32)
-
-
-@dataclass
-class Trace:
-    """What a search did, for explain: counts, and microseconds by stage."""
-
-    microseconds: dict[str, float] = field(default_factory=dict)
-    lists: int = 0
-    groups: int = 0
-    codes: int = 0
-    candidates: int = 0
-    reranked: int = 0
-    wanted: int | None = None  # groups that lists chosen for a filter have
-    declined: bool = False  # they were too many
-    filter: FilterExplanation | None = None
-    expected: float | None = None  # recall, by the calibration
-    _since: float = field(default_factory=time.perf_counter)
-
-    def mark(self, stage: str) -> None:
-        """The stage ends here."""
-        now = time.perf_counter()
-        self.microseconds[stage] = round((now - self._since) * 1e6, 2)
-        self._since = now
-
-    def scanned(
-        self, snapshot: Snapshot, index: Index, moved: np.ndarray, routed: "Routed", candidates: "Candidates",
-        reranked: np.ndarray, plan: Plan, among: Among | None,
-    ) -> None:  # fmt: skip
-        """What became of the first query of a block."""
-        self.declined = bool(routed.probed[0] < 0)
-        lists = routed.lists[0, : max(0, routed.probed[0])]
-        counts = snapshot.blocks.counts[lists].astype(np.int64)
-        self.lists, self.codes, self.groups = len(lists), int(counts.sum()), int((-(-counts // GROUP)).sum())
-        self.candidates, self.reranked = int(candidates.starts[1]), int(reranked[0])
-        if among is not None:
-            self.groups = int(among.passing.groups[lists].sum())
-            self.codes = min(self.codes, self.groups * GROUP)
-            self.wanted = int(routed.wanted[0]) if among.aim else self.groups
-            return
-        _, best = index.router.keys_of(moved[:1])
-        self.expected = (1 - plan.lost) * index.calibration.recall_of(plan.k, float(best[0]), len(lists))
-
-
-def mark(trace: Trace | None, stage: str) -> None:
-    """The stage ends here, for whoever wants to know."""
-    if trace:
-        trace.mark(stage)
-
-
-@dataclass(frozen=True, slots=True)
-class Routed:
-    """The lists of each query, best first."""
-
-    lists: np.ndarray  # (q, p) int32
-    probed: np.ndarray  # (q,) int32 how many of them
-    bases: np.ndarray  # (q, p) float32 value of the centroid
-    margins: np.ndarray  # (q, p) float32 error of an estimate there, per unit of a code's scale
-    floors: np.ndarray  # (q,) float32 scale that this is told by at least
-    wanted: np.ndarray  # (q,) int64 groups that lists chosen for a filter have: those probed first
-    there: np.ndarray  # (q,) int32 lists that may be probed if need be; (0,) where lists are not chosen
-    cells: np.ndarray  # (q, CELLS, 4) float32 and
-    cell_of: np.ndarray  # (q, n_lists) int32, as choose_queries leaves them
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """The survivors of the scan; those of query i are starts[i]:starts[i + 1] of the scratch's arrays. Of as many
-    queries as there was room for.
-    """
-
-    room: Scratch
-    starts: np.ndarray  # (q + 1,) int64
-    cuts: np.ndarray  # (q,) float32 the estimate that the cut is by: the Plan's depth-th best
-
-    def first(self, count: int) -> "Candidates":
-        """Of so many queries."""
-        return Candidates(self.room, self.starts[: count + 1], self.cuts[:count])
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """Rows to be scored exactly; those of query i begin at firsts[i] in `rows`."""
-
-    rows: np.ndarray  # uint32
-    values: np.ndarray  # float32, as far as they are known
-    firsts: np.ndarray  # (q,) int64
-    found: np.ndarray  # (q,) int32
-
-
-@dataclass(slots=True)
-class Found:
-    """What a block of queries found."""
-
-    words: np.ndarray  # (q, k, WORDS) uint64 of kernels.frame.ANSWER
-    filled: int  # places of it
-    every: int  # the tail words of their records or-ed together
-
-    @property
-    def answers(self) -> np.ndarray:
-        """(q, k) kernels.frame.ANSWER, the same memory."""
-        return named(self.words)
-
-    def values_and_rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """(q, k) float32 and uint32, as `search` has them."""
-        return self.answers["value"].copy(), self.answers["row"].copy()
 
 
 def search(
@@ -229,13 +119,6 @@ def with_others(
         return values, rows
     more_values, more_rows = search(snapshot, others, plan, allowed, k, among=among)
     return np.concatenate([values, more_values]), np.concatenate([rows, more_rows])
-
-
-def answered(points: PointView, values: np.ndarray, rows: np.ndarray) -> Found:
-    """Values and rows (q, k) with the records of the rows."""
-    words = np.empty((*rows.shape, WORDS), np.uint64)
-    where = points.meta, META_ROWS, META_BYTES, META_BYTES - 8
-    return Found(words, *write_answers(*where, values, rows, named(words)))
 
 
 def route_queries(index: Index, moved: np.ndarray, plan: Plan, among: Among | None = None) -> Routed:

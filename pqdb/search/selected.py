@@ -10,12 +10,14 @@ from pqdb.kernels.frame import WORDS
 from pqdb.metric import limits, prepare
 from pqdb.query.select import Selection
 from pqdb.search.batch import find, search_batch
+from pqdb.search.found import Found, answered
 from pqdb.search.frame import Among, Frame, frame_of
 from pqdb.search.lists import PassingKept
-from pqdb.search.pipeline import Found, Trace, answered, search
+from pqdb.search.pipeline import search
 from pqdb.search.plan import Plan
 from pqdb.search.planner import Planner, Way
 from pqdb.search.snapshot import Snapshot
+from pqdb.search.trace import Trace
 from pqdb.store.layout import META_BYTES, META_ROWS
 from pqdb.store.snapshot import NO_BITS
 from pqdb.threads import share_out

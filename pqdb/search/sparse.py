@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 from pqdb.kernels import sparse as kernels
-from pqdb.search.pipeline import Found, answered
+from pqdb.search.found import Found, answered
 from pqdb.sparse import SparseVector
 from pqdb.store import segments
 from pqdb.store.segments import SEGMENT_ROWS

@@ -5,7 +5,7 @@ import numpy as np
 from pqdb.errors import InputError
 from pqdb.kernels.frame import named
 from pqdb.metric import DISTANCES, Metric, scores
-from pqdb.search.pipeline import Found
+from pqdb.search.found import Found
 
 
 def trimmed(found: Found, offset: int, threshold: float | None, metric: Metric) -> Found:

@@ -16,8 +16,9 @@ from pqdb.quantization.pack import rows_of_list
 from pqdb.quantization.source import decode_source
 from pqdb.search.batch import search_batch
 from pqdb.search.index import Index
-from pqdb.search.pipeline import Trace, search
+from pqdb.search.pipeline import search
 from pqdb.search.plan import Calibration
+from pqdb.search.trace import Trace
 from pqdb.search.truth import recall_of, without_itself
 from pqdb.store.blockview import BlockView
 from pqdb.store.view import PointView

@@ -18,8 +18,8 @@ from pqdb.query.parse import parse_filter
 from pqdb.query.path import Path as Steps
 from pqdb.query.select import Selection
 from pqdb.query.selector import Selector
+from pqdb.search.found import Found
 from pqdb.search.groups import Grouping
-from pqdb.search.pipeline import Found
 from pqdb.store.layout import KIND_SHIFT, PAYLOAD_FLAG
 from pqdb.store.points import PointStore
 from pqdb.store.view import PointView

@@ -8,8 +8,10 @@ from pqdb.hits import Explanation, RecallReport
 from pqdb.metric import prepare
 from pqdb.partition.assign import assign
 from pqdb.query.parse import parse_filter
+from pqdb.search.found import answered
 from pqdb.search.measure import measure_queries, measure_rows
-from pqdb.search.pipeline import Trace, answered, search
+from pqdb.search.pipeline import search
+from pqdb.search.trace import Trace
 from pqdb.store.moment import Moment
 from pqdb.verbs.base import UNNAMED
 from pqdb.verbs.given import check_at_least_one, check_effort, check_k

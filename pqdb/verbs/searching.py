@@ -15,15 +15,17 @@ from pqdb.metric import as_vectors, prepare
 from pqdb.query.conditions import Filter, but_not
 from pqdb.query.parse import parse_filter
 from pqdb.search.batch import find
+from pqdb.search.found import Found, answered
 from pqdb.search.frame import Frame, forget_others, frame_of
 from pqdb.search.fresh import FreshKept
 from pqdb.search.further import look_further
 from pqdb.search.index import Index
 from pqdb.search.lists import PassingKept
-from pqdb.search.pipeline import Found, Trace, answered, search_framed
+from pqdb.search.pipeline import search_framed
 from pqdb.search.plan import Plan
 from pqdb.search.selected import Effort, Selected
 from pqdb.search.snapshot import Snapshot
+from pqdb.search.trace import Trace
 from pqdb.search.trim import trimmed
 from pqdb.store.blocks import BlockStore
 from pqdb.store.moment import Moment

@@ -12,7 +12,7 @@ from pqdb.query.conditions import Filter, but_not
 from pqdb.query.parse import parse_filter
 from pqdb.query.path import parse_path
 from pqdb.search.diversity import choose
-from pqdb.search.pipeline import Found, answered
+from pqdb.search.found import Found, answered
 from pqdb.search.recommend import averaged, best_scored
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trim import trimmed

@@ -15,8 +15,9 @@ from pqdb.search import fresh
 from pqdb.search.frame import Among
 from pqdb.search.fresh import FreshKept
 from pqdb.search.lists import PassingKept
-from pqdb.search.pipeline import Trace, search
+from pqdb.search.pipeline import search
 from pqdb.search.selected import score_rows
+from pqdb.search.trace import Trace
 from tests import naive
 from tests.compiled import compiled
 from tests.data import clustered, queries_near

@@ -12,8 +12,9 @@ from pqdb.query.select import Selection
 from pqdb.search.batch import find
 from pqdb.search.frame import Among
 from pqdb.search.lists import PassingKept
-from pqdb.search.pipeline import Trace, search
+from pqdb.search.pipeline import search
 from pqdb.search.selected import score_rows
+from pqdb.search.trace import Trace
 from tests.search.conftest import Make
 
 
