@@ -90,7 +90,7 @@ class Writing(Verbs):
 
     def delete_vectors(
         self,
-        names: str | Sequence[str],  # noqa: ARG002 - where vectors have names it is another verb (named.py)
+        names: str | Sequence[str],  # noqa: ARG002 - where vectors have names it is another verb (pqdb/named)
         ids: Ids | None = None,  # noqa: ARG002
         *,
         filter: object = None,  # noqa: ARG002
