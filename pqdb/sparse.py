@@ -40,7 +40,7 @@ class SparseVector:
         if isinstance(given, Mapping):
             if given.keys() & {"indices", "values"}:
                 if given.keys() != {"indices", "values"}:
-                    raise InputError(f"a sparse vector has indices and values, and nothing else, not {list(given)!r:.60}")
+                    raise InputError(f"a sparse vector has indices and values and no more, not {list(given)!r:.60}")
                 return cls(given["indices"], given["values"])
             return cls(list(given.keys()), list(given.values()))
         if isinstance(given, list | tuple) and len(given) == 2:

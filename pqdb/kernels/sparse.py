@@ -1,8 +1,9 @@
 """Sparse vectors compared with a query: segment by segment, and vector by vector where there is no segment yet.
 
 In a segment the pairs of a dimension lie side by side (its layout is docs/format.md's), so a query reads only what it
-names: each weight times the query's value is added to its row's sum, as inverted indexes have done since Salton. Once k
-rows are found, dimensions that together cannot lift a row above the k-th are left out, and looked up only for rows that
+names: each weight times the query's value is added to its row's sum, as inverted indexes have done since Salton. Sums
+are of double precision, so that in whatever order they are added up, the same vectors score the same. Once k rows are
+found, dimensions that together cannot lift a row above the k-th are left out, and looked up only for rows that
 the others lift near it (MaxScore: Turtle, Flood 1995, doi 10.1016/0306-4573(95)00020-H).
 """
 
@@ -13,12 +14,14 @@ import numpy as np
 from pqdb.kernels._jit import kernel, kernel_inline, kernel_inline_with_room, kernel_with_room
 from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.frame import f32_at, u16_at, u32_at
+from pqdb.kernels.intrinsics import prefetch
 
 SEGMENT_ROWS = 4_096  # at most
 HEADER_BYTES = 16
 ROWS_AT_ONCE = 32  # sums compared without a branch
-ADD_NS, LOOK_UP_NS = 1.3, 40.0  # a pair added to its row's sum; a row looked for in a list
-ROUNDING = np.float32(1 + 1e-5)  # sums in another order differ by less
+ADD_NS, LOOK_UP_NS = 1.3, 150.0  # a pair added to its row's sum; a row looked for in a list
+AHEAD, LINE = 6, 64  # lines of a dimension's weights, and of its rows, asked for before they are needed; bytes of one
+ROUNDING = 1e-7  # of the largest sum there can be: what becomes of one in single precision differs by less
 
 
 class Segment(NamedTuple):
@@ -46,7 +49,16 @@ class Terms(NamedTuple):
     values: Array  # (t,) float32 the query's
     starts: Array  # (t,) int64 where their pairs begin
     stops: Array  # (t,) int64
-    most: Array  # (t,) float32 what one can add to a row
+    most: Array  # (t,) float64 what one can add to a row
+
+
+class Desk(NamedTuple):
+    """Room for a segment's rows."""
+
+    sums: Array  # (SEGMENT_ROWS,) float64 zeros
+    seen: Array  # (SEGMENT_ROWS,) uint8 zeros
+    rows: Array  # (SEGMENT_ROWS + 1,) uint16
+    values: Array  # (SEGMENT_ROWS + 1,) float64
 
 
 class Best(NamedTuple):
@@ -71,17 +83,17 @@ def segment_at(address: Address) -> Segment:
     )  # fmt: skip
 
 
-@kernel
-def place_of(dims: Array, first: Whole, stop: Whole, dim: Whole) -> Whole:
-    """Where a dimension stands in dims[first:stop], ascending; −1 where it does not."""
-    low, high = first, stop
-    while low < high:
-        middle = (low + high) // 2
-        if dims[middle] < dim:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < stop and dims[low] == dim else -1
+@kernel_inline
+def place_of(keys: Array, first: Whole, stop: Whole, key: Whole) -> Whole:
+    """Where a key stands in keys[first:stop], ascending; −1 where it does not. Halved without a branch: none of the
+    steps can be foretold.
+    """
+    low, n = first, stop - first
+    while n > 1:
+        half = n >> 1
+        low += half if keys[low + half] <= key else 0
+        n -= half
+    return low if n == 1 and keys[low] == key else -1
 
 
 @kernel_inline
@@ -147,39 +159,54 @@ def put_in_order(best: Best, found: Whole) -> None:
 
 
 @kernel_inline
-def terms_of(segment: Segment, dims: Array, values: Array, terms: Terms) -> Whole:
-    """Fill in those of a query's dimensions that a segment has; returns how many."""
-    n, first, stop = 0, 0, segment.dims.shape[0]
+def terms_of(segment: Segment, dims: Array, values: Array, places: Array, terms: Terms) -> Whole:
+    """Fill in those of a query's dimensions that a segment has, and ask for their pairs ahead; returns how many.
+
+    All are looked for at once, so that what one waits for out of memory the others need not wait for. places (t,) int64
+    is scratch.
+    """
+    n, held = 0, segment.dims.shape[0]
+    places[:] = 0
+    while held > 1:
+        half = held >> 1
+        for t in range(dims.shape[0]):
+            places[t] += half if segment.dims[places[t] + half] <= dims[t] else 0
+        held -= half
     for t in range(dims.shape[0]):
-        place = place_of(segment.dims, first, stop, dims[t])
-        if place >= 0:
-            terms.values[n], terms.most[n] = values[t], abs(values[t]) * segment.largest[place]
+        if held == 1 and segment.dims[places[t]] == dims[t]:
+            place = places[t]
+            terms.values[n], terms.most[n] = values[t], abs(np.float64(values[t])) * segment.largest[place]
             terms.starts[n], terms.stops[n] = segment.starts[place], segment.starts[place + 1]
-            n, first = n + 1, place + 1
+            n += 1
+    for t in range(n):
+        for line in range(AHEAD):
+            prefetch(np.uint64(segment.weights.ctypes.data) + np.uint64(4 * terms.starts[t] + LINE * line))
+            prefetch(np.uint64(segment.rows.ctypes.data) + np.uint64(2 * terms.starts[t] + LINE * line))
     return n
 
 
 @kernel_inline
 def add(segment: Segment, terms: Terms, t: Whole, sums: Array) -> None:
     """Add what one dimension scores to the sums of its rows."""
-    value = terms.values[t]
+    value = np.float64(terms.values[t])
     for p in range(terms.starts[t], terms.stops[t]):
         sums[segment.rows[p]] += value * segment.weights[p]
 
 
 @kernel_inline
 def search_all(
-    segment: Segment, base: Whole, terms: Terms, n: Whole, sums: Array, seen: Array, allowed: Array, n_rows: Whole,
-    best: Best, found: Whole,
+    segment: Segment, base: Whole, terms: Terms, n: Whole, desk: Desk, allowed: Array, n_rows: Whole, best: Best,
+    found: Whole,
 ) -> Whole:  # fmt: skip
     """Score every row that names one of the n dimensions; returns how many rows are found now."""
+    sums, seen = desk.sums, desk.seen
     for t in range(n):
         add(segment, terms, t, sums)
         for p in range(terms.starts[t], terms.stops[t]):
             seen[segment.rows[p]] = 1
-    for row in range(sums.shape[0]):
+    for row in range(SEGMENT_ROWS):
         if seen[row] and may_be_found(allowed, base + row, n_rows):
-            found = take(best, found, sums[row], np.uint32(base + row))
+            found = take(best, found, np.float32(sums[row]), np.uint32(base + row))
     sums[:], seen[:] = 0, 0
     return found
 
@@ -194,71 +221,84 @@ def count_above(sums: Array, least: Real) -> Whole:
 
 
 @kernel_inline
-def lifted(segment: Segment, terms: Terms, order: Array, few: Whole, row: Whole, value: Real, least: Real) -> Real:
-    """A row's sum and what the dimensions order[:few] add to it, as far as it can still come to `least`."""
-    left = np.float32(0)
-    for j in range(few):
-        left += terms.most[order[j]] * ROUNDING
-    for j in range(few - 1, -1, -1):
-        t = order[j]
-        if value + left < least:
-            break
-        place = place_of(segment.rows, terms.starts[t], terms.stops[t], row)
-        if place >= 0:
-            value += terms.values[t] * segment.weights[place]
-        left -= terms.most[t] * ROUNDING
-    return value
-
-
-@kernel_inline
-def add_enough(segment: Segment, terms: Terms, order: Array, least: Real, sums: Array) -> tuple[Whole, Real]:
+def add_enough(segment: Segment, terms: Terms, order: Array, left: Array, least: Real, sums: Array) -> Whole:
     """Add dimensions to the sums of their rows, from the end of `order`, until looking the others up for the rows that
-    can come to `least` takes less time. Returns how many are left, and what they can add together.
+    can come to `least` takes less time. Returns how many are left.
     """
-    few, left, pairs = order.shape[0], np.float32(0), 0
+    few, pairs = order.shape[0], 0
     for t in range(few):
-        left += terms.most[t] * ROUNDING
         pairs += terms.stops[t] - terms.starts[t]
     while few > 0:
-        if left < least and count_above(sums, least - left) * few * LOOK_UP_NS <= pairs * ADD_NS:
-            return few, left
+        if left[few] < least and count_above(sums, least - left[few]) * few * LOOK_UP_NS <= pairs * ADD_NS:
+            break
         few -= 1
         t = order[few]
         add(segment, terms, t, sums)
-        left -= terms.most[t] * ROUNDING
         pairs -= terms.stops[t] - terms.starts[t]
-    return 0, np.float32(0)
+    return few
+
+
+@kernel_inline
+def lift(segment: Segment, terms: Terms, t: Whole, desk: Desk, n: Whole, least: Real) -> Whole:
+    """Add what one dimension scores to the n rows on the desk; returns how many of them come to `least`, and stay."""
+    kept, value, first, stop = 0, np.float64(terms.values[t]), terms.starts[t], terms.stops[t]
+    for i in range(n):
+        row = desk.rows[i]
+        place = place_of(segment.rows, first, stop, row)
+        total = desk.values[i] + (value * segment.weights[max(place, first)] if place >= 0 else 0.0)
+        desk.rows[kept], desk.values[kept] = row, total
+        kept += total >= least
+    return kept
+
+
+@kernel_inline
+def put_on_desk(sums: Array, least: Real, desk: Desk) -> Whole:
+    """The rows whose sums are so large; returns how many."""
+    n = 0
+    for first in range(0, sums.shape[0], ROWS_AT_ONCE):
+        above = 0
+        for row in range(first, first + ROWS_AT_ONCE):
+            above += sums[row] >= least
+        for row in range(first, first + ROWS_AT_ONCE if above else first):
+            desk.rows[n], desk.values[n] = row, sums[row]
+            n += sums[row] >= least
+    return n
 
 
 @kernel_with_room
 def search_above(
-    segment: Segment, base: Whole, terms: Terms, n: Whole, sums: Array, allowed: Array, n_rows: Whole, best: Best
+    segment: Segment, base: Whole, size: Whole, terms: Terms, n: Whole, desk: Desk, allowed: Array, n_rows: Whole,
+    best: Best,
 ) -> None:  # fmt: skip
     """As search_all, where k rows are found and each scores more than 0: of rows that score as much as the last."""
-    order = np.argsort(terms.most[:n] / (terms.stops[:n] - terms.starts[:n]))
-    few, left = add_enough(segment, terms, order, best.values[0], sums)
+    sums, order = desk.sums[:size], np.argsort(terms.most[:n] / (terms.stops[:n] - terms.starts[:n]))
+    left = np.zeros(n + 1, np.float64)  # what order[:j] can add together: sums, since differences lose the small
+    for j in range(n):
+        left[j + 1] = left[j] + terms.most[order[j]]
+    last = best.values[0] - left[n] * ROUNDING
+    few = add_enough(segment, terms, order, left, last, sums)
     if few < n:
-        for first in range(0, sums.shape[0], ROWS_AT_ONCE):
-            least, above = best.values[0] - left, 0
-            for row in range(first, first + ROWS_AT_ONCE):
-                above += sums[row] >= least
-            for row in range(first, first + ROWS_AT_ONCE if above else first):
-                if sums[row] >= best.values[0] - left and may_be_found(allowed, base + row, n_rows):
-                    value = lifted(segment, terms, order, few, row, sums[row], best.values[0])
-                    take(best, best.values.shape[0], value, np.uint32(base + row))
+        on_desk = put_on_desk(sums, last - left[few], desk)
+        for j in range(few - 1, -1, -1):
+            on_desk = lift(segment, terms, order[j], desk, on_desk, last - left[j])
+        for i in range(on_desk):
+            row = base + np.int64(desk.rows[i])
+            if may_be_found(allowed, row, n_rows):
+                take(best, best.values.shape[0], np.float32(desk.values[i]), np.uint32(row))
         sums[:] = 0
 
 
 @kernel_inline
 def score_loose(loose: Loose, i: Whole, dims: Array, values: Array) -> tuple[Real, bool]:
     """What one loose vector scores, and whether it names any of the query's dimensions."""
-    total, shares, first = np.float32(0), False, loose.starts[i]
+    total: Real = 0.0
+    shares, first = False, loose.starts[i]
     for t in range(dims.shape[0]):
         place = place_of(loose.dims, first, loose.starts[i + 1], dims[t])
         if place >= 0:
-            total += values[t] * loose.weights[place]
+            total += np.float64(values[t]) * loose.weights[place]
             shares, first = True, place + 1
-    return total, shares
+    return np.float32(total), shares
 
 
 @kernel_with_room
@@ -281,8 +321,12 @@ def search_sparse(
     smaller rows. Returns how many there are.
     """
     best, found, t = Best(best_values, best_rows), 0, dims.shape[0]
-    terms = Terms(np.empty(t, np.float32), np.empty(t, np.int64), np.empty(t, np.int64), np.empty(t, np.float32))
-    sums, seen = np.zeros(SEGMENT_ROWS, np.float32), np.zeros(SEGMENT_ROWS, np.uint8)
+    terms = Terms(np.empty(t, np.float32), np.empty(t, np.int64), np.empty(t, np.int64), np.empty(t, np.float64))
+    places = np.empty(t, np.int64)
+    desk = Desk(
+        np.zeros(SEGMENT_ROWS, np.float64), np.zeros(SEGMENT_ROWS, np.uint8), np.empty(SEGMENT_ROWS + 1, np.uint16),
+        np.empty(SEGMENT_ROWS + 1, np.float64),
+    )  # fmt: skip
     loose = Loose(loose_rows, loose_starts, loose_dims, loose_weights)
     for i in range(loose_rows.shape[0]):
         value, shares = score_loose(loose, i, dims, values)
@@ -290,12 +334,12 @@ def search_sparse(
             found = take(best, found, value, loose_rows[i])
     for s in range(segments.shape[0] - 1, -1, -1):  # small ones first: once k rows are found, less has to be read
         if segments[s] != 0:
-            segment, some = segment_at(segments[s]), sums[: sizes[s]]
-            n = terms_of(segment, dims, values, terms)
+            segment = segment_at(segments[s])
+            n = terms_of(segment, dims, values, places, terms)
             if found == best_values.shape[0] and best_values[0] > 0:
-                search_above(segment, bases[s], terms, n, some, allowed, n_rows, best)
+                search_above(segment, bases[s], sizes[s], terms, n, desk, allowed, n_rows, best)
             elif n:
-                found = search_all(segment, bases[s], terms, n, some, seen, allowed, n_rows, best, found)
+                found = search_all(segment, bases[s], terms, n, desk, allowed, n_rows, best, found)
     put_in_order(best, found)
     return found
 

@@ -159,6 +159,6 @@ def _counted(known: Turned, points: PointView, dims: np.ndarray) -> np.ndarray:
     return np.array([known.counts[dim] for dim in asked], np.int64)
 
 
-def _array(data: bytes, kind: type) -> np.ndarray:
+def _array(data: bytes | bytearray, kind: type) -> np.ndarray:
     """A copy that may be written to, as kernels are compiled for."""
     return np.frombuffer(data, kind).copy()

@@ -62,24 +62,33 @@ class Pairs:
 def pairs_of(rows: Sequence[int], vectors: Sequence[bytes | memoryview]) -> Pairs:
     """The pairs of stored vectors, each of a row within the segment, in the order of rows."""
     counts = [len(vector) // PAIR_BYTES for vector in vectors]
-    sides = [(bytes(vector[: 4 * n]), bytes(vector[4 * n : 8 * n])) for vector, n in zip(vectors, counts, strict=True)]
-    dims, weights = (np.frombuffer(b"".join([each[side] for each in sides]), kind) for side, kind in enumerate(_SIDES))
-    return Pairs(np.repeat(np.array(rows, np.uint16), counts), dims, weights)
+    dims = [np.frombuffer(vector, "<u4", n) for vector, n in zip(vectors, counts, strict=True)]
+    weights = [np.frombuffer(vector, "<f4", n, 4 * n) for vector, n in zip(vectors, counts, strict=True)]
+    rows_each = np.repeat(np.array(rows, np.uint16), counts)
+    return Pairs(rows_each, np.concatenate([_NO_DIMS, *dims]), np.concatenate([_NO_WEIGHTS, *weights]))
 
 
-_SIDES = ("<u4", "<f4")
+_NO_DIMS, _NO_WEIGHTS = np.zeros(0, "<u4"), np.zeros(0, "<f4")
 
 
-def to_bytes(pairs: Pairs) -> bytes:
-    """The value of a segment, of pairs in order."""
-    dims, starts = np.unique(pairs.dims, return_index=True)
-    ends = np.append(starts, len(pairs.dims)).astype("<u4")
-    header = _HEADER.pack(_MAGIC, len(dims), len(pairs.dims))
-    largest = np.maximum.reduceat(np.abs(pairs.weights), starts) if len(dims) else pairs.weights
-    arrays = dims, ends, largest, pairs.weights, pairs.rows
-    body = header + b"".join([array.astype(f"<{array.dtype.str[1:]}").tobytes() for array in arrays])
-    body = body.ljust(size_class(len(body) + _CRC.size) - _CRC.size, b"\0")
-    return body + _CRC.pack(zlib.crc32(body))
+def to_bytes(pairs: Pairs) -> bytearray:
+    """The value of a segment, of pairs in order. It is filled in place: of long vectors there are hundreds of MB."""
+    begins = np.ones(len(pairs.dims), np.bool_)
+    begins[1:] = pairs.dims[1:] != pairs.dims[:-1]
+    starts = np.flatnonzero(begins)
+    ends = np.append(starts, len(pairs.dims))
+    largest = np.maximum.reduceat(np.abs(pairs.weights), starts) if len(starts) else pairs.weights
+    arrays = (pairs.dims[starts], "<u4"), (ends, "<u4"), (largest, "<f4"), (pairs.weights, "<f4"), (pairs.rows, "<u2")
+    used = HEADER_BYTES + sum(np.dtype(kind).itemsize * len(array) for array, kind in arrays)
+    value = bytearray(size_class(used + _CRC.size))
+    _HEADER.pack_into(value, 0, _MAGIC, len(starts), len(pairs.dims))
+    at = HEADER_BYTES
+    for array, kind in arrays:
+        there = np.frombuffer(value, kind, len(array), at)
+        there[:] = array
+        at += there.nbytes
+    _CRC.pack_into(value, len(value) - _CRC.size, zlib.crc32(memoryview(value)[: -_CRC.size]))
+    return value
 
 
 def from_bytes(value: bytes | memoryview, what: str) -> Pairs:
