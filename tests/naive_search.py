@@ -148,3 +148,27 @@ def to_int8(vector):
     largest = float(np.abs(vector).max()) if len(vector) else 0.0
     steps = np.floor(vector * (127 / largest) + 0.5) if largest else np.zeros(len(vector))
     return steps.astype(np.int8), largest / 127
+
+
+# -- sparse vectors: each a mapping of dimensions to weights
+
+
+def sparse(query, vectors, allowed, k):
+    """[(score, row)] of the k best of vectors {row: {dimension: weight}}, among the rows allowed that name a dimension
+    of the query: the largest inner products first, of equal ones the smaller rows."""
+    found = [
+        (sum(value * vector[dim] for dim, value in query.items() if dim in vector), row)
+        for row, vector in vectors.items()
+        if row in allowed and not query.keys().isdisjoint(vector)
+    ]
+    return sorted(found, key=lambda each: (-each[0], each[1]))[:k]
+
+
+def naming(dim, vectors, allowed):
+    """How many of the rows allowed name a dimension."""
+    return sum(row in allowed and dim in vector for row, vector in vectors.items())
+
+
+def idf(n, naming):
+    """What a dimension counts that so many of n vectors name (Robertson, Zaragoza 2009)."""
+    return np.log(1 + (n - naming + 0.5) / (naming + 0.5))

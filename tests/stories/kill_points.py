@@ -42,6 +42,9 @@ POINTS = {
     ),
     "map full": Point("pqdb.store.environment:Environment", "grow", True, nth=1, verb="make"),
     "map grown": Point("pqdb.store.environment:Environment", "grow", False, nth=1, verb="make"),
+    "segment of sparse vectors put, not committed": Point(
+        "pqdb.store.sparse:SparseColumn", "_fill", False, nth=1, verb="make"
+    ),
     "training begins": Point("pqdb.upkeep.build", "train", True, verb="train"),
     "codebook learned": Point("pqdb.upkeep.build", "train", False, verb="train"),
     "generation begun": Point("pqdb.upkeep.build", "_begin", False, verb="train"),

@@ -17,6 +17,7 @@ import numpy as np
 
 import pqdb
 from pqdb.partition import split
+from pqdb.store.segments import SEGMENT_ROWS
 from pqdb.upkeep import build, compact, shared, steps
 from tests.processes import say
 from tests.stories import kill_points
@@ -26,7 +27,7 @@ IDS = 200  # of each thread
 THREADS = 4
 MODES = ("manual", "background", "threads")
 SMALL_MAP = 1 << 20  # bytes, and the least: one upsert into a new collection outgrows it
-SECOND = 400  # points of the second collection, with long payloads
+SECOND = 400  # points of the second collection, with long payloads; then others fill a segment of sparse vectors
 WEIGHTS = {
     "upsert": 32, "delete": 10, "mark": 10, "pair": 14, "strip": 6, "make": 8, "drop": 8,
     "optimize": 12, "train": 8, "compact": 6, "rollback": 4, "index": 5,
@@ -91,6 +92,11 @@ def vector_of(number: int) -> np.ndarray:
     return np.random.default_rng(number).standard_normal(DIM).astype(np.float32)
 
 
+def words_of(number: int) -> pqdb.SparseVector:
+    """A sparse one that does."""
+    return pqdb.SparseVector([0, number + 1], [1.0, 2.0])
+
+
 def has_both(each: int) -> bool:
     """Whether a point is written with both vectors."""
     return each % 3 > 0
@@ -100,7 +106,8 @@ def prepare(path: Path) -> None:
     """The database all of it happens to."""
     with reopened(path) as database:
         database.create_collection("things", DIM, "l2")
-        database.create_collection("pairs", vectors={name: pqdb.VectorConfig(DIM, "l2") for name in "ab"})
+        vectors = {name: pqdb.VectorConfig(DIM, "l2") for name in "ab"} | {"words": pqdb.SparseConfig()}
+        database.create_collection("pairs", vectors=vectors)
 
 
 def reopened(path: Path) -> pqdb.Database:
@@ -191,13 +198,17 @@ def _perform(database: pqdb.Database, operation: Operation) -> None:
     elif operation.verb == "pair":
         vector = vector_of(number)
         of_pair = {"a": [vector] * len(ids), "b": [vector if has_both(each) else None for each in ids]}
+        of_pair["words"] = [words_of(number)] * len(ids)
         database["pairs"].upsert(ids, of_pair, [{"batch": number}] * len(ids))
     elif operation.verb == "strip":
         database["pairs"].delete_vectors("b", ids)
     elif operation.verb == "make":
         if "second" not in database:
+            vectors = {"": pqdb.VectorConfig(DIM), "words": pqdb.SparseConfig()}
+            second, words = database.create_collection("second", vectors=vectors), [{7: 1.0}] * SEGMENT_ROWS
             rows, payloads = np.ones((SECOND, DIM)), [{"text": "x" * 3_000}] * SECOND
-            database.create_collection("second", DIM).upsert(np.arange(SECOND), rows, payloads)
+            second.upsert(np.arange(SECOND), {"": rows, "words": words[:SECOND]}, payloads)
+            second.upsert(np.arange(SECOND, SEGMENT_ROWS), {"words": words[SECOND:]})
     elif operation.verb == "drop":
         database.drop_collection("second")
     elif operation.verb == "index":
@@ -246,7 +257,8 @@ def found_in(database: pqdb.Database) -> Model:
         assert {point.id for point in things.scroll(10_000, filter=of_batch).points} == mine
     pairs = _pairs_in(database["pairs"])
     if "second" in database:
-        assert len(database["second"]) in (0, SECOND)
+        assert len(database["second"]) in (0, SECOND, SEGMENT_ROWS)
+        assert len(database["second"].search({7: 1.0}, 10_000, using="words")) == len(database["second"])
         assert database["second"].verify() == []
     return Model(found, "second" in database, pairs)
 
@@ -259,9 +271,13 @@ def _pairs_in(collection: pqdb.Collection) -> dict[int, tuple[int, bool]]:
         assert isinstance(point.id, int)
         assert point.payload is not None
         number = point.payload["batch"]
+        assert point.vector.pop("words") == words_of(number)
         assert all(np.array_equal(vector, vector_of(number)) for vector in point.vector.values())
         found[point.id] = (number, "b" in point.vector)
+    assert set(collection.search({0: 1.0}, 10_000, using="words").ids) == found.keys()
     for batch in list(dict.fromkeys(number for number, _ in found.values()))[:2]:
+        theirs = {each for each, (number, _) in found.items() if number == batch}
+        assert set(collection.search({batch + 1: 1.0}, 10_000, using="words").ids) == theirs
         for name in "ab":
             mine = {each for each, (number, both) in found.items() if number == batch and (both or name == "a")}
             if mine:
