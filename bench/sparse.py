@@ -27,6 +27,15 @@ Search = Callable[[Pairs], list[int]]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fill both, ask both the same queries in turns, print and keep the numbers."""
     options = _parser().parse_args(arguments)
+    found = measure(options)
+    for name in ("pqdb", "qdrant-edge"):
+        print(name, found.get(name, "is not installed"))
+    print("of the answers of one the other has", found["same answers"])
+    print(notes.keep(options.out, f"sparse-{options.rows}-{options.nonzero}", found))
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """What each engine took, and the card of the machine."""
     rng = np.random.default_rng(options.seed)
     vectors = list(_drawn(rng, options.rows, options.nonzero))
     queries = list(_drawn(rng, options.queries, options.asked))
@@ -35,18 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         engines = {"pqdb": _pqdb(Path(folder), vectors, options.batch, opened)}
         edge = _edge(Path(folder), vectors, options.batch)
         engines |= {} if edge is None else {"qdrant-edge": edge}
-        for name, (search, filled) in engines.items():
-            found[name] = filled | {"us": []}
-            for query in queries[:20]:
-                search(query)
         found["same answers"] = _agreement([search for search, _ in engines.values()], queries)
+        times: dict[str, list[list[float]]] = {name: [] for name in engines}
         for _ in range(options.rounds):
             for name, (search, _) in engines.items():
-                found[name]["us"].append(_times(search, queries))
-    for name in engines:
-        found[name] |= _summed(found[name].pop("us"))
-        print(name, found[name])
-    print(notes.keep(options.out, f"sparse-{options.rows}-{options.nonzero}", found))
+                times[name].append(_times(search, queries))
+    return found | {name: filled | _summed(times[name]) for name, (_, filled) in engines.items()}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -251,6 +251,9 @@ class NamedConfig:
         for kind, given in (("vectors", self.vectors), ("sparse vectors", self.sparse)):
             if len(given) > MAX_VECTORS:
                 raise InputError(f"a collection has at most {MAX_VECTORS} {kind} with names, not {len(given)}")
+        twice = self.vectors.keys() & self.sparse.keys()
+        if twice:
+            raise InputError(f"a name stands for one vector, and {min(twice)!r} for two")
         for name in (*self.vectors, *self.sparse):
             if len(name) > MAX_NAME or any("\ud800" <= character <= "\udfff" for character in name):
                 raise InputError(f"a vector's name has at most {MAX_NAME} characters, all valid Unicode, not {name!r}")

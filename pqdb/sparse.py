@@ -8,7 +8,7 @@ import numpy as np
 from pqdb.errors import InputError
 
 MAX_INDEX = (1 << 32) - 1
-MAX_NONZERO = 65_536  # dimensions that one vector names
+MAX_NONZERO = 16_384  # dimensions that one vector names: 4,096 vectors are turned round in memory (store/segments.py)
 _PAIR_BYTES = 8  # an index and a value
 
 

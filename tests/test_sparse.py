@@ -111,7 +111,7 @@ def test_a_vector_is_sorted_kept_and_compared_by_what_it_says() -> None:
     none, minus = pqdb.SparseVector([1], [0.0]), pqdb.SparseVector([1], [-0.0])
     assert none == minus
     assert hash(none) == hash(minus)
-    assert len(pqdb.SparseVector(np.arange(65_536), np.ones(65_536))) == 65_536
+    assert len(pqdb.SparseVector(np.arange(16_384), np.ones(16_384))) == 16_384
     given = np.array([1.0, 2.0], np.float32)
     kept = pqdb.SparseVector([0, 1], given)
     given[:] = 9
@@ -142,7 +142,7 @@ REFUSED: list[tuple[tuple[Any, Any], str]] = [
     (([1, 2], [1, float("nan")]), "values of a sparse vector are finite float32 numbers, and values[1] is nan"),
     (([1], [-np.inf]), "values of a sparse vector are finite float32 numbers, and values[0] is -inf"),
     (([1], [1e39]), "values of a sparse vector are finite float32 numbers, and values[0] is 1e+39"),
-    ((range(65_537), np.ones(65_537)), "a sparse vector names at most 65,536 dimensions, not 65,537"),
+    ((range(16_385), np.ones(16_385)), "a sparse vector names at most 16,384 dimensions, not 16,385"),
 ]
 
 
@@ -787,3 +787,8 @@ def test_another_engine_finds_the_same(db: pqdb.Database, tmp_path: Path, rng: n
                 if len(set(np.round(hits.scores, 4))) == len(hits):
                     assert hits.ids == [point.id for point in found]
     shard.close()
+
+
+def test_a_name_stands_for_one_vector() -> None:
+    with pytest.raises(pqdb.InputError, match="'words' for two"):
+        pqdb.NamedConfig({"words": pqdb.VectorConfig(4)}, {"words": pqdb.SparseConfig()})

@@ -17,6 +17,7 @@ from pqdb.kernels.frame import f32_at, u16_at, u32_at
 from pqdb.kernels.intrinsics import prefetch
 
 SEGMENT_ROWS = 4_096  # at most
+LAST_ROW = SEGMENT_ROWS - 1  # a mask, so that damage leads to nowhere else in memory
 HEADER_BYTES = 16
 ROWS_AT_ONCE = 32  # sums compared without a branch
 ADD_NS, LOOK_UP_NS = 1.3, 150.0  # a pair added to its row's sum; a row looked for in a list
@@ -190,7 +191,7 @@ def add(segment: Segment, terms: Terms, t: Whole, sums: Array) -> None:
     """Add what one dimension scores to the sums of its rows."""
     value = np.float64(terms.values[t])
     for p in range(terms.starts[t], terms.stops[t]):
-        sums[segment.rows[p]] += value * segment.weights[p]
+        sums[segment.rows[p] & LAST_ROW] += value * segment.weights[p]
 
 
 @kernel_inline
@@ -203,7 +204,7 @@ def search_all(
     for t in range(n):
         add(segment, terms, t, sums)
         for p in range(terms.starts[t], terms.stops[t]):
-            seen[segment.rows[p]] = 1
+            seen[segment.rows[p] & LAST_ROW] = 1
     for row in range(SEGMENT_ROWS):
         if seen[row] and may_be_found(allowed, base + row, n_rows):
             found = take(best, found, np.float32(sums[row]), np.uint32(base + row))

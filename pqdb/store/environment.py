@@ -523,8 +523,16 @@ class Environment:
         """What a walk through the file finds wrong. Others may write meanwhile: no page of what is read is reused
         while our transaction lives.
         """
+        self._catch_up()
         with self.read():
             return pages.problems(self.home)
+
+    def _catch_up(self) -> None:
+        """Map the file that the environment has moved to, where another process moved it since this one last read."""
+        with self.read() as txn:
+            has_moved = txn.get(moved.KEY, db=self.dbs[self._names[0]]) is not None
+        if has_moved and not self.gate.holds(threading.get_ident()):
+            self._follow()
 
     def poison(self) -> None:
         """In a forked child: refuse everything, and unmap so that the child can open the folder itself."""

@@ -31,6 +31,8 @@ _HEADER = struct.Struct("<QII")
 _MAGIC = int.from_bytes(b"pqdbsegm", "little")
 _CRC = struct.Struct("<I")
 
+_NO_DIMS, _NO_WEIGHTS = np.zeros(0, "<u4"), np.zeros(0, "<f4")
+
 Dims = npt.NDArray[np.uint32]
 Weights = npt.NDArray[np.float32]
 Places = npt.NDArray[np.uint16]
@@ -66,9 +68,6 @@ def pairs_of(rows: Sequence[int], vectors: Sequence[bytes | memoryview]) -> Pair
     weights = [np.frombuffer(vector, "<f4", n, 4 * n) for vector, n in zip(vectors, counts, strict=True)]
     rows_each = np.repeat(np.array(rows, np.uint16), counts)
     return Pairs(rows_each, np.concatenate([_NO_DIMS, *dims]), np.concatenate([_NO_WEIGHTS, *weights]))
-
-
-_NO_DIMS, _NO_WEIGHTS = np.zeros(0, "<u4"), np.zeros(0, "<f4")
 
 
 def to_bytes(pairs: Pairs) -> bytearray:

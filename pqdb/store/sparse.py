@@ -4,8 +4,8 @@ sparse    u16 slot, u32 row → sealed u32 dimensions and then float32 weights, 
 segments  u16 slot, u32 segment → the vectors of its rows by dimension (segments.py)
 
 Rows are only ever appended, and a row's vector never changes: so a segment is written once, in the commit that fills
-its last row, and what dies in it is told by the live bits. It goes when no row of it lives. Rows behind the last full
-segment are looked at one by one (search/sparse.py). Every collection that has sparse vectors has both databases.
+its last row, and what dies in it is told by the live bits. It goes when no row of it has a vector. Rows behind the last
+full segment are looked at one by one (search/sparse.py). Every collection that has sparse vectors has both databases.
 """
 
 from __future__ import annotations
@@ -75,11 +75,12 @@ class SparseColumn(Column):
         return super().kill(txn, rows)
 
     def finish(self, txn: Txn, points: State) -> State:
-        """As every column's; segments without a living row go. (Only now: rows that were copied come to life behind the
-        death of those they are copies of, which may be in the same one.)
+        """As every column's; segments go of whose rows none has a vector any more, not even one that was copied and is
+        still to come to life.
         """
         for number in self._bereft:
-            if self.is_dead(txn, number, SEGMENT_ROWS, (number + 1) * SEGMENT_ROWS):
+            first, there = number * SEGMENT_ROWS, Sparse(txn, self._env.dbs, self._slot)
+            if next(there.vectors(first, first + SEGMENT_ROWS), None) is None:
                 txn.delete(run_key(number, self._slot), db=self._env.dbs[SEGMENTS])
         return super().finish(txn, points)
 

@@ -95,6 +95,13 @@ def test_another_process_follows(half_empty: PointStore, rows: Maker) -> None:
     assert half_empty.verify() == []
 
 
+def test_what_another_process_moved_is_verified_where_it_is_now(half_empty: PointStore) -> None:
+    """Whose handle has not read since finds the pointer in the file's old place, which is no damage."""
+    assert run("compact", half_empty.path) == []
+    assert half_empty.verify() == []
+    assert half_empty.env.home == half_empty.path / "1"
+
+
 def test_a_writer_of_another_process_writes_nothing_into_the_old_file(half_empty: PointStore) -> None:
     """Its first act after the move is a write."""
     with talk("read_and_write_when_told", half_empty.path) as child:
