@@ -379,7 +379,7 @@ def test_points_travel_as_lines(words):
         ({"indices": 1, "values": [1]}, 400, "words.indices: invalid type: integer `1`, expected an array"),
         ({"indices": [1], "values": None}, 400, "words: missing field `values`"),
         ({"indices": [1], "values": [1], "model": "bm25"}, 400, "words: unknown field `model`"),
-        ({"indices": list(range(70_000)), "values": [1] * 70_000}, 400, "at most 65,536 dimensions"),
+        ({"indices": list(range(70_000)), "values": [1] * 70_000}, 400, "at most 16,384 dimensions"),
         ({"indices": [1]}, 400, "expected a vector"),
         ([0.5, 0.5], 400, "Conversion between sparse and regular vectors failed: vector `words` is sparse"),
         ({"text": "some words", "model": "Qdrant/bm25"}, 400, "embedding on the server"),
