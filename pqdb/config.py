@@ -243,6 +243,8 @@ class NamedConfig:
     @classmethod
     def of(cls, given: Mapping[str, VectorConfig | SparseConfig]) -> Self:
         """Of both kinds together. Raises InputError."""
+        if not isinstance(given, Mapping):
+            raise InputError(f"vectors is a mapping of names to VectorConfig(…) or SparseConfig(…), not {given!r:.50}")
         sparse = {name: each for name, each in given.items() if isinstance(each, SparseConfig)}
         dense: dict[str, Any] = {name: each for name, each in given.items() if name not in sparse}
         return cls(dense, sparse)

@@ -789,6 +789,11 @@ def test_another_engine_finds_the_same(db: pqdb.Database, tmp_path: Path, rng: n
     shard.close()
 
 
+def test_vectors_of_a_collection_have_names(db: pqdb.Database) -> None:
+    with pytest.raises(pqdb.InputError, match="vectors is a mapping of names to"):
+        db.create_collection("docs", vectors=[pqdb.SparseConfig()])  # type: ignore[arg-type]
+
+
 def test_a_name_stands_for_one_vector() -> None:
     with pytest.raises(pqdb.InputError, match="'words' for two"):
         pqdb.NamedConfig({"words": pqdb.VectorConfig(4)}, {"words": pqdb.SparseConfig()})
