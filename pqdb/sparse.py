@@ -32,8 +32,8 @@ class SparseVector:
 
     @classmethod
     def of(cls, given: object) -> Self:
-        """Of what people write: one of these, {"indices": …, "values": …}, {index: value}, or a pair of sequences.
-        Raises InputError.
+        """Of what people write: one of these, {"indices": …, "values": …}, {index: value}, a pair of sequences, or
+        anything else that has indices and values. Raises InputError.
         """
         if isinstance(given, cls):
             return given
@@ -45,6 +45,8 @@ class SparseVector:
             return cls(list(given.keys()), list(given.values()))
         if isinstance(given, list | tuple) and len(given) == 2:
             return cls(*given)
+        if hasattr(given, "indices") and hasattr(given, "values") and not hasattr(given, "shape"):
+            return cls(given.indices, given.values)  # as models give them (fastembed's, and Qdrant's client's)
         raise InputError(f"a sparse vector is SparseVector(indices, values) or {{index: value}}, not {given!r:.60}")
 
     def _set(self, indices: np.ndarray, values: np.ndarray) -> None:
@@ -87,7 +89,7 @@ class SparseVector:
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{i}: {v:.4g}" for i, v in zip(self.indices[:5].tolist(), self.values, strict=False))
-        return f"SparseVector({{{shown}{', …' if len(self) > 5 else ''}}})"
+        return f"SparseVector.of({{{shown}{', …' if len(self) > 5 else ''}}})"
 
 
 def _indices(given: object) -> np.ndarray:

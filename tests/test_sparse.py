@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 import pqdb
+from pqdb.search import sparse as search_sparse
+from pqdb.store.layout import run_key, seal
 from pqdb.store.segments import SEGMENT_ROWS
 from tests import naive
 from tests.compiled import compiled
@@ -91,8 +93,8 @@ def test_a_vector_is_sorted_kept_and_compared_by_what_it_says() -> None:
     assert one.indices.tolist() == [0, 9, 2**32 - 1]
     assert one.values.tolist() == [-2.0, 1.0, 0.5]
     assert (one.indices.dtype, one.values.dtype, len(one)) == (np.uint32, np.float32, 3)
-    assert repr(one) == "SparseVector({0: -2, 9: 1, 4294967295: 0.5})"
-    assert repr(pqdb.SparseVector(range(6), range(6))) == "SparseVector({0: 0, 1: 1, 2: 2, 3: 3, 4: 4, …})"
+    assert repr(one) == "SparseVector.of({0: -2, 9: 1, 4294967295: 0.5})"
+    assert repr(pqdb.SparseVector(range(6), range(6))) == "SparseVector.of({0: 0, 1: 1, 2: 2, 3: 3, 4: 4, …})"
     assert one.to_dict() == {"indices": [0, 9, 2**32 - 1], "values": [-2.0, 1.0, 0.5]}
     alike = [
         pqdb.SparseVector.of(one.to_dict()),
@@ -794,6 +796,48 @@ def test_vectors_of_a_collection_have_names(db: pqdb.Database) -> None:
         db.create_collection("docs", vectors=[pqdb.SparseConfig()])  # type: ignore[arg-type]
 
 
+def test_what_models_give_is_taken() -> None:
+    class Embedding:
+        indices, values = np.array([9, 3]), np.array([0.5, 1.0])
+
+    assert pqdb.SparseVector.of(Embedding()) == pqdb.SparseVector([3, 9], [1.0, 0.5])
+    with pytest.raises(pqdb.InputError):
+        pqdb.SparseVector.of(np.ones(3))
+
+
 def test_a_name_stands_for_one_vector() -> None:
     with pytest.raises(pqdb.InputError, match="'words' for two"):
         pqdb.NamedConfig({"words": pqdb.VectorConfig(4)}, {"words": pqdb.SparseConfig()})
+
+
+def test_a_vector_of_no_whole_pairs_is_told_by_searches(db: pqdb.Database) -> None:
+    docs = db.create_collection("docs", vectors={"words": pqdb.SparseConfig()})
+    docs.upsert([1, 2], {"words": [{3: 1.0}, {4: 1.0}]})
+    env = docs._points.env
+    txn = env.begin_write()
+    txn.put(run_key(1, 1), seal(b"abc"), db=env.dbs["sparse"])
+    txn.commit()
+    env.end_write()
+    with pytest.raises(pqdb.CorruptError, match="row 1 has 3 bytes"):
+        docs.search({3: 1.0}, using="words")
+
+
+def test_counts_are_kept_for_so_many_words_only(db: pqdb.Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_sparse, "MOST_COUNTS", 2)
+    docs = db.create_collection("docs", vectors={"words": pqdb.SparseConfig(idf=True)})
+    docs.upsert([1, 2], {"words": [{3: 1.0, 5: 1.0}, {4: 1.0, 5: 2.0}]})
+    alone = [docs.search({dim: 1.0}, using="words").scores.tolist() for dim in (3, 4, 5)]
+    assert alone == [docs.search({dim: 1.0}, using="words").scores.tolist() for dim in (3, 4, 5)]
+    assert len(docs._sparse["words"]._searched._kept.counts) == 2  # type: ignore[attr-defined]  # of a named one
+
+
+def test_scores_beyond_float32_are_numbers(db: pqdb.Database) -> None:
+    docs = db.create_collection("docs", vectors={name: pqdb.SparseConfig(name == "rare") for name in ("words", "rare")})
+    huge = [{3: 3e38}, {3: -3e38}, {3: 1.0}]
+    docs.upsert([1, 2, 3], {"words": huge, "rare": huge})
+    largest = np.finfo(np.float32).max
+    for name in ("words", "rare"):
+        hits = docs.search({3: 3e38}, using=name)
+        assert hits.ids == [1, 3, 2]
+        assert np.isfinite(hits.scores).all()
+        assert hits.scores[0] == largest == -hits.scores[2]

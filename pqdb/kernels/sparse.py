@@ -22,6 +22,7 @@ HEADER_BYTES = 16
 ROWS_AT_ONCE = 32  # sums compared without a branch
 ADD_NS, LOOK_UP_NS = 1.3, 150.0  # a pair added to its row's sum; a row looked for in a list
 AHEAD, LINE = 6, 64  # lines of a dimension's weights, and of its rows, asked for before they are needed; bytes of one
+LARGEST = float(np.finfo(np.float32).max)
 ROUNDING = 1e-7  # of the largest sum there can be: what becomes of one in single precision differs by less
 
 
@@ -107,6 +108,14 @@ def may_be_found(allowed: Array, row: Whole, n_rows: Whole) -> bool:
 def is_behind(value: Real, row: Whole, other: Real, other_row: Whole) -> bool:
     """Whether one comes behind another: it scores less, or as much and its row is larger."""
     return bool(value < other or (value == other and row > other_row))
+
+
+@kernel_inline
+def score_of(total: Real) -> Real:
+    """A sum as a float32; the largest there is where it is beyond that: infinity would be no number over HTTP, and
+    minus infinity is where nothing was found.
+    """
+    return np.float32(min(max(total, -LARGEST), LARGEST))
 
 
 @kernel
@@ -207,7 +216,7 @@ def search_all(
             seen[segment.rows[p] & LAST_ROW] = 1
     for row in range(SEGMENT_ROWS):
         if seen[row] and may_be_found(allowed, base + row, n_rows):
-            found = take(best, found, np.float32(sums[row]), np.uint32(base + row))
+            found = take(best, found, score_of(sums[row]), np.uint32(base + row))
     sums[:], seen[:] = 0, 0
     return found
 
@@ -285,7 +294,7 @@ def search_above(
         for i in range(on_desk):
             row = base + np.int64(desk.rows[i])
             if may_be_found(allowed, row, n_rows):
-                take(best, best.values.shape[0], np.float32(desk.values[i]), np.uint32(row))
+                take(best, best.values.shape[0], score_of(desk.values[i]), np.uint32(row))
         sums[:] = 0
 
 
@@ -299,7 +308,7 @@ def score_loose(loose: Loose, i: Whole, dims: Array, values: Array) -> tuple[Rea
         if place >= 0:
             total += np.float64(values[t]) * loose.weights[place]
             shares, first = True, place + 1
-    return np.float32(total), shares
+    return score_of(total), shares
 
 
 @kernel_with_room

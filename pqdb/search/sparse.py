@@ -11,6 +11,7 @@ from typing import Self
 
 import numpy as np
 
+from pqdb.errors import CorruptError
 from pqdb.kernels import sparse as kernels
 from pqdb.search.found import Found, answered
 from pqdb.sparse import SparseVector
@@ -19,6 +20,8 @@ from pqdb.store.segments import SEGMENT_ROWS
 from pqdb.store.view import PointView
 
 PART_ROWS = 256
+MOST_COUNTS = 1 << 17  # kept of one commit: more words than languages have in use
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -30,7 +33,7 @@ class Part:
     @classmethod
     def read(cls, points: PointView, base: int) -> Self:
         """Of PART_ROWS rows; those that are dead have no vector any more."""
-        held = list(points.sparse.vectors(base, base + PART_ROWS))
+        held = _vectors(points, base, base + PART_ROWS)
         pairs = segments.pairs_of([row - base for row, _ in held], [vector for _, vector in held])
         return cls(base, _array(segments.to_bytes(pairs.in_order()), np.uint8))
 
@@ -49,7 +52,7 @@ class Loose:
     @classmethod
     def read(cls, points: PointView, first: int) -> Self:
         """From a row to the last."""
-        held = list(points.sparse.vectors(first, points.n_rows))
+        held = _vectors(points, first, points.n_rows)
         counts = np.array([len(vector) // segments.PAIR_BYTES for _, vector in held], np.int64)
         starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
         dims = b"".join([bytes(vector[: len(vector) // 2]) for _, vector in held])
@@ -143,20 +146,37 @@ class SparseSearch:
         if not self._idf:
             return query.values.copy()
         counts = _counted(known, points, query.indices)
-        return (query.values * np.log1p((points.n_live - counts + 0.5) / (counts + 0.5))).astype(np.float32)
+        weighed = query.values * np.log1p((points.n_live - counts + 0.5) / (counts + 0.5))
+        within: np.ndarray = np.clip(weighed, -kernels.LARGEST, kernels.LARGEST).astype(np.float32)
+        return within
 
 
 def _counted(known: Turned, points: PointView, dims: np.ndarray) -> np.ndarray:
     """(t,) int64: how many points name each dimension."""
     asked = dims.tolist()
-    missing = np.array([dim for dim in asked if dim not in known.counts], np.uint32)
+    held = {dim: known.counts[dim] for dim in asked if dim in known.counts}
+    missing = np.array([dim for dim in asked if dim not in held], np.uint32)
     if len(missing):
         counts = np.empty(len(missing), np.int64)
         kernels.count_rows(
             missing, known.addresses, known.bases, *known.loose.arrays[:3], points.findable, points.n_rows, counts
         )
-        known.counts.update(zip(missing.tolist(), counts.tolist(), strict=True))
-    return np.array([known.counts[dim] for dim in asked], np.int64)
+        counted = dict(zip(missing.tolist(), counts.tolist(), strict=True))
+        held |= counted
+        if len(known.counts) < MOST_COUNTS:
+            known.counts.update(counted)
+    return np.array([held[dim] for dim in asked], np.int64)
+
+
+def _vectors(points: PointView, first: int, stop: int) -> list[tuple[int, memoryview]]:
+    """(row, vector) of some rows. Raises CorruptError for one that has no length of a vector: those behind it would be
+    read wrongly, too.
+    """
+    held = list(points.sparse.vectors(first, stop))
+    for row, vector in held:
+        if len(vector) % segments.PAIR_BYTES:
+            raise CorruptError(f"the sparse vector of row {row:,} has {len(vector)} bytes, which are no whole pairs")
+    return held
 
 
 def _array(data: bytes | bytearray, kind: type) -> np.ndarray:

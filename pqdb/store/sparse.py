@@ -101,7 +101,7 @@ class Sparse:
         return unseal(value, f"the sparse vector of row {row:,}, slot {self._slot}")
 
     def vectors(self, first: int, stop: int) -> Iterator[tuple[int, memoryview]]:
-        """(row, vector) of the rows of [first, stop) that have one, in order; looked at for their form only."""
+        """(row, vector) of the rows of [first, stop) that have one, in order, as they lie there."""
         return ((row, value[:-4]) for row, value in self._under(VECTORS, first, stop))
 
     def sealed(self) -> Iterator[tuple[int, memoryview]]:
