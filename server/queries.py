@@ -148,15 +148,15 @@ class Query:
             return ranking.averaged(positive, negative)
         example = target.vector if target.near is None else target.near
         assert example is not None
-        return self._example(collection, example)
+        return self._example(collection, Shape.of(collection), example)
 
     def _examples(self, collection: pqdb.Collection, examples: tuple[Example, ...]) -> Floats:
         """(n, dim) the vectors of examples."""
-        return np.array([self._example(collection, example) for example in examples], np.float32)
-
-    def _example(self, collection: pqdb.Collection, example: Example) -> Vector:
-        """The vector of an example. Raises Refusal 404 for a point that is not there, 400 for one without it."""
         shape = Shape.of(collection)
+        return np.array([self._example(collection, shape, example) for example in examples], np.float32)
+
+    def _example(self, collection: pqdb.Collection, shape: Shape, example: Example) -> Vector:
+        """The vector of an example. Raises Refusal 404 for a point that is not there, 400 for one without it."""
         if not isinstance(example, PointId):
             return shape.vector(self.using, example, self.place)
         is_sparse = shape.is_sparse(self.using)

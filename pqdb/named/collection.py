@@ -50,10 +50,9 @@ class NamedCollection(Collection):
             stores = points.slot(number + 1), blocks[number]
             tended = None if upkeep is None else (upkeep, upkeep.tended[number])
             self._by_name[vector] = OneVector(vector, each, self._all, name, metadata, stores, tended, guard)
-        self._sparse = {
-            vector: OneSparse(vector, each, self._all, name, metadata, points.slot(self._slots[vector]), guard)
-            for vector, each in config.sparse.items()
-        }
+        for vector, sparse in config.sparse.items():
+            store = points.slot(self._slots[vector])
+            self._sparse[vector] = OneSparse(vector, sparse, self._all, name, metadata, store, guard)
 
     @property
     def name(self) -> str:

@@ -28,7 +28,23 @@ from pqdb.verbs.given import Wanted, check_depth, check_effort, check_k, check_o
 Queries = Sequence[SparseVector]
 
 
-class OneVector(Collection):
+class OfSeveral(Verbs):
+    """What is the same for each of them, whatever its kind."""
+
+    _vector: str  # its name
+    _all: Vectors
+
+    def _shown(self, points: PointView, rows: np.ndarray, wanted: Wanted) -> Sequence[Any]:
+        return self._all.shown(points, rows.astype(np.int64), self._names(wanted))
+
+    def _row_of_example(self, points: PointView, example: Id) -> int:
+        row = super()._row_of_example(points, example)
+        if not points.live[row >> 3] >> (row & 7) & 1:
+            raise PointNotFoundError(f"point {example!r} of collection {self.name!r} has no vector {self._vector!r}")
+        return row
+
+
+class OneVector(OfSeveral, Collection):
     """One with an index of its own."""
 
     def __init__(
@@ -59,20 +75,11 @@ class OneVector(Collection):
         """What index and points do not agree on."""
         return self._disagreements()
 
-    def _shown(self, points: PointView, rows: np.ndarray, wanted: Wanted) -> Sequence[Any]:
-        return self._all.shown(points, rows.astype(np.int64), self._names(wanted))
-
     def _refuse_name(self, name: str | None) -> None:
         super()._refuse_name(name or self._vector)
 
-    def _row_of_example(self, points: PointView, example: Id) -> int:
-        row = super()._row_of_example(points, example)
-        if not points.live[row >> 3] >> (row & 7) & 1:
-            raise PointNotFoundError(f"point {example!r} of collection {self.name!r} has no vector {self._vector!r}")
-        return row
 
-
-class OneSparse(Verbs):
+class OneSparse(OfSeveral):
     """A sparse one: compared exactly, by inner product."""
 
     def __init__(
@@ -89,11 +96,6 @@ class OneSparse(Verbs):
         self._vector = vector
         self._all = vectors
         self._searched = SparseSearch(config.idf)
-
-    @property
-    def is_held_up(self) -> bool:
-        """As Collection's."""
-        return self._points.is_held_up
 
     def search(
         self,
@@ -168,19 +170,9 @@ class OneSparse(Verbs):
     ) -> tuple[Queries, bool, Filter | None]:
         """The queries, whether it was a single one, and what is asked of hits: not to be the point searched by."""
         if is_id(query):
-            return [self._vector_of(points, query)], True, but_not(asked, [query])
+            stored = points.sparse.vector(self._row_of_example(points, query))
+            return [SparseVector.from_bytes(stored)], True, but_not(asked, [query])
         several = isinstance(query, list | tuple) and all(isinstance(each, SparseVector | Mapping) for each in query)
         if several and query:
             return [SparseVector.of(each) for each in query], False, asked  # type: ignore[attr-defined]  # a sequence
         return [SparseVector.of(query)], True, asked
-
-    def _vector_of(self, points: PointView, point: Id) -> SparseVector:
-        row = points.row_of(point)
-        if row is None:
-            raise PointNotFoundError(f"there is no point {point!r} in collection {self.name!r}")
-        if not points.live[row >> 3] >> (row & 7) & 1:
-            raise PointNotFoundError(f"point {point!r} of collection {self.name!r} has no vector {self._vector!r}")
-        return SparseVector.from_bytes(points.sparse.vector(row))
-
-    def _shown(self, points: PointView, rows: np.ndarray, wanted: Wanted) -> Sequence[Any]:
-        return self._all.shown(points, rows.astype(np.int64), self._names(wanted))

@@ -19,6 +19,8 @@ from pqdb.store import segments
 from pqdb.store.segments import SEGMENT_ROWS
 from pqdb.store.view import PointView
 
+Held = list[tuple[int, memoryview]]  # rows, ascending, and their vectors as they are stored
+
 PART_ROWS = 256
 MOST_COUNTS = 1 << 17  # kept of one commit: more words than languages have in use
 
@@ -34,8 +36,7 @@ class Part:
     def read(cls, points: PointView, base: int) -> Self:
         """Of PART_ROWS rows; those that are dead have no vector any more."""
         held = _vectors(points, base, base + PART_ROWS)
-        pairs = segments.pairs_of([row - base for row, _ in held], [vector for _, vector in held])
-        return cls(base, _array(segments.to_bytes(pairs.in_order()), np.uint8))
+        return cls(base, np.frombuffer(segments.to_bytes(_pairs(held, base).in_order()), np.uint8))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +56,8 @@ class Loose:
         held = _vectors(points, first, points.n_rows)
         counts = np.array([len(vector) // segments.PAIR_BYTES for _, vector in held], np.int64)
         starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
-        dims = b"".join([bytes(vector[: len(vector) // 2]) for _, vector in held])
-        weights = b"".join([bytes(vector[len(vector) // 2 :]) for _, vector in held])
-        rows = np.array([row for row, _ in held], np.uint32)
-        return cls(first, points.n_rows, rows, starts, _array(dims, np.uint32), _array(weights, np.float32))
+        rows, pairs = np.array([row for row, _ in held], np.uint32), _pairs(held, first)
+        return cls(first, points.n_rows, rows, starts, pairs.dims, pairs.weights)
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -168,7 +167,7 @@ def _counted(known: Turned, points: PointView, dims: np.ndarray) -> np.ndarray:
     return np.array([held[dim] for dim in asked], np.int64)
 
 
-def _vectors(points: PointView, first: int, stop: int) -> list[tuple[int, memoryview]]:
+def _vectors(points: PointView, first: int, stop: int) -> Held:
     """(row, vector) of some rows. Raises CorruptError for one that has no length of a vector: those behind it would be
     read wrongly, too.
     """
@@ -179,6 +178,6 @@ def _vectors(points: PointView, first: int, stop: int) -> list[tuple[int, memory
     return held
 
 
-def _array(data: bytes | bytearray, kind: type) -> np.ndarray:
-    """A copy that may be written to, as kernels are compiled for."""
-    return np.frombuffer(data, kind).copy()
+def _pairs(held: Held, first: int) -> segments.Pairs:
+    """Those of some vectors, whose rows are counted from the first."""
+    return segments.pairs_of([row - first for row, _ in held], [vector for _, vector in held])

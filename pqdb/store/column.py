@@ -160,11 +160,15 @@ class Column:
     def kill(self, txn: Txn, rows: Numbers) -> int:
         """Those of rows (n,) that are alive die. -> how many were."""
         dying = rows if self._slot == UNNAMED_SLOT else rows[self.alive(txn, rows)]
+        self._let_go(txn, dying)
         for piece in np.unique(dying // PIECE_ROWS).tolist():
             within = dying[dying // PIECE_ROWS == piece] % PIECE_ROWS
             np.bitwise_and.at(self._piece(txn, piece), within >> 3, ~(np.uint8(1) << (within & 7).astype(np.uint8)))
         self._state = replace(self._state, n_live=self._state.n_live - len(dying))
         return len(dying)
+
+    def _let_go(self, txn: Txn, dying: Numbers) -> None:
+        """Delete what only living rows have: of source rows, which lie in runs with others, nothing."""
 
     def alive(self, txn: Txn, rows: Numbers) -> Bools:
         """(n,) which of these rows are."""

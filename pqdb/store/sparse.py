@@ -67,12 +67,10 @@ class SparseColumn(Column):
         pairs = zip(rows.tolist(), self.alive(txn, rows).tolist(), strict=True)
         return SparseGiven([reading.vector(row) if alive else None for row, alive in pairs])
 
-    def kill(self, txn: Txn, rows: Numbers) -> int:
-        dying = rows[self.alive(txn, rows)]
+    def _let_go(self, txn: Txn, dying: Numbers) -> None:
         for row in dying.tolist():
             txn.delete(run_key(row, self._slot), db=self._env.dbs[VECTORS])
         self._bereft.update(np.unique(dying // SEGMENT_ROWS).tolist())
-        return super().kill(txn, rows)
 
     def finish(self, txn: Txn, points: State) -> State:
         """As every column's; segments go of whose rows none has a vector any more, not even one that was copied and is

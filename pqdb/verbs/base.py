@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from pqdb.config import CollectionConfig, SparseConfig
-from pqdb.errors import InputError, ReadOnlyError
-from pqdb.hits import Group, Hits, Point
+from pqdb.errors import InputError, PointNotFoundError, ReadOnlyError
+from pqdb.hits import Group, Hits, Id, Point
 from pqdb.metric import Metric
 from pqdb.quantization.source import decode_source
 from pqdb.query.conditions import Filter
@@ -124,6 +124,13 @@ class Verbs:
                 "source=None keeps no source vectors: none can be shown (with_vector=True), exported or searched by"
             )
         return decode_source(points.source_of(rows), self.config.dim, self.config.kept_source)
+
+    def _row_of_example(self, points: PointView, example: Id) -> int:
+        """The row of a point that is searched by. Raises PointNotFoundError."""
+        row = points.row_of(example)
+        if row is None:
+            raise PointNotFoundError(f"there is no point {example!r} in collection {self.name!r}")
+        return row
 
     def _hits(
         self, points: PointView, found: Found, i: int, with_payload: bool, with_vector: Wanted,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pqdb.config import CollectionConfig
-from pqdb.errors import DimensionError, InputError, PointNotFoundError
+from pqdb.errors import DimensionError, InputError
 from pqdb.hits import BatchHits, Hits, Id, PlainHits
 from pqdb.kernels.frame import WORDS
 from pqdb.metric import as_vectors, prepare
@@ -263,12 +263,6 @@ class Searching(Verbs):
     def _by_id(self, snapshot: Snapshot, point: Id, asked: Filter | None) -> tuple[np.ndarray, Filter]:
         """The vector (dim,) of a point to search by, and what is asked of hits, of which it is not to be one."""
         return self._examples(snapshot, [point])[0], but_not(asked, [point])
-
-    def _row_of_example(self, points: PointView, example: Id) -> int:
-        row = points.row_of(example)
-        if row is None:
-            raise PointNotFoundError(f"there is no point {example!r} in collection {self.name!r}")
-        return row
 
     def _one_query(self, query: object) -> np.ndarray:
         """(1, dim) float32. Raises DimensionError."""

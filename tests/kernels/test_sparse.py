@@ -252,3 +252,7 @@ def test_places_of_dimensions(rng: np.random.Generator) -> None:
         for dim in [0, LAST_DIM, *dims.tolist(), *(dims[:-1] + 1).tolist()]:
             wanted = first + part.index(dim) if dim in part else -1
             assert kernels.place_of(dims, first, stop, np.uint32(dim)) == wanted
+
+
+def test_kernels_and_store_mean_the_same_segment() -> None:
+    assert (kernels.SEGMENT_ROWS, kernels.HEADER_BYTES) == (segments.SEGMENT_ROWS, segments.HEADER_BYTES)
