@@ -15,7 +15,7 @@ from pqdb.threads import share_rows
 # A code that holds less of its row than this would be blown up past ten times the row's length.
 MIN_OVERLAP = np.float32(0.1)
 SWEEPS = 3  # over the subspaces, where errors along a vector count more
-_BLOCK_ROWS = 8192  # rows normalised and rotated at a time: 25 MB at 768 dimensions
+_BLOCK_ROWS = 2_048  # rows normalised and rotated at a time: 6 MB at 768 dimensions
 
 
 def normalise(residuals: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

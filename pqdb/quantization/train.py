@@ -106,6 +106,17 @@ def _units(residuals: NDArray[np.float32], sample: NDArray[np.int64]) -> NDArray
     return units
 
 
+def _columns(units: NDArray[np.float32]) -> NDArray[np.float32]:
+    """units (n, d) as columns (d, n)."""
+    columns = np.empty(units.shape[::-1], np.float32)
+
+    def fill(part: slice) -> None:
+        columns[:, part] = units[part].T
+
+    share_rows(fill, len(units), _ROWS_AT_ONCE)
+    return columns
+
+
 def _train_laid_out(
     units: NDArray[np.float32], m: int, nbits: int, layout: Layout, seed: int, progress: Progress
 ) -> Codebook:
@@ -136,7 +147,7 @@ def _train_subspaces(
     Each subspace is trained by itself, so the words do not depend on which thread did which. Random starts find as many
     neighbours on most data, but miss what is rare: with one dimension in a hundred set, no word of most subspaces.
     """
-    points = np.ascontiguousarray(units.T)
+    points = _columns(units)
     words = np.empty((int(bounds[-1]), 1 << nbits), np.float32)
     owned = [j for j in range(len(bounds) - 1) if bounds[j] < bounds[j + 1]]
     work = partial(_train_subspace, points, bounds, words, ROUNDS[nbits], seed)

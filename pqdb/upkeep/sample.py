@@ -39,11 +39,27 @@ def without_own_lists(sample: Sample, which: np.ndarray, allowed: np.ndarray) ->
     """What tells for each of these rows (n,) of a sample the rows that may be found, a bitmap: those allowed, but for
     all that lie in its own list.
     """
-    own_lists = sample.lists(len(sample.rows))[which]
+    lists, own = np.unique(sample.lists(len(sample.rows))[which], return_inverse=True)
+    members = [_as_bits(rows) for rows in _rows_of(lists, sample.list_of_row)]
 
     def rest(number: int) -> np.ndarray:
-        bits, own = allowed.copy(), np.packbits(sample.list_of_row == own_lists[number], bitorder="little")
-        bits[: len(own)] &= ~own
+        places, mine = members[own[number]]
+        bits = allowed.copy()
+        bits[places] &= ~mine
         return bits
 
     return rest
+
+
+def _rows_of(lists: np.ndarray, list_of_row: np.ndarray) -> list[np.ndarray]:
+    """The rows of each of some lists, ascending; both ascending. One look at all rows, which may be many."""
+    rows = np.flatnonzero(np.isin(list_of_row, lists))
+    where = list_of_row[rows]
+    order = np.argsort(where, kind="stable")
+    return np.split(rows[order], np.searchsorted(where[order], lists[1:]))
+
+
+def _as_bits(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where rows, ascending, lie in a bitmap: the bytes that hold any, and the bits of these."""
+    places, firsts = np.unique(rows >> 3, return_index=True)
+    return places, np.bitwise_or.reduceat((1 << (rows & 7)).astype(np.uint8), firsts)
