@@ -99,6 +99,13 @@ def place_of(keys: Array, first: Whole, stop: Whole, key: Whole) -> Whole:
 
 
 @kernel_inline
+def span_of(segment: Segment, place: Whole) -> tuple[Whole, Whole]:
+    """Where the pairs of a dimension begin and end: among those there are, for damage is to lead nowhere else."""
+    n = segment.rows.shape[0]
+    return min(np.int64(segment.starts[place]), n), min(np.int64(segment.starts[place + 1]), n)
+
+
+@kernel_inline
 def may_be_found(allowed: Array, row: Whole, n_rows: Whole) -> bool:
     """Whether a row is there, and one that may be found: without a bitmap all may."""
     return bool(row < n_rows and (allowed.shape[0] == 0 or (allowed[row >> 3] >> (row & 7)) & 1 != 0))
@@ -186,7 +193,7 @@ def terms_of(segment: Segment, dims: Array, values: Array, places: Array, terms:
         if held == 1 and segment.dims[places[t]] == dims[t]:
             place = places[t]
             terms.values[n], terms.most[n] = values[t], abs(np.float64(values[t])) * segment.largest[place]
-            terms.starts[n], terms.stops[n] = segment.starts[place], segment.starts[place + 1]
+            terms.starts[n], terms.stops[n] = span_of(segment, place)
             n += 1
     for t in range(n):
         for line in range(AHEAD):
@@ -360,7 +367,8 @@ def count_segment(segment: Segment, base: Whole, dims: Array, live: Array, n_row
     for t in range(dims.shape[0]):
         place = place_of(segment.dims, 0, segment.dims.shape[0], dims[t])
         if place >= 0:
-            for p in range(np.int64(segment.starts[place]), np.int64(segment.starts[place + 1])):
+            start, stop = span_of(segment, place)
+            for p in range(start, stop):
                 counts[t] += may_be_found(live, base + np.int64(segment.rows[p]), n_rows)
 
 

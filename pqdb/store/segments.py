@@ -90,13 +90,23 @@ def to_bytes(pairs: Pairs) -> bytearray:
     return value
 
 
+def shape_of(value: bytes | memoryview, what: str) -> tuple[int, int]:
+    """How many dimensions and pairs a segment has; its checksum is not looked at. Raises CorruptError where it has not
+    room for as many.
+    """
+    if len(value) < HEADER_BYTES:
+        raise CorruptError(f"{what} has {len(value)} bytes, fewer than a segment begins with")
+    magic, n_dims, n_pairs = _HEADER.unpack_from(value)
+    if magic != _MAGIC or len(value) < HEADER_BYTES + 12 * n_dims + 4 + 6 * n_pairs:
+        raise CorruptError(f"{what} ({len(value)} bytes) is not a segment of {n_dims:,} dimensions, {n_pairs:,} pairs")
+    return n_dims, n_pairs
+
+
 def from_bytes(value: bytes | memoryview, what: str) -> Pairs:
     """The pairs of a segment, checked. Raises CorruptError."""
     if not trailer_holds(value):
         raise CorruptError(f"{what} is not what was written: its checksum differs")
-    magic, n_dims, n_pairs = _HEADER.unpack_from(value)
-    if magic != _MAGIC or len(value) < HEADER_BYTES + 12 * n_dims + 4 + 6 * n_pairs:
-        raise CorruptError(f"{what} ({len(value)} bytes) is not a segment of {n_dims:,} dimensions, {n_pairs:,} pairs")
+    n_dims, n_pairs = shape_of(value, what)
     dims = np.frombuffer(value, "<u4", n_dims, HEADER_BYTES)
     starts: Dims = np.frombuffer(value, np.uint32, n_dims + 1, HEADER_BYTES + 4 * n_dims)
     at = HEADER_BYTES + 12 * n_dims + 4

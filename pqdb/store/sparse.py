@@ -113,9 +113,12 @@ class Sparse:
         return segments.pairs_of([row - first for row, _ in held], [vector for _, vector in held]).in_order()
 
     def addresses(self, n_rows: int) -> Addresses:
-        """(n_rows // SEGMENT_ROWS,) uint64: where each full segment lies, 0 where none of its rows has a vector."""
+        """(n_rows // SEGMENT_ROWS,) uint64: where each full segment lies, 0 where none of its rows has a vector. Raises
+        CorruptError for one that is shorter than it says: kernels would read beyond it.
+        """
         found = np.zeros(n_rows // SEGMENT_ROWS, np.uint64)
         for number, value in self._under(SEGMENTS, 0, len(found)):
+            segments.shape_of(value, f"segment {number:,} of the sparse vectors, slot {self._slot},")
             found[number] = address_of(value)
         return found
 

@@ -256,3 +256,18 @@ def test_places_of_dimensions(rng: np.random.Generator) -> None:
 
 def test_kernels_and_store_mean_the_same_segment() -> None:
     assert (kernels.SEGMENT_ROWS, kernels.HEADER_BYTES) == (segments.SEGMENT_ROWS, segments.HEADER_BYTES)
+
+
+@pytest.mark.parametrize("ends", [0, 1 << 30, LAST_DIM])
+def test_damaged_ends_of_dimensions_lead_nowhere_else(ends: int) -> None:
+    rng = np.random.default_rng(3)
+    vectors = {row: {int(dim): 1.0 for dim in rng.integers(0, 40, 5)} for row in range(ROWS + 10)}
+    laid = Laid.of(vectors, 1)
+    words, query = laid.values[0].view(np.uint32), {3: 1.0, 5: 2.0, 39: 1.0}
+    n_dims, n_pairs = words[2:4].tolist()
+    starts = words[4 + n_dims : 5 + 2 * n_dims]
+    starts[rng.permutation(len(starts))[: len(starts) // 2]] = ends
+    for k in (1, 10, ROWS + 10):
+        found = laid.search(query, k, ALL, ROWS + 10)
+        assert all(row < ROWS + 10 and np.isfinite(score) for score, row in found)
+    assert all(0 <= count <= n_pairs + 10 for count in laid.count(sorted(query), ALL, ROWS + 10))

@@ -447,6 +447,26 @@ def test_a_damaged_vector_is_never_shown(store: PointStore) -> None:
         view.sparse.vector(3)
 
 
+SHORT = {
+    "of another kind": other_magic,
+    "of more pairs": lambda value: value[:12] + b"\xff" * 4 + value[16:],
+    "cut short": lambda _: b"few",
+}
+
+
+@pytest.mark.parametrize("damage", SHORT.values(), ids=SHORT)
+def test_a_segment_shorter_than_it_says_has_no_address(
+    store: PointStore, damage: Callable[[bytes], bytes | None]
+) -> None:
+    fill(store, range(5_000))
+    key = layout.run_key(0, 1)
+    with store.env.read() as txn:
+        whole = bytes(txn.get(key, db=store.env.dbs["segments"]))
+    put(store, "segments", key, damage(whole))
+    with store.slot(1).read() as view, pytest.raises(CorruptError, match="segment 0 of the sparse vectors, slot 1"):
+        view.sparse.addresses(view.n_rows)
+
+
 def test_what_can_be_read_of_a_damaged_store_is_saved(tmp_path: Path) -> None:
     with PointStore.create(tmp_path / "p", {}, [DENSE], 2) as store:
         row = np.full((4, DENSE), 7, np.uint8)
