@@ -8,9 +8,8 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import lmdb
 import numpy as np
-import numpy.typing as npt
 
-from pqdb.errors import CorruptError, InputError, StorageError
+from pqdb.errors import InputError, StorageError
 from pqdb.store import layout, slots, state
 from pqdb.store import manifest as manifest_record
 from pqdb.store.column import Column, Numbers, Rows
@@ -23,8 +22,6 @@ from pqdb.store.layout import (
     KIND_TEXT,
     KIND_UUID,
     META_BYTES,
-    META_GROUP,
-    META_PAGE,
     META_ROWS,
     PAYLOAD_FLAG,
     UNNAMED_SLOT,
@@ -32,6 +29,7 @@ from pqdb.store.layout import (
     row_key,
 )
 from pqdb.store.mapping import Txn, put_anew
+from pqdb.store.records import TAIL, Records, Words, has_payload, kind_of, new_records
 from pqdb.store.slots import Bytes, Given, Sources
 from pqdb.store.sparse import SparseColumn
 from pqdb.store.state import State
@@ -68,6 +66,7 @@ class PointBatch(WriteBatch):
         self._columns = {slot: Column(env, slot, each) for slot, each in runs.items()}
         self._columns |= {slot: SparseColumn(env, slot) for slot in slots.sparse(runs)}
         self._points = self._columns[UNNAMED_SLOT]
+        self._records = Records(env)
         self._earlier = False  # whether changes before this one changed anything
 
     def __enter__(self) -> Self:
@@ -87,6 +86,7 @@ class PointBatch(WriteBatch):
     def _start(self, txn: Txn) -> int:
         self._changes = Changes()
         self._state = State.from_bytes(txn.get(state.KEY, db=self._dbs["main"]), str(self._env.path))
+        self._records.begin()
         for column in self._columns.values():
             column.begin(txn, self._state)
         self._derived = self._deriving.of(txn, self._state)
@@ -246,7 +246,7 @@ class PointBatch(WriteBatch):
             self._columns[slot].write(txn, first, each)
             if slot != UNNAMED_SLOT:
                 self._columns[slot].mark(txn, first + np.flatnonzero(each.has))
-        self._write_meta(txn, first, self._records(keys, payloads))
+        self._records.append(txn, first, new_records(keys, payloads, self.seq))
         self._append(txn, "texts", [(first + at, key[1:]) for at, key in enumerate(keys) if key[:1] == TEXT])
         if payloads is not None:
             written = [(first + at, payload) for at, payload in enumerate(payloads) if payload is not None]
@@ -259,42 +259,6 @@ class PointBatch(WriteBatch):
         self._points.mark_all(txn, first, first + n)
         self._changed = True
         return new_rows
-
-    def _records(self, keys: list[bytes], payloads: Sequence[bytes | None] | None) -> Bytes:
-        """(n, META_BYTES) uint8 row records (layout.py)."""
-        n = len(keys)
-        records = np.zeros((n, META_BYTES), np.uint8)
-        kinds = np.frombuffer(b"".join([key[:1] for key in keys]), np.uint8)
-        tails = np.full(n, self.seq, np.uint64) | kinds.astype(np.uint64) << np.uint64(KIND_SHIFT)
-        if payloads is not None:
-            has = np.fromiter((payload is not None for payload in payloads), bool, count=n)
-            tails |= has.astype(np.uint64) * np.uint64(PAYLOAD_FLAG)
-        for kind, size, byte_order in ((KIND_INT, 8, -1), (KIND_UUID, 16, 1)):
-            at = np.flatnonzero(kinds == kind)
-            if len(at):
-                joined = (
-                    b"".join(keys) if len(at) == n else b"".join([keys[number] for number in at.tolist()])
-                )
-                raw = np.frombuffer(joined, np.uint8).reshape(len(at), 1 + size)[:, 1:]
-                records[at, :size] = raw[:, ::byte_order]
-        records[:, 16:] = tails.astype("<u8").view(np.uint8).reshape(n, 8)
-        return records
-
-    def _write_meta(self, txn: Txn, first: int, records: Bytes) -> None:
-        """Put row records behind row `first`."""
-        page, at = divmod(first, META_ROWS)
-        joined = records.reshape(-1)
-        if at:
-            head = np.frombuffer(self._value(txn, "meta", row_key(page)), np.uint8)[: at * META_BYTES]
-            joined = np.concatenate((head, joined))
-        pages = np.zeros((-(-len(joined) // META_PAGE), META_PAGE), np.uint8)
-        pages.reshape(-1)[: len(joined)] = joined
-        _cursor(txn, self._dbs["meta"]).putmulti(
-            [(row_key(page + number), value.data) for number, value in enumerate(pages)]
-        )
-        _cursor(txn, self._dbs["sums"]).putmulti(
-            [(row_key(page + number), layout.crc_bytes(value.data)) for number, value in enumerate(pages)]
-        )
 
     def _append(self, txn: Txn, name: str, values: list[tuple[int, bytes]]) -> None:
         """Put values under new rows: always behind the last key there is."""
@@ -349,13 +313,15 @@ class PointBatch(WriteBatch):
 
     def _touch(self, txn: Txn, rows: Numbers) -> None:
         """Give points that change in place the version of this change."""
-        pages: dict[int, npt.NDArray[np.uint64]] = {}
         for row in rows.tolist():
-            words = self._record(txn, pages, row)
-            words[2] = (int(words[2]) & ~layout.VERSION_MASK) | self.seq
-        if pages:
-            self._put_pages(txn, pages, sorted(pages))
-            self._changed = True
+            record = self._records.to_change(txn, row)
+            record[TAIL] = (int(record[TAIL]) & ~layout.VERSION_MASK) | self.seq
+        self._put_records(txn)
+        self._changed = self._changed or len(rows) > 0
+
+    def _put_records(self, txn: Txn) -> None:
+        """Write the records that changed in place."""
+        self._state = self._records.put(txn, self._state, self.seq)
 
     # -- the other verbs -------------------------------------------------------------------------------
 
@@ -378,6 +344,7 @@ class PointBatch(WriteBatch):
             value = txn.get(row_key(row), db=self._dbs["payloads"])
             held = None if value is None else layout.unseal(value, f"the payload of row {row}")
             self._put_payload(txn, row, held, change(held))
+        self._put_records(txn)
         return len(rows)
 
     def _put_payload(self, txn: Txn, row: int, held: bytes | None, payload: bytes | None) -> None:
@@ -387,21 +354,12 @@ class PointBatch(WriteBatch):
             )
             self._changes.remove(row, before - after)
             self._changes.add(row, after - before)
-        page, at = divmod(row, META_ROWS)
-        records = np.frombuffer(self._value(txn, "meta", row_key(page)), np.uint64).copy()
-        word = at * META_BYTES // 8 + 2
-        kind = int(records[word]) >> KIND_SHIFT & 3
-        flag = 0 if payload is None else PAYLOAD_FLAG
-        records[word] = np.uint64(self.seq | kind << KIND_SHIFT | flag)
+        record = self._records.to_change(txn, row)
+        record[TAIL] = self.seq | kind_of(record) << KIND_SHIFT | (0 if payload is None else PAYLOAD_FLAG)
         if payload is None:
             txn.delete(row_key(row), db=self._dbs["payloads"])
         else:
             put_anew(txn, self._dbs["payloads"], row_key(row), layout.seal(payload))
-        txn.put(row_key(page), records.data, db=self._dbs["meta"])
-        txn.put(row_key(page), layout.crc_bytes(records.data), db=self._dbs["sums"])
-        versions = self._state.group_versions.copy()
-        versions[page // META_GROUP] = self.seq
-        self._state = replace(self._state, group_versions=versions)
         self._changed = True
 
     def _forget_source(self, txn: Txn, upto_row: int) -> None:
@@ -445,25 +403,22 @@ class PointBatch(WriteBatch):
         self._state = self._state.grown(first + n)
         for slot, column in self._columns.items():
             column.write(txn, first, held[slot])
-        self._write_meta(txn, first, np.zeros((n, META_BYTES), np.uint8))
+        self._records.append(txn, first, np.zeros((n, META_BYTES), np.uint8))
         self._points.provide(txn, first, first + n)
         self._changed = True
         return np.arange(first, first + n, dtype=np.uint32)
 
     def _settle(self, txn: Txn, rows: Rows, places: Rows) -> int:
-        pages: dict[int, npt.NDArray[np.uint64]] = {}  # of row records, to be changed in place
         settled: list[tuple[int, int]] = []
         for row, place in zip(rows.tolist(), places.tolist(), strict=True):
             if not self._points.is_alive(txn, row):
                 continue
-            words = self._record(txn, pages, row)
-            kind, flag = int(words[2]) >> KIND_SHIFT & 3, int(words[2]) & PAYLOAD_FLAG
-            self._record(txn, pages, place)[:] = words
-            key = self._id_of(txn, row, kind, words)
-            txn.put(key, place.to_bytes(4, "little"), db=self._dbs["ids"])
-            for name, there in (("texts", kind == KIND_TEXT), ("payloads", flag)):
+            record = self._records.of(txn, row)
+            self._records.to_change(txn, place)[:] = record
+            txn.put(self._id_of(txn, row, record), place.to_bytes(4, "little"), db=self._dbs["ids"])
+            for name, there in (("texts", kind_of(record) == KIND_TEXT), ("payloads", has_payload(record))):
                 if there:
-                    value = bytes(self._value(txn, name, row_key(row)))
+                    value = bytes(self._env.value(txn, name, row_key(row)))
                     txn.put(row_key(place), value, db=self._dbs[name])
                     if name == "payloads" and self._derived.derive is not None:
                         self._changes.add(place, self._derived.derive(value[:-4]))
@@ -471,53 +426,30 @@ class PointBatch(WriteBatch):
         if not settled:
             return 0
         old, new = (np.array(side, np.uint32) for side in zip(*settled, strict=True))
-        self._put_pages(txn, pages, np.unique(new // META_ROWS).tolist())
+        self._put_records(txn)
         moving = {slot: new[column.alive(txn, old)] for slot, column in self._columns.items()}
         self._kill(txn, old.tolist())
         for slot, column in self._columns.items():
             column.mark(txn, moving[slot])
         return len(settled)
 
-    def _record(
-        self, txn: Txn, pages: dict[int, npt.NDArray[np.uint64]], row: int
-    ) -> npt.NDArray[np.uint64]:
-        """(3,) uint64 of a row's record, in a page that is held in `pages`."""
-        page, at = divmod(row, META_ROWS)
-        if page not in pages:
-            pages[page] = np.frombuffer(self._value(txn, "meta", row_key(page)), np.uint64).copy()
-        record: npt.NDArray[np.uint64] = pages[page].reshape(META_ROWS, -1)[at]
-        return record
-
-    def _id_of(self, txn: Txn, row: int, kind: int, words: npt.NDArray[np.uint64]) -> bytes:
+    def _id_of(self, txn: Txn, row: int, record: Words) -> bytes:
         """The key of a living row's id."""
+        kind = kind_of(record)
         if kind == KIND_INT:
-            return bytes([kind]) + int(words[0]).to_bytes(8, "big")
+            return bytes([kind]) + int(record[0]).to_bytes(8, "big")
         if kind == KIND_UUID:
-            return bytes([kind]) + words[:2].tobytes()
-        return bytes([kind]) + bytes(self._value(txn, "texts", row_key(row)))
-
-    def _put_pages(self, txn: Txn, pages: Mapping[int, npt.NDArray[np.uint64]], changed: list[int]) -> None:
-        """Write pages of row records that were changed in place."""
-        versions = self._state.group_versions.copy()
-        for page in changed:
-            txn.put(row_key(page), pages[page].data, db=self._dbs["meta"])
-            txn.put(row_key(page), layout.crc_bytes(pages[page].data), db=self._dbs["sums"])
-            versions[page // META_GROUP] = self.seq
-        self._state = replace(self._state, group_versions=versions)
+            return bytes([kind]) + record[:2].tobytes()
+        return bytes([kind]) + bytes(self._env.value(txn, "texts", row_key(row)))
 
     def _drop_dead(self, txn: Txn, runs: Numbers, pages: Numbers, slot: int) -> int:
         dropped = self._columns[slot].drop_dead(txn, runs, self._state.n_rows)
         if dropped:
             put_anew(txn, self._dbs["main"], state.DROPPED, state.dropped_to_bytes(self.seq))
-        versions = self._state.group_versions.copy()
-        for page in pages.tolist():
-            if self._points.is_dead(txn, page, META_ROWS, self._state.n_rows):
-                dropped += txn.delete(row_key(page), db=self._dbs["meta"])
-                txn.delete(row_key(page), db=self._dbs["sums"])
-                versions[page // META_GROUP] = self.seq
-        self._state = replace(self._state, group_versions=versions)
-        self._changed = self._changed or dropped > 0
-        return dropped
+        dead = [page for page in pages.tolist() if self._points.is_dead(txn, page, META_ROWS, self._state.n_rows)]
+        self._state, gone = self._records.drop(txn, dead, self._state, self.seq)
+        self._changed = self._changed or dropped + gone > 0
+        return dropped + gone
 
     # -- the end ---------------------------------------------------------------------------------------
 
@@ -529,12 +461,6 @@ class PointBatch(WriteBatch):
         finished = {slot: column.finish(txn, self._state) for slot, column in self._columns.items()}
         self._state = finished[UNNAMED_SLOT]
         txn.put(state.KEY, self._state.to_bytes(), db=self._dbs["main"])
-
-    def _value(self, txn: Txn, name: str, key: bytes) -> memoryview:
-        value = txn.get(key, db=self._dbs[name])
-        if value is None:
-            raise CorruptError(f"{self._env.path}: {name} {key.hex()} is missing")
-        return value
 
 
 def _cursor(txn: Txn, db: Any) -> lmdb.Cursor[memoryview]:

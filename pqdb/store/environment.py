@@ -17,7 +17,7 @@ from typing import Any
 
 import lmdb
 
-from pqdb.errors import LockedError, NotADatabaseError, PqdbError, ReadOnlyError, StorageError
+from pqdb.errors import CorruptError, LockedError, NotADatabaseError, PqdbError, ReadOnlyError, StorageError
 from pqdb.store import datafile, lockfile, mapping, moved, pages
 from pqdb.store.faults import mapping_errors, raise_ours, refusals, sentence
 from pqdb.store.gate import Gate
@@ -329,6 +329,13 @@ class Environment:
                 yield txn
         finally:
             self.leave(reader, txn)
+
+    def value(self, txn: Txn, name: str, key: bytes) -> memoryview:
+        """What lies under a key of a database, where it must. Raises CorruptError."""
+        value = txn.get(key, db=self.dbs[name])
+        if value is None:
+            raise CorruptError(f"{self.path}: {name} {key.hex()} is missing")
+        return value
 
     def _enter_again(self, reader: object, error: lmdb.Error) -> Txn:
         """Cure what can be cured at the beginning of a read, and try once more."""
