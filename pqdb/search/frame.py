@@ -75,10 +75,8 @@ class Frame:
         same = self.points is snapshot.points.state and self.blocks is snapshot.blocks.state
         return same and self.coded is snapshot.coded
 
-    def record_of(self, among: Among | None) -> Packed:
+    def record_of(self, among: Among) -> Packed:
         """The record for a search among some rows; it holds none of `among`'s arrays."""
-        if among is None:
-            return self.record
         passing, key = among.passing, (self, among.aim, among.limit)
         record = passing.records.get(key)
         if record is None:

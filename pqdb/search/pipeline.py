@@ -96,7 +96,8 @@ def search_framed(
     """The answers to queries (q, dim) float32, of which the first has the number `first` in sentences, into words
     (q, k, WORDS) uint64, where a k of less than the plan's will do. Raises InputError as metric.prepare does.
     """
-    n, record, mine = len(queries), frame.record_of(among), borrow(frame.capacity)
+    n, mine = len(queries), borrow(frame.capacity)
+    record = frame.record if among is None else frame.record_of(among)
     done, filled, every = road.search_block(
         record.at, mine.room(frame.layout_of(n)), queries, not prepared, allowed, mine.table(frame.index, n), words
     )

@@ -49,6 +49,10 @@ class Names:
         record = self.collections.get(name)
         return record if record is not None else self.collections.get(self.aliases.get(name, ""))
 
+    def own(self, name: str) -> str:
+        """The name that an alias stands for; any other as it is."""
+        return self.aliases.get(name, name)
+
 
 class Catalog(Handle):
     """A handle of one catalog environment. Threads may share it; a forked child may not."""
@@ -86,7 +90,7 @@ class Catalog(Handle):
         self._refuse_closed()
         self.env.gate.refuse_if_shut()
         known = self._names
-        if known is not None and self._is_newest(known):
+        if known is not None and known.txn_id == self._pulse.txn_id():
             return known
         env, reader = self.env, object()
         txn = env.enter(reader)
@@ -102,9 +106,8 @@ class Catalog(Handle):
 
     def still(self, names: Names | None) -> bool:
         """Whether these are the names now, of a catalog that is open and was not forked."""
-        return names is not None and self._open and self.env.gate.shut is None and self._is_newest(names)
-
-    def _is_newest(self, names: Names) -> bool:
+        if names is None or not self._open or self.env.gate.shut is not None:
+            return False
         return names.txn_id == self._pulse.txn_id()
 
     def txn_id(self) -> int:

@@ -140,7 +140,7 @@ class Searching(Verbs):
         if frame is None or not self._is_current(frame):
             return None
         with Held(self._blocks.env, self._points.env) as held:
-            if not held.are(frame.blocks, frame.points) or self._is_time(frame):
+            if not held.are(frame.blocks, frame.points) or (frame.compared and self._is_time(frame)):
                 return None
             words = np.empty((1, frame.plan.k, WORDS), np.uint64)
             found = search_framed(frame, query, frame.points.findable, words)
@@ -161,8 +161,8 @@ class Searching(Verbs):
         return frame.index is index and (self._tended is None or self._tended.learned is learned)
 
     def _is_time(self, frame: Frame) -> bool:
-        """Note a query of the frame; whether it is time to code rows that it compares."""
-        return frame.compared > 0 and self._fresh.is_time(frame.compared, self._points.row_bytes)
+        """Note a query of a frame that compares rows; whether it is time to code them."""
+        return self._fresh.is_time(frame.compared, self._points.row_bytes)
 
     def _found_among(
         self, points: PointView, blocks: Any, query: np.ndarray, terms: Terms, asked: Filter
@@ -175,7 +175,7 @@ class Searching(Verbs):
             return None
         if frame is None or frame.points is not points.state or frame.blocks is not blocks.state:
             return None
-        if not self._is_current(frame) or self._is_time(frame):
+        if not self._is_current(frame) or (frame.compared and self._is_time(frame)):
             return None
         words = np.empty((1, frame.plan.k, WORDS), np.uint64)
         found = search_framed(frame, query, selection.allowed, words, among)
