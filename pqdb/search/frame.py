@@ -38,6 +38,19 @@ class Packed:
         self.at = array.ctypes.data
 
 
+class Mold:
+    """What a plan and its index give each of their frames, packed once: a search behind every write needs a new one."""
+
+    __slots__ = ("arrays", "frame", "index", "layouts", "plan", "record")
+
+    def __init__(self, index: Index, plan: Plan) -> None:
+        self.index, self.plan = index, plan
+        self.record = np.zeros(1, FRAME)
+        self.arrays = _pack(self.record, {**_of_index(index), **_of_plan(plan)})
+        self.layouts: dict[int, Layout] = {}
+        self.frame: Frame | None = None  # the newest
+
+
 class Frame:
     """One record of kernels.frame.FRAME, and the arrays its addresses point into."""
 
@@ -45,23 +58,16 @@ class Frame:
         "_arrays", "_layouts", "blocks", "capacity", "coded", "compared", "config", "index", "plan", "points", "record"
     )  # fmt: skip
 
-    def __init__(self, snapshot: Snapshot, index: Index, plan: Plan) -> None:
+    def __init__(self, snapshot: Snapshot, mold: Mold) -> None:
         self.points, self.blocks = snapshot.points.state, snapshot.blocks.state  # what it was packed for
-        self.config, self.index, self.plan = snapshot.config, index, plan
+        self.config, self.index, self.plan = snapshot.config, mold.index, mold.plan
         self.capacity = int(snapshot.blocks.watermark) + 65_536  # candidates a query can have at most, and some
-        self.record = Packed(np.zeros(1, FRAME))
-        self._arrays: list[np.ndarray] = []
         self.coded = snapshot.coded
         self.compared = snapshot.n_rows - snapshot.compared_from  # rows that every query is compared with
-        of_all = {**_of_index(index), **_of_plan(plan), **_of_snapshot(snapshot), **_of_fresh(snapshot.coded)}
-        for name, value in of_all.items():
-            if isinstance(value, np.ndarray):
-                array = np.ascontiguousarray(value)
-                self._arrays.append(array)
-                self.record.array[name] = array.ctypes.data
-            else:
-                self.record.array[name] = value
-        self._layouts: dict[int, Layout] = {}
+        self.record = Packed(mold.record.copy())
+        mine = _pack(self.record.array, {**_of_snapshot(snapshot), **_of_fresh(snapshot.coded)})
+        self._arrays = mold.arrays, mine
+        self._layouts = mold.layouts
 
     def layout_of(self, n: int) -> Layout:
         """How the scratch of n queries lies."""
@@ -97,20 +103,38 @@ def most_missed(k: int, among: Among) -> float:
 
 def frame_of(snapshot: Snapshot, index: Index, plan: Plan) -> Frame:
     """The frame of a plan for this snapshot: the one kept, if it still fits."""
-    frame: Frame | None = index.frames.get(plan)
+    mold: Mold | None = index.molds.get(plan)
+    if mold is None:
+        mold = index.molds[plan] = Mold(index, plan)
+    frame = mold.frame
     if frame is None or not frame.fits(snapshot):
-        forget_others(index.frames, snapshot)
-        frame = index.frames[plan] = Frame(snapshot, index, plan)
+        for other in list(index.molds.values()):
+            if other.frame is not None and not other.frame.fits(snapshot):
+                other.frame = None  # it holds what is known of a whole commit
+        frame = mold.frame = Frame(snapshot, mold)
     return frame
 
 
 def forget_others(frames: dict[Any, Frame], snapshot: Snapshot) -> None:
-    """Let go of frames that were packed for another state than that of a snapshot: each holds what is known of a whole
-    commit. All of them are of one, so the first tells.
+    """Let go of frames that were packed for another state than that of a snapshot, likewise. All of them are of one, so
+    the first tells.
     """
     for frame in list(frames.values())[:1]:  # (other threads put some in meanwhile)
         if not frame.fits(snapshot):
             frames.clear()
+
+
+def _pack(record: np.ndarray, values: dict[str, Any]) -> list[np.ndarray]:
+    """Put numbers and addresses of arrays into fields of a record (1,); returns the arrays: they are to outlive it."""
+    arrays = []
+    for name, value in values.items():
+        if isinstance(value, np.ndarray):
+            array = np.ascontiguousarray(value)
+            arrays.append(array)
+            record[name] = array.ctypes.data
+        else:
+            record[name] = value
+    return arrays
 
 
 def _of_index(index: Index) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Index:
     router: Router
     calibration: Calibration
     plans: dict[tuple[object, ...], Plan] = field(default_factory=dict, repr=False)
-    frames: dict[Plan, Any] = field(default_factory=dict, repr=False)  # search.frame keeps its values here
+    molds: dict[Plan, Any] = field(default_factory=dict, repr=False)  # search.frame keeps its values here
 
     @classmethod
     def load(cls, view: BlockView) -> "Index":
@@ -140,6 +140,6 @@ class Index:
         if plan is None:
             if len(self.plans) >= MOST_PLANS:
                 self.plans.clear()
-                self.frames.clear()
+                self.molds.clear()
             plan = self.plans[terms] = make()
         return plan

@@ -58,5 +58,5 @@ def values_found(
     n_lists = snapshot.index.router.n_lists
     plan = replace(plan_by_hand(known, n_lists, k, n_lists, None), margin=sigmas * known.noise)
     found = search_batch(snapshot, queries, plan, allowed, k)[0]
-    snapshot.index.frames.pop(plan, None)  # kept for nobody: the plan ends here
+    snapshot.index.molds.pop(plan, None)  # kept for nobody: the plan ends here
     return found

@@ -278,7 +278,7 @@ class Searching(Verbs):
             index = Index.load(blocks) if blocks.generation else None
             if index and learned and learned.fits(blocks.generation, index.calibration):
                 calibration = learned.on(index.calibration, index.router.n_lists)
-                index = replace(index, calibration=calibration, plans={}, frames={})
+                index = replace(index, calibration=calibration, plans={}, molds={})
             self._frames = {}
             self._index = (blocks.generation, blocks.objects_version, index, learned)
         shape = self._points.rows_per_run, self._points.row_bytes

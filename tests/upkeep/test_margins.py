@@ -178,7 +178,7 @@ def test_a_search_of_every_list_leaves_no_frames_behind(made: pqdb.Collection) -
         assert made._tended is not None
         snapshot = made._tended.stores.snapshot(blocks, points, index)
         count_missed(snapshot, prepare(np.ones((3, DIM), np.float32), DIM, "cosine"), points.live, itself=0)
-    assert index.frames == {}
+    assert index.molds == {}
 
 
 @pytest.mark.parametrize(
