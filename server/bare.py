@@ -1,8 +1,8 @@
 """Points without a vector: kept, counted, filtered and given back like others, never found by a vector.
 
-The engine gives every point a vector. So a bare point has the zero vector there and a mark in its payload, which
-the service puts in, keeps through every change of payloads, and takes out before anyone sees it. A collection
-that has, or had, such points is flagged in its metadata: only then do queries pass the bare ones by.
+Where vectors have no names the engine gives every point one. So a bare point has the zero vector there and a mark in
+its payload, which the service puts in, keeps through every change of payloads, and takes out before anyone sees it. A
+collection that has, or had, such points is flagged in its metadata: only then do queries pass the bare ones by.
 """
 
 from __future__ import annotations

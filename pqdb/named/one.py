@@ -75,8 +75,8 @@ class OneVector(OfSeveral, Collection):
         """What index and points do not agree on."""
         return self._disagreements()
 
-    def _refuse_name(self, name: str | None) -> None:
-        super()._refuse_name(name or self._vector)
+    def _guard_vector(self, using: str | None) -> None:  # noqa: ARG002 - its collection has found it by its name
+        self._guard()
 
 
 class OneSparse(OfSeveral):
@@ -143,7 +143,7 @@ class OneSparse(OfSeveral):
     ) -> list[Group]:
         """As Collection's."""
         self._guard()
-        how = parse_path(group_by), check_k(limit), check_k(group_size)
+        how = parse_path(group_by), check_k(limit, "limit"), check_k(group_size, "group_size")
         check_effort(1, recall, None, None)
         asked = None if filter is None else parse_filter(filter)
         with self._points.read() as points:

@@ -23,7 +23,7 @@ class Definition:
     path: Path
     kind: Kind
     table: int
-    is_tenant: bool = False  # what it finds is kept for as long as nobody writes there: see selector.py
+    is_tenant: bool = False  # it parts the points, and a filter names one part: see tenants.py
     counting: Counting = EVERY_WORD  # of kind text: which words count; those of other lengths it holds as well
 
     def to_dict(self) -> dict[str, Any]:

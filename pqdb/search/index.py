@@ -30,8 +30,8 @@ class Index:
     codebook: Code
     router: Router
     calibration: Calibration
-    plans: dict[tuple[object, ...], Plan] = field(default_factory=dict, repr=False)
-    molds: dict[Plan, Any] = field(default_factory=dict, repr=False)  # search.frame keeps its values here
+    plans: dict[tuple[object, ...], Plan] = field(default_factory=dict, init=False, repr=False)
+    molds: dict[Plan, Any] = field(default_factory=dict, init=False, repr=False)  # search.frame keeps its values here
 
     @classmethod
     def load(cls, view: BlockView) -> "Index":

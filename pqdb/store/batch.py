@@ -185,18 +185,6 @@ class PointBatch(WriteBatch):
         """Delete every entry of a table."""
         self._run(lambda txn: self._drop_table(txn, table))
 
-    def _run(self, operation: Callable[[Txn], T]) -> T:
-        return super()._run(lambda txn: self._after_what_came_before(txn, operation))
-
-    def _after_what_came_before(self, txn: Txn, operation: Callable[[Txn], T]) -> T:
-        """One operation, with the entries of those before it written: it may take away what they have added."""
-        self._flush(txn)
-        return operation(txn)
-
-    def _flush(self, txn: Txn) -> None:
-        if len(self._changes):
-            self._changes.flush(txn, self._dbs)
-
     def reserve(self, rows: Rows) -> Rows:
         """Copy the source of rows behind all others, as rows that are not alive yet. -> (n,) uint32 the new rows.
 
@@ -212,11 +200,27 @@ class PointBatch(WriteBatch):
         """
         return self._run(lambda txn: self._settle(txn, rows, places))
 
-    def drop_dead(self, runs: Numbers, pages: Numbers, slot: int = UNNAMED_SLOT) -> int:
-        """Delete those source runs of a slot, and pages of row records, that are full and hold no living row.
-        -> how many were.
-        """
-        return self._run(lambda txn: self._drop_dead(txn, runs, pages, slot))
+    def drop_dead_runs(self, runs: Numbers, slot: int = UNNAMED_SLOT) -> int:
+        """Delete those source runs of a slot that are full and hold no living row. -> how many were."""
+        return self._run(lambda txn: self._drop_dead_runs(txn, runs, slot))
+
+    def drop_dead_pages(self, pages: Numbers) -> int:
+        """Delete those pages of row records that are full and hold no living row. -> how many were."""
+        return self._run(lambda txn: self._drop_dead_pages(txn, pages))
+
+    # -- how -------------------------------------------------------------------------------------------
+
+    def _run(self, operation: Callable[[Txn], T]) -> T:
+        return super()._run(lambda txn: self._after_what_came_before(txn, operation))
+
+    def _after_what_came_before(self, txn: Txn, operation: Callable[[Txn], T]) -> T:
+        """One operation, with the entries of those before it written: it may take away what they have added."""
+        self._flush(txn)
+        return operation(txn)
+
+    def _flush(self, txn: Txn) -> None:
+        if len(self._changes):
+            self._changes.flush(txn, self._dbs)
 
     def _check(self, n: int, given: Sources, payloads: Sequence[bytes | None] | None) -> None:
         wanted = slots.with_vectors(self._runs)
@@ -442,14 +446,18 @@ class PointBatch(WriteBatch):
             return bytes([kind]) + record[:2].tobytes()
         return bytes([kind]) + bytes(self._env.value(txn, "texts", row_key(row)))
 
-    def _drop_dead(self, txn: Txn, runs: Numbers, pages: Numbers, slot: int) -> int:
+    def _drop_dead_runs(self, txn: Txn, runs: Numbers, slot: int) -> int:
         dropped = self._columns[slot].drop_dead(txn, runs, self._state.n_rows)
         if dropped:
             put_anew(txn, self._dbs["main"], state.DROPPED, state.dropped_to_bytes(self.seq))
+            self._changed = True
+        return dropped
+
+    def _drop_dead_pages(self, txn: Txn, pages: Numbers) -> int:
         dead = [page for page in pages.tolist() if self._points.is_dead(txn, page, META_ROWS, self._state.n_rows)]
-        self._state, gone = self._records.drop(txn, dead, self._state, self.seq)
-        self._changed = self._changed or dropped + gone > 0
-        return dropped + gone
+        self._state, dropped = self._records.drop(txn, dead, self._state, self.seq)
+        self._changed = self._changed or dropped > 0
+        return dropped
 
     # -- the end ---------------------------------------------------------------------------------------
 

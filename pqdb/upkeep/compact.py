@@ -144,25 +144,25 @@ def _index_upto(stores: Stores, places: np.ndarray) -> None:
 
 def drop_dead_runs(points: PointStore, slot: int = UNNAMED_SLOT) -> int:
     """Delete the source runs of a slot that hold no living row; returns how many."""
-    seen, none, dropped = points.slot(slot), np.zeros(0, np.int64), 0
+    seen, dropped = points.slot(slot), 0
     with seen.read() as view:
         runs = view.kept_runs()
         runs = runs[view.alive_each(runs, seen.rows_per_run) == 0]
     for start in range(0, len(runs), DROPPED_AT_ONCE):
         with points.write() as batch:
-            dropped += batch.drop_dead(runs[start : start + DROPPED_AT_ONCE], none, slot)
+            dropped += batch.drop_dead_runs(runs[start : start + DROPPED_AT_ONCE], slot)
     return dropped
 
 
 def drop_dead_pages(points: PointStore) -> int:
     """Delete the pages of row records that hold no living row; returns how many."""
-    none, dropped = np.zeros(0, np.int64), 0
+    dropped = 0
     with points.read() as view:
         pages = view.kept_pages()
         pages = pages[view.alive_each(pages, META_ROWS) == 0]
     for start in range(0, len(pages), DROPPED_AT_ONCE):
         with points.write() as batch:
-            dropped += batch.drop_dead(none, pages[start : start + DROPPED_AT_ONCE])
+            dropped += batch.drop_dead_pages(pages[start : start + DROPPED_AT_ONCE])
     return dropped
 
 

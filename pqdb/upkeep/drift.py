@@ -113,7 +113,7 @@ def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> 
         some = sample.vectors[:NOISE_ROWS]
         lists = assign(index.router.to_index_space(some), index.router.centroids)
         noise, scale = measure_noise(index.router, index.codebook, some, lists, stores.config.metric, seed)
-        blank = replace(index, calibration=replace(index.calibration, noise=noise, scale=scale), plans={}, molds={})
+        blank = replace(index, calibration=replace(index.calibration, noise=noise, scale=scale))
         snapshot = replace(stores.snapshot(blocks, points, blank), n_rows=blocks.watermark)
         alike = count_alike(snapshot, sample, points.live)
         snapshot = replace(snapshot, index=replace(blank, calibration=replace(blank.calibration, alike=alike)))

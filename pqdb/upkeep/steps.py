@@ -172,7 +172,7 @@ class Steps:
         """Learn anew what a recall takes, and note what it comes to then."""
         assert now.index is not None
         found = drift.recalibrate(self._stores, now.index, self._tries, progress)
-        index = replace(now.index, calibration=found, plans={}, molds={})
+        index = replace(now.index, calibration=found)
         recall, live = drift.recall_now(self._stores, index, self._tries)
         self._note_recall(now, replace(now.watch, moved=0), recall, recall, live)
 

@@ -101,7 +101,7 @@ class Tended:
         return prepare(self.queries.queries(), config.dim, config.metric)
 
     def _with_vectors(self) -> Stores:
-        """The stores with vectors to learn from: where the source is not kept, what the int8 rerank rows hold."""
+        """The stores with vectors to learn from: where the source is not kept, what rerank rows or codes hold."""
         now, config = self.steps.now(), self.stores.config
         if not now.forgotten or now.index is None:
             return self.stores

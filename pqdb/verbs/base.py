@@ -82,6 +82,11 @@ class Verbs:
 
     # -- how
 
+    def _guard_vector(self, using: str | None) -> None:
+        """Raise where the collection is closed or dropped, or has no vector of this name."""
+        self._guard()
+        self._refuse_name(using or UNNAMED)
+
     def _writer(self) -> Upkeep:
         self._guard()
         if self._upkeep is None:
@@ -114,7 +119,7 @@ class Verbs:
             return list(self._slots) if wanted else []
         names = [wanted] if isinstance(wanted, str) else list(wanted)
         for name in names:
-            Verbs._refuse_name(self, name)  # (each by its own name, whoever asks)
+            self._refuse_name(name)
         return names
 
     def _vectors_of(self, points: PointView, rows: np.ndarray) -> np.ndarray:
@@ -174,7 +179,7 @@ class Verbs:
             Group(name, hits if with_payload else [replace(hit, payload=None) for hit in hits]) for name, hits in groups
         ]
 
-    def _refuse_name(self, name: str | None) -> None:
+    def _refuse_name(self, name: str) -> None:
         """Raise InputError for the name of a vector that is not there."""
         if name not in self._slots:
             raise InputError(f"collection {self.name!r} has {self._held()}; there is none named {name!r}")

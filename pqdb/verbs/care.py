@@ -8,7 +8,6 @@ from pqdb.upkeep.agree import disagreements
 from pqdb.upkeep.report import disk, memory, report
 from pqdb.upkeep.tended import Tended
 from pqdb.upkeep.train import Progress
-from pqdb.verbs.base import UNNAMED
 from pqdb.verbs.searching import Searching
 
 
@@ -21,7 +20,7 @@ class Care(Searching):
         using: the name of the vector, where vectors have names; all of them if nothing is said.
         """
         upkeep = self._writer()
-        self._refuse_name(using or UNNAMED)
+        self._guard_vector(using)
         upkeep.run(upkeep.tended, progress)
 
     def optimize(self, progress: Progress | None = None) -> None:
@@ -44,7 +43,7 @@ class Care(Searching):
         It is kept until the training after. Raises InputError where there is none.
         """
         upkeep = self._writer()
-        self._refuse_name(using or UNNAMED)
+        self._guard_vector(using)
         return upkeep.roll_back(upkeep.tended[0])
 
     def info(self, resources: bool = True) -> dict[str, Any]:

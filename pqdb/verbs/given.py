@@ -125,12 +125,12 @@ def _where(payload: Payload) -> str:
     return ""
 
 
-def check_k(k: object) -> int:
+def check_k(k: object, name: str = "k") -> int:
     """A number of hits. Raises InputError."""
     if type(k) is int and 1 <= k <= MAX_K:
         return k
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_K:
-        raise InputError(f"k must be a whole number from 1 to {MAX_K:,}, not {k!r}")
+        raise InputError(f"{name} must be a whole number from 1 to {MAX_K:,}, not {k!r}")
     return int(k)
 
 

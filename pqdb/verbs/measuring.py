@@ -13,7 +13,6 @@ from pqdb.search.measure import measure_queries, measure_rows
 from pqdb.search.pipeline import search
 from pqdb.search.trace import Trace
 from pqdb.store.moment import Moment
-from pqdb.verbs.base import UNNAMED
 from pqdb.verbs.given import check_at_least_one, check_effort, check_k
 from pqdb.verbs.searching import Searching
 
@@ -34,8 +33,7 @@ class Measuring(Searching):
         using: str | None = None,
     ) -> Explanation:
         """Search, and say what the search did."""
-        self._guard()
-        self._refuse_name(using or UNNAMED)
+        self._guard_vector(using)
         queries, single = self._queries(query)
         if not single:
             raise DimensionError(f"explain takes one query of ({self.dim},), not {len(queries)} queries")
@@ -44,12 +42,13 @@ class Measuring(Searching):
         with Moment(self._blocks, self._points) as (blocks, points):
             snapshot, filtered = self._snapshot(points, blocks), None
             kept = min(check_k(k), max(1, points.n_live))
+            terms = kept, recall, nprobe, rerank
             trace.mark("snapshot")
             if asked is not None:
-                _, found = self._selected(snapshot, prepared, kept, asked, recall, exact, nprobe, rerank, trace)
+                _, found = self._selected(snapshot, prepared, terms, asked, exact, trace)
                 filtered, by_codes = trace.filter, trace.filter is not None and trace.filter.way == "lists"
             else:
-                plan = self._plan(snapshot, kept, recall, exact, nprobe, rerank)
+                plan = self._plan(snapshot, terms, exact)
                 found = answered(snapshot.points, *search(snapshot, prepared, plan, points.findable, kept, trace))
                 by_codes = plan is not None
             trace.mark("rest")
@@ -88,8 +87,7 @@ class Measuring(Searching):
 
         The report names which. Raises InputError where there is nothing to measure on or against.
         """
-        self._guard()
-        self._refuse_name(using or UNNAMED)
+        self._guard_vector(using)
         check_k(k)
         check_at_least_one("sample", sample)
         with Moment(self._blocks, self._points) as (blocks, points):
@@ -101,9 +99,9 @@ class Measuring(Searching):
             if queries is None:
                 check_effort(k, recall, nprobe, rerank)
                 depth = None if rerank is None else max(rerank, k + 1)  # a row is searched with itself among its own
-                plan = self._plan(snapshot, k + 1, recall, False, nprobe, depth)
+                plan = self._plan(snapshot, (k + 1, recall, nprobe, depth), False)
                 return measure_rows(snapshot, plan, k, sample, seed)
-            plan = self._plan(snapshot, k, recall, False, nprobe, rerank)
+            plan = self._plan(snapshot, (k, recall, nprobe, rerank), False)
             logged = isinstance(queries, str)
             prepared = prepare(self._logged(queries) if logged else queries, self.dim, self.metric)
             if len(prepared) == 0:
@@ -112,8 +110,7 @@ class Measuring(Searching):
 
     def lists_of(self, vectors: object, *, using: str | None = None) -> np.ndarray | None:
         """(n,) int64: the list of the centroid nearest to each of the vectors (n, dim); None before there are lists."""
-        self._guard()
-        self._refuse_name(using or UNNAMED)
+        self._guard_vector(using)
         prepared = prepare(vectors, self.dim, self.metric)
         with Moment(self._blocks, self._points) as (blocks, points):
             index = self._snapshot(points, blocks).index

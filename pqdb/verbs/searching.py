@@ -187,16 +187,17 @@ class Searching(Verbs):
         self, snapshot: Snapshot, queries: np.ndarray, single: bool, asked: Filter | None, exact: bool, offset: int,
         terms: Terms,
     ) -> Found:  # fmt: skip
-        k, recall, nprobe, rerank = terms
+        k, _, nprobe, _ = terms
         kept = min(check_depth(k, offset), max(1, snapshot.points.n_live))
+        of_kept = kept, *terms[1:]
         if asked is not None:
-            selected, found = self._selected(snapshot, queries, kept, asked, recall, exact, nprobe, rerank)
+            selected, found = self._selected(snapshot, queries, of_kept, asked, exact)
             if selected.again is not None and not offset:
                 if len(selected.selection.kept) > MOST_FRAMES:
                     selected.selection.kept.clear()
                 selected.selection.kept[terms] = selected.again
             return found
-        plan, allowed = self._plan(snapshot, kept, recall, exact, nprobe, rerank), snapshot.points.findable
+        plan, allowed = self._plan(snapshot, of_kept, exact), snapshot.points.findable
         by_recall = plan if nprobe is None else None
         if single and plan is not None and snapshot.index is not None and self.config.rerank == "int8" and not offset:
             forget_others(self._frames, snapshot)
@@ -213,20 +214,13 @@ class Searching(Verbs):
     # -- how
 
     def _selected(
-        self,
-        snapshot: Snapshot,
-        queries: np.ndarray,
-        k: int,
-        filter: Filter,
-        recall: float | None,
-        exact: bool,
-        nprobe: int | None,
-        rerank: int | None,
+        self, snapshot: Snapshot, queries: np.ndarray, terms: Terms, asked: Filter, exact: bool,
         trace: Trace | None = None,
-    ) -> tuple[Selected, Found]:
+    ) -> tuple[Selected, Found]:  # fmt: skip
         """The search among the points that pass, and the answers."""
-        plan = self._plan(snapshot, k, recall, exact, nprobe, rerank)
-        selected = Selected(snapshot, self._selector.select(snapshot.points, filter), self._passing)
+        k, recall, nprobe, _ = terms
+        plan = self._plan(snapshot, terms, exact)
+        selected = Selected(snapshot, self._selector.select(snapshot.points, asked), self._passing)
         if trace:
             trace.mark("filter")
         effort = Effort(recall, plan if nprobe is not None else None, exact)
@@ -278,22 +272,21 @@ class Searching(Verbs):
             index = Index.load(blocks) if blocks.generation else None
             if index and learned and learned.fits(blocks.generation, index.calibration):
                 calibration = learned.on(index.calibration, index.router.n_lists)
-                index = replace(index, calibration=calibration, plans={}, molds={})
+                index = replace(index, calibration=calibration)
             self._frames = {}
             self._index = (blocks.generation, blocks.objects_version, index, learned)
         shape = self._points.rows_per_run, self._points.row_bytes
         coded = self._fresh.of(self.config, points, index, blocks.watermark, shape)
         return Snapshot(self.config, points, blocks, index, *shape, points.n_rows, coded)
 
-    def _plan(
-        self, snapshot: Snapshot, k: int, recall: float | None, exact: bool, nprobe: int | None, rerank: int | None
-    ) -> Plan | None:
+    def _plan(self, snapshot: Snapshot, terms: Terms, exact: bool) -> Plan | None:
         """The effort to spend; None to compare everything exactly."""
         if not exact and snapshot.index is not None:
             with suppress(TypeError):  # what is no number, and cannot be looked for: it is refused below
-                known = snapshot.index.plans.get((k, recall, nprobe, rerank))
+                known = snapshot.index.plans.get(terms)
                 if known is not None:  # these numbers were checked when it was made
                     return known
+        k, recall, nprobe, rerank = terms
         check_effort(k, recall, nprobe, rerank)
         if exact and self.config.source is None and snapshot.fresh_from > 0:
             raise InputError("exact=True compares source vectors, which source=None does not keep")

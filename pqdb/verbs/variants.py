@@ -17,7 +17,6 @@ from pqdb.search.recommend import averaged, best_scored
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trim import trimmed
 from pqdb.store.moment import Moment
-from pqdb.verbs.base import UNNAMED
 from pqdb.verbs.given import Terms, Wanted, check_depth, check_k, check_offset, is_id
 from pqdb.verbs.searching import Searching
 
@@ -45,11 +44,10 @@ class Variants(Searching):
         query: a vector or the id of a point, as for search. Up to `limit` groups, the one with the nearest point first;
         each has `group_size` points unless there are fewer. Raises FilterError, InputError and kin.
         """
-        check_k(limit)
-        check_k(group_size)
+        check_k(limit, "limit")
+        check_k(group_size, "group_size")
         path, asked, vector = parse_path(group_by), None if filter is None else parse_filter(filter), query
-        self._guard()
-        self._refuse_name(using or UNNAMED)
+        self._guard_vector(using)
         with Moment(self._blocks, self._points) as (blocks, points):
             snapshot = self._snapshot(points, blocks)
             if is_id(query):
@@ -86,13 +84,12 @@ class Variants(Searching):
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
             raise InputError(f"diversity must lie between 0 and 1, not {diversity!r}")
         asked, vector = None if filter is None else parse_filter(filter), query
-        self._guard()
-        self._refuse_name(using or UNNAMED)
+        self._guard_vector(using)
         with Moment(self._blocks, self._points) as (blocks, points):
             snapshot = self._snapshot(points, blocks)
             if is_id(query):
                 vector, asked = self._by_id(snapshot, query, asked)
-            terms = (max(check_k(k), check_k(candidates)), recall, None, None)
+            terms = (max(check_k(k), check_k(candidates, "candidates")), recall, None, None)
             found = self._found(snapshot, self._one_query(vector), True, asked, False, 0, terms)
             found = trimmed(found, 0, score_threshold, self.config.metric)
             chosen = self._diverse(snapshot, found, k, float(share))
@@ -124,18 +121,16 @@ class Variants(Searching):
             raise InputError(f"strategy={strategy!r} is not one of average_vector, best_score")
         if not len(positive) and (strategy == "average_vector" or not len(negative)):
             raise InputError(f"recommend by {strategy} needs an example{' that is positive' if len(negative) else ''}")
-        self._guard()
-        self._refuse_name(using or UNNAMED)
+        self._guard_vector(using)
         for given in (positive, negative):
             if isinstance(given, str | bytes):
                 raise InputError(f"examples are a list of ids and vectors, not {type(given).__name__}")
         ids = [each for each in (*positive, *negative) if is_id(each)]
         asked = but_not(None if filter is None else parse_filter(filter), ids)
-        check_k(k)
+        terms = (check_depth(check_k(k), check_offset(offset)), recall, None, None)
         with Moment(self._blocks, self._points) as (blocks, points):
             snapshot = self._snapshot(points, blocks)
             examples = self._examples(snapshot, positive), self._examples(snapshot, negative)
-            terms = (check_depth(check_k(k), check_offset(offset)), recall, None, None)
             metric = self.config.metric
             if strategy == "average_vector":
                 target = prepare(averaged(*examples), self.config.dim, metric)

@@ -121,7 +121,7 @@ def test_what_was_learned_counts_for_all_terms(make: Make) -> None:
         things.search(query, k)
     generation, version, index, learned = things._index
     assert index is not None
-    things._index = generation, version, replace(index, plans={}, molds={}), learned
+    things._index = generation, version, replace(index), learned
     assert things._again(query[None], (6, None, None, None)) is None
     things.search(query, 6)
     assert things._again(query[None], (6, None, None, None)) is not None

@@ -24,7 +24,8 @@ def half_empty(points: PointStore, rows: Maker) -> PointStore:
     with points.read() as view:
         runs, pages = view.kept_runs(), view.kept_pages()
     with points.write() as batch:
-        assert batch.drop_dead(runs, pages) == 1_000 // points.rows_per_run + 1_000 // 170
+        assert batch.drop_dead_runs(runs) == 1_000 // points.rows_per_run
+        assert batch.drop_dead_pages(pages) == 1_000 // 170
     return points
 
 

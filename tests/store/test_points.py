@@ -134,7 +134,8 @@ class LikeADict(RuleBasedStateMachine):
             )
             dead_pages = (view.alive_each(pages, META_ROWS) == 0) & ((pages + 1) * META_ROWS <= view.n_rows)
         with self.store.write() as batch:
-            assert batch.drop_dead(runs, pages) == dead.sum() + dead_pages.sum()
+            assert batch.drop_dead_runs(runs) == dead.sum()
+            assert batch.drop_dead_pages(pages) == dead_pages.sum()
         self.seq += bool(dead.any() or dead_pages.any())
         with self.store.read() as view:
             assert view.kept_runs().tolist() == runs[~dead].tolist()

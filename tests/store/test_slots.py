@@ -99,12 +99,11 @@ def test_any_writes_leave_what_a_dict_would_hold(tmp_path: Path, rng: np.random.
 
 def drop_dead(store: PointStore) -> None:
     """Delete the runs that nobody needs."""
-    none = np.zeros(0, np.int64)
     for slot in slots.indexed(store.geometry):
         with store.slot(slot).read() as view:
             numbers = view.kept_runs()
         with store.write() as batch:
-            batch.drop_dead(numbers, none, slot)
+            batch.drop_dead_runs(numbers, slot)
 
 
 def test_a_batch_takes_what_every_slot_is_given(tmp_path: Path) -> None:

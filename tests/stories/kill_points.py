@@ -63,7 +63,7 @@ POINTS = {
     "rows reserved, not committed": Point("pqdb.store.batch:PointBatch", "reserve", False, verb="compact"),
     "moved rows in lists, not settled": Point("pqdb.upkeep.compact", "_index_upto", False, verb="compact"),
     "moved rows settled, not committed": Point("pqdb.store.batch:PointBatch", "settle", False, verb="compact"),
-    "dead runs dropped, not committed": Point("pqdb.store.batch:PointBatch", "drop_dead", False, verb="compact"),
+    "dead runs dropped, not committed": Point("pqdb.store.batch:PointBatch", "drop_dead_runs", False, verb="compact"),
     "lists tidied": Point("pqdb.upkeep.compact", "_rewrite", False, verb="compact"),
     "lists renumbered, not committed": Point("pqdb.upkeep.balance", "_renumber", False, nth=1, verb="optimize"),
     "lists balanced": Point("pqdb.upkeep.balance", "_commit", False, nth=1, verb="optimize"),
