@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pqdb.quantization.pack import rows_of_list
 from pqdb.search.snapshot import Snapshot
+from pqdb.upkeep.lists import rows_by_list
 
 
 def disagreements(snapshot: Snapshot) -> Iterator[str]:
@@ -16,8 +16,7 @@ def disagreements(snapshot: Snapshot) -> Iterator[str]:
     if blocks.watermark > points.n_rows:
         yield f"the index has come to row {blocks.watermark:,}, but there are {points.n_rows:,} rows"
     times = np.zeros(max(blocks.watermark, points.n_rows), np.int64)  # that each row is in a list
-    for number in np.flatnonzero(blocks.counts).tolist():
-        rows = rows_of_list(blocks.data(number), int(blocks.counts[number]))
+    for number, rows in rows_by_list(blocks):
         beyond = rows[rows >= min(blocks.watermark, points.n_rows)]
         if len(beyond):
             yield f"list {number} holds row {int(beyond[0]):,}, which is not indexed yet"

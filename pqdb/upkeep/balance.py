@@ -14,12 +14,12 @@ from pqdb.partition.assign import assign
 from pqdb.partition.router import Router, mean_squares
 from pqdb.partition.split import cut, uneven
 from pqdb.quantization.pack import rows_of_list
-from pqdb.search.coded import ListRows, by_list, code_rows, unpacked
+from pqdb.search.coded import ListRows, by_list, code_rows
 from pqdb.search.index import Index
 from pqdb.store.blockbatch import BlockBatch
 from pqdb.store.layout import bits_at
 from pqdb.upkeep.decoded import can_decode, decoded_list
-from pqdb.upkeep.fresh import alive
+from pqdb.upkeep.lists import living, put
 from pqdb.upkeep.newcomers import put_shape, stretched
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress
@@ -176,7 +176,7 @@ def _commit(
             joined = coded.take(tails.get(number, np.zeros(0, np.int64)))
             if number not in shape.rebuilt:
                 joined = _with_held(batch, index, number, joined, live, tier)
-            batch.put_list(index.generation, number, len(joined.rows), *joined.packed(index.codebook, tier))
+            put(batch, index, number, joined, tier)
         calibration = stretched(index.calibration, np.sqrt(finer), router.n_lists)
         put_shape(batch, index.generation, router, calibration)
         watch = Watch.load_bytes(batch.get_object(index.generation, "watch") or b"").after_move(len(rows))
@@ -211,7 +211,5 @@ def _with_held(
     batch: BlockBatch, index: Index, number: int, tail: ListRows, live: np.ndarray, tier: Values | None
 ) -> ListRows:
     """A list's living rows as they are coded, then the tail."""
-    count, codes, rerank = batch.read_list(index.generation, number)
-    if codes is None:
-        return tail
-    return alive(unpacked(codes, rerank, count, index.codebook, index.router.l2, tier), live).joined(tail)
+    held = living(batch, index, number, live, tier)
+    return tail if held is None else held.joined(tail)

@@ -24,6 +24,7 @@ from pqdb.upkeep.calibrate import calibrate
 from pqdb.upkeep.copies import count_alike
 from pqdb.upkeep.fresh import catch_up
 from pqdb.upkeep.lead import led
+from pqdb.upkeep.lists import NOWHERE
 from pqdb.upkeep.precision import NOISE_ROWS, measure_noise, measure_precision
 from pqdb.upkeep.sample import Sample
 from pqdb.upkeep.stores import Stores
@@ -35,7 +36,6 @@ PART_COPIES = 7  # of them, with residuals, codes and what a commit holds of its
 ASSIGN_ROWS = 16_384
 DRAWN_ROWS = 4_096  # of a sample, read at a time
 ASSIGN_COPIES = 5
-NOWHERE = -1  # list of a row that is dead
 
 
 Proof = Callable[[Index, int], bool]  # of a generation built aside and its watermark: whether to swap it in

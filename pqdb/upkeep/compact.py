@@ -14,12 +14,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pqdb.quantization.pack import rerank_bytes, rows_of_list
-from pqdb.search.coded import unpacked
+from pqdb.quantization.pack import rerank_bytes
 from pqdb.search.index import Index
 from pqdb.store.layout import META_ROWS, UNNAMED_SLOT, bits_at
 from pqdb.store.points import PointStore
-from pqdb.upkeep.fresh import alive, index_fresh
+from pqdb.upkeep.fresh import index_fresh
+from pqdb.upkeep.lists import living, put, rows_by_list
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress
 
@@ -46,8 +46,7 @@ def tidy_lists(stores: Stores, index: Index, most: float, progress: Progress) ->
     with stores.blocks.read() as blocks, stores.points.read() as points:
         live, counts = points.live, blocks.counts.copy()
         dead = np.zeros(len(counts))
-        for number in np.flatnonzero(counts).tolist():
-            rows = rows_of_list(blocks.data(number), int(counts[number]))
+        for number, rows in rows_by_list(blocks):
             dead[number] = 1 - bits_at(live, rows).mean()
     due = np.flatnonzero(dead > most)
     tier = stores.config.reranked_values
@@ -64,11 +63,9 @@ def _rewrite(stores: Stores, index: Index, numbers: np.ndarray, live: np.ndarray
     tier = stores.config.reranked_values
     with stores.blocks.write() as batch:
         for number in numbers.tolist():
-            count, codes, rerank = batch.read_list(index.generation, number)
-            if codes is None:
-                continue
-            kept = alive(unpacked(codes, rerank, count, index.codebook, index.router.l2, tier), live)
-            batch.put_list(index.generation, number, len(kept.rows), *kept.packed(index.codebook, tier))
+            kept = living(batch, index, number, live, tier)
+            if kept is not None:
+                put(batch, index, number, kept, tier)
 
 
 def dead_in_runs(stores: Stores) -> tuple[int, int]:

@@ -10,8 +10,7 @@ from pqdb.search.index import Index
 from pqdb.store.blocklayout import CODES, RERANK
 from pqdb.store.blocks import BlockStore
 from pqdb.store.blockview import BlockView
-
-NOWHERE = -1
+from pqdb.upkeep.lists import NOWHERE, rows_by_list
 
 
 def can_decode(config: CollectionConfig) -> bool:
@@ -52,8 +51,7 @@ class Decoded:
         """Of the generation that a view sees."""
         lists = np.full(view.watermark, NOWHERE, np.int32)
         places = np.zeros(view.watermark, np.int32)
-        for number in np.flatnonzero(view.counts).tolist():
-            rows = rows_of_list(view.data(number), int(view.counts[number]))
+        for number, rows in rows_by_list(view):
             lists[rows], places[rows] = number, np.arange(len(rows))
         return cls(index, config, lists, places)
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from pqdb.memory import COPIES
 from pqdb.partition.assign import assign
-from pqdb.quantization.pack import rows_of_list
 from pqdb.quantization.source import decode_source
 from pqdb.search.batch import search_batch
 from pqdb.search.index import Index
@@ -20,10 +19,10 @@ from pqdb.search.pipeline import search
 from pqdb.search.plan import Calibration
 from pqdb.search.trace import Trace
 from pqdb.search.truth import recall_of, without_itself
-from pqdb.store.blockview import BlockView
 from pqdb.store.view import PointView
 from pqdb.upkeep.calibrate import calibrate
 from pqdb.upkeep.copies import count_alike
+from pqdb.upkeep.lists import list_of_row
 from pqdb.upkeep.precision import NOISE_ROWS, measure_noise, measure_precision
 from pqdb.upkeep.sample import Sample
 from pqdb.upkeep.stores import Stores
@@ -105,11 +104,11 @@ def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> 
     """Learn anew what a recall takes, from the points there are now, and let every process know."""
     progress("calibrate", 0.0)
     with stores.blocks.read() as blocks, stores.points.read() as points:
-        list_of_row = _list_of_row(blocks, points.n_rows)
+        lists = list_of_row(blocks, points.n_rows)
         live = points.live_rows(0, blocks.watermark)
         most = stores.memory.rows(CODEBOOK_SAMPLE, COPIES * stores.vector_bytes, points.n_rows)
         rows = np.random.default_rng(seed).permutation(live)[:most]
-        sample = Sample(_vectors(stores, points, rows), rows, len(live), list_of_row)
+        sample = Sample(_vectors(stores, points, rows), rows, len(live), lists)
         some = sample.vectors[:NOISE_ROWS]
         lists = assign(index.router.to_index_space(some), index.router.centroids)
         noise, scale = measure_noise(index.router, index.codebook, some, lists, stores.config.metric, seed)
@@ -184,11 +183,3 @@ def _some_rows(stores: Stores, points: PointView, seed: int) -> tuple[np.ndarray
 
 def _vectors(stores: Stores, points: PointView, rows: np.ndarray) -> np.ndarray:
     return decode_source(points.source_of(rows), stores.config.dim, stores.config.kept_source)
-
-
-def _list_of_row(blocks: BlockView, n_rows: int) -> np.ndarray:
-    """(n_rows,) int32 list of each row, −1 for those in none."""
-    found = np.full(n_rows, -1, np.int32)
-    for number in np.flatnonzero(blocks.counts).tolist():
-        found[rows_of_list(blocks.data(number), int(blocks.counts[number]))] = number
-    return found

@@ -6,10 +6,11 @@ from pqdb.config import FRESH_ROWS
 from pqdb.kernels.pack import GROUP
 from pqdb.partition.assign import assign
 from pqdb.quantization.pack import rerank_bytes
-from pqdb.search.coded import ListRows, by_list, code_rows, unpacked
+from pqdb.search.coded import ListRows, by_list, code_rows
 from pqdb.search.index import Index
 from pqdb.store.blockbatch import BlockBatch
 from pqdb.store.layout import bits_at
+from pqdb.upkeep.lists import living, put
 from pqdb.upkeep.newcomers import FEWEST, add_lists, distances
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.watch import Watch, about_of, errors_of
@@ -92,14 +93,5 @@ def _join(
     """Put coded rows behind those that their lists hold, without what has died there."""
     tier = stores.config.reranked_values
     for number, positions in by_list(lists):
-        count, codes, rerank = batch.read_list(index.generation, number)
-        joined = fresh.take(positions)
-        if count and codes is not None:
-            held = unpacked(codes, rerank, count, index.codebook, index.router.l2, tier)
-            joined = alive(held, live).joined(joined)
-        batch.put_list(index.generation, number, len(joined.rows), *joined.packed(index.codebook, tier))
-
-
-def alive(held: ListRows, live: np.ndarray) -> ListRows:
-    """Without the rows that have died: a list that is rewritten anyway need not carry them on."""
-    return held.take(np.flatnonzero(bits_at(live, held.rows)))
+        held, behind = living(batch, index, number, live, tier), fresh.take(positions)
+        put(batch, index, number, behind if held is None else held.joined(behind), tier)
