@@ -39,19 +39,19 @@ def kernel_inline(function: F) -> F:
     return _compiled(function, inline=True)
 
 
-def kernel_with_room(function: F) -> F:
+def kernel_with_arrays(function: F) -> F:
     """As `kernel`, and may make arrays. Those who hold an array are then counted, in memory that cores share, wherever
     one is passed on or cut: too dear for what runs once a list or a row.
     """
-    return _compiled(function, room=True)
+    return _compiled(function, arrays=True)
 
 
-def kernel_inline_with_room(function: F) -> F:
-    """As `kernel_with_room`, always inlined."""
-    return _compiled(function, inline=True, room=True)
+def kernel_inline_with_arrays(function: F) -> F:
+    """As `kernel_with_arrays`, always inlined."""
+    return _compiled(function, inline=True, arrays=True)
 
 
-def _compiled(function: F, inline: bool = False, room: bool = False) -> F:
+def _compiled(function: F, inline: bool = False, arrays: bool = False) -> F:
     if JIT_OFF:
         return function
     options: dict[str, Any] = {
@@ -59,7 +59,7 @@ def _compiled(function: F, inline: bool = False, room: bool = False) -> F:
         "fastmath": FASTMATH,
         "error_model": "numpy",
         "forceinline": inline,
-        "_nrt": room,
+        "_nrt": arrays,
         "no_cfunc_wrapper": True,  # nobody calls kernels from C
     }
     dispatcher = numba.njit(**options)(function)

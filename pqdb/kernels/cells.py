@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel_inline, kernel_inline_with_room
+from pqdb.kernels._jit import kernel_inline, kernel_inline_with_arrays
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.rounding import extent
 
@@ -63,7 +63,7 @@ def belts_of(values: Array, top: Real, inverse: Real, belts: Array) -> None:
             belts[s] += rank * part >= len(values)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def gather_cells(
     values: Array, kinds: Array, lengths: Array, l2: bool, query_length: Real, low: Real, step: Real, shift: Real,
     passing: Array, cells: Array, cell_of: Array,
@@ -127,20 +127,21 @@ class More(NamedTuple):
 
 @kernel_inline
 def go_on(
-    more: More, q: Whole, done: Whole, stop: Whole, lists: Array, cut: Real, room: Whole
+    more: More, q: Whole, done: Whole, stop: Whole, lists: Array, cut: Real, needed: Whole
 ) -> tuple[Whole, Whole]:
     """Now that lists[done:stop] of query q were scanned, up to which to go on: no further, if at most `more.most` rows
-    are expected in the others above the cut, the depth-th best value found. And `room` for candidates with theirs.
+    are expected in the others above the cut, the depth-th best value found. And `needed`, with as many
+    more as these can give.
     """
     there, cells, cell_of = more.there[q], more.cells[q], more.cell_of[q]
     for p in range(done, stop):
         cell = cell_of[lists[p]]
         cells[cell, ROWS] = max(cells[cell, ROWS] - more.passing[lists[p]], np.float32(0))
     if cut > -np.inf and expected_above(more.shares, cells, cut) <= more.most:
-        return stop, room
+        return stop, needed
     cost: Whole = 0
     while stop < there and cost < CHECKED:
         cost += max(more.groups[lists[stop]], 1)
-        room += more.passing[lists[stop]]
+        needed += more.passing[lists[stop]]
         stop += 1
-    return stop, room
+    return stop, needed

@@ -12,7 +12,7 @@ not tell, they are scanned too, a few at a time.
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel_inline, kernel_inline_with_room, kernel_with_room
+from pqdb.kernels._jit import kernel_inline, kernel_inline_with_arrays, kernel_with_arrays
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.cells import find_threshold, gather_cells, share_of_cell
 from pqdb.kernels.rounding import extent
@@ -24,7 +24,7 @@ LEAST_GRADE = 107 << 3  # that of 2⁻²⁰
 FLOOR = np.float32(0.5)  # of what a search without a filter scans: in any case
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def grade_lists(
     passing: Array, groups: Array, cell_of: Array, mass: Array, grade_of: Array, held: Array, costs: Array,
     members: Array,
@@ -73,7 +73,7 @@ def take_grades(held: Array, costs: Array, members: Array, enough: Real, least: 
     return n, cost
 
 
-@kernel_with_room
+@kernel_with_arrays
 def choose_lists(
     values: Array,  # (n_lists,) float32 of the centroids: inner products, or squared distances negated
     kinds: Array,  # (n_lists,) uint8: by length of a list's residuals
@@ -112,7 +112,7 @@ def choose_lists(
     return first, cost, there
 
 
-@kernel_with_room
+@kernel_with_arrays
 def choose_queries(
     queries: Array,  # (q, d) float32
     l2: bool,

@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pqdb.kernels._jit import kernel, kernel_with_room
+from pqdb.kernels._jit import kernel, kernel_with_arrays
 from pqdb.kernels.kmeans import BLOCK, halve_norms, nearest_in_block
 
 
-@kernel_with_room
+@kernel_with_arrays
 def encode_rows(
     rows: NDArray[np.float32],  # (n, d_out)
     bounds: NDArray[np.int32],  # (m + 1,) subspace j owns dimensions bounds[j] … bounds[j + 1] − 1

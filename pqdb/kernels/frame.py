@@ -14,7 +14,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from pqdb.kernels._cpu import JIT_OFF
-from pqdb.kernels._jit import kernel_inline_with_room
+from pqdb.kernels._jit import kernel_inline_with_arrays
 from pqdb.kernels._types import Address, Array, Whole
 
 # Of a generation, of a plan, of a snapshot. Names as the kernels have them; an `_at` is the address of an array.
@@ -144,97 +144,97 @@ else:
         return types.voidptr(types.uint64), codegen
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def f32_at(address: Address, n: Whole) -> Any:
     """(n,) float32 at an address."""
     return carray(pointer(address), (n,), np.float32)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def i32_at(address: Address, n: Whole) -> Any:
     """(n,) int32 at an address."""
     return carray(pointer(address), (n,), np.int32)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def i8_at(address: Address, n: Whole) -> Any:
     """(n,) int8 at an address."""
     return carray(pointer(address), (n,), np.int8)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def u8_at(address: Address, n: Whole) -> Any:
     """(n,) uint8 at an address."""
     return carray(pointer(address), (n,), np.uint8)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def u16_at(address: Address, n: Whole) -> Any:
     """(n,) uint16 at an address."""
     return carray(pointer(address), (n,), np.uint16)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def u32_at(address: Address, n: Whole) -> Any:
     """(n,) uint32 at an address."""
     return carray(pointer(address), (n,), np.uint32)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def i64_at(address: Address, n: Whole) -> Any:
     """(n,) int64 at an address."""
     return carray(pointer(address), (n,), np.int64)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def u64_at(address: Address, n: Whole) -> Any:
     """(n,) uint64 at an address."""
     return carray(pointer(address), (n,), np.uint64)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def matrix_at(address: Address, n: Whole, d: Whole) -> Any:
     """(n, d) float32 at an address."""
     return carray(pointer(address), (n, d), np.float32)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def i8_matrix_at(address: Address, n: Whole, d: Whole) -> Any:
     """(n, d) int8 at an address."""
     return carray(pointer(address), (n, d), np.int8)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def i32_matrix_at(address: Address, n: Whole, d: Whole) -> Any:
     """(n, d) int32 at an address."""
     return carray(pointer(address), (n, d), np.int32)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def u32_matrix_at(address: Address, n: Whole, d: Whole) -> Any:
     """(n, d) uint32 at an address."""
     return carray(pointer(address), (n, d), np.uint32)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def cells_at(address: Address, n: Whole, d: Whole) -> Any:
     """(n, d, 4) float32 at an address: see choose.choose_lists."""
     return carray(pointer(address), (n, d, 4), np.float32)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def banks_at(address: Address, banks: Whole, steps: Whole) -> Any:
     """(banks, steps, 64, 4) uint8 at an address: see kernels.banks."""
     return carray(pointer(address), (banks, steps, 64, 4), np.uint8)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def frame_at(address: Address) -> Any:
     """The record of FRAME at an address."""
     return carray(pointer(address), (1,), FRAME)[0]
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def answers_of(words: Array) -> Any:
     """(q, k) ANSWER in an array (q, k, WORDS) uint64."""
     return carray(pointer(np.uint64(words.ctypes.data)), words.shape[:2], ANSWER)

@@ -4,7 +4,7 @@ large one, of which the same lists are scanned.
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel_inline, kernel_with_room
+from pqdb.kernels._jit import kernel_inline, kernel_with_arrays
 from pqdb.kernels._types import Address, Array, Whole
 from pqdb.kernels.ahead import groups_of
 from pqdb.kernels.intrinsics import lowest_bit
@@ -50,7 +50,7 @@ def join_fresh(
         firsts[q], found[q] = q * width, stop - q * width
 
 
-@kernel_with_room
+@kernel_with_arrays
 def rows_with_fresh(
     nbits: Whole,
     m: Whole,

@@ -9,7 +9,7 @@ not vectorise (measured: six times slower).
 import numpy as np
 from numpy.typing import NDArray
 
-from pqdb.kernels._jit import kernel, kernel_inline, kernel_with_room
+from pqdb.kernels._jit import kernel, kernel_inline, kernel_with_arrays
 
 BLOCK = 512  # points worked on at a time: what is kept of each of them stays in the first-level cache
 _NUDGE = 1.0 / 1024  # how far the two halves of a split word part, relative to the word
@@ -111,7 +111,7 @@ def split_into_empty(words: NDArray[np.float32], counts: NDArray[np.int64]) -> N
             words[k, donor] = coordinate * np.float32(1.0 - _NUDGE)
 
 
-@kernel_with_room
+@kernel_with_arrays
 def spread_words(points: NDArray[np.float32], draws: NDArray[np.float64], words: NDArray[np.float32]) -> None:
     """First words (dsub, ksub) out: points of (dsub, n), each drawn with chances as its squared distance from those
     before, or evenly where all of them are words already (Arthur and Vassilvitskii 2007, k-means++).
@@ -151,7 +151,7 @@ def last_below(shares: NDArray[np.float32], wanted: float) -> int:
     return last
 
 
-@kernel_with_room
+@kernel_with_arrays
 def train_words(points: NDArray[np.float32], words: NDArray[np.float32], rounds: int) -> int:
     """Improve words (dsub, ksub) in place by at most `rounds` of Lloyd's rounds over points (dsub, n).
 

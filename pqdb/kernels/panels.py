@@ -8,7 +8,7 @@ go on turning for a while when it is done.
 import numpy as np
 
 from pqdb.kernels._cpu import SIMD
-from pqdb.kernels._jit import kernel_inline, kernel_inline_with_room, kernel_with_room
+from pqdb.kernels._jit import kernel_inline, kernel_inline_with_arrays, kernel_with_arrays
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.panels_simd import TILE, WIDTH, best_of_panel, products_of_panel
 
@@ -25,7 +25,7 @@ def panel_products_plain(row: Array, panel: Array, products: Array) -> None:
             products[lane] += x * columns[lane]
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def best_of_panel_plain(
     rows: Array, panel: Array, half_norms: Array, number: Whole, best: Array, panels: Array
 ) -> None:  # fmt: skip
@@ -63,7 +63,7 @@ def offer(
         next_best[i], next_labels[i] = value, name
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def whole_tiles(rows: Array, tail: Array) -> Whole:
     """How many of the rows (n, d) fill tiles; the others go to the tail (TILE, d)."""
     whole = rows.shape[0] - rows.shape[0] % TILE
@@ -72,7 +72,7 @@ def whole_tiles(rows: Array, tail: Array) -> Whole:
     return whole
 
 
-@kernel_with_room
+@kernel_with_arrays
 def nearest_of_panels(
     rows: Array,  # (n, d) float32, C order
     panels: Array,  # (p, d, WIDTH) float32 centroids, one a column; the last panel filled up
@@ -117,7 +117,7 @@ def nearest_of_panels(
                 offer(value, names[row], start + i, best, labels, next_best, next_labels)
 
 
-@kernel_with_room
+@kernel_with_arrays
 def products_of_panels(
     rows: Array,  # (n, d) float32, C order
     panels: Array,  # (p, d, WIDTH) float32 others, one a column; the last panel filled up

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel_inline_with_room, kernel_with_room
+from pqdb.kernels._jit import kernel_inline_with_arrays, kernel_with_arrays
 from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.cells import BELTS, CELLS, KINDS
 from pqdb.kernels.choose import choose_queries
@@ -40,7 +40,7 @@ from pqdb.kernels.tables import tabulate, turn
 from pqdb.kernels.together import scan_together
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def prepare_framed(frame: Any, asked: Array, raw: bool, queries: Array, moved: Array) -> Whole:
     """Queries as exact values are made of them, and in the index's space; 0 if a raw one's length is not within the
     limits.
@@ -50,7 +50,7 @@ def prepare_framed(frame: Any, asked: Array, raw: bool, queries: Array, moved: A
     return prepare_queries(asked, raw and frame["normalise"] != 0, least, largest, mean, scale, queries, moved)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def route_framed(
     frame: Any, room: Any, moved: Array, lists: Array, probed: Array, bases: Array, margins: Array, there: Array,
     cells: Array, cell_of: Array,
@@ -81,7 +81,7 @@ def route_framed(
         )  # fmt: skip
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def desk_framed(frame: Any, room: Any) -> Any:
     """Room for the route of one query."""
     n_lists, products = frame["n_lists"], i32_at(room["products_at"], 64 * frame["n_banks"])
@@ -90,13 +90,13 @@ def desk_framed(frame: Any, room: Any) -> Any:
     return Desk(moved, small, products, values, keys)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def shares_framed(frame: Any) -> Any:
     """How rows scatter about their centroids, as choose_lists has it."""
     return matrix_at(frame["shares_at"], len(BELTS) + 1, frame["n_shares"])
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def tabulate_framed(frame: Any, room: Any, moved: Array, table: Array, coefficients: Array) -> None:
     """The stage tables; outputs as build_tables has them."""
     dim, d_out, turned = frame["dim"], frame["d_out"], moved
@@ -111,7 +111,7 @@ def tabulate_framed(frame: Any, room: Any, moved: Array, table: Array, coefficie
     tabulate(turned, codewords, bounds, frame["beta"], frame["top"], raw, span, table, coefficients)
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def scan_framed(
     frame: Any, room: Any, lists: Array, probed: Array, bases: Array, margins: Array, floors: Array, table: Array,
     coefficients: Array, allowed: Array, there: Array, cells: Array, cell_of: Array, values: Array, bounds: Array,
@@ -139,7 +139,7 @@ def scan_framed(
     )  # fmt: skip
 
 
-@kernel_with_room
+@kernel_with_arrays
 def search_block(
     framed: Address,  # of a frame.FRAME
     roomed: Address,  # of a room.ROOM scratch, for as many queries and places as there are
@@ -218,7 +218,7 @@ def search_block(
     return done, filled, every
 
 
-@kernel_with_room
+@kernel_with_arrays
 def score_selected(
     kind: Whole,
     by: Whole,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel_inline_with_room
+from pqdb.kernels._jit import kernel_inline_with_arrays
 from pqdb.kernels._types import Address
 from pqdb.kernels.cells import CELLS
 from pqdb.kernels.exact import SCORED
@@ -70,7 +70,7 @@ PIECES = tuple(pieces_of(np.zeros((), FRAME), 0))
 ROOM = np.dtype([("capacity", "<i8"), *((f"{name}_at", "<u8") for name in (*CANDIDATES, *PIECES))])
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def room_at(address: Address) -> Any:
     """The record of ROOM at an address."""
     return carray(pointer(address), (1,), ROOM)[0]

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel_inline, kernel_with_room
+from pqdb.kernels._jit import kernel_inline, kernel_with_arrays
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.banks import bank_products
 from pqdb.kernels.dots import dot_i8
@@ -96,7 +96,7 @@ def floor_of_largest(keys: Array, high: Real, low: Real, n: Whole) -> Real:
     return floor
 
 
-@kernel_with_room
+@kernel_with_arrays
 def sort_largest(keys: Array, picked: Array, few: Whole, n: Whole, lists: Array, q: Whole) -> None:
     """lists[q, :n] = the first n of the `few` picked positions, in the order of their keys; changes their order."""
     heap, items = np.empty(few, np.float32), picked[:few]
@@ -202,7 +202,7 @@ def nearest_first(known: Centroids, values: Array, keys: Array, highest: Real, l
     return keys[nearest]
 
 
-@kernel_with_room
+@kernel_with_arrays
 def list_keys(
     queries: Array,  # (q, d) float32
     l2: bool,
@@ -296,7 +296,7 @@ def rank_queries(
         value_lists(queries, q, seen, known, fine, desk, noise, lists, n, bases, margins)
 
 
-@kernel_with_room
+@kernel_with_arrays
 def route_queries(
     queries: Array,  # (q, d) float32
     l2: bool,

@@ -69,12 +69,12 @@ def collect(
 
 
 @kernel_inline
-def room_with(q: Whole, starts: Array, lists: Array, probed: Array, counts: Array, more: More) -> Whole:
-    """Room for the candidates of all queries up to q, of which the last has none yet: as many as it can have."""
-    room = starts[q]
+def most_candidates(q: Whole, starts: Array, lists: Array, probed: Array, counts: Array, more: More) -> Whole:
+    """How many candidates all queries up to q can have at most, of which the last has none yet."""
+    most = starts[q]
     for p in range(probed[q]):
-        room += more.passing[lists[q, p]] if len(more.there) else counts[lists[q, p]]
-    return room
+        most += more.passing[lists[q, p]] if len(more.there) else counts[lists[q, p]]
+    return most
 
 
 @kernel_inline
@@ -257,8 +257,8 @@ def scan_lists(
     more = More(there, passing, groups, shares, cells, cell_of, most)
     starts[0] = 0
     for q in range(lists.shape[0]):
-        room = room_with(q, starts, lists, probed, counts, more)
-        if room > values.shape[0]:
+        needed = most_candidates(q, starts, lists, probed, counts, more)
+        if needed > values.shape[0]:
             return q
         heap[:] = -np.inf
         found, a = starts[q], coefficients[q, 0]
@@ -272,9 +272,9 @@ def scan_lists(
             )  # fmt: skip
             p += 1
             if p == stop and len(there):
-                stop, room = go_on(more, q, checked, stop, lists[q], heap[0], room)
+                stop, needed = go_on(more, q, checked, stop, lists[q], heap[0], needed)
                 checked = p
-                if room > values.shape[0]:
+                if needed > values.shape[0]:
                     return q
         end_query(q, p, found, heap, probed, cuts, starts, candidates)
     return lists.shape[0]

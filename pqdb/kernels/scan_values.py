@@ -8,7 +8,7 @@ from pqdb.kernels.cells import More, go_on
 from pqdb.kernels.dots import dot_i8
 from pqdb.kernels.intrinsics import load_f32, load_u32, prefetch
 from pqdb.kernels.places import is_allowed
-from pqdb.kernels.scan import Candidates, end_query, room_with
+from pqdb.kernels.scan import Candidates, end_query, most_candidates
 from pqdb.kernels.topk import push
 from pqdb.kernels.vectors import FLOAT16, INT8, dot, quantize_i8
 
@@ -86,8 +86,8 @@ def scan_values(
     more = More(there, passing, groups, shares, cells, cell_of, most)
     starts[0] = 0
     for q in range(lists.shape[0]):
-        room = room_with(q, starts, lists, probed, counts, more)
-        if room > values.shape[0]:
+        needed = most_candidates(q, starts, lists, probed, counts, more)
+        if needed > values.shape[0]:
             return q
         heap[:] = -np.inf
         found = starts[q]
@@ -114,9 +114,9 @@ def scan_values(
                 row += np.uint64(row_bytes)
             p += 1
             if p == stop and len(there):
-                stop, room = go_on(more, q, checked, stop, lists[q], heap[0], room)
+                stop, needed = go_on(more, q, checked, stop, lists[q], heap[0], needed)
                 checked = p
-                if room > values.shape[0]:
+                if needed > values.shape[0]:
                     return q
         end_query(q, p, found, heap, probed, cuts, starts, candidates)
     return lists.shape[0]

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pqdb.kernels._jit import kernel_with_room
+from pqdb.kernels._jit import kernel_with_arrays
 
 
-@kernel_with_room
+@kernel_with_arrays
 def refine_codes(
     rows: NDArray[np.float32],  # (n, d_out)
     along: NDArray[np.float32],  # (n, d_out) the direction of each row

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel, kernel_inline, kernel_inline_with_room, kernel_with_room
+from pqdb.kernels._jit import kernel, kernel_inline, kernel_inline_with_arrays, kernel_with_arrays
 from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.frame import f32_at, u16_at, u32_at
 from pqdb.kernels.intrinsics import prefetch
@@ -70,7 +70,7 @@ class Best(NamedTuple):
     rows: Array  # (k,) uint32
 
 
-@kernel_inline_with_room
+@kernel_inline_with_arrays
 def segment_at(address: Address) -> Segment:
     """The segment at an address."""
     head = u32_at(address, 4)
@@ -282,7 +282,7 @@ def put_on_desk(sums: Array, least: Real, desk: Desk) -> Whole:
     return n
 
 
-@kernel_with_room
+@kernel_with_arrays
 def search_above(
     segment: Segment, base: Whole, size: Whole, terms: Terms, n: Whole, desk: Desk, allowed: Array, n_rows: Whole,
     best: Best,
@@ -318,7 +318,7 @@ def score_loose(loose: Loose, i: Whole, dims: Array, values: Array) -> tuple[Rea
     return score_of(total), shares
 
 
-@kernel_with_room
+@kernel_with_arrays
 def search_sparse(
     dims: Array,  # (t,) uint32 ascending: what the query names
     values: Array,  # (t,) float32
@@ -372,7 +372,7 @@ def count_segment(segment: Segment, base: Whole, dims: Array, live: Array, n_row
                 counts[t] += may_be_found(live, base + np.int64(segment.rows[p]), n_rows)
 
 
-@kernel_with_room
+@kernel_with_arrays
 def count_rows(
     dims: Array,  # as search_sparse has them
     segments: Array,

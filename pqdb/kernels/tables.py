@@ -7,14 +7,14 @@ keeps the sum unbiased.
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel_inline, kernel_with_room
+from pqdb.kernels._jit import kernel_inline, kernel_with_arrays
 from pqdb.kernels._types import Array, Real, Whole
 from pqdb.kernels.banks import bank_products
 from pqdb.kernels.lanes import LANES, LANES_AVAILABLE, nibble_round, nibble_row
 from pqdb.kernels.vectors import quantize_i8
 
 
-@kernel_with_room
+@kernel_with_arrays
 def rotate(queries: Array, axes: Array, scales: Array, out: Array) -> None:
     """out[q, i] = ⟨axis i, query q⟩ in int8: axes (n, quads, 64, 4) uint8 (see bank_products) with scales (d_out,);
     out (q, d_out) float32.
@@ -35,7 +35,7 @@ def turn(queries: Array, axes: Array, scales: Array, small: Array, products: Arr
             out[q, i] = step * scales[i] * np.float32(products[i])
 
 
-@kernel_with_room
+@kernel_with_arrays
 def build_tables(
     queries: Array,  # (q, d_out) float32, rotated
     codewords: Array,  # (d_out, ksub) float32

@@ -6,7 +6,7 @@ after the other: its threshold is then near where it ends, and few of the others
 
 import numpy as np
 
-from pqdb.kernels._jit import kernel_inline, kernel_with_room
+from pqdb.kernels._jit import kernel_inline, kernel_with_arrays
 from pqdb.kernels._types import Array, Whole
 from pqdb.kernels.ahead import NOWHERE, Lists, run_ahead
 from pqdb.kernels.scan import SPACE, Candidates, blurred, drop_below, scan_list
@@ -105,7 +105,7 @@ def scan_visits(
     return True
 
 
-@kernel_with_room
+@kernel_with_arrays
 def gather_candidates(
     probed: Array, heaps: Array, spans: Array, values: Array, bounds: Array, rows: Array, places: Array, starts: Array,
     cuts: Array,
@@ -134,7 +134,7 @@ def gather_candidates(
     places[:size] = kept_places[:size]
 
 
-@kernel_with_room
+@kernel_with_arrays
 def scan_together(
     nbits: Whole,
     m: Whole,

@@ -19,10 +19,9 @@ from pqdb.errors import CorruptError, InputError
 from pqdb.kernels.pack import GROUP, pack_bytes, pack_nibbles, round_to_int8, unpack_bytes, unpack_nibbles
 
 NO_ROW = np.uint32(0xFFFFFFFF)
-FACTOR_LIMIT = 65504.0  # the largest float16
+LARGEST_FLOAT16 = np.float32(65504.0)
 RERANK_STEP = 64  # bytes: the values of a row are padded to whole cache lines
 RERANK_FACTORS = 8  # bytes before them: scale and bias
-LARGEST_HALF = np.float32(65504.0)
 TINY = np.float32(1e-30)  # below it 1 / scale would overflow
 
 _FACTORS_BYTES = 2 * GROUP
@@ -60,7 +59,7 @@ def pack_list(
     at = m * nbits * GROUP // 8
     records[:, at : at + _FACTORS_BYTES] = _factors(s, groups, 0.0, "rescale")
     if b is not None:
-        records[:, at + _FACTORS_BYTES :] = _factors(b, groups, -FACTOR_LIMIT, "bias")
+        records[:, at + _FACTORS_BYTES :] = _factors(b, groups, -LARGEST_FLOAT16, "bias")
     numbers = block[records.size :].view(np.uint32)
     numbers[:count] = rows
     numbers[count:] = NO_ROW
@@ -99,23 +98,23 @@ def padded_dim(dim: int, form: Values = "int8") -> int:
     return -(-dim // per_line) * per_line
 
 
-def row_bytes(dim: int, form: Values = "int8") -> int:
+def value_row_bytes(dim: int, form: Values = "int8") -> int:
     """Bytes of one row of values."""
     return RERANK_FACTORS + padded_dim(dim, form) * VALUE_BYTES[form]
 
 
 def rerank_bytes(count: int, dim: int, form: Values = "int8") -> int:
     """Bytes of a rerank block of count rows."""
-    return count * row_bytes(dim, form)
+    return count * value_row_bytes(dim, form)
 
 
 def value_rows(residuals: NDArray[np.float32], bias: NDArray[np.float32], form: Values) -> NDArray[np.uint8]:
-    """Residuals (count, dim) with bias (count,) as rows of values (count, row_bytes) uint8."""
+    """Residuals (count, dim) with bias (count,) as rows of values (count, value_row_bytes) uint8."""
     count, dim = residuals.shape
-    rows = np.zeros((count, row_bytes(dim, form)), np.uint8)
+    rows = np.zeros((count, value_row_bytes(dim, form)), np.uint8)
     if form == "float16":
         scales = np.ones(count, np.float32)
-        halves = np.clip(residuals, -LARGEST_HALF, LARGEST_HALF).astype(np.float16)
+        halves = np.clip(residuals, -LARGEST_FLOAT16, LARGEST_FLOAT16).astype(np.float16)
         rows[:, RERANK_FACTORS : RERANK_FACTORS + 2 * dim] = halves.view(np.uint8)
     else:
         scales, values = _int8_scales(residuals), np.empty((count, padded_dim(dim)), np.int8)
@@ -128,7 +127,7 @@ def value_rows(residuals: NDArray[np.float32], bias: NDArray[np.float32], form: 
 def values_of(
     rows: NDArray[np.uint8], dim: int, form: Values
 ) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]:
-    """(values (n, dim), scale (n,), bias (n,)) of rows of values (n, row_bytes): residual ≈ scale · values."""
+    """(values (n, dim), scale (n,), bias (n,)) of rows of values (n, value_row_bytes): residual ≈ scale · values."""
     factors = rows[:, :RERANK_FACTORS].copy().view(np.float32)
     kept = rows[:, RERANK_FACTORS : RERANK_FACTORS + dim * VALUE_BYTES[form]].copy()
     return kept.view(np.int8 if form == "int8" else np.float16), factors[:, 0].copy(), factors[:, 1].copy()
@@ -161,12 +160,12 @@ def unpack_rerank(
 def rows_of_values(
     buffer: NDArray[np.uint8] | bytes | memoryview, count: int, dim: int, form: Values
 ) -> NDArray[np.uint8]:
-    """The rows of values (count, row_bytes) at the beginning of a block; a view. Raises CorruptError."""
+    """The rows of values (count, value_row_bytes) at the beginning of a block; a view. Raises CorruptError."""
     size = rerank_bytes(count, dim, form)
     block = np.frombuffer(buffer, np.uint8)
     if len(block) < size:
         raise CorruptError(f"a block of {count} rows of {dim} values in {form} has {size} bytes, not {len(block)}")
-    return block[:size].reshape(count, row_bytes(dim, form))
+    return block[:size].reshape(count, value_row_bytes(dim, form))
 
 
 def value_list_bytes(count: int, dim: int, form: Values) -> int:
@@ -175,7 +174,7 @@ def value_list_bytes(count: int, dim: int, form: Values) -> int:
 
 
 def pack_values(coded: NDArray[np.uint8], rows: NDArray[np.uint32]) -> NDArray[np.uint8]:
-    """The code block of rows of values (count, row_bytes), with their row numbers (count,)."""
+    """The code block of rows of values (count, value_row_bytes), with their row numbers (count,)."""
     numbers = np.full(GROUP * -(-len(rows) // GROUP), NO_ROW, np.uint32)
     numbers[: len(rows)] = rows
     return np.concatenate([coded.reshape(-1), numbers.view(np.uint8)])
@@ -201,7 +200,7 @@ def _int8_scales(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def as_halves(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
     """Factors (count,) as they come back from float16."""
-    return np.clip(numbers, -FACTOR_LIMIT, FACTOR_LIMIT).astype(np.float16).astype(np.float32)
+    return np.clip(numbers, -LARGEST_FLOAT16, LARGEST_FLOAT16).astype(np.float16).astype(np.float32)
 
 
 def _factors(numbers: NDArray[np.float32], groups: int, padding: float, name: str) -> NDArray[np.uint8]:

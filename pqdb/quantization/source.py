@@ -4,9 +4,9 @@ import numpy as np
 
 from pqdb.config import Source
 from pqdb.errors import InputError
+from pqdb.quantization.pack import LARGEST_FLOAT16
 
 KINDS: dict[Source, int] = {"float32": 0, "float16": 1, "int8": 2}  # as kernels.exact names them
-LARGEST_FLOAT16 = 65_504.0
 
 
 def row_bytes(dim: int, source: Source) -> int:

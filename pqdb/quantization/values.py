@@ -7,7 +7,7 @@ from typing import Self
 from pqdb.config import VALUE_BYTES, Values
 from pqdb.errors import CorruptError, FormatError
 from pqdb.quantization.codebook import Codebook
-from pqdb.quantization.pack import row_bytes
+from pqdb.quantization.pack import value_row_bytes
 
 MAGIC = b"PQVC"
 VERSION = 1
@@ -24,7 +24,7 @@ class ValueCode:
     @property
     def code_bytes(self) -> int:
         """Bytes of one code, its factors and padding included."""
-        return row_bytes(self.dim, self.form)
+        return value_row_bytes(self.dim, self.form)
 
     def to_bytes(self) -> bytes:
         """Little-endian: magic "PQVC", u16 version, u16 bytes a value, u32 dim."""

@@ -48,8 +48,8 @@ def _causes(
     routed = route_queries(index, moved, plan)
     probed = routed.lists[0, : routed.probed[0]]
     candidates = scan_lists(snapshot, index, routed, *build_tables(index, moved), plan, snapshot.points.live)
-    survivors = candidates.room.rows[: candidates.starts[1]].copy()
-    give_back(candidates.room)
+    survivors = candidates.scratch.rows[: candidates.starts[1]].copy()
+    give_back(candidates.scratch)
     for row in missing.tolist():
         if row < len(list_of_row) and list_of_row[row] not in probed:
             yield 0

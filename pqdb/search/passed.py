@@ -28,13 +28,13 @@ class Candidates:
     queries as there was room for.
     """
 
-    room: Scratch
+    scratch: Scratch
     starts: np.ndarray  # (q + 1,) int64
     cuts: np.ndarray  # (q,) float32 the estimate that the cut is by: the Plan's depth-th best
 
     def first(self, count: int) -> "Candidates":
         """Of so many queries."""
-        return Candidates(self.room, self.starts[: count + 1], self.cuts[:count])
+        return Candidates(self.scratch, self.starts[: count + 1], self.cuts[:count])
 
 
 @dataclass(frozen=True, slots=True)

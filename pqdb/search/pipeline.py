@@ -23,7 +23,7 @@ from pqdb.kernels.fresh import rows_with_fresh
 from pqdb.kernels.scan_values import round_queries, scan_values
 from pqdb.kernels.vectors import FLOAT16, INT8
 from pqdb.metric import prepare
-from pqdb.quantization.pack import padded_dim, row_bytes
+from pqdb.quantization.pack import padded_dim, value_row_bytes
 from pqdb.quantization.values import ValueCode
 from pqdb.search.found import Found
 from pqdb.search.frame import Among, Frame, frame_of, most_missed
@@ -71,7 +71,7 @@ def search(
     best = with_fresh(snapshot, index, routed, table, coefficients, candidates, best, plan, allowed)
     mark(trace, "fresh")
     values, rows = finish(snapshot, index, queries[:done], best, allowed, k)
-    give_back(candidates.room)
+    give_back(candidates.scratch)
     values[routed.probed[:done] < 0] = -np.inf
     mark(trace, "finish")
     if trace:
@@ -191,10 +191,10 @@ def scan_lists(
 ) -> Candidates:  # fmt: skip
     """Every code of the probed lists, query after query until the candidates' room is full."""
     blocks, code = snapshot.blocks, index.codebook
-    room = borrow(int(blocks.watermark) + 65_536)
-    candidates = Candidates(room, np.empty(len(table) + 1, np.int64), np.empty(len(table), np.float32))
+    held = borrow(int(blocks.watermark) + 65_536)
+    candidates = Candidates(held, np.empty(len(table) + 1, np.int64), np.empty(len(table), np.float32))
     where = blocks.codes, blocks.counts, routed.lists, routed.probed, routed.bases, routed.margins, routed.floors
-    out = room.values, room.bounds, room.rows, room.places, candidates.starts, candidates.cuts
+    out = held.values, held.bounds, held.rows, held.places, candidates.starts, candidates.cuts
     heap = np.empty(plan.depth, np.float32)
     words, firsts, passing, groups, missed = _NO_WORDS, _NO_FIRSTS, _NO_ROWS, _NO_ROWS, 0.0
     if among is not None:
@@ -218,10 +218,10 @@ def rerank_candidates(
     snapshot: Snapshot, index: Index, moved: np.ndarray, routed: Routed, candidates: Candidates, plan: Plan
 ) -> tuple[Best, np.ndarray]:
     """The candidates worth an exact look, by their residuals where the collection keeps a tier of them."""
-    room, starts, q = candidates.room, candidates.starts, len(moved)
+    held, starts, q = candidates.scratch, candidates.starts, len(moved)
     if snapshot.config.rerank == "source":
         found = np.diff(starts).astype(np.int32)
-        return Best(room.rows, room.values, starts[:-1], found), found
+        return Best(held.rows, held.values, starts[:-1], found), found
     # Without a tier of its own, a rerank asked for by hand is one from the source.
     keep = plan.keep if snapshot.config.rerank else max(plan.keep, plan.depth)
     best = np.empty((q, keep), np.float32)
@@ -231,13 +231,13 @@ def rerank_candidates(
     if tier is not None:
         by = rerank.rerank_candidates if tier == "int8" else rerank.rerank_by_halves
         by(
-            moved, index.beta, index.router.dpad if tier == "int8" else row_bytes(index.codebook.dim, tier),
-            snapshot.blocks.rerank, routed.lists, routed.bases, room.values, room.bounds, room.rows, room.places,
+            moved, index.beta, index.router.dpad if tier == "int8" else value_row_bytes(index.codebook.dim, tier),
+            snapshot.blocks.rerank, routed.lists, routed.bases, held.values, held.bounds, held.rows, held.places,
             starts, candidates.cuts, plan.k, best, rows, found, reranked,
             np.empty(index.router.dpad, np.int8),
         )  # fmt: skip
     else:
-        rerank.keep_estimates(room.values, room.rows, starts, best, rows, found)
+        rerank.keep_estimates(held.values, held.rows, starts, best, rows, found)
     return Best(rows.reshape(-1), best.reshape(-1), np.arange(q) * keep, found), reranked
 
 

@@ -6,7 +6,7 @@ import pytest
 from pqdb.config import Values
 from pqdb.kernels import rerank, scan_values
 from pqdb.kernels.vectors import INT8
-from pqdb.quantization.pack import pack_rerank, padded_dim, row_bytes, unpack_rerank
+from pqdb.quantization.pack import pack_rerank, padded_dim, unpack_rerank, value_row_bytes
 from tests import naive
 from tests.kernels.families import at
 
@@ -48,7 +48,7 @@ class Candidates:
         found, reranked = np.empty(1, np.int32), np.empty(1, np.int32)
         by, size = rerank.rerank_candidates, self.dpad
         if self.form == "float16":
-            by, size = rerank.rerank_by_halves, row_bytes(self.dim, "float16")
+            by, size = rerank.rerank_by_halves, value_row_bytes(self.dim, "float16")
         by(
             self.query, np.float32(beta), size, np.array([at(b) for b in self.blocks], np.uint64),
             np.array([[0, 1]], np.int32), self.bases,

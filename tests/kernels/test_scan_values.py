@@ -6,7 +6,7 @@ import pytest
 from pqdb.config import Values
 from pqdb.kernels import scan_values
 from pqdb.kernels.vectors import FLOAT16, INT8
-from pqdb.quantization.pack import pack_values, padded_dim, row_bytes, value_rows, values_of
+from pqdb.quantization.pack import pack_values, padded_dim, value_row_bytes, value_rows, values_of
 from tests import naive
 from tests.kernels.families import at
 from tests.kernels.test_scan import nothing_more
@@ -62,7 +62,7 @@ class Lists:
             queries = np.empty((2, size), np.int8)
             scan_values.round_queries(self.queries, factors, queries)
         done = scan_values.scan_values(
-            kind, size, row_bytes(self.dim, self.form),
+            kind, size, value_row_bytes(self.dim, self.form),
             np.array([at(b) if len(b) else 0 for b in self.blocks], np.uint64), self.counts, lists,
             np.full(2, len(self.counts), np.int32), self.bases, self.margins, self.floors, queries, factors, allowed,
             *nothing_more(), np.empty(depth, np.float32), values, bounds, rows, places, starts, cuts,

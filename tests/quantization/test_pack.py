@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pqdb.errors import CorruptError, InputError
 from pqdb.quantization.pack import (
-    FACTOR_LIMIT,
+    LARGEST_FLOAT16,
     NO_ROW,
     group_bytes,
     list_bytes,
@@ -63,7 +63,7 @@ def test_places_past_the_last_row_can_never_win() -> None:
     _, all_s, all_b, all_rows = unpack_list(block, 64, 4, 4, True)
     assert not all_s[33:].any()
     assert all_b is not None
-    assert np.all(all_b[33:] == -FACTOR_LIMIT)
+    assert np.all(all_b[33:] == -LARGEST_FLOAT16)
     assert np.all(all_rows[33:] == NO_ROW)
 
 
@@ -71,9 +71,9 @@ def test_factors_past_float16_are_held_at_its_ends() -> None:
     codes, _, _, rows = rows_of_a_list(2, 2, 4, 4, False)
     far = np.array([1e6, -1e6], np.float32)
     _, s, b, _ = unpack_list(pack_list(codes, far, far, rows, 4), 2, 4, 4, True)
-    assert s.tolist() == [FACTOR_LIMIT, -FACTOR_LIMIT]
+    assert s.tolist() == [LARGEST_FLOAT16, -LARGEST_FLOAT16]
     assert b is not None
-    assert b.tolist() == [FACTOR_LIMIT, -FACTOR_LIMIT]
+    assert b.tolist() == [LARGEST_FLOAT16, -LARGEST_FLOAT16]
 
 
 @pytest.mark.parametrize("name", ["rescale", "bias"])

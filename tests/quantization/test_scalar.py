@@ -15,11 +15,11 @@ from pqdb.quantization.pack import (
     pack_values,
     rerank_bytes,
     residuals_of,
-    row_bytes,
     rows_of_list,
     rows_of_values,
     unpack_rerank,
     value_list_bytes,
+    value_row_bytes,
     value_rows,
     values_of,
 )
@@ -48,10 +48,11 @@ def test_rows_of_values_are_the_bytes_of_the_format_and_come_back(
     assert np.array_equal(rows.reshape(-1), naive.value_rows(residuals, bias, form))
     numbers = rng.integers(0, 2**32 - 1, count).astype(np.uint32)
     block = pack_values(rows, numbers)
-    assert len(block) == value_list_bytes(count, dim, form) == count * row_bytes(dim, form) + 128 * -(-count // 32)
+    size = count * value_row_bytes(dim, form)
+    assert len(block) == value_list_bytes(count, dim, form) == size + 128 * -(-count // 32)
     assert np.array_equal(rows_of_values(block, count, dim, form), rows)
     assert np.array_equal(rows_of_list(block, count), numbers)
-    assert np.all(block[count * row_bytes(dim, form) :].view(np.uint32)[count:] == NO_ROW)
+    assert np.all(block[size:].view(np.uint32)[count:] == NO_ROW)
     values, scales, back = values_of(rows, dim, form)
     assert np.array_equal(back, bias)
     step = scales[:, None] / 2 if form == "int8" else np.abs(residuals) / 2048 + 1e-7
@@ -89,7 +90,7 @@ def test_a_code_of_values_is_its_residual(form: Values) -> None:
 def test_a_code_of_values_writes_and_reads_its_bytes(form: Values) -> None:
     code = ValueCode(300, form)
     assert code_from_bytes(code.to_bytes()) == code
-    assert code.code_bytes == row_bytes(300, form)
+    assert code.code_bytes == value_row_bytes(300, form)
 
 
 def test_bytes_of_no_code_of_values_are_refused() -> None:
