@@ -19,7 +19,7 @@ from pqdb.errors import CorruptError, InputError
 from pqdb.kernels.pack import GROUP, pack_bytes, pack_nibbles, round_to_int8, unpack_bytes, unpack_nibbles
 
 NO_ROW = np.uint32(0xFFFFFFFF)
-LARGEST_FLOAT16 = np.float32(65504.0)
+LARGEST_FLOAT16 = 65_504.0
 RERANK_STEP = 64  # bytes: the values of a row are padded to whole cache lines
 RERANK_FACTORS = 8  # bytes before them: scale and bias
 TINY = np.float32(1e-30)  # below it 1 / scale would overflow
