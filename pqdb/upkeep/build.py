@@ -21,11 +21,10 @@ from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
 from pqdb.store.blocks import BlockStore
 from pqdb.upkeep.calibrate import calibrate
-from pqdb.upkeep.copies import count_alike
 from pqdb.upkeep.fresh import catch_up
 from pqdb.upkeep.lead import led
 from pqdb.upkeep.lists import NOWHERE
-from pqdb.upkeep.precision import NOISE_ROWS, measure_noise, measure_precision
+from pqdb.upkeep.precision import NOISE_ROWS, measure_noise, with_precision
 from pqdb.upkeep.sample import Sample
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress, sample_size, train
@@ -184,15 +183,9 @@ def _calibrated(stores: Stores, index: Index, sample: Sample, seed: int) -> Inde
     with stores.blocks.read() as blocks, stores.points.read() as points:
         blocks.look_at(index.generation, n_rows)
         snapshot = replace(stores.snapshot(blocks, points, index), n_rows=n_rows)
-        alike = count_alike(snapshot, sample, points.live)
-        precise = replace(index, calibration=replace(index.calibration, alike=alike))
-        snapshot = replace(snapshot, index=precise)
-        if stores.decoded is None:
-            precise = replace(index, calibration=measure_precision(snapshot, sample, points.live))
-        index = replace(index, router=led(replace(snapshot, index=precise), sample, points.live, seed))
-        precise = replace(index, calibration=precise.calibration)
-        snapshot = replace(snapshot, index=precise)
-        return replace(index, calibration=calibrate(snapshot, sample, points.live, seed))
+        precise = with_precision(snapshot, sample, points.live, by_source=stores.decoded is None)
+        index = replace(precise, router=led(replace(snapshot, index=precise), sample, points.live, seed))
+        return replace(index, calibration=calibrate(replace(snapshot, index=index), sample, points.live, seed))
 
 
 def _swap(blocks: BlockStore, index: Index, watermark: int, about: About) -> None:

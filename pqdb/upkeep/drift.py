@@ -21,9 +21,8 @@ from pqdb.search.trace import Trace
 from pqdb.search.truth import recall_of, without_itself
 from pqdb.store.view import PointView
 from pqdb.upkeep.calibrate import calibrate
-from pqdb.upkeep.copies import count_alike
 from pqdb.upkeep.lists import list_of_row
-from pqdb.upkeep.precision import NOISE_ROWS, measure_noise, measure_precision
+from pqdb.upkeep.precision import NOISE_ROWS, measure_noise, with_precision
 from pqdb.upkeep.sample import Sample
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import CODEBOOK_SAMPLE, Progress
@@ -90,7 +89,7 @@ def has_drifted(about: About, watch: Watch, n_live: int) -> bool:
     """Whether a new codebook is worth a try."""
     if watch.inserted < ENOUGH * about.trained_rows:
         return False
-    if watch.refused_inserted is not None and watch.inserted - watch.refused_inserted < AGAIN * n_live:
+    if was_refused_lately(watch, n_live):
         return False
     worse = [
         (watch.error, about.error, ERRORS_WORSE),
@@ -98,6 +97,11 @@ def has_drifted(about: About, watch: Watch, n_live: int) -> bool:
     ]
     off = watch.recall is not None and watch.recall < ASKED - 2 * BELOW
     return off or any(now is not None and then and now > factor * then for now, then, factor in worse)
+
+
+def was_refused_lately(watch: Watch, n_live: int) -> bool:
+    """Whether a new generation was no better, and hardly any point has come since."""
+    return watch.refused_inserted is not None and watch.inserted - watch.refused_inserted < AGAIN * n_live
 
 
 def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> Calibration:
@@ -114,9 +118,7 @@ def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> 
         noise, scale = measure_noise(index.router, index.codebook, some, lists, stores.config.metric, seed)
         blank = replace(index, calibration=replace(index.calibration, noise=noise, scale=scale))
         snapshot = replace(stores.snapshot(blocks, points, blank), n_rows=blocks.watermark)
-        alike = count_alike(snapshot, sample, points.live)
-        snapshot = replace(snapshot, index=replace(blank, calibration=replace(blank.calibration, alike=alike)))
-        precise = replace(blank, calibration=measure_precision(snapshot, sample, points.live))
+        precise = with_precision(snapshot, sample, points.live)
         progress("calibrate", 0.3)
         found = calibrate(replace(snapshot, index=precise), sample, points.live, seed)
     with stores.blocks.write() as batch:

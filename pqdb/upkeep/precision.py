@@ -18,9 +18,11 @@ from pqdb.partition.router import Router
 from pqdb.quantization.encode import decode, encode
 from pqdb.quantization.values import Code
 from pqdb.search.batch import Allowed, search_batch
+from pqdb.search.index import Index
 from pqdb.search.plan import MARGIN_SIGMAS, Calibration
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.truth import recall_of
+from pqdb.upkeep.copies import count_alike
 from pqdb.upkeep.margins import measure_losses, values_found
 from pqdb.upkeep.queries import made_queries
 from pqdb.upkeep.sample import Sample, without_own_lists
@@ -61,6 +63,19 @@ def measure_noise(
     noise = float(np.std(errors[kept] / units[kept])) if kept.any() else 0.0
     lengths = np.einsum("nd,nd->", residuals, residuals, dtype=np.float64)
     return noise, float(np.sqrt(np.square(scales, dtype=np.float64).sum() / lengths)) if lengths > 0 else 0.0
+
+
+def with_precision(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, by_source: bool = True) -> Index:
+    """The snapshot's index with all of its calibration that does not say what a recall takes. `by_source`: there are
+    source vectors to measure it against.
+    """
+    assert snapshot.index is not None
+    index = snapshot.index
+    alike = replace(index.calibration, alike=count_alike(snapshot, sample, allowed))
+    index = replace(index, calibration=alike)
+    if by_source:
+        index = replace(index, calibration=measure_precision(replace(snapshot, index=index), sample, allowed))
+    return index
 
 
 def measure_precision(snapshot: Snapshot, sample: Sample, allowed: np.ndarray) -> Calibration:

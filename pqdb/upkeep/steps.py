@@ -184,10 +184,8 @@ class Steps:
 
     def _build_proved(self, now: Now, progress: Progress, strictly: bool) -> bool:
         """Build a generation aside, and swap it in if it proves better; remember for a while if it does not."""
-        if now.watch.refused_inserted is not None:
-            since = now.watch.inserted - now.watch.refused_inserted
-            if since < drift.AGAIN * now.live:
-                return False
+        if drift.was_refused_lately(now.watch, now.live):
+            return False
         assert now.index is not None
         self._tries += 1
         proof = drift.proof_of(self._stores, self._queries(), self._tries, strictly)
