@@ -74,9 +74,10 @@ class Handles:
         for key in list(self._open):
             self._release(key)
 
-    def __len__(self) -> int:
-        """How many are open."""
-        return len(self._open)
+    @property
+    def any_open(self) -> bool:
+        """Whether any is open still."""
+        return bool(self._open)
 
     def remove_files(self, key: str) -> None:
         """Give back a collection that no name stands for any more, and delete its files."""

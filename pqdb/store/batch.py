@@ -348,6 +348,8 @@ class PointBatch(WriteBatch):
             value = txn.get(row_key(row), db=self._dbs["payloads"])
             held = None if value is None else layout.unseal(value, f"the payload of row {row}")
             self._put_payload(txn, row, held, change(held))
+            if self._records.is_full:
+                self._put_records(txn)
         self._put_records(txn)
         return len(rows)
 

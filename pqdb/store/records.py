@@ -31,11 +31,14 @@ from pqdb.store.slots import Bytes
 from pqdb.store.state import State
 
 Words = npt.NDArray[np.uint64]
+MOST_PAGES = 4_096  # held at a time: 16 MB
 TAIL = 2  # the word of a record that holds its row's version, payload flag and kind of id
 
 
 class Records:
-    """Row records as one write changes them. Those that change in place do so in pages of its own, until `put`."""
+    """Row records as one write changes them. Those that change in place do so in pages of its own, until `put`: between
+    operations none is held.
+    """
 
     def __init__(self, env: Environment) -> None:
         self._env = env
@@ -71,6 +74,11 @@ class Records:
         record = self.of(txn, row)
         self._changed.add(row // META_ROWS)
         return record
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many pages are held that it is time to put them."""
+        return len(self._pages) >= MOST_PAGES
 
     def put(self, txn: Txn, state: State, seq: int) -> State:
         """Write what was changed in place; returns a state that says in which change that was."""
