@@ -236,7 +236,7 @@ class Database:
             try:
                 self._handles.close()
             finally:
-                if not self._handles.any_open:  # else a search that takes long held one up: another call closes the rest
+                if not self._handles.any_open:  # else a long search held one up: another call closes the rest
                     self._catalog.close()
                     if self._opening.temporary:
                         shutil.rmtree(self.path, ignore_errors=True)
