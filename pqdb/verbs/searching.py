@@ -161,8 +161,7 @@ class Searching(Verbs):
         return frame.index is index and (self._tended is None or self._tended.learned is learned)
 
     def _is_time(self, frame: Frame) -> bool:
-        """Note a query of a frame that compares rows; whether it is time to code them. (Others do not ask: a call costs.)
-        """
+        """Note a query of a frame that compares rows, which others do not ask; whether it is time to code them."""
         return self._fresh.is_time(frame.compared, self._points.row_bytes)
 
     def _found_among(
