@@ -5,7 +5,7 @@ import numpy as np
 from pqdb.kernels._jit import kernel, kernel_inline
 from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.intrinsics import load_f32, prefetch
-from pqdb.kernels.places import is_allowed
+from pqdb.kernels.places import any_allowed, is_allowed
 from pqdb.kernels.topk import largest_first, push_pair
 from pqdb.kernels.vectors import INT8, distance, dot, l1_distance
 
@@ -60,6 +60,8 @@ def scan_rows(
     dim = queries.shape[1]
     for block in range(start, stop, BLOCK):
         end = min(block + BLOCK, stop)
+        if not any_allowed(allowed, block, end):
+            continue
         for q in range(queries.shape[0]):
             heap, items = heaps[q], heap_rows[q]
             query_at = np.uint64(queries.ctypes.data) + np.uint64(4 * q * dim)

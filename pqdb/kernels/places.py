@@ -41,6 +41,17 @@ def is_allowed(allowed: Array, row: Whole) -> bool:
 
 
 @kernel_inline
+def any_allowed(allowed: Array, start: Whole, stop: Whole) -> bool:
+    """Whether any row of [start, stop) may be allowed: by whole bytes of their bits."""
+    if len(allowed) == 0:
+        return True
+    bits = 0
+    for byte in range(start >> 3, ((stop - 1) >> 3) + 1):
+        bits |= allowed[byte]
+    return bits != 0
+
+
+@kernel_inline
 def ones(word: Whole) -> Whole:
     """How many bits of 32 are set: counted in pairs, then fours, then eights, and these added."""
     bits = np.int64(word)

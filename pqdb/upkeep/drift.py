@@ -1,12 +1,11 @@
-"""Detect that a generation no longer fits its points, correct what can be corrected, and prove a new one.
+"""Detect that a generation no longer fits its points, and correct what can be corrected.
 
 Three things are watched: the error of the codes of rows that come against its value at training (watch.py), how even
 the lists are (balance.py), and recall. What a recall takes is cheap to learn anew; a codebook is not, and whether a new
-one is better shows only when it is there.
+one is better shows only when it is there (proof.py).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,9 +14,7 @@ from pqdb.partition.assign import assign
 from pqdb.quantization.source import decode_source
 from pqdb.search.batch import search_batch
 from pqdb.search.index import Index
-from pqdb.search.pipeline import search
 from pqdb.search.plan import Calibration
-from pqdb.search.trace import Trace
 from pqdb.search.truth import recall_of, without_itself
 from pqdb.store.view import PointView
 from pqdb.upkeep.calibrate import calibrate
@@ -41,24 +38,12 @@ ERRORS_WORSE = 1.5  # the same, of residuals as long as they are: lists and code
 ENOUGH = 0.1  # of the rows trained on have come since: there is something to learn
 AGAIN = 0.25  # of the points have come since a new generation was no better: time for another try
 
-BROKEN = 0.01  # below what was asked: a generation that does not keep its promise
-RERANKED = 8.0  # what looking at a candidate costs, in codes scanned
-CHEAPER, NO_DEARER = 0.98, 1.2  # times the cost before: better, and as good but for chance
-
-
-@dataclass(frozen=True)
-class Worth:
-    """What a generation is worth to its queries."""
-
-    recall: float
-    cost: float  # codes scanned, and candidates looked at in units of them, a query
-
 
 def recall_now(stores: Stores, index: Index, seed: int) -> tuple[float, int]:
     """Recall@10 of ASKED on stored rows, half of them new, each without itself; and how many points there are."""
     with stores.blocks.read() as blocks, stores.points.read() as points:
         snapshot = stores.snapshot(blocks, points, index)
-        rows, queries = _some_rows(stores, points, seed)
+        rows, queries = some_rows(stores, points, seed)
         plan = index.plan(K + 1, ASKED, None, None)
         found, truth = (
             without_itself(search_batch(snapshot, queries, each, points.live, K + 1), rows)[0] for each in (plan, None)
@@ -127,54 +112,7 @@ def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> 
     return found
 
 
-def proof_of(
-    stores: Stores, queries: np.ndarray, seed: int, strictly: bool
-) -> Callable[[Index, int], bool]:
-    """Whether a generation built aside is better than the current one (or, unless `strictly`, as good), on held-out
-    rows and the live `queries` (n, d) there are.
-    """
-
-    def proof(new: Index, watermark: int) -> bool:
-        with stores.blocks.read() as blocks:
-            old = Index.load(blocks)
-        before = _worth(stores, old, None, queries, seed)
-        after = _worth(stores, new, watermark, queries, seed)
-        return is_better(before, after, strictly)
-
-    return proof
-
-
-def is_better(before: Worth, after: Worth, strictly: bool) -> bool:
-    """Whether a generation is worth more than the one before: it keeps the promise where that one does not, or keeps it
-    at less cost.
-    """
-    kept_before, kept_after = (each.recall >= ASKED - BROKEN for each in (before, after))
-    if kept_before and kept_after:
-        return after.cost < CHEAPER * before.cost if strictly else after.cost <= NO_DEARER * before.cost
-    return kept_after or after.recall > before.recall + (BROKEN if kept_before or strictly else 0)
-
-
-def _worth(stores: Stores, index: Index, watermark: int | None, queries: np.ndarray, seed: int) -> Worth:
-    with stores.blocks.read() as blocks, stores.points.read() as points:
-        if watermark is not None:
-            blocks.look_at(index.generation, watermark)
-        snapshot = stores.snapshot(blocks, points, index)
-        rows, stored = _some_rows(stores, points, seed)
-        asked = np.concatenate([stored, queries[: len(stored)]])
-        itself = np.concatenate([rows.astype(np.int64), np.full(len(asked) - len(stored), -1)])
-        plan, cost = index.plan(K + 1, ASKED, None, None), 0.0
-        found = []
-        for query in asked:
-            trace = Trace()
-            found.append(search(snapshot, query[None], plan, points.live, K + 1, trace))
-            cost += trace.codes + RERANKED * trace.reranked
-        values, rows_found = (np.concatenate(each) for each in zip(*found, strict=True))
-        truth, _ = without_itself(search_batch(snapshot, asked, None, points.live, K + 1), itself)
-        others, _ = without_itself((values, rows_found), itself)
-        return Worth(float(recall_of(others, truth).mean()), cost / len(asked))
-
-
-def _some_rows(stores: Stores, points: PointView, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def some_rows(stores: Stores, points: PointView, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Living rows, half of them among the newest, and their vectors: as many as an exact answer is worth."""
     rng, live = np.random.default_rng(seed), points.live_rows(points.forgotten_rows)
     n = int(np.clip(WORK // (max(1, points.n_live) * stores.config.dim), *QUERIES))

@@ -13,6 +13,7 @@ from pqdb.upkeep.balance import LISTS_AT_ONCE, balance, is_balanceable, n_uneven
 from pqdb.upkeep.build import build_generation, is_trainable
 from pqdb.upkeep.compact import DEAD, dead_in_lists, dead_in_runs, tidy_lists, tidy_rows
 from pqdb.upkeep.fresh import index_fresh
+from pqdb.upkeep.proof import proof_of
 from pqdb.upkeep.stores import Stores
 from pqdb.upkeep.train import Progress
 from pqdb.upkeep.watch import About, Watch, about_of
@@ -188,7 +189,7 @@ class Steps:
             return False
         assert now.index is not None
         self._tries += 1
-        proof = drift.proof_of(self._stores, self._queries(), self._tries, strictly)
+        proof = proof_of(self._stores, self._queries(), self._tries, strictly)
         built = build_generation(self._stores, self._tries, self._feeding(now.index, progress), proof)
         if built is None:
             watch = self.now().watch

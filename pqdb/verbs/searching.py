@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pqdb.config import CollectionConfig
+from pqdb.config import RETRAIN_GROWTH, TRAIN_ROWS, CollectionConfig
 from pqdb.errors import DimensionError, InputError
 from pqdb.hits import BatchHits, Hits, Id, PlainHits
 from pqdb.kernels.frame import WORDS
@@ -28,11 +28,13 @@ from pqdb.search.snapshot import Snapshot
 from pqdb.search.trace import Trace
 from pqdb.search.trim import trimmed
 from pqdb.store.blocks import BlockStore
+from pqdb.store.blockview import BlockView
 from pqdb.store.moment import Moment
 from pqdb.store.points import PointStore
 from pqdb.store.reading import Held
 from pqdb.store.view import PointView
 from pqdb.upkeep.tended import Learned, Tended
+from pqdb.upkeep.watch import about_of
 from pqdb.upkeep.worker import Upkeep
 from pqdb.verbs.base import FLAGS, Guard, Metadata, Verbs
 from pqdb.verbs.given import Terms, Wanted, check_depth, check_effort, check_k, check_offset, is_id, ragged
@@ -275,9 +277,19 @@ class Searching(Verbs):
                 index = replace(index, calibration=calibration)
             self._frames = {}
             self._index = (blocks.generation, blocks.objects_version, index, learned)
+        if index is not None and self._is_left_with_few(points, blocks):
+            index = None
         shape = self._points.rows_per_run, self._points.row_bytes
         coded = self._fresh.of(self.config, points, index, blocks.watermark, shape)
         return Snapshot(self.config, points, blocks, index, *shape, points.n_rows, coded)
+
+    def _is_left_with_few(self, points: PointView, blocks: BlockView) -> bool:
+        """Whether so few points are left of those an index was made for that comparing all of them is better: what a
+        recall takes was learned of others, and no new index is made of so few (upkeep.steps).
+        """
+        if points.n_live >= TRAIN_ROWS or self.config.source is None:
+            return False
+        return points.n_live <= about_of(blocks).trained_rows / RETRAIN_GROWTH
 
     def _plan(self, snapshot: Snapshot, terms: Terms, exact: bool) -> Plan | None:
         """The effort to spend; None to compare everything exactly."""

@@ -9,8 +9,9 @@ import pytest
 
 import pqdb
 from pqdb.search.index import Index
-from pqdb.upkeep import build, drift, fresh, rollback, steps
-from pqdb.upkeep.drift import Worth, has_drifted, has_moved, is_better, is_off, is_recall_due
+from pqdb.upkeep import build, fresh, proof, rollback, steps
+from pqdb.upkeep.drift import has_drifted, has_moved, is_off, is_recall_due
+from pqdb.upkeep.proof import Worth, is_better
 from pqdb.upkeep.watch import About, Watch, errors_of, imbalance, reach_of
 from tests.conftest import SEED
 from tests.data import clustered
@@ -246,7 +247,7 @@ def test_a_generation_that_proves_better_takes_over_and_can_be_left_again(
 ) -> None:
     kept = keep(1_200, DIM, metric="l2")
     drifted(kept, monkeypatch)
-    monkeypatch.setattr(drift, "is_better", lambda *_: True)
+    monkeypatch.setattr(proof, "is_better", lambda *_: True)
     kept.collection.optimize()
     info = kept.collection.info()
     assert (info["generation"], info["previous"], info["drift"]["inserted"]) == (2, 1, 0)
@@ -276,7 +277,7 @@ def test_a_generation_that_is_no_better_is_not_swapped_in(
         asked.append((before, after, strictly))
         return False
 
-    monkeypatch.setattr(drift, "is_better", refuses)
+    monkeypatch.setattr(proof, "is_better", refuses)
     for _ in range(2):
         kept.collection.optimize()
     assert len(asked) == 1  # and not tried again before more has come
@@ -299,7 +300,7 @@ def test_what_is_written_during_a_build_is_in_it_or_fresh(
     monkeypatch.setattr(steps, "FRESH_ROWS", 100)
     monkeypatch.setattr(fresh, "FRESH_ROWS", 100)
     monkeypatch.setattr(build, "PART_BYTES", 4 * DIM * 200)
-    monkeypatch.setattr(drift, "is_better", lambda *_: True)
+    monkeypatch.setattr(proof, "is_better", lambda *_: True)
     kept = keep(1_200, DIM, metric="l2")
     drifted(kept, monkeypatch)
     written, watermarks = [10_000], set[int]()
@@ -405,7 +406,7 @@ def test_every_step_can_be_stopped(small: None, keep: Keep, monkeypatch: pytest.
     """What progress raises in any stage leaves a collection that answers and can go on."""
     kept = keep(1_200, DIM, metric="l2")
     drifted(kept, monkeypatch)
-    monkeypatch.setattr(drift, "is_better", lambda *_: True)
+    monkeypatch.setattr(proof, "is_better", lambda *_: True)
 
     def stop_at(wanted: str) -> Callable[[str, float], None]:
         def report(stage: str, share: float) -> None:
