@@ -1,9 +1,11 @@
 """The search among the rows a filter lets through. It returns min(k, rows that pass) hits, always."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from pqdb.config import MAX_K
 from pqdb.hits import FilterExplanation
 from pqdb.kernels import exact, road
 from pqdb.kernels.frame import WORDS
@@ -18,10 +20,14 @@ from pqdb.search.plan import Plan
 from pqdb.search.planner import Planner, Way
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trace import Trace
-from pqdb.store.layout import META_BYTES, META_ROWS
+from pqdb.store.layout import META_BYTES, META_ROWS, bits_at
 from pqdb.store.snapshot import NO_BITS
 from pqdb.threads import share_out
 
+MOST = 0.5  # of the points pass: what does not is left out of what is found among all
+AMPLE, DEEPER = 3.0, 4  # times as many as are expected to be needed are looked at, and so many times more after that
+BEHIND = 0.5  # of those that are expected to pass lie behind the k-th: the last of what is found are the least sure
+FEWER = 8  # one in so many points at most; else all are compared
 BLOCK = 8  # queries scored against the selected rows on one thread, one after the other
 
 Again = tuple[Frame, Among]
@@ -54,13 +60,16 @@ class Selected:
         way = self._way(planner, effort)
         if trace:
             trace.mark("planner")
-        found = None if trace else self._at_once(way, query, k)
+        aside = self._leaves_few_out(way, effort, k)
+        found = None if trace or aside else self._at_once(way, query, k)
         if found is not None and found.filled == 0 and planner.rows_can_be_scored:  # lists would take longer
             found, self.again = score_query(self.snapshot, query, self.selection.array, k), None
         if found is not None and found.filled == k:
             return found
         prepared = prepare(query, config.dim, config.metric)
-        if found is None:
+        if aside:
+            values, rows = self._through_all(planner, prepared, k, effort.recall, trace)
+        elif found is None:
             values, rows = self._go(way, prepared, k, trace)
         else:
             values, rows = found.values_and_rows()
@@ -71,17 +80,66 @@ class Selected:
     def search_batch(self, queries: np.ndarray, k: int, effort: Effort) -> Found:
         """The answers to queries (q, d) that are prepared."""
         planner = Planner(self.snapshot, self.selection, self.kept, k)
-        values, rows = self._go(self._way(planner, effort), queries, k)
+        way = self._way(planner, effort)
+        if self._leaves_few_out(way, effort, k):
+            values, rows = self._through_all(planner, queries, k, effort.recall)
+        else:
+            values, rows = self._go(way, queries, k)
         return answered(self.snapshot.points, *self._filled(planner, queries, values, rows))
 
     def _explained(self, planner: Planner, way: Way, trace: Trace) -> FilterExplanation:
         """What was done for a query."""
         index, kind, lists_us = self.snapshot.index, way.kind, None
-        if index is not None and trace.wanted is not None:
-            lists_us = planner.lists_us(index, trace.wanted)
+        if index is not None and way.kind == "lists":
+            lists_us = planner.lists_us(index, trace.groups if trace.wanted is None else trace.wanted)
             kind = "rows" if trace.declined else kind
         selection = self.selection
         return FilterExplanation(len(selection), selection.indexes, selection.scanned, kind, way.rows_us, lists_us)
+
+    def _leaves_few_out(self, way: Way, effort: Effort, k: int) -> bool:
+        """Whether lists are searched for a recall, most points pass, and k is no large share of them."""
+        by_recall = way.kind == "lists" and effort.plan is None and self.snapshot.config.source is not None
+        most = len(self.selection) >= MOST * self.snapshot.points.n_live
+        return by_recall and most and self._ample(k) <= self._deepest
+
+    def _ample(self, k: int) -> int:
+        """How many of all points to look at for k that pass, where which do has nothing to do with what is asked."""
+        return math.ceil(AMPLE * k * self.snapshot.points.n_live / len(self.selection))
+
+    @property
+    def _deepest(self) -> int:
+        """More than so many of all points are not looked at one after the other."""
+        return min(MAX_K, self.snapshot.points.n_live // FEWER)
+
+    def _through_all(
+        self, planner: Planner, queries: np.ndarray, k: int, recall: float | None, trace: Trace | None = None
+    ) -> Values:
+        """What passes of the nearest of all points, of so many that those which do not pass may be the nearest. Where
+        they are more than that, every point is compared.
+
+        Lists cannot be searched for what lies just behind them: thousands of rows are as near as the k-th there, the k
+        best estimates are those with the luckiest errors, and what is cut by them is right (docs/decisions/053).
+        """
+        snapshot, index, allowed = self.snapshot, self.snapshot.index, self.selection.allowed
+        assert index is not None
+        values, rows = np.full((len(queries), k), -np.inf, np.float32), np.zeros((len(queries), k), np.uint32)
+        share = len(self.selection) / snapshot.points.n_live
+        left, depth = np.arange(len(queries)), self._ample(k)
+        while len(left) and depth <= self._deepest:
+            plan, some = index.plan(depth, recall, None, None), queries[left]
+            if len(left) == 1:
+                found, nearest = search(snapshot, some, plan, snapshot.points.findable, depth, trace)
+            else:
+                found, nearest = search_batch(snapshot, some, plan, snapshot.points.findable, depth)
+            passing = bits_at(allowed, nearest) & (found > -np.inf)
+            done = passing.sum(axis=1) >= k + BEHIND * share * depth
+            first = np.argsort(~passing[done], axis=1, kind="stable")[:, :k]
+            values[left[done]] = np.take_along_axis(found[done], first, axis=1)
+            rows[left[done]] = np.take_along_axis(nearest[done], first, axis=1)
+            left, depth = left[~done], DEEPER * depth
+        if len(left):
+            values[left], rows[left] = self._go(planner.exact(), queries[left], k, trace)
+        return values, rows
 
     def _way(self, planner: Planner, effort: Effort) -> Way:
         index = self.snapshot.index

@@ -1,0 +1,61 @@
+"""Filters that leave out the very nearest: what lies just behind them is found all the same."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import pqdb
+from tests.data import clustered
+
+ROWS, DIM, ASKED = 12_000, 24, 150
+
+
+@pytest.fixture(scope="module", params=["cosine", "l2"])
+def things(request: pytest.FixtureRequest) -> Iterator[pqdb.Collection]:
+    rng = np.random.default_rng(11)
+    vectors = clustered(ROWS, DIM, seed=3) + 0.3 * rng.standard_normal((ROWS, DIM)).astype(np.float32)
+    with pqdb.open(upkeep="manual") as database:
+        made = database.create_collection("things", DIM, request.param)
+        made.upsert(range(ROWS), vectors)
+        made.optimize()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def queries() -> np.ndarray:
+    rng = np.random.default_rng(12)
+    return clustered(ASKED, DIM, seed=3) + 0.4 * rng.standard_normal((ASKED, DIM)).astype(np.float32)
+
+
+@pytest.mark.parametrize("skipped", [20, 300, 1_000])
+def test_a_next_page_keeps_its_recall(things: pqdb.Collection, queries: np.ndarray, skipped: int) -> None:
+    found, k = [], 10
+    for query in queries:
+        shown = things.search(query, skipped, exact=True, with_payload=False).ids
+        rest = {"must_not": {"has_id": shown}}
+        true = things.search(query, k, filter=rest, exact=True).ids
+        alone = things.search(query, k, filter=rest, recall=0.95)
+        together = things.search(np.stack([query, -query]), k, filter=rest, recall=0.95)
+        assert together[0].ids == alone.ids
+        assert not set(alone.ids) & set(shown)
+        assert len(alone) == len(together[1]) == k
+        found.append(len(set(true) & set(alone.ids)) / k)
+    assert np.mean(found) >= 0.93
+
+
+def test_what_is_explained_is_what_is_done(things: pqdb.Collection, queries: np.ndarray) -> None:
+    rest = {"must_not": {"has_id": things.search(queries[0], 200, exact=True).ids}}
+    said = things.explain(queries[0], filter=rest)
+    assert said.filter is not None
+    assert said.filter.way == "lists"
+    assert said.filter.lists_us is not None
+    assert said.hits is not None
+    assert said.hits.ids == things.search(queries[0], filter=rest).ids
+    assert said.groups > 0
+
+
+def test_by_hand_lists_are_scanned_as_they_are_named(things: pqdb.Collection, queries: np.ndarray) -> None:
+    rest = {"must_not": {"has_id": things.search(queries[0], 200, exact=True).ids}}
+    said = things.explain(queries[0], filter=rest, nprobe=3, rerank=30)
+    assert said.lists == 3
