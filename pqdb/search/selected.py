@@ -24,13 +24,13 @@ from pqdb.store.layout import META_BYTES, META_ROWS, bits_at
 from pqdb.store.snapshot import NO_BITS
 from pqdb.threads import share_out
 
-MOST = 0.5  # of the points pass: what does not is left out of what is found among all
+MOST = 0.75  # of the points pass: what does not is left out of what is found among all
 AMPLE, DEEPER = 3.0, 4  # times as many as are expected to be needed are looked at, and so many times more after that
 BEHIND = 0.5  # of those that are expected to pass lie behind the k-th: the last of what is found are the least sure
 FEWER = 8  # one in so many points at most; else all are compared
 BLOCK = 8  # queries scored against the selected rows on one thread, one after the other
 
-Again = tuple[Frame, Among]
+Again = tuple[Frame, Among | None]  # None: of all points
 Values = tuple[np.ndarray, np.ndarray]  # values (q, k) float32, −inf where there are fewer, and rows (q, k) uint32
 
 
@@ -61,6 +61,10 @@ class Selected:
         if trace:
             trace.mark("planner")
         aside = self._leaves_few_out(way, effort, k)
+        if aside and not trace:
+            among_all = self._among_all(query, k, effort.recall)
+            if among_all is not None:
+                return among_all
         found = None if trace or aside else self._at_once(way, query, k)
         if found is not None and found.filled == 0 and planner.rows_can_be_scored:  # lists would take longer
             found, self.again = score_query(self.snapshot, query, self.selection.array, k), None
@@ -99,17 +103,30 @@ class Selected:
     def _leaves_few_out(self, way: Way, effort: Effort, k: int) -> bool:
         """Whether lists are searched for a recall, most points pass, and k is no large share of them."""
         by_recall = way.kind == "lists" and effort.plan is None and self.snapshot.config.source is not None
-        most = len(self.selection) >= MOST * self.snapshot.points.n_live
-        return by_recall and most and self._ample(k) <= self._deepest
+        return by_recall and self._share >= MOST and self._ample(k) <= self._deepest
 
     def _ample(self, k: int) -> int:
         """How many of all points to look at for k that pass, where which do has nothing to do with what is asked."""
-        return math.ceil(AMPLE * k * self.snapshot.points.n_live / len(self.selection))
+        return math.ceil(AMPLE * k / self._share)
 
     @property
     def _deepest(self) -> int:
         """More than so many of all points are not looked at one after the other."""
         return min(MAX_K, self.snapshot.points.n_live // FEWER)
+
+    def _among_all(self, query: np.ndarray, k: int, recall: float | None) -> Found | None:
+        """The first step of _through_all for one query that is not prepared yet, at once; None where it takes more."""
+        snapshot, index, depth = self.snapshot, self.snapshot.index, self._ample(k)
+        assert index is not None
+        plan = index.plan(depth, recall, None, None)
+        if snapshot.config.rerank == "int8":
+            self.again = frame_of(snapshot, index, plan), None
+        return passing_of(find(snapshot, query, plan, snapshot.points.findable, depth), self.selection, k, self._share)
+
+    @property
+    def _share(self) -> float:
+        """Of all points, those that pass."""
+        return len(self.selection) / self.snapshot.points.n_live
 
     def _through_all(
         self, planner: Planner, queries: np.ndarray, k: int, recall: float | None, trace: Trace | None = None
@@ -123,7 +140,6 @@ class Selected:
         snapshot, index, allowed = self.snapshot, self.snapshot.index, self.selection.allowed
         assert index is not None
         values, rows = np.full((len(queries), k), -np.inf, np.float32), np.zeros((len(queries), k), np.uint32)
-        share = len(self.selection) / snapshot.points.n_live
         left, depth = np.arange(len(queries)), self._ample(k)
         while len(left) and depth <= self._deepest:
             plan, some = index.plan(depth, recall, None, None), queries[left]
@@ -132,7 +148,7 @@ class Selected:
             else:
                 found, nearest = search_batch(snapshot, some, plan, snapshot.points.findable, depth)
             passing = bits_at(allowed, nearest) & (found > -np.inf)
-            done = passing.sum(axis=1) >= k + BEHIND * share * depth
+            done = passing.sum(axis=1) >= k + BEHIND * depth * self._share
             first = np.argsort(~passing[done], axis=1, kind="stable")[:, :k]
             values[left[done]] = np.take_along_axis(found[done], first, axis=1)
             rows[left[done]] = np.take_along_axis(nearest[done], first, axis=1)
@@ -186,6 +202,17 @@ class Selected:
             way = Way("rows") if planner.rows_can_be_scored or index is None else planner.everywhere(index)
             values[short], rows[short] = self._go(way, queries[short], k)
         return values, rows
+
+
+def passing_of(found: Found, selection: Selection, k: int, share: float) -> Found | None:
+    """The k nearest that pass of what one query found among all points, of which so large a share passes; None where
+    too few do to be sure of them.
+    """
+    rows = found.answers["row"][0, : found.filled]
+    passing = np.flatnonzero(bits_at(selection.allowed, rows))
+    if len(passing) < k + BEHIND * share * found.words.shape[1]:
+        return None
+    return Found(np.ascontiguousarray(found.words[:, passing[:k]]), k, found.every)
 
 
 def score_query(snapshot: Snapshot, query: np.ndarray, rows: np.ndarray, k: int) -> Found:

@@ -23,7 +23,7 @@ from pqdb.search.index import Index
 from pqdb.search.lists import PassingKept
 from pqdb.search.pipeline import search_framed
 from pqdb.search.plan import Plan
-from pqdb.search.selected import Effort, Selected
+from pqdb.search.selected import Effort, Selected, passing_of
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trace import Trace
 from pqdb.search.trim import trimmed
@@ -180,6 +180,9 @@ class Searching(Verbs):
         if not self._is_current(frame) or (frame.compared and self._is_time(frame)):
             return None
         words = np.empty((1, frame.plan.k, WORDS), np.uint64)
+        if among is None:
+            found = search_framed(frame, query, points.findable, words)
+            return passing_of(found, selection, terms[0], len(selection) / points.n_live)
         found = search_framed(frame, query, selection.allowed, words, among)
         if found.filled == 0:  # lists would take longer than scoring the rows
             selection.kept.pop(terms, None)

@@ -40,6 +40,9 @@ def test_a_next_page_keeps_its_recall(things: pqdb.Collection, queries: np.ndarr
         assert together[0].ids == alone.ids
         assert not set(alone.ids) & set(shown)
         assert len(alone) == len(together[1]) == k
+        again = things.search(query, k, filter=rest, recall=0.95)
+        assert again.ids == alone.ids
+        assert again.scores.tolist() == alone.scores.tolist() == [hit.score for hit in again]
         found.append(len(set(true) & set(alone.ids)) / k)
     assert np.mean(found) >= 0.93
 
