@@ -54,14 +54,14 @@ def search_batch(
         if not callable(allowed):
             return search(snapshot, queries[some], plan, allowed, k, among=among)
         one_by_one = range(some.start, some.stop)
-        return _joined([search(snapshot, queries[i : i + 1], plan, allowed(i), k, among=among) for i in one_by_one])
+        return joined([search(snapshot, queries[i : i + 1], plan, allowed(i), k, among=among) for i in one_by_one])
 
     if not is_alone():
         _ = snapshot.points.runs, snapshot.points.meta  # looked up here: a transaction belongs to one thread
-    return _joined(_in_blocks(search_some, len(queries), _most(snapshot.index)))
+    return joined(_in_blocks(search_some, len(queries), _most(snapshot.index)))
 
 
-def _joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+def joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     """Values and rows of some queries after those of others."""
     return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])
 

@@ -11,7 +11,7 @@ from pqdb.kernels import exact, road
 from pqdb.kernels.frame import WORDS
 from pqdb.metric import limits, prepare
 from pqdb.query.select import Selection
-from pqdb.search.batch import find, search_batch
+from pqdb.search.batch import find, joined, search_batch
 from pqdb.search.found import Found, answered
 from pqdb.search.frame import Among, Frame, frame_of
 from pqdb.search.lists import PassingKept
@@ -60,20 +60,15 @@ class Selected:
         way = self._way(planner, effort)
         if trace:
             trace.mark("planner")
-        aside = self._leaves_few_out(way, effort, k)
-        if aside and not trace:
-            among_all = self._among_all(query, k, effort.recall)
-            if among_all is not None:
-                return among_all
-        found = None if trace or aside else self._at_once(way, query, k)
+        if self._leaves_few_out(way, effort, k):
+            return self._search_all(planner, way, query, k, effort.recall, trace)
+        found = None if trace else self._at_once(way, query, k)
         if found is not None and found.filled == 0 and planner.rows_can_be_scored:  # lists would take longer
             found, self.again = score_query(self.snapshot, query, self.selection.array, k), None
         if found is not None and found.filled == k:
             return found
         prepared = prepare(query, config.dim, config.metric)
-        if aside:
-            values, rows = self._through_all(planner, prepared, k, effort.recall, trace)
-        elif found is None:
+        if found is None:
             values, rows = self._go(way, prepared, k, trace)
         else:
             values, rows = found.values_and_rows()
@@ -86,7 +81,7 @@ class Selected:
         planner = Planner(self.snapshot, self.selection, self.kept, k)
         way = self._way(planner, effort)
         if self._leaves_few_out(way, effort, k):
-            values, rows = self._through_all(planner, queries, k, effort.recall)
+            values, rows = self._through_all(planner, queries, k, effort.recall, self._ample(k))
         else:
             values, rows = self._go(way, queries, k)
         return answered(self.snapshot.points, *self._filled(planner, queries, values, rows))
@@ -114,25 +109,38 @@ class Selected:
         """More than so many of all points are not looked at one after the other."""
         return min(MAX_K, self.snapshot.points.n_live // FEWER)
 
-    def _among_all(self, query: np.ndarray, k: int, recall: float | None) -> Found | None:
-        """The first step of _through_all for one query that is not prepared yet, at once; None where it takes more."""
-        snapshot, index, depth = self.snapshot, self.snapshot.index, self._ample(k)
-        assert index is not None
-        plan = index.plan(depth, recall, None, None)
-        if snapshot.config.rerank == "int8":
-            self.again = frame_of(snapshot, index, plan), None
-        return passing_of(find(snapshot, query, plan, snapshot.points.findable, depth), self.selection, k, self._share)
-
     @property
     def _share(self) -> float:
         """Of all points, those that pass."""
         return len(self.selection) / self.snapshot.points.n_live
 
+    def _search_all(
+        self, planner: Planner, way: Way, query: np.ndarray, k: int, recall: float | None, trace: Trace | None
+    ) -> Found:
+        """As `search`, by _through_all: the first step at once, as searches without a filter are."""
+        snapshot, index, depth = self.snapshot, self.snapshot.index, self._ample(k)
+        assert index is not None
+        if not trace:
+            plan = index.plan(depth, recall, None, None)
+            if snapshot.config.rerank == "int8":
+                self.again = frame_of(snapshot, index, plan), None
+            nearest = find(snapshot, query, plan, snapshot.points.findable, depth)
+            found = passing_of(nearest, self.selection, k, self._share)
+            if found is not None:
+                return found
+            depth *= DEEPER
+        prepared = prepare(query, snapshot.config.dim, snapshot.config.metric)
+        values, rows = self._through_all(planner, prepared, k, recall, depth, trace)
+        if trace:
+            trace.filter = self._explained(planner, way, trace)
+        return answered(snapshot.points, *self._filled(planner, prepared, values, rows))
+
     def _through_all(
-        self, planner: Planner, queries: np.ndarray, k: int, recall: float | None, trace: Trace | None = None
-    ) -> Values:
-        """What passes of the nearest of all points, of so many that those which do not pass may be the nearest. Where
-        they are more than that, every point is compared.
+        self, planner: Planner, queries: np.ndarray, k: int, recall: float | None, depth: int,
+        trace: Trace | None = None,
+    ) -> Values:  # fmt: skip
+        """What passes of the nearest of all points, `depth` of them and then more, so that those which do not pass may
+        be the nearest. Where they are more than that, every point is compared.
 
         Lists cannot be searched for what lies just behind them: thousands of rows are as near as the k-th there, the k
         best estimates are those with the luckiest errors, and what is cut by them is right (docs/decisions/053).
@@ -140,7 +148,7 @@ class Selected:
         snapshot, index, allowed = self.snapshot, self.snapshot.index, self.selection.allowed
         assert index is not None
         values, rows = np.full((len(queries), k), -np.inf, np.float32), np.zeros((len(queries), k), np.uint32)
-        left, depth = np.arange(len(queries)), self._ample(k)
+        left = np.arange(len(queries))
         while len(left) and depth <= self._deepest:
             plan, some = index.plan(depth, recall, None, None), queries[left]
             if len(left) == 1:
@@ -148,7 +156,7 @@ class Selected:
             else:
                 found, nearest = search_batch(snapshot, some, plan, snapshot.points.findable, depth)
             passing = bits_at(allowed, nearest) & (found > -np.inf)
-            done = passing.sum(axis=1) >= k + BEHIND * depth * self._share
+            done = passing.sum(axis=1) >= enough(k, depth, self._share)
             first = np.argsort(~passing[done], axis=1, kind="stable")[:, :k]
             values[left[done]] = np.take_along_axis(found[done], first, axis=1)
             rows[left[done]] = np.take_along_axis(nearest[done], first, axis=1)
@@ -204,13 +212,18 @@ class Selected:
         return values, rows
 
 
+def enough(k: int, depth: int, share: float) -> float:
+    """How many must pass of the `depth` nearest of all points, of which such a share passes, to be sure of k."""
+    return k + BEHIND * depth * share
+
+
 def passing_of(found: Found, selection: Selection, k: int, share: float) -> Found | None:
     """The k nearest that pass of what one query found among all points, of which so large a share passes; None where
     too few do to be sure of them.
     """
     rows = found.answers["row"][0, : found.filled]
     passing = np.flatnonzero(bits_at(selection.allowed, rows))
-    if len(passing) < k + BEHIND * share * found.words.shape[1]:
+    if len(passing) < enough(k, found.words.shape[1], share):
         return None
     return Found(np.ascontiguousarray(found.words[:, passing[:k]]), k, found.every)
 
@@ -238,7 +251,7 @@ def score_rows(snapshot: Snapshot, queries: np.ndarray, rows: np.ndarray, k: int
     assert len(runs)
     blocks = [queries[first : first + BLOCK] for first in range(0, len(queries), BLOCK)]
     parts = list(share_out(lambda block: _score_block(snapshot, block, rows, k), blocks))
-    return np.concatenate([values for values, _ in parts]), np.concatenate([found for _, found in parts])
+    return joined(parts)
 
 
 def _score_block(snapshot: Snapshot, queries: np.ndarray, rows: np.ndarray, k: int) -> Values:

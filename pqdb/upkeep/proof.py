@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pqdb.search.batch import search_batch
+from pqdb.search.batch import joined, search_batch
 from pqdb.search.index import Index
 from pqdb.search.pipeline import search
 from pqdb.search.trace import Trace
@@ -67,7 +67,7 @@ def _worth(stores: Stores, index: Index, watermark: int | None, queries: np.ndar
             trace = Trace()
             found.append(search(snapshot, query[None], plan, points.live, K + 1, trace))
             cost += trace.codes + RERANKED * trace.reranked
-        values, rows_found = (np.concatenate(each) for each in zip(*found, strict=True))
+        values, rows_found = joined(found)
         truth, _ = without_itself(search_batch(snapshot, asked, None, points.live, K + 1), itself)
         others, _ = without_itself((values, rows_found), itself)
         return Worth(float(recall_of(others, truth).mean()), cost / len(asked))

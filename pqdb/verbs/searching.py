@@ -28,7 +28,6 @@ from pqdb.search.snapshot import Snapshot
 from pqdb.search.trace import Trace
 from pqdb.search.trim import trimmed
 from pqdb.store.blocks import BlockStore
-from pqdb.store.blockview import BlockView
 from pqdb.store.moment import Moment
 from pqdb.store.points import PointStore
 from pqdb.store.reading import Held
@@ -65,6 +64,7 @@ class Searching(Verbs):
         # Generation, version of its objects, what was read of them and what was learned: swapped whole, for other
         # threads read it meanwhile.
         self._index: tuple[int, int, Index | None, Learned | None] = (0, 0, None, None)
+        self._trained_rows = 0  # of its generation, when it was trained
         self._passing = PassingKept()
         self._fresh = FreshKept()
 
@@ -279,20 +279,21 @@ class Searching(Verbs):
                 calibration = learned.on(index.calibration, index.router.n_lists)
                 index = replace(index, calibration=calibration)
             self._frames = {}
+            self._trained_rows = about_of(blocks).trained_rows if index else 0
             self._index = (blocks.generation, blocks.objects_version, index, learned)
-        if index is not None and self._is_left_with_few(points, blocks):
+        if index is not None and self._is_left_with_few(points):
             index = None
         shape = self._points.rows_per_run, self._points.row_bytes
         coded = self._fresh.of(self.config, points, index, blocks.watermark, shape)
         return Snapshot(self.config, points, blocks, index, *shape, points.n_rows, coded)
 
-    def _is_left_with_few(self, points: PointView, blocks: BlockView) -> bool:
+    def _is_left_with_few(self, points: PointView) -> bool:
         """Whether so few points are left of those an index was made for that comparing all of them is better: what a
         recall takes was learned of others, and no new index is made of so few (upkeep.steps).
         """
         if points.n_live >= TRAIN_ROWS or self.config.source is None:
             return False
-        return points.n_live <= about_of(blocks).trained_rows / RETRAIN_GROWTH
+        return points.n_live <= self._trained_rows / RETRAIN_GROWTH
 
     def _plan(self, snapshot: Snapshot, terms: Terms, exact: bool) -> Plan | None:
         """The effort to spend; None to compare everything exactly."""
