@@ -51,6 +51,7 @@ def warm_up(road: str = "cosine") -> None:
         collection.search(vectors[0], k=10, exact=True)
         for few in (FRESH, ROWS // 2):  # scored one by one, and looked for in lists
             collection.search(vectors[0], k=10, filter={"must": [{"has_id": list(range(few))}]})
+        collection.explain(vectors[0], k=10, filter={"must": [{"has_id": list(range(ROWS // 2))}]})  # stage after stage
         collection.optimize()
 
 

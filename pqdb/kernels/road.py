@@ -11,6 +11,7 @@ from pqdb.kernels._jit import kernel_inline_with_arrays, kernel_with_arrays
 from pqdb.kernels._types import Address, Array, Real, Whole
 from pqdb.kernels.cells import BELTS, CELLS, KINDS
 from pqdb.kernels.choose import choose_queries
+from pqdb.kernels.doubt import find_doubtful
 from pqdb.kernels.exact import SCORED, finish
 from pqdb.kernels.frame import (
     answers_of,
@@ -134,8 +135,8 @@ def scan_framed(
         frame["nbits"], m, frame["record_bytes"], l2, codes, counts, lists, probed, bases, margins, floors, table,
         coefficients, allowed, words, firsts, there, i32_at(frame["passing_at"], n_passing),
         i32_at(frame["groups_at"], n_passing), shares_framed(frame), cells, cell_of, frame["most_missed"],
-        f32_at(room["heap_at"], frame["depth"]), u64_at(room["stretch_at"], SPACE), values, bounds, rows, places,
-        starts, cuts,
+        f32_at(room["cuts_at"], 0), f32_at(room["heap_at"], frame["depth"]), u64_at(room["stretch_at"], SPACE), values,
+        bounds, rows, places, starts, cuts,
     )  # fmt: skip
 
 
@@ -148,17 +149,18 @@ def search_block(
     allowed: Array,  # uint8 bitmap of rows that may be found; without bytes all may
     table: Array,  # (q, m, ksub) scratch
     words: Array,  # (q, k, 3) uint64 out: of frame.ANSWER
-) -> tuple[Whole, Whole, Whole]:
+    doubtful: Array,  # (q,) uint8 out: whose answers are not to be trusted, as find_doubtful has it; or none
+) -> tuple[Whole, Whole, Whole, Whole]:
     """The answer to each query, as far as the candidates' room goes.
 
     Returns how many queries were answered before it ran out (−1 if a query's length is not within the limits); how many
-    places of the answers are filled, and the last words of their records or-ed together.
+    places of the answers are filled, and the last words of their records or-ed together; how many are doubtful.
     """
     frame, room, answers, n = frame_at(framed), room_at(roomed), answers_of(words), asked.shape[0]
     dim, most, keep, k = frame["dim"], frame["most"], frame["keep"], answers.shape[1]
     queries, moved = matrix_at(room["queries_at"], n, dim), matrix_at(room["moved_at"], n, dim)
     if prepare_framed(frame, asked, raw, queries, moved) == 0:
-        return -1, 0, np.uint64(0)
+        return -1, 0, np.uint64(0), 0
     lists, probed = i32_matrix_at(room["lists_at"], n, most), i32_at(room["probed_at"], n)
     bases, margins = matrix_at(room["bases_at"], n, most), matrix_at(room["margins_at"], n, most)
     chosen = n if frame["aim"] > 0 else 0  # queries whose lists are chosen for a filter
@@ -169,7 +171,8 @@ def search_block(
         for q in range(n):
             for i in range(k):
                 answers[q, i]["value"], answers[q, i]["row"] = -np.inf, 0
-        return n, 0, np.uint64(0)
+        doubtful[:] = 0
+        return n, 0, np.uint64(0), 0
     coefficients = matrix_at(room["coefficients_at"], n, 2)
     tabulate_framed(frame, room, moved, table, coefficients)
     starts, cuts, size = i64_at(room["starts_at"], n + 1), f32_at(room["cuts_at"], n), room["capacity"]
@@ -193,13 +196,14 @@ def search_block(
     for q in range(n):
         firsts[q] = q * keep
     if frame["n_coded"] > 0:
+        reached = f32_at(room["reached_at"], n)
         for q in range(n):
-            cuts[q] = best[q, frame["k"] - 1] if found[q] >= frame["k"] else -np.inf
+            reached[q] = best[q, frame["k"] - 1] if found[q] >= frame["k"] else -np.inf
         to_score = rows_with_fresh(
             frame["nbits"], table.shape[1], frame["record_bytes"], frame["l2"] != 0, frame["coded_at"],
             u32_at(frame["coded_rows_at"], frame["n_coded"]), i64_at(frame["coded_starts_at"], frame["n_lists"] + 1),
-            frame["watermark"], lists, probed, bases, margins, floors, table, coefficients, cuts, allowed, to_score,
-            firsts, found,
+            frame["watermark"], lists, probed, bases, margins, floors, table, coefficients, reached, allowed,
+            to_score, firsts, found,
         )  # fmt: skip
     values, rows = matrix_at(room["answer_values_at"], n, k), u32_matrix_at(room["answer_rows_at"], n, k)
     finish(
@@ -211,11 +215,14 @@ def search_block(
     for q in range(n):
         if probed[q] < 0:
             values[q] = -np.inf
+    n_doubtful: Whole = 0
+    if len(doubtful):
+        n_doubtful = find_doubtful(cuts[:n], margins, floors, values, frame["unit"] * frame["unit"], doubtful)
     pages = u64_at(frame["meta_at"], frame["n_pages"])
     filled, every = write_answers(
         pages, frame["rows_per_page"], frame["record_size"], frame["record_last"], values, rows, answers
     )
-    return done, filled, every
+    return done, filled, every, n_doubtful
 
 
 @kernel_with_arrays

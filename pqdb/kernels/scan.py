@@ -79,14 +79,22 @@ def most_candidates(q: Whole, starts: Array, lists: Array, probed: Array, counts
 
 @kernel_inline
 def end_query(
-    q: Whole, scanned: Whole, found: Whole, heap: Array, probed: Array, cuts: Array, starts: Array,
+    q: Whole, scanned: Whole, found: Whole, cut: Real, probed: Array, cuts: Array, starts: Array,
     candidates: Candidates,
 ) -> None:  # fmt: skip
     """Query q scanned so many lists, and its candidates end at `found`: those below its cut are dropped."""
     if scanned > probed[q] >= 0:
         probed[q] = scanned
-    cuts[q] = heap[0]
-    starts[q + 1] = drop_below(heap[0], starts[q], found, starts[q], candidates)
+    cuts[q] = cut
+    starts[q + 1] = drop_below(cut, starts[q], found, starts[q], candidates)
+
+
+@kernel_inline
+def held_at(reached: Array, q: Whole, heap: Array) -> Real:
+    """The cut that query q is held at, ∞ where at none; the heap of its best values is emptied, or filled with it."""
+    held = reached[q] if len(reached) else np.float32(np.inf)
+    heap[:] = held if held < np.inf else -np.inf
+    return held
 
 
 @kernel_inline
@@ -178,6 +186,7 @@ def scan_list(
     margin: Real,
     allowed: Array,
     heap: Array,
+    held: Real,
     space: Array,  # (SPACE,) uint64 scratch
     found: Whole,
     candidates: Candidates,
@@ -200,8 +209,9 @@ def scan_list(
     for first in range(0, count, STRETCH * PAIR):
         n: Whole = min(STRETCH * PAIR, count - first)
         ahead = score_stretch(
-            code, query, lists, record, groups_of(n), base, margin, heap[0], word_at, space, scores, ahead, order, stop
-        )
+            code, query, lists, record, groups_of(n), base, margin, min(heap[0], held), word_at, space, scores, ahead,
+            order, stop,
+        )  # fmt: skip
         last = (n - 1) // PAIR
         space[last] &= ~np.uint64(0) >> np.uint64(PAIR * (last + 1) - n)  # a last group need not be full
         for pair in range(last + 1):
@@ -238,6 +248,7 @@ def scan_lists(
     cells: Array,
     cell_of: Array,
     most: Real,  # rows that may be expected in lists that are not scanned
+    reached: Array,  # (q,) float32 a value that k rows are known to reach: the query's cut is held at it; ∞ or none
     heap: Array,  # (depth,) float32 scratch
     space: Array,  # (SPACE,) uint64 scratch
     values: Array,  # (capacity,) float32 candidates: value,
@@ -245,12 +256,12 @@ def scan_lists(
     rows: Array,  # (capacity,) uint32   row,
     places: Array,  # (capacity,) int64   probe << 32 | position in the list
     starts: Array,  # (q + 1,) int64 candidates of query i are starts[i]:starts[i + 1]
-    cuts: Array,  # (q,) float32 value of the depth-th best
+    cuts: Array,  # (q,) float32 value of the depth-th best, or the one held at
 ) -> Whole:
     """Scan the probed lists of each query; returns how many queries were finished before the candidates' room ran out.
 
-    A candidate is kept if its upper bound reaches the depth-th best value seen, and its row is allowed. Groups in which
-    none is are passed over, where words tell.
+    A candidate is kept if its upper bound reaches the depth-th best value seen, or the one that its query is held at,
+    and its row is allowed. Groups in which none is are passed over, where words tell.
     """
     code, known = Code(nbits, m, record_bytes, bias), Lists(codes, counts, words, firsts)
     candidates = Candidates(values, bounds, rows, places)
@@ -260,15 +271,15 @@ def scan_lists(
         needed = most_candidates(q, starts, lists, probed, counts, more)
         if needed > values.shape[0]:
             return q
-        heap[:] = -np.inf
+        held = held_at(reached, q, heap)
         found, a = starts[q], coefficients[q, 0]
         query = Query(np.uint64(tables[q].ctypes.data), a, coefficients[q, 1], floors[q])
         p, stop, checked = 0, np.int64(probed[q]), 0
         ahead = run_ahead(record_bytes, lists[q], stop, known)
         while p < stop:
             found, ahead = scan_list(
-                code, query, known, lists[q, p], p, bases[q, p], blurred(margins[q, p], a, m), allowed, heap, space,
-                found, candidates, ahead, lists[q], stop,
+                code, query, known, lists[q, p], p, bases[q, p], blurred(margins[q, p], a, m), allowed, heap, held,
+                space, found, candidates, ahead, lists[q], stop,
             )  # fmt: skip
             p += 1
             if p == stop and len(there):
@@ -276,5 +287,5 @@ def scan_lists(
                 checked = p
                 if needed > values.shape[0]:
                     return q
-        end_query(q, p, found, heap, probed, cuts, starts, candidates)
+        end_query(q, p, found, min(heap[0], held), probed, cuts, starts, candidates)
     return lists.shape[0]

@@ -8,7 +8,7 @@ from pqdb.kernels.cells import More, go_on
 from pqdb.kernels.dots import dot_i8
 from pqdb.kernels.intrinsics import load_f32, load_u32, prefetch
 from pqdb.kernels.places import is_allowed
-from pqdb.kernels.scan import Candidates, end_query, most_candidates
+from pqdb.kernels.scan import Candidates, end_query, held_at, most_candidates
 from pqdb.kernels.topk import push
 from pqdb.kernels.vectors import FLOAT16, INT8, dot, quantize_i8
 
@@ -66,13 +66,14 @@ def scan_values(
     queries: Array,  # (q, ≥ size) int8 or float32
     factors: Array,  # (q,) float32 what a product is multiplied with, besides the row's scale
     allowed: Array,  # uint8 bitmap of rows that may be found; without bytes all may
-    there: Array,  # lists that may be scanned if needed: this and the next six as in scan_lists; or none
+    there: Array,  # lists that may be scanned if needed: this and the next seven as in scan_lists; or none
     passing: Array,
     groups: Array,
     shares: Array,
     cells: Array,
     cell_of: Array,
     most: Real,
+    reached: Array,
     heap: Array,  # (depth,) float32 scratch
     values: Array,  # candidates, as scan.scan_lists has them
     bounds: Array,
@@ -89,7 +90,7 @@ def scan_values(
         needed = most_candidates(q, starts, lists, probed, counts, more)
         if needed > values.shape[0]:
             return q
-        heap[:] = -np.inf
+        held = held_at(reached, q, heap)
         found = starts[q]
         query_at, factor = np.uint64(queries[q].ctypes.data), factors[q]
         p, stop, checked = 0, np.int64(probed[q]), 0
@@ -103,7 +104,7 @@ def scan_values(
             for i in range(count):
                 value = value_of(kind, row, size, base, factor, query_at)
                 bound = value + max(load_f32(row), floors[q]) * margin
-                if bound >= heap[0]:
+                if bound >= min(heap[0], held):
                     number = load_u32(row_at + np.uint64(4 * i))
                     if is_allowed(allowed, number):
                         values[found], bounds[found], rows[found] = value, bound, number
@@ -118,5 +119,5 @@ def scan_values(
                 checked = p
                 if needed > values.shape[0]:
                     return q
-        end_query(q, p, found, heap, probed, cuts, starts, candidates)
+        end_query(q, p, found, min(heap[0], held), probed, cuts, starts, candidates)
     return lists.shape[0]

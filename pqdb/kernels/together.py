@@ -96,8 +96,8 @@ def scan_visits(
         spans[q, p, 0] = found
         query = Query(table_at + table_bytes * np.uint64(q), a, coefficients[q, 1], floors[q])
         found, reached = scan_list(
-            code, query, known, which, p, bases[q, p], blurred(margins[q, p], a, m), allowed, heaps[q], space, found,
-            candidates, NOWHERE if again else ahead, order, 0 if again else n_lists,
+            code, query, known, which, p, bases[q, p], blurred(margins[q, p], a, m), allowed, heaps[q],
+            np.float32(np.inf), space, found, candidates, NOWHERE if again else ahead, order, 0 if again else n_lists,
         )  # fmt: skip
         if not again:
             ahead, before = reached, which

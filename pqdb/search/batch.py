@@ -10,7 +10,8 @@ from pqdb.metric import prepare
 from pqdb.search.found import Found, answered
 from pqdb.search.frame import Among, frame_of
 from pqdb.search.index import Index
-from pqdb.search.pipeline import search, search_framed
+from pqdb.search.once import doubts, search_framed
+from pqdb.search.pipeline import search
 from pqdb.search.plan import Plan
 from pqdb.search.snapshot import Snapshot
 from pqdb.threads import cores, is_alone, share_out
@@ -33,15 +34,15 @@ def find(
         prepared = prepare(queries, config.dim, config.metric)
         return answered(snapshot.points, *search_batch(snapshot, prepared, plan, allowed, k, among))
     frame, queries = frame_of(snapshot, index, plan), _for_kernels(queries)
-    words = np.empty((len(queries), k, WORDS), np.uint64)
+    words, doubtful = np.empty((len(queries), k, WORDS), np.uint64), doubts(len(queries), among)
 
     def find_some(some: slice) -> Found:
-        return search_framed(frame, queries[some], allowed, words[some], among, some.start)
+        return search_framed(frame, queries[some], allowed, words[some], among, doubtful[some], some.start)
 
-    filled, every = 0, 0
+    filled, every, n_doubtful = 0, 0, 0
     for part in _in_blocks(find_some, len(queries), _most(index)):
-        filled, every = filled + part.filled, every | part.every
-    return Found(words, filled, every)
+        filled, every, n_doubtful = filled + part.filled, every | part.every, n_doubtful + part.doubtful
+    return Found(words, filled, every, n_doubtful)
 
 
 def search_batch(

@@ -17,6 +17,7 @@ class Found:
     words: np.ndarray  # (q, k, WORDS) uint64 of kernels.frame.ANSWER
     filled: int  # places of it
     every: int  # the tail words of their records or-ed together
+    doubtful: int = 0  # answers that are to be looked for again
 
     @property
     def answers(self) -> np.ndarray:

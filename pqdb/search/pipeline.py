@@ -8,6 +8,7 @@
     scan     every code of those lists; who could still be among the best goes on
     rerank   the survivors' int8 residuals, the likeliest first, until no other can win
     finish   the exact values of the last few, and of fresh rows that are in no list yet
+    again    from the scan on, by the value that the k-th reached, where a filter's answer turns out to be doubtful
 
 A value is larger the nearer: the inner product, or the distance (l2: its square) negated. All arrays below belong to
 one block of q queries (one query is a block of one); kernels release the GIL, so blocks run side by side on threads.
@@ -15,26 +16,28 @@ one block of q queries (one query is a block of one); kernels release the GIL, s
 
 import numpy as np
 
-from pqdb.kernels import exact, rerank, road, route, scan, tables
+from pqdb.kernels import exact, rerank, route, scan, tables
 from pqdb.kernels.cells import CELLS
 from pqdb.kernels.choose import choose_queries
-from pqdb.kernels.frame import WORDS
+from pqdb.kernels.doubt import find_doubtful
 from pqdb.kernels.fresh import rows_with_fresh
 from pqdb.kernels.scan_values import round_queries, scan_values
 from pqdb.kernels.vectors import FLOAT16, INT8
-from pqdb.metric import prepare
 from pqdb.quantization.pack import padded_dim, value_row_bytes
 from pqdb.quantization.values import ValueCode
-from pqdb.search.found import Found
-from pqdb.search.frame import Among, Frame, frame_of, most_missed
+from pqdb.search.frame import Among, most_missed
 from pqdb.search.index import Index
+from pqdb.search.once import search_at_once
 from pqdb.search.passed import Best, Candidates, Routed
 from pqdb.search.plan import Plan
 from pqdb.search.scratch import borrow, give_back
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trace import Trace, mark
 
+CLOSER = 1000  # more of the reranked are scored exactly where answers are doubtful: int8 has its luck too
+
 _NO_WORDS, _NO_FIRSTS, _NO_ROWS = np.zeros(0, np.uint32), np.zeros(0, np.int64), np.zeros(0, np.int32)
+_NO_VALUES = np.zeros(0, np.float32)
 
 
 def search(
@@ -57,58 +60,61 @@ def search(
     if index is None or plan is None:
         return finish_exactly(snapshot, queries, allowed, k)
     if trace is None and snapshot.config.rerank == "int8":
-        return search_at_once(snapshot, index, queries, plan, allowed, k, among)
+        values, rows, doubtful = search_at_once(snapshot, index, queries, plan, allowed, k, among)
+        if len(doubtful):
+            values[doubtful], rows[doubtful] = search_in_stages(
+                snapshot, queries[doubtful], plan, allowed, k, among=among
+            )
+        return values, rows
+    return search_in_stages(snapshot, queries, plan, allowed, k, trace, among)
+
+
+def search_in_stages(
+    snapshot: Snapshot, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int, trace: Trace | None = None,
+    among: Among | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """One stage after the other; from the scan on once more, where a filter's answers turn out to be doubtful."""
+    index = snapshot.index
+    assert index is not None
     moved = index.router.to_index_space(queries)
     routed = route_queries(index, moved, plan, among)
     mark(trace, "route")
     table, coefficients = build_tables(index, moved)
     mark(trace, "tables")
-    candidates = scan_lists(snapshot, index, routed, table, coefficients, plan, allowed, among)
-    mark(trace, "scan")
-    done = len(candidates.cuts)
-    best, reranked = rerank_candidates(snapshot, index, moved[:done], routed, candidates, plan)
-    mark(trace, "rerank")
-    best = with_fresh(snapshot, index, routed, table, coefficients, candidates, best, plan, allowed)
-    mark(trace, "fresh")
-    values, rows = finish(snapshot, index, queries[:done], best, allowed, k)
-    give_back(candidates.scratch)
+    reached = _NO_VALUES
+    while True:
+        candidates = scan_lists(snapshot, index, routed, table, coefficients, plan, allowed, among, reached)
+        mark(trace, "scan")
+        done = len(candidates.cuts)
+        best, reranked = rerank_candidates(snapshot, index, moved[:done], routed, candidates, plan)
+        mark(trace, "rerank")
+        best = with_fresh(snapshot, index, routed, table, coefficients, candidates, best, plan, allowed)
+        mark(trace, "fresh")
+        values, rows = finish(snapshot, index, queries[:done], best, allowed, k)
+        give_back(candidates.scratch)
+        mark(trace, "finish")
+        if among is None or len(reached):
+            break
+        reached = reached_by_doubtful(index, routed, candidates, values)
+        if len(reached) == 0:
+            break
+        plan = plan.closer(CLOSER if snapshot.config.rerank else snapshot.n_rows)
     values[routed.probed[:done] < 0] = -np.inf
-    mark(trace, "finish")
     if trace:
         trace.scanned(snapshot, index, moved, routed, candidates, reranked, plan, among)
     return with_others(values, rows, snapshot, queries[done:], plan, allowed, k, among)
 
 
-def search_at_once(
-    snapshot: Snapshot, index: Index, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int,
-    among: Among | None = None,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """The same road in one kernel, as every search but an explained one takes it: a third faster for one query."""
-    words = np.empty((len(queries), k, WORDS), np.uint64)
-    frame = frame_of(snapshot, index, plan)
-    return search_framed(frame, queries, allowed, words, among, prepared=True).values_and_rows()
-
-
-def search_framed(
-    frame: Frame, queries: np.ndarray, allowed: np.ndarray, words: np.ndarray, among: Among | None = None,
-    first: int = 0, prepared: bool = False,
-) -> Found:  # fmt: skip
-    """The answers to queries (q, dim) float32, of which the first has the number `first` in sentences, into words
-    (q, k, WORDS) uint64, where a k of less than the plan's will do. Raises InputError as metric.prepare does.
+def reached_by_doubtful(index: Index, routed: Routed, candidates: Candidates, values: np.ndarray) -> np.ndarray:
+    """(q,) float32 the value that the k-th of each doubtful answer reached, as the scan has values, and ∞ of the
+    others; (0,) where all are to be trusted.
     """
-    n, mine = len(queries), borrow(frame.capacity)
-    record = frame.record if among is None else frame.record_of(among)
-    done, filled, every = road.search_block(
-        record.at, mine.room(frame.layout_of(n)), queries, not prepared, allowed, mine.table(frame.index, n), words
-    )
-    give_back(mine)
-    if done == n:
-        return Found(words, filled, every)
-    if done < 0:  # one has a length that kernels do not trust
-        queries = prepare(queries, frame.config.dim, frame.config.metric, first)
-        return search_framed(frame, queries, allowed, words, among, first, prepared=True)
-    rest = search_framed(frame, queries[done:], allowed, words[done:], among, first + done, prepared)  # no room for all
-    return Found(words, filled + rest.filled, every | rest.every)
+    done, unit = len(values), np.float32(index.router.unit) ** 2
+    doubtful, reached = np.empty(done, np.uint8), np.full(len(routed.probed), np.inf, np.float32)
+    if find_doubtful(candidates.cuts, routed.margins, routed.floors, values, unit, doubtful) == 0:
+        return _NO_VALUES
+    reached[:done] = np.where(doubtful, values[:, -1] / unit, np.inf)
+    return reached
 
 
 def with_others(
@@ -187,14 +193,16 @@ def rounded_queries(code: ValueCode, beta: float, moved: np.ndarray) -> tuple[np
 
 def scan_lists(
     snapshot: Snapshot, index: Index, routed: Routed, table: np.ndarray, coefficients: np.ndarray, plan: Plan,
-    allowed: np.ndarray, among: Among | None = None,
+    allowed: np.ndarray, among: Among | None = None, reached: np.ndarray = _NO_VALUES,
 ) -> Candidates:  # fmt: skip
-    """Every code of the probed lists, query after query until the candidates' room is full."""
+    """Every code of the probed lists, query after query until the candidates' room is full; by cuts that were
+    `reached`, where that is known.
+    """
     blocks, code = snapshot.blocks, index.codebook
-    held = borrow(int(blocks.watermark) + 65_536)
-    candidates = Candidates(held, np.empty(len(table) + 1, np.int64), np.empty(len(table), np.float32))
+    scratch = borrow(int(blocks.watermark) + 65_536)
+    candidates = Candidates(scratch, np.empty(len(table) + 1, np.int64), np.empty(len(table), np.float32))
     where = blocks.codes, blocks.counts, routed.lists, routed.probed, routed.bases, routed.margins, routed.floors
-    out = held.values, held.bounds, held.rows, held.places, candidates.starts, candidates.cuts
+    out = scratch.values, scratch.bounds, scratch.rows, scratch.places, candidates.starts, candidates.cuts
     heap = np.empty(plan.depth, np.float32)
     words, firsts, passing, groups, missed = _NO_WORDS, _NO_FIRSTS, _NO_ROWS, _NO_ROWS, 0.0
     if among is not None:
@@ -202,14 +210,16 @@ def scan_lists(
         words, firsts, passing, groups = lies.words, lies.listed.firsts, lies.rows, lies.groups
         missed = most_missed(plan.k, among)
     shares = index.calibration.scatter.shares
-    more = routed.there, passing, groups, shares, routed.cells, routed.cell_of, missed
+    more = routed.there, passing, groups, shares, routed.cells.copy(), routed.cell_of, missed
     if isinstance(code, ValueCode):
         kind, size = (INT8, table.shape[1]) if code.form == "int8" else (FLOAT16, code.dim)
-        done = scan_values(kind, size, code.code_bytes, *where, table, coefficients, allowed, *more, heap, *out)
+        done = scan_values(
+            kind, size, code.code_bytes, *where, table, coefficients, allowed, *more, reached, heap, *out
+        )
         return candidates.first(done)
     done = scan.scan_lists(
         code.nbits, code.m, index.record_bytes, index.router.l2, *where, table, coefficients, allowed, words, firsts,
-        *more, heap, np.empty(scan.SPACE, np.uint64), *out,
+        *more, reached, heap, np.empty(scan.SPACE, np.uint64), *out,
     )  # fmt: skip
     return candidates.first(done)
 

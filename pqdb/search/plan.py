@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -140,6 +140,10 @@ class Plan:
     widths: np.ndarray  # (b,) float32 lists to probe
     most: int  # the largest of widths, at most the number of lists
     lost: float = 0.0  # share of the nearest that the margin is known to pass over
+
+    def closer(self, more: int) -> "Plan":
+        """The same, with so many more scored exactly: for queries whose answer was doubtful."""
+        return replace(self, keep=self.keep + more)
 
 
 def plan_recall(calibration: Calibration, n_lists: int, k: int, recall: float) -> Plan:

@@ -31,9 +31,9 @@ class Trace:
     _since: float = field(default_factory=time.perf_counter)
 
     def mark(self, stage: str) -> None:
-        """The stage ends here."""
+        """The stage ends here; one that is gone through again takes the time of both."""
         now = time.perf_counter()
-        self.microseconds[stage] = round((now - self._since) * 1e6, 2)
+        self.microseconds[stage] = round(self.microseconds.get(stage, 0.0) + (now - self._since) * 1e6, 2)
         self._since = now
 
     def scanned(

@@ -15,15 +15,16 @@ from pqdb.metric import as_vectors, prepare
 from pqdb.query.conditions import Filter, but_not
 from pqdb.query.parse import parse_filter
 from pqdb.search.batch import find
+from pqdb.search.edge import passing_of, share_of
 from pqdb.search.found import Found, answered
 from pqdb.search.frame import Frame, forget_others, frame_of
 from pqdb.search.fresh import FreshKept
 from pqdb.search.further import look_further
 from pqdb.search.index import Index
 from pqdb.search.lists import PassingKept
-from pqdb.search.pipeline import search_framed
+from pqdb.search.once import doubts, search_framed
 from pqdb.search.plan import Plan
-from pqdb.search.selected import Effort, Selected, passing_of
+from pqdb.search.selected import Effort, Selected
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trace import Trace
 from pqdb.search.trim import trimmed
@@ -182,11 +183,11 @@ class Searching(Verbs):
         words = np.empty((1, frame.plan.k, WORDS), np.uint64)
         if among is None:
             found = search_framed(frame, query, points.findable, words)
-            return passing_of(found, selection, terms[0], len(selection) / points.n_live)
-        found = search_framed(frame, query, selection.allowed, words, among)
+            return passing_of(found, selection, terms[0], share_of(selection, points.n_live))
+        found = search_framed(frame, query, selection.allowed, words, among, doubts(1, among))
         if found.filled == 0:  # lists would take longer than scoring the rows
             selection.kept.pop(terms, None)
-        return found if found.filled == frame.plan.k else None
+        return found if found.filled == frame.plan.k and not found.doubtful else None
 
     def _found(
         self, snapshot: Snapshot, queries: np.ndarray, single: bool, asked: Filter | None, exact: bool, offset: int,

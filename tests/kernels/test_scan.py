@@ -217,8 +217,9 @@ class Lists:
         self.everyone = np.full(self.n // 8 + 9, 255, np.uint8)
 
     def scan(
-        self, order: list[int], depth: int, allowed: np.ndarray, room: int, words: bool = False
-    ) -> tuple[int, dict[int, tuple[float, float]], float]:
+        self, order: list[int], depth: int, allowed: np.ndarray, room: int, words: bool = False,
+        reached: list[float] | None = None,
+    ) -> tuple[int, dict[int, tuple[float, float]], float]:  # fmt: skip
         """Queries finished, {row: (value, bound)} of the candidates, and the cut. words: with what is allowed list by
         list, too.
         """
@@ -231,8 +232,9 @@ class Lists:
             self.counts,
             lists, np.array([len(order)], np.int32), self.bases[:, : len(order)].copy(),
             self.margins[:, : len(order)].copy(), self.floors, self.table, self.coefficients, allowed,
-            *(self.words(allowed) if words else (np.zeros(0, np.uint32), np.zeros(0, np.int64))), *nothing_more(),
-            np.empty(depth, np.float32), np.empty(scan.SPACE, np.uint64), values, bounds, rows, places, starts, cuts,
+            *(self.words(allowed) if words else (np.zeros(0, np.uint32), np.zeros(0, np.int64))),
+            *nothing_more(reached), np.empty(depth, np.float32), np.empty(scan.SPACE, np.uint64), values, bounds, rows,
+            places, starts, cuts,
         )  # fmt: skip
         if done < 1:
             return done, {}, 0.0
@@ -263,11 +265,11 @@ class Lists:
         return naive.search.scan(lists, [self.codes[i] for i in order], tables, bits, depth, self.nbits, 0.8)
 
 
-def nothing_more() -> tuple[object, ...]:
-    """Lists that may be scanned besides: none."""
-    none = np.zeros(0, np.int32)
+def nothing_more(reached: list[float] | None = None) -> tuple[object, ...]:
+    """Lists that may be scanned besides: none; and the values that queries are held at, if they are."""
+    none, held = np.zeros(0, np.int32), np.array(reached or [], np.float32)
     shares, cells = np.zeros((1, 1), np.float32), np.zeros((0, 1, 4), np.float32)
-    return none, none, none, shares, cells, none[:, None], 0
+    return none, none, none, shares, cells, none[:, None], 0, held
 
 
 def same(found: dict[int, tuple[float, float]], true: dict[int, tuple[float, float]]) -> None:
@@ -285,6 +287,19 @@ def test_a_scan_keeps_what_the_naive_scan_keeps(rng: np.random.Generator, m: int
         true, true_cut = lists.naive(order, 5, lists.everyone)
         same(found, true)
         assert cut == pytest.approx(true_cut, rel=1e-5)
+
+
+@both
+def test_a_query_is_held_at_the_value_that_is_known_to_be_reached(rng: np.random.Generator, bias: bool) -> None:
+    lists = Lists(rng, [40, 30, 35], 8, 4, bias)
+    everything, _ = lists.naive([1, 0, 2], lists.n, lists.everyone)
+    known = float(np.median([value for value, _ in everything.values()]))
+    found, cut = lists.scan([1, 0, 2], 3, lists.everyone, 200, reached=[known])[1:]
+    assert cut == pytest.approx(known)
+    same(found, {row: pair for row, pair in everything.items() if pair[1] >= known})
+    assert lists.scan([1, 0, 2], 3, lists.everyone, 200, reached=[np.inf]) == lists.scan(
+        [1, 0, 2], 3, lists.everyone, 200
+    )
 
 
 @both

@@ -49,8 +49,9 @@ class Lists:
         return values, bounds
 
     def scan(
-        self, depth: int, allowed: np.ndarray, beta: float = 1.0, room: int = 1_000
-    ) -> tuple[int, list[dict[int, tuple[float, float]]], np.ndarray]:
+        self, depth: int, allowed: np.ndarray, beta: float = 1.0, room: int = 1_000,
+        reached: list[float] | None = None,
+    ) -> tuple[int, list[dict[int, tuple[float, float]]], np.ndarray]:  # fmt: skip
         """Queries finished, {row: (value, bound)} of each one's candidates, cuts."""
         lists = np.tile(np.arange(len(self.counts), dtype=np.int32), (2, 1))
         values, bounds = np.empty(room, np.float32), np.empty(room, np.float32)
@@ -65,7 +66,7 @@ class Lists:
             kind, size, value_row_bytes(self.dim, self.form),
             np.array([at(b) if len(b) else 0 for b in self.blocks], np.uint64), self.counts, lists,
             np.full(2, len(self.counts), np.int32), self.bases, self.margins, self.floors, queries, factors, allowed,
-            *nothing_more(), np.empty(depth, np.float32), values, bounds, rows, places, starts, cuts,
+            *nothing_more(reached), np.empty(depth, np.float32), values, bounds, rows, places, starts, cuts,
         )  # fmt: skip
         found = []
         for q in range(done):
@@ -93,6 +94,17 @@ def test_candidates_are_those_of_numpy(rng: np.random.Generator, form: Values, d
         for row, (value, bound) in found[q].items():
             assert value == pytest.approx(values[row], rel=1e-4, abs=1e-4)
             assert bound == pytest.approx(bounds[row], rel=1e-4, abs=1e-4)
+
+
+@forms
+def test_a_query_is_held_at_the_value_that_is_known_to_be_reached(rng: np.random.Generator, form: Values) -> None:
+    made = Lists(rng, form, 24)
+    known = float(np.median(made.true(0, 1.0)[0]))
+    _, found, cuts = made.scan(5, made.everyone, reached=[known, np.inf])
+    assert cuts[0] == pytest.approx(known)
+    bounds = made.true(0, 1.0)[1]
+    assert set(np.flatnonzero(bounds >= known + 1e-3)) <= found[0].keys() <= set(np.flatnonzero(bounds >= known - 1e-3))
+    assert found[1] == made.scan(5, made.everyone)[1][1]
 
 
 @forms

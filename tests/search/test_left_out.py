@@ -1,6 +1,7 @@
-"""Filters that leave out the very nearest: what lies just behind them is found all the same."""
+"""Filters that leave out the very nearest, or all that is near: what lies just behind them is found all the same."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,15 @@ from tests.data import clustered
 ROWS, DIM, ASKED = 12_000, 24, 150
 
 
+def noisy() -> np.ndarray:
+    """(ROWS, DIM) float32 in clusters that run into each other."""
+    rng = np.random.default_rng(11)
+    return clustered(ROWS, DIM, seed=3) + 0.3 * rng.standard_normal((ROWS, DIM)).astype(np.float32)
+
+
 @pytest.fixture(scope="module", params=["cosine", "l2"])
 def things(request: pytest.FixtureRequest) -> Iterator[pqdb.Collection]:
-    rng = np.random.default_rng(11)
-    vectors = clustered(ROWS, DIM, seed=3) + 0.3 * rng.standard_normal((ROWS, DIM)).astype(np.float32)
+    vectors = noisy()
     with pqdb.open(upkeep="manual") as database:
         made = database.create_collection("things", DIM, request.param)
         made.upsert(range(ROWS), vectors)
@@ -44,6 +50,41 @@ def test_a_next_page_keeps_its_recall(things: pqdb.Collection, queries: np.ndarr
         assert again.ids == alone.ids
         assert again.scores.tolist() == alone.scores.tolist() == [hit.score for hit in again]
         found.append(len(set(true) & set(alone.ids)) / k)
+    assert np.mean(found) >= 0.93
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6])
+@pytest.mark.parametrize("k", [1, 10, 100])
+def test_what_a_topic_left_out_has_around_it_is_found(
+    things: pqdb.Collection, queries: np.ndarray, share: float, k: int
+) -> None:
+    found = []
+    for query in queries[:60]:
+        topic = things.search(query, round(share * ROWS), exact=True, with_payload=False).ids
+        rest = {"must_not": {"has_id": topic}}
+        true = things.search(query, k, filter=rest, exact=True).ids
+        alone = things.search(query, k, filter=rest, recall=0.95)
+        assert things.search(query, k, filter=rest, recall=0.95).ids == alone.ids  # asked again
+        together = things.search(np.stack([query, -query]), k, filter=rest, recall=0.95)[0].ids
+        found.append([len(set(true) & set(ids)) / k for ids in (alone.ids, together)])
+    assert np.mean(found, axis=0).min() >= 0.93
+
+
+@pytest.mark.parametrize(
+    "kind", [{"rerank": None}, {"rerank": "source"}, {"quantization": pqdb.SQ("int8"), "rerank": "float16"}], ids=str
+)
+def test_so_it_is_whatever_candidates_are_reranked_by(queries: np.ndarray, kind: dict[str, Any]) -> None:
+    k, vectors = 10, noisy()
+    with pqdb.open(upkeep="manual") as database:
+        things = database.create_collection("things", DIM, **kind)
+        things.upsert(range(ROWS), vectors)
+        things.optimize()
+        found = []
+        for query in queries[:60]:
+            topic = things.search(query, ROWS // 2, exact=True, with_payload=False).ids
+            rest = {"must_not": {"has_id": topic}}
+            true = things.search(query, k, filter=rest, exact=True).ids
+            found.append(len(set(true) & set(things.search(query, k, filter=rest, recall=0.95).ids)) / k)
     assert np.mean(found) >= 0.93
 
 

@@ -10,7 +10,7 @@ import pqdb
 from pqdb.config import Quantization, Rerank, Source
 from pqdb.errors import InputError
 from pqdb.metric import WITH_CODES, Metric
-from pqdb.search import batch, pipeline, scratch
+from pqdb.search import batch, once, pipeline, scratch
 from pqdb.store import view
 from tests import naive
 from tests.search.conftest import Make
@@ -155,7 +155,7 @@ def test_a_batch_for_whose_candidates_there_is_no_room_answers_as_single_queries
 ) -> None:
     """What fits is answered, and the rest is searched for again."""
     made, left = make(metric, rerank=rerank), list[int]()
-    with_others, search_framed = pipeline.with_others, pipeline.search_framed
+    with_others, search_framed = pipeline.with_others, once.search_framed
 
     def counted(values: np.ndarray, rows: np.ndarray, snapshot: Any, others: np.ndarray, *rest: Any) -> Any:
         left.append(len(others))
@@ -166,7 +166,7 @@ def test_a_batch_for_whose_candidates_there_is_no_room_answers_as_single_queries
         return search_framed(frame, queries, *rest)
 
     monkeypatch.setattr(pipeline, "with_others", counted)
-    monkeypatch.setattr(pipeline, "search_framed", counted_framed)
+    monkeypatch.setattr(once, "search_framed", counted_framed)
     monkeypatch.setattr(scratch, "_kept", scratch._Kept())  # a larger collection's may have room
     asked = {"nprobe": 100_000, "rerank": len(made.rows)}  # every row is a candidate
     together = made.collection.search(made.many, 20, **asked)
