@@ -61,34 +61,42 @@ def search(
         return finish_exactly(snapshot, queries, allowed, k)
     if trace is None and snapshot.config.rerank == "int8":
         values, rows, doubtful = search_at_once(snapshot, index, queries, plan, allowed, k, among)
-        if len(doubtful):
-            values[doubtful], rows[doubtful] = search_in_stages(
-                snapshot, queries[doubtful], plan, allowed, k, among=among
-            )
+        if among is not None and len(doubtful):
+            kth = values[doubtful, -1]
+            values[doubtful], rows[doubtful] = search_again(snapshot, queries[doubtful], plan, allowed, kth, k, among)
         return values, rows
-    return search_in_stages(snapshot, queries, plan, allowed, k, trace, among)
+    return search_in_stages(snapshot, index, queries, plan, allowed, k, trace, among)
+
+
+def search_again(
+    snapshot: Snapshot, queries: np.ndarray, plan: Plan, allowed: np.ndarray, kth: np.ndarray, k: int, among: Among
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """As `search`, for queries whose answers are doubtful, by the value (q,) that the k-th of each reached."""
+    index = snapshot.index
+    assert index is not None
+    reached = kth / np.float32(index.router.unit) ** 2
+    return search_in_stages(snapshot, index, queries, plan, allowed, k, None, among, reached)
 
 
 def search_in_stages(
-    snapshot: Snapshot, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int, trace: Trace | None = None,
-    among: Among | None = None,
+    snapshot: Snapshot, index: Index, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int,
+    trace: Trace | None, among: Among | None, reached: np.ndarray = _NO_VALUES,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """One stage after the other; from the scan on once more, where a filter's answers turn out to be doubtful."""
-    index = snapshot.index
-    assert index is not None
+    closer = plan.closer(CLOSER if snapshot.config.rerank else snapshot.n_rows)
     moved = index.router.to_index_space(queries)
     routed = route_queries(index, moved, plan, among)
     mark(trace, "route")
     table, coefficients = build_tables(index, moved)
     mark(trace, "tables")
-    reached = _NO_VALUES
     while True:
-        candidates = scan_lists(snapshot, index, routed, table, coefficients, plan, allowed, among, reached)
+        effort = closer if len(reached) else plan
+        candidates = scan_lists(snapshot, index, routed, table, coefficients, effort, allowed, among, reached)
         mark(trace, "scan")
         done = len(candidates.cuts)
-        best, reranked = rerank_candidates(snapshot, index, moved[:done], routed, candidates, plan)
+        best, reranked = rerank_candidates(snapshot, index, moved[:done], routed, candidates, effort)
         mark(trace, "rerank")
-        best = with_fresh(snapshot, index, routed, table, coefficients, candidates, best, plan, allowed)
+        best = with_fresh(snapshot, index, routed, table, coefficients, candidates, best, effort, allowed)
         mark(trace, "fresh")
         values, rows = finish(snapshot, index, queries[:done], best, allowed, k)
         give_back(candidates.scratch)
@@ -98,7 +106,6 @@ def search_in_stages(
         reached = reached_by_doubtful(index, routed, candidates, values)
         if len(reached) == 0:
             break
-        plan = plan.closer(CLOSER if snapshot.config.rerank else snapshot.n_rows)
     values[routed.probed[:done] < 0] = -np.inf
     if trace:
         trace.scanned(snapshot, index, moved, routed, candidates, reranked, plan, among)

@@ -14,7 +14,7 @@ from pqdb.search.edge import Edge, edge_of
 from pqdb.search.found import Found, answered
 from pqdb.search.frame import Among, Frame, frame_of
 from pqdb.search.lists import PassingKept
-from pqdb.search.pipeline import search, search_in_stages
+from pqdb.search.pipeline import search, search_again
 from pqdb.search.plan import Plan
 from pqdb.search.planner import Planner, Way
 from pqdb.search.snapshot import Snapshot
@@ -67,8 +67,9 @@ class Selected:
             values, rows = self._go(way, deeper, prepared, k, trace)
         elif found.doubtful:
             assert way.plan is not None
-            allowed, among = self.selection.allowed, way.among
-            values, rows = search_in_stages(self.snapshot, prepared, way.plan, allowed, k, among=among)
+            assert way.among is not None
+            kth, allowed = found.values_and_rows()[0][:, -1], self.selection.allowed
+            values, rows = search_again(self.snapshot, prepared, way.plan, allowed, kth, k, way.among)
         else:
             values, rows = found.values_and_rows()
         if trace:
