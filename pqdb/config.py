@@ -152,6 +152,11 @@ class CollectionConfig:
             raise InputError('rerank="source" needs source vectors, so source cannot be None')
 
     @property
+    def indexed(self) -> list["CollectionConfig"]:
+        """What each vector is made with that has an index of its own: this."""
+        return [self]
+
+    @property
     def kept_source(self) -> Source:
         """The form source rows take on disk: while a row waits to be indexed it is kept even with source=None."""
         return self.source or "float32"
@@ -264,6 +269,11 @@ class NamedConfig:
                 raise InputError(
                     f"vectors[{name!r}] must be a VectorConfig(dim=…) or a SparseConfig(), not {config!r}"
                 )
+
+    @property
+    def indexed(self) -> list[CollectionConfig]:
+        """What each vector is made with that has an index of its own, in the order of their slots."""
+        return list(self.vectors.values())
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON for the manifest: lists, since the slots count by them."""

@@ -13,7 +13,7 @@ from pqdb.backup import back_up, refuse_inside
 from pqdb.collection import Collection
 from pqdb.config import CollectionConfig, NamedConfig, Quantization, Rerank, Source, SparseConfig, VectorConfig
 from pqdb.database.asked import Metadata, check_metadata, check_name, refuse_beside_names
-from pqdb.database.handles import Handles, each_of
+from pqdb.database.handles import Handles
 from pqdb.database.opening import UPKEEP_SHARE, Opening, UpkeepMode, catalog_of
 from pqdb.errors import CollectionExistsError, CollectionNotFoundError, InputError, ReadOnlyError
 from pqdb.memory import Memory
@@ -68,8 +68,7 @@ class Database:
             raise InputError("a collection needs dim=, or vectors= where they have names")
         else:
             config = CollectionConfig(dim, check_metric(metric), quantization, rerank, source)
-        for each in each_of(config):
-            self._opening.memory.check(each.dim)
+        self._opening.check(config)
         with self._handles.lock:
             if self._catalog.names().find(name) is not None:
                 return self._same(name, config, exist_ok)
@@ -219,8 +218,7 @@ class Database:
         key, aside = uuid.uuid4().hex, self.path / f".restoring-{uuid.uuid4().hex}"
         try:
             found = unpack(Path(file), aside)
-            for each in each_of(found.config):
-                self._opening.memory.check(each.dim)
+            self._opening.check(found.config)
             with self._handles.lock:
                 found.folder.rename(self.path / key)
                 self._swap(name, {**found.record, "uuid": key})
@@ -280,7 +278,7 @@ class Database:
     def _create_stores(self, folder: Path, manifest: dict[str, Any], config: CollectionConfig | NamedConfig) -> None:
         """The environments of a new collection: one for its points, one for the index of each vector."""
         size = self._opening.map_size
-        sizes = [row_bytes(each.dim, each.kept_source) for each in each_of(config)]
+        sizes = [row_bytes(each.dim, each.kept_source) for each in config.indexed]
         rows, n_sparse = (sizes, len(config.sparse)) if isinstance(config, NamedConfig) else (sizes[0], 0)
         with PointStore.create(folder / "points", manifest, rows, n_sparse, map_size=size) as points:
             for slot in indexed(points.geometry):

@@ -109,10 +109,8 @@ class Handles:
             ]
             manifest = points.manifest
             config = config_from_dict(manifest["config"])
-            configs = each_of(config)
-            for each in configs:
-                self._opening.memory.check(each.dim)
-            upkeep = None if read_only else self._upkeep_of(folder, points, configs, blocks)
+            self._opening.check(config)
+            upkeep = None if read_only else self._upkeep_of(folder, points, config.indexed, blocks)
             opened.pop_all()
         metadata = partial(self._metadata_of, name, key, manifest["metadata"])
         guard = partial(self._guard_collection, name, key)
@@ -142,7 +140,7 @@ class Handles:
         names = self._catalog.names()
         record = names.find(name)
         if record is None or record["uuid"] != key:  # renamed
-            record = next((other for other in names.collections.values() if other["uuid"] == key), {})
+            record = names.collections.get(names.name_of(key) or "", {})
         changed: Metadata = record.get("metadata", first)
         return changed
 
@@ -153,7 +151,7 @@ class Handles:
         self.guard()
         names = self._catalog.names()
         held = self._open.get(key)
-        now = next((other for other, record in names.collections.items() if record["uuid"] == key), None)
+        now = names.name_of(key)
         if now is None:
             if self.lock.acquire(blocking=False):  # who has it may wait for us: the next one to come releases it then
                 try:
@@ -183,8 +181,3 @@ class Handles:
             for store in held.stores:
                 store.close()
             self._open.pop(key, None)
-
-
-def each_of(config: CollectionConfig | NamedConfig) -> list[CollectionConfig]:
-    """What each vector of a collection is made with that has an index of its own."""
-    return list(config.vectors.values()) if isinstance(config, NamedConfig) else [config]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pqdb.config import CollectionConfig, NamedConfig
 from pqdb.errors import NotADatabaseError, StorageError
 from pqdb.memory import Memory
 from pqdb.store.catalog import Catalog
@@ -26,6 +27,11 @@ class Opening:
     follow_drift: bool
     memory: Memory
     temporary: bool = False
+
+    def check(self, config: CollectionConfig | NamedConfig) -> None:
+        """Raise InputError where the vectors of such a collection cannot be learned from within the limit on memory."""
+        for each in config.indexed:
+            self.memory.check(each.dim)
 
 
 def catalog_of(path: Path, opening: Opening) -> Catalog:

@@ -18,18 +18,16 @@ from pqdb.store.environment import Environment
 from pqdb.store.ids import TEXT, id_from_key, id_keys
 from pqdb.store.layout import (
     KIND_INT,
-    KIND_SHIFT,
     KIND_TEXT,
     KIND_UUID,
     META_BYTES,
     META_ROWS,
-    PAYLOAD_FLAG,
     UNNAMED_SLOT,
     Runs,
     row_key,
 )
 from pqdb.store.mapping import Txn, put_anew
-from pqdb.store.records import TAIL, Records, Words, has_payload, kind_of, new_records
+from pqdb.store.records import Records, Words, change_tail, has_payload, kind_of, new_records
 from pqdb.store.slots import Bytes, Given, Sources
 from pqdb.store.sparse import SparseColumn
 from pqdb.store.state import State
@@ -319,7 +317,7 @@ class PointBatch(WriteBatch):
         """Give points that change in place the version of this change."""
         for row in rows.tolist():
             record = self._records.to_change(txn, row)
-            record[TAIL] = (int(record[TAIL]) & ~layout.VERSION_MASK) | self.seq
+            change_tail(record, self.seq, has_payload(record))
         self._put_records(txn)
         self._changed = self._changed or len(rows) > 0
 
@@ -360,8 +358,7 @@ class PointBatch(WriteBatch):
             )
             self._changes.remove(row, before - after)
             self._changes.add(row, after - before)
-        record = self._records.to_change(txn, row)
-        record[TAIL] = self.seq | kind_of(record) << KIND_SHIFT | (0 if payload is None else PAYLOAD_FLAG)
+        change_tail(self._records.to_change(txn, row), self.seq, payload is not None)
         if payload is None:
             txn.delete(row_key(row), db=self._dbs["payloads"])
         else:

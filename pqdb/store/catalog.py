@@ -49,6 +49,10 @@ class Names:
         record = self.collections.get(name)
         return record if record is not None else self.collections.get(self.aliases.get(name, ""))
 
+    def name_of(self, key: str) -> str | None:
+        """The name of the collection with this uuid, whatever it was called when it was opened."""
+        return next((name for name, record in self.collections.items() if record["uuid"] == key), None)
+
     def own(self, name: str) -> str:
         """The name that an alias stands for; any other as it is."""
         return self.aliases.get(name, name)

@@ -128,6 +128,11 @@ def new_records(keys: Sequence[bytes], payloads: Sequence[bytes | None] | None, 
     return records
 
 
+def change_tail(record: Words, version: int, payload: bool) -> None:
+    """Give a record the version of a change, and whether its row has a payload from now on."""
+    record[TAIL] = version | kind_of(record) << KIND_SHIFT | (PAYLOAD_FLAG if payload else 0)
+
+
 def kind_of(record: Words) -> int:
     """The kind of a row's id."""
     return int(record[TAIL]) >> KIND_SHIFT & 3
