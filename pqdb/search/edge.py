@@ -88,8 +88,12 @@ def edge_of(snapshot: Snapshot, selection: Selection, k: int, recall: float | No
     index, share = snapshot.index, share_of(selection, snapshot.points.n_live)
     if index is None or share < MOST or snapshot.config.source is None:
         return None
-    ample, most = math.ceil(AMPLE * k / share), min(MAX_K, snapshot.points.n_live // FEWER)
-    depths = tuple(depth for depth in (ample * DEEPER**look for look in range(LOOKS)) if depth <= most)
+    first, left_out = math.ceil(AMPLE * k / share), snapshot.points.n_live - len(selection)
+    for_sure = math.ceil((k + left_out) / (1 - BEHIND))
+    if first < for_sure <= DEEPER * first:  # enough even if the nearest are what is left out, as on a next page
+        first = for_sure
+    most = min(MAX_K, snapshot.points.n_live // FEWER)
+    depths = tuple(depth for depth in (first * DEEPER**look for look in range(LOOKS)) if depth <= most)
     return Edge(snapshot, index, selection, k, recall, depths) if depths else None
 
 

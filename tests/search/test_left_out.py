@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 import pqdb
+from pqdb.query.bitmaps import bitmap_of
+from pqdb.query.select import Selection
+from pqdb.search.edge import edge_of
 from tests.data import clustered
 
 ROWS, DIM, ASKED = 12_000, 24, 150
@@ -86,6 +89,17 @@ def test_so_it_is_whatever_candidates_are_reranked_by(queries: np.ndarray, kind:
             true = things.search(query, k, filter=rest, exact=True).ids
             found.append(len(set(true) & set(things.search(query, k, filter=rest, recall=0.95).ids)) / k)
     assert np.mean(found) >= 0.93
+
+
+def test_a_next_page_takes_one_look(things: pqdb.Collection, queries: np.ndarray) -> None:
+    shown = things.search(queries[0], 20, exact=True, with_payload=False).ids
+    with things._blocks.read() as blocks, things._points.read() as points:
+        snapshot = things._snapshot(points, blocks)
+        for few, k, depth in ((shown, 10, 60), (shown[:5], 10, 31), (shown, 1, 4)):
+            left = bitmap_of(np.setdiff1d(np.arange(ROWS, dtype=np.uint32), np.array(few, np.uint32)))
+            edge = edge_of(snapshot, Selection(left, ROWS), k, 0.95)
+            assert edge is not None
+            assert edge.depths[0] == depth  # 2 · (10 + 20); else 3 k, and what does not pass
 
 
 def test_what_is_explained_is_what_is_done(things: pqdb.Collection, queries: np.ndarray) -> None:
