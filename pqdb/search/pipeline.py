@@ -8,7 +8,7 @@
     scan     every code of those lists; who could still be among the best goes on
     rerank   the survivors' int8 residuals, the likeliest first, until no other can win
     finish   the exact values of the last few, and of fresh rows that are in no list yet
-    again    from the scan on, by the value that the k-th reached, where a filter's answer turns out to be doubtful
+    again    all of it, by the value that the k-th reached, where a filter's answer turns out to be doubtful
 
 A value is larger the nearer: the inner product, or the distance (l2: its square) negated. All arrays below belong to
 one block of q queries (one query is a block of one); kernels release the GIL, so blocks run side by side on threads.
@@ -39,6 +39,8 @@ CLOSER = 1000  # more of the reranked are scored exactly where answers are doubt
 _NO_WORDS, _NO_FIRSTS, _NO_ROWS = np.zeros(0, np.uint32), np.zeros(0, np.int64), np.zeros(0, np.int32)
 _NO_VALUES = np.zeros(0, np.float32)
 
+Answers = tuple[np.ndarray, np.ndarray, np.ndarray]  # values and rows (q, k), places of those that are doubtful
+
 
 def search(
     snapshot: Snapshot,
@@ -61,78 +63,71 @@ def search(
         return finish_exactly(snapshot, queries, allowed, k)
     if trace is None and snapshot.config.rerank == "int8":
         values, rows, doubtful = search_at_once(snapshot, index, queries, plan, allowed, k, among)
-        if among is not None and len(doubtful):
-            kth = values[doubtful, -1]
-            values[doubtful], rows[doubtful] = search_again(snapshot, queries[doubtful], plan, allowed, kth, k, among)
-        return values, rows
-    return search_in_stages(snapshot, index, queries, plan, allowed, k, trace, among)
+    else:
+        values, rows, doubtful = search_in_stages(snapshot, index, queries, plan, allowed, k, trace, among)
+    if among is not None and len(doubtful):
+        kth, some = values[doubtful, -1], queries[doubtful]
+        values[doubtful], rows[doubtful] = search_again(snapshot, some, plan, allowed, kth, k, among, trace)
+    return values, rows
 
 
 def search_again(
-    snapshot: Snapshot, queries: np.ndarray, plan: Plan, allowed: np.ndarray, kth: np.ndarray, k: int, among: Among
+    snapshot: Snapshot, queries: np.ndarray, plan: Plan, allowed: np.ndarray, kth: np.ndarray, k: int, among: Among,
+    trace: Trace | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """As `search`, for queries whose answers are doubtful, by the value (q,) that the k-th of each reached."""
+    """As `search`, for queries whose answers are doubtful: the value (q,) that the k-th of each reached is its cut."""
     index = snapshot.index
     assert index is not None
+    closer = plan.closer(CLOSER if snapshot.config.rerank else snapshot.n_rows)
     reached = kth / np.float32(index.router.unit) ** 2
-    return search_in_stages(snapshot, index, queries, plan, allowed, k, None, among, reached)
+    values, rows, _ = search_in_stages(snapshot, index, queries, closer, allowed, k, trace, among, reached)
+    return values, rows
 
 
 def search_in_stages(
     snapshot: Snapshot, index: Index, queries: np.ndarray, plan: Plan, allowed: np.ndarray, k: int,
     trace: Trace | None, among: Among | None, reached: np.ndarray = _NO_VALUES,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """One stage after the other; from the scan on once more, where a filter's answers turn out to be doubtful."""
-    closer = plan.closer(CLOSER if snapshot.config.rerank else snapshot.n_rows)
+) -> Answers:  # fmt: skip
+    """Values and rows (q, k), and the places of the queries whose answers are doubtful. reached: (q,) values that k
+    rows of each are known to reach, as the scan has them; or none.
+    """
     moved = index.router.to_index_space(queries)
     routed = route_queries(index, moved, plan, among)
     mark(trace, "route")
     table, coefficients = build_tables(index, moved)
     mark(trace, "tables")
-    while True:
-        effort = closer if len(reached) else plan
-        candidates = scan_lists(snapshot, index, routed, table, coefficients, effort, allowed, among, reached)
-        mark(trace, "scan")
-        done = len(candidates.cuts)
-        best, reranked = rerank_candidates(snapshot, index, moved[:done], routed, candidates, effort)
-        mark(trace, "rerank")
-        best = with_fresh(snapshot, index, routed, table, coefficients, candidates, best, effort, allowed)
-        mark(trace, "fresh")
-        values, rows = finish(snapshot, index, queries[:done], best, allowed, k)
-        give_back(candidates.scratch)
-        mark(trace, "finish")
-        if among is None or len(reached):
-            break
-        reached = reached_by_doubtful(index, routed, candidates, values)
-        if len(reached) == 0:
-            break
+    candidates = scan_lists(snapshot, index, routed, table, coefficients, plan, allowed, among, reached)
+    mark(trace, "scan")
+    done = len(candidates.cuts)
+    best, reranked = rerank_candidates(snapshot, index, moved[:done], routed, candidates, plan)
+    mark(trace, "rerank")
+    best = with_fresh(snapshot, index, routed, table, coefficients, candidates, best, plan, allowed)
+    mark(trace, "fresh")
+    values, rows = finish(snapshot, index, queries[:done], best, allowed, k)
+    give_back(candidates.scratch)
+    doubtful = _NO_ROWS if among is None else doubtful_of(index, routed, candidates, values)
     values[routed.probed[:done] < 0] = -np.inf
+    mark(trace, "finish")
     if trace:
         trace.scanned(snapshot, index, moved, routed, candidates, reranked, plan, among)
-    return with_others(values, rows, snapshot, queries[done:], plan, allowed, k, among)
+    if done == len(queries):
+        return values, rows, doubtful
+    there, others = (values, rows, doubtful), queries[done:]  # for whose candidates there was no room
+    return joined(there, search_in_stages(snapshot, index, others, plan, allowed, k, None, among, reached[done:]))
 
 
-def reached_by_doubtful(index: Index, routed: Routed, candidates: Candidates, values: np.ndarray) -> np.ndarray:
-    """(q,) float32 the value that the k-th of each doubtful answer reached, as the scan has values, and ∞ of the
-    others; (0,) where all are to be trusted.
-    """
-    done, unit = len(values), np.float32(index.router.unit) ** 2
-    doubtful, reached = np.empty(done, np.uint8), np.full(len(routed.probed), np.inf, np.float32)
-    if find_doubtful(candidates.cuts, routed.margins, routed.floors, values, unit, doubtful) == 0:
-        return _NO_VALUES
-    reached[:done] = np.where(doubtful, values[:, -1] / unit, np.inf)
-    return reached
+def doubtful_of(index: Index, routed: Routed, candidates: Candidates, values: np.ndarray) -> np.ndarray:
+    """The places of the queries whose answers are doubtful."""
+    unit, doubtful = np.float32(index.router.unit) ** 2, np.empty(len(values), np.uint8)
+    find_doubtful(candidates.cuts, routed.margins, routed.floors, values, unit, doubtful)
+    return np.flatnonzero(doubtful)
 
 
-def with_others(
-    values: np.ndarray, rows: np.ndarray, snapshot: Snapshot, others: np.ndarray, plan: Plan, allowed: np.ndarray,
-    k: int, among: Among | None,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """What was found, and what the other queries of the block find, for whose candidates there was no room."""
-    if len(others) == 0:
-        return values, rows
-    more_values, more_rows = search(snapshot, others, plan, allowed, k, among=among)
-    return np.concatenate([values, more_values]), np.concatenate([rows, more_rows])
+def joined(one: Answers, other: Answers) -> Answers:
+    """What some queries of a block found, and what the others do."""
+    (values, rows, doubtful), (more_values, more_rows, more_doubtful) = one, other
+    doubtful = np.concatenate([doubtful, more_doubtful + len(values)])
+    return np.concatenate([values, more_values]), np.concatenate([rows, more_rows]), doubtful
 
 
 def route_queries(index: Index, moved: np.ndarray, plan: Plan, among: Among | None = None) -> Routed:
@@ -217,7 +212,7 @@ def scan_lists(
         words, firsts, passing, groups = lies.words, lies.listed.firsts, lies.rows, lies.groups
         missed = most_missed(plan.k, among)
     shares = index.calibration.scatter.shares
-    more = routed.there, passing, groups, shares, routed.cells.copy(), routed.cell_of, missed
+    more = routed.there, passing, groups, shares, routed.cells, routed.cell_of, missed
     if isinstance(code, ValueCode):
         kind, size = (INT8, table.shape[1]) if code.form == "int8" else (FLOAT16, code.dim)
         done = scan_values(
