@@ -45,3 +45,4 @@ class Best:
     values: np.ndarray  # float32, as far as they are known
     firsts: np.ndarray  # (q,) int64
     found: np.ndarray  # (q,) int32
+    in_order: bool = True  # the best first

@@ -231,15 +231,16 @@ def rerank_candidates(
 ) -> tuple[Best, np.ndarray]:
     """The candidates worth an exact look, by their residuals where the collection keeps a tier of them."""
     held, starts, q = candidates.scratch, candidates.starts, len(moved)
+    there, tier = np.diff(starts).astype(np.int32), snapshot.config.reranked_values
     if snapshot.config.rerank == "source":
-        found = np.diff(starts).astype(np.int32)
-        return Best(held.rows, held.values, starts[:-1], found), found
+        return Best(held.rows, held.values, starts[:-1], there, in_order=False), there
     # Without a tier of its own, a rerank asked for by hand is one from the source.
     keep = plan.keep if snapshot.config.rerank else max(plan.keep, plan.depth)
+    if tier is None and keep >= there.max(initial=0):
+        return Best(held.rows, held.values, starts[:-1], there, in_order=False), np.zeros(q, np.int32)
     best = np.empty((q, keep), np.float32)
     rows = np.empty((q, keep), np.uint32)
     found, reranked = np.empty(q, np.int32), np.zeros(q, np.int32)
-    tier = snapshot.config.reranked_values
     if tier is not None:
         by = rerank.rerank_candidates if tier == "int8" else rerank.rerank_by_halves
         by(
@@ -263,7 +264,7 @@ def with_fresh(
     if coded is None:
         return best
     cuts, firsts, found = candidates.cuts, best.firsts.copy(), best.found.copy()
-    if snapshot.config.rerank != "source":  # (there values are estimates, and in no order)
+    if best.in_order:
         last = np.minimum(firsts + plan.k - 1, len(best.values) - 1)
         cuts = np.where(found >= plan.k, best.values[last], np.float32(-np.inf))
     rows = rows_with_fresh(
