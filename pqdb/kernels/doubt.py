@@ -5,7 +5,7 @@ import numpy as np
 from pqdb.kernels._jit import kernel
 from pqdb.kernels._types import Array, Real, Whole
 
-USUAL = np.float32(1.25 / 3)  # margins, 1.25 σ, that the k-th lies below the cut: of 100 queries 99 lie higher
+USUAL = np.float32(1.25 / 3)  # margins (of 3 σ, as filters have them) below the cut: of 100 queries' k-th 99 lie higher
 
 
 @kernel

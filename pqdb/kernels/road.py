@@ -130,12 +130,12 @@ def scan_framed(
         )  # fmt: skip
         if done:
             return len(lists)
-    n_passing = n_lists if len(there) else 0
+    n_passing, held_at_none = n_lists if len(there) else 0, f32_at(room["cuts_at"], 0)
     return scan_lists(
         frame["nbits"], m, frame["record_bytes"], l2, codes, counts, lists, probed, bases, margins, floors, table,
         coefficients, allowed, words, firsts, there, i32_at(frame["passing_at"], n_passing),
         i32_at(frame["groups_at"], n_passing), shares_framed(frame), cells, cell_of, frame["most_missed"],
-        f32_at(room["cuts_at"], 0), f32_at(room["heap_at"], frame["depth"]), u64_at(room["stretch_at"], SPACE), values,
+        held_at_none, f32_at(room["heap_at"], frame["depth"]), u64_at(room["stretch_at"], SPACE), values,
         bounds, rows, places, starts, cuts,
     )  # fmt: skip
 
@@ -196,14 +196,14 @@ def search_block(
     for q in range(n):
         firsts[q] = q * keep
     if frame["n_coded"] > 0:
-        reached = f32_at(room["reached_at"], n)
+        kth = f32_at(room["kth_at"], n)
         for q in range(n):
-            reached[q] = best[q, frame["k"] - 1] if found[q] >= frame["k"] else -np.inf
+            kth[q] = best[q, frame["k"] - 1] if found[q] >= frame["k"] else -np.inf
         to_score = rows_with_fresh(
             frame["nbits"], table.shape[1], frame["record_bytes"], frame["l2"] != 0, frame["coded_at"],
             u32_at(frame["coded_rows_at"], frame["n_coded"]), i64_at(frame["coded_starts_at"], frame["n_lists"] + 1),
-            frame["watermark"], lists, probed, bases, margins, floors, table, coefficients, reached, allowed,
-            to_score, firsts, found,
+            frame["watermark"], lists, probed, bases, margins, floors, table, coefficients, kth, allowed, to_score,
+            firsts, found,
         )  # fmt: skip
     values, rows = matrix_at(room["answer_values_at"], n, k), u32_matrix_at(room["answer_rows_at"], n, k)
     finish(

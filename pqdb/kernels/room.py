@@ -57,7 +57,7 @@ def pieces_of(frame: np.void | np.ndarray, n: int) -> dict[str, int]:
         "best_rows": 4 * n * keep,
         "found": 4 * n,
         "reranked": 4 * n,
-        "reached": 4 * n,
+        "kth": 4 * n,
         # finish
         "best_firsts": 8 * n,
         "scores": 4 * SCORED,

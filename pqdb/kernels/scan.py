@@ -91,7 +91,9 @@ def end_query(
 
 @kernel_inline
 def held_at(reached: Array, q: Whole, heap: Array) -> Real:
-    """The cut that query q is held at, ∞ where at none; the heap of its best values is emptied, or filled with it."""
+    """The cut that query q is held at, ∞ where at none. The heap of its best values is emptied, or filled with it: what
+    it rises to counts for nothing then.
+    """
     held = reached[q] if len(reached) else np.float32(np.inf)
     heap[:] = held if held < np.inf else -np.inf
     return held
@@ -283,7 +285,7 @@ def scan_lists(
             )  # fmt: skip
             p += 1
             if p == stop and len(there):
-                stop, needed = go_on(more, q, checked, stop, lists[q], heap[0], needed)
+                stop, needed = go_on(more, q, checked, stop, lists[q], min(heap[0], held), needed)
                 checked = p
                 if needed > values.shape[0]:
                     return q

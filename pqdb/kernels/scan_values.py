@@ -115,7 +115,7 @@ def scan_values(
                 row += np.uint64(row_bytes)
             p += 1
             if p == stop and len(there):
-                stop, needed = go_on(more, q, checked, stop, lists[q], heap[0], needed)
+                stop, needed = go_on(more, q, checked, stop, lists[q], min(heap[0], held), needed)
                 checked = p
                 if needed > values.shape[0]:
                     return q

@@ -34,6 +34,7 @@ from pqdb.search.scratch import borrow, give_back
 from pqdb.search.snapshot import Snapshot
 from pqdb.search.trace import Trace, mark
 
+FEW = 4  # queries that are looked at again together: candidates of more would hardly have room
 CLOSER = 1000  # more of the reranked are scored exactly where answers are doubtful: int8 has its luck too
 
 _NO_WORDS, _NO_FIRSTS, _NO_ROWS = np.zeros(0, np.uint32), np.zeros(0, np.int64), np.zeros(0, np.int32)
@@ -79,8 +80,14 @@ def search_again(
     index = snapshot.index
     assert index is not None
     closer = plan.closer(CLOSER if snapshot.config.rerank else snapshot.n_rows)
-    reached = kth / np.float32(index.router.unit) ** 2
-    values, rows, _ = search_in_stages(snapshot, index, queries, closer, allowed, k, trace, among, reached)
+    reached, blocks = kth / np.float32(index.router.unit) ** 2, range(0, len(queries), FEW)
+    answers = [
+        search_in_stages(
+            snapshot, index, queries[i : i + FEW], closer, allowed, k, trace, among, reached[i : i + FEW]
+        )
+        for i in blocks
+    ]
+    values, rows, _ = (np.concatenate(parts) for parts in zip(*answers, strict=True))
     return values, rows
 
 

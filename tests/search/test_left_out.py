@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 
 import pqdb
+from pqdb.metric import prepare
 from pqdb.query.bitmaps import bitmap_of
 from pqdb.query.select import Selection
 from pqdb.search.edge import edge_of
+from pqdb.search.lists import PassingKept
+from pqdb.search.pipeline import FEW, search_in_stages
+from pqdb.search.planner import Planner
+from pqdb.search.trace import Trace
 from tests.data import clustered
 
 ROWS, DIM, ASKED = 12_000, 24, 150
@@ -71,6 +76,38 @@ def test_what_a_topic_left_out_has_around_it_is_found(
         together = things.search(np.stack([query, -query]), k, filter=rest, recall=0.95)[0].ids
         found.append([len(set(true) & set(ids)) / k for ids in (alone.ids, together)])
     assert np.mean(found, axis=0).min() >= 0.93
+
+
+def test_a_second_look_goes_into_more_lists(things: pqdb.Collection, queries: np.ndarray) -> None:
+    """The first one stopped by a cut that owed much to luck: half of what passes is near, and half of it anywhere."""
+    rng, k, found, grew = np.random.default_rng(4), 10, [], 0
+    for query in queries[:40]:
+        near = things.search(query, ROWS // 10, exact=True, with_payload=False).ids
+        rest = {"must_not": {"has_id": sorted({*near, *rng.permutation(ROWS)[: ROWS * 2 // 5].tolist()})}}
+        true = things.search(query, k, filter=rest, exact=True).ids
+        found.append(len(set(true) & set(things.search(query, k, filter=rest, recall=0.8).ids)) / k)
+        with things._blocks.read() as blocks, things._points.read() as points:
+            snapshot, first = things._snapshot(points, blocks), Trace()
+            selection = things._selector.select(points, pqdb.parse_filter(rest))
+            assert snapshot.index is not None
+            way = Planner(snapshot, selection, PassingKept(), k).by_recall(snapshot.index, 0.8)
+            prepared = prepare(query[None], DIM, things.metric)
+            assert way.plan is not None
+            *_, doubtful = search_in_stages(
+                snapshot, snapshot.index, prepared, way.plan, selection.allowed, k, first, way.among
+            )
+            second = things.explain(query, k, filter=rest, recall=0.8)
+            assert second.lists >= first.lists
+            grew += bool(len(doubtful)) and second.lists > first.lists
+    assert grew > 30
+    assert np.mean(found) >= 0.9
+
+
+def test_queries_that_are_looked_at_again_are_so_a_few_at_a_time(things: pqdb.Collection, queries: np.ndarray) -> None:
+    rest = {"must_not": {"has_id": things.search(queries[0], ROWS // 2, exact=True, with_payload=False).ids}}
+    many = np.repeat(queries[:1], FEW * 3 + 1, axis=0)
+    alone = things.search(queries[0], 10, filter=rest, recall=0.95)
+    assert [hits.ids for hits in things.search(many, 10, filter=rest, recall=0.95)] == [alone.ids] * len(many)
 
 
 @pytest.mark.parametrize(
