@@ -7,7 +7,7 @@ import numpy as np
 
 from pqdb.kernels.frame import WORDS
 from pqdb.metric import prepare
-from pqdb.search.found import Found, answered
+from pqdb.search.found import Found, answered, joined
 from pqdb.search.frame import Among, frame_of
 from pqdb.search.index import Index
 from pqdb.search.once import doubts, search_framed
@@ -60,11 +60,6 @@ def search_batch(
     if not is_alone():
         _ = snapshot.points.runs, snapshot.points.meta  # looked up here: a transaction belongs to one thread
     return joined(_in_blocks(search_some, len(queries), _most(snapshot.index)))
-
-
-def joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Values and rows of some queries after those of others."""
-    return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])
 
 
 def _for_kernels(queries: np.ndarray) -> np.ndarray:

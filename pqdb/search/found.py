@@ -1,5 +1,6 @@
 """What was found: values and rows, with the records of the rows, as hits are made of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,3 +35,8 @@ def answered(points: PointView, values: np.ndarray, rows: np.ndarray) -> Found:
     words = np.empty((*rows.shape, WORDS), np.uint64)
     where = points.meta, META_ROWS, META_BYTES, META_BYTES - 8
     return Found(words, *write_answers(*where, values, rows, named(words)))
+
+
+def joined(parts: Sequence[Sequence[np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Values and rows of some queries after those of others."""
+    return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])

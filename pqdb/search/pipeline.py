@@ -25,6 +25,7 @@ from pqdb.kernels.scan_values import round_queries, scan_values
 from pqdb.kernels.vectors import FLOAT16, INT8
 from pqdb.quantization.pack import padded_dim, value_row_bytes
 from pqdb.quantization.values import ValueCode
+from pqdb.search.found import joined
 from pqdb.search.frame import Among, most_missed
 from pqdb.search.index import Index
 from pqdb.search.once import search_at_once
@@ -81,14 +82,12 @@ def search_again(
     assert index is not None
     closer = plan.closer(CLOSER if snapshot.config.rerank else snapshot.n_rows)
     reached, blocks = kth / np.float32(index.router.unit) ** 2, range(0, len(queries), FEW)
-    answers = [
+    return joined([
         search_in_stages(
             snapshot, index, queries[i : i + FEW], closer, allowed, k, trace, among, reached[i : i + FEW]
-        )
+        )[:2]
         for i in blocks
-    ]
-    values, rows, _ = (np.concatenate(parts) for parts in zip(*answers, strict=True))
-    return values, rows
+    ])  # fmt: skip
 
 
 def search_in_stages(
@@ -119,8 +118,9 @@ def search_in_stages(
         trace.scanned(snapshot, index, moved, routed, candidates, reranked, plan, among)
     if done == len(queries):
         return values, rows, doubtful
-    there, others = (values, rows, doubtful), queries[done:]  # for whose candidates there was no room
-    return joined(there, search_in_stages(snapshot, index, others, plan, allowed, k, None, among, reached[done:]))
+    others = queries[done:]  # for whose candidates there was no room
+    *found, more = search_in_stages(snapshot, index, others, plan, allowed, k, None, among, reached[done:])
+    return *joined([(values, rows), found]), np.concatenate([doubtful, done + more])
 
 
 def doubtful_of(index: Index, routed: Routed, candidates: Candidates, values: np.ndarray) -> np.ndarray:
@@ -128,13 +128,6 @@ def doubtful_of(index: Index, routed: Routed, candidates: Candidates, values: np
     unit, doubtful = np.float32(index.router.unit) ** 2, np.empty(len(values), np.uint8)
     find_doubtful(candidates.cuts, routed.margins, routed.floors, values, unit, doubtful)
     return np.flatnonzero(doubtful)
-
-
-def joined(one: Answers, other: Answers) -> Answers:
-    """What some queries of a block found, and what the others do."""
-    (values, rows, doubtful), (more_values, more_rows, more_doubtful) = one, other
-    doubtful = np.concatenate([doubtful, more_doubtful + len(values)])
-    return np.concatenate([values, more_values]), np.concatenate([rows, more_rows]), doubtful
 
 
 def route_queries(index: Index, moved: np.ndarray, plan: Plan, among: Among | None = None) -> Routed:

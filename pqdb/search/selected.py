@@ -9,9 +9,9 @@ from pqdb.kernels import exact, road
 from pqdb.kernels.frame import WORDS
 from pqdb.metric import limits, prepare
 from pqdb.query.select import Selection
-from pqdb.search.batch import find, joined, search_batch
+from pqdb.search.batch import find, search_batch
 from pqdb.search.edge import Edge, edge_of
-from pqdb.search.found import Found, answered
+from pqdb.search.found import Found, answered, joined
 from pqdb.search.frame import Among, Frame, frame_of
 from pqdb.search.lists import PassingKept
 from pqdb.search.pipeline import search, search_again

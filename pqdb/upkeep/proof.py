@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pqdb.search.batch import joined, search_batch
+from pqdb.search.batch import search_batch
+from pqdb.search.found import joined
 from pqdb.search.index import Index
 from pqdb.search.pipeline import search
 from pqdb.search.trace import Trace
