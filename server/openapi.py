@@ -9,8 +9,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from . import models
 from .keys import OPEN, Need
+from .models.envelopes import Accepted, Failure, Success
 
 _REF = "#/components/schemas/{model}"
 _ERRORS = {
@@ -34,13 +34,13 @@ _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
 }
 
-_bodies: dict[str, type[BaseModel]] = {}
+BODIES: dict[str, type[BaseModel]] = {}
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Some errors in the envelope, or all of them, as a route's decorator takes them."""
     return {
-        status: {"model": models.Failure, "description": text}
+        status: {"model": Failure, "description": text}
         for status, text in _ERRORS.items()
         if not statuses or status in statuses
     }
@@ -61,9 +61,9 @@ def documented(
     media type of an answer that is no JSON; `accepts`: whether nobody need wait for it.
     """
     responses = errors()
-    responses[200] = {"model": models.Success[result]} if answers is None else {"content": {answers: {}}}
+    responses[200] = {"model": Success[result]} if answers is None else {"content": {answers: {}}}
     if accepts:
-        responses[202] = {"model": models.Accepted, "description": "It has begun, and `wait` was false"}
+        responses[202] = {"model": Accepted, "description": "It has begun, and `wait` was false"}
     if form is not None:
         file = {"type": "object", "properties": {form: {"type": "string", "format": "binary"}}, "required": [form]}
         content = {"multipart/form-data": {"schema": file}}
@@ -73,7 +73,7 @@ def documented(
         return {"responses": responses, "openapi_extra": {"requestBody": {"required": True, "content": content}}}
     if body is None:
         return {"responses": responses}
-    _bodies[body.__name__] = body
+    BODIES[body.__name__] = body
     schema = {"$ref": _REF.format(model=body.__name__)}
     extra = {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
     return {"responses": responses, "openapi_extra": extra}
@@ -85,7 +85,7 @@ def install(app: FastAPI) -> None:
     def schema() -> dict[str, Any]:
         if app.openapi_schema is None:
             page = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-            _, bodies = models_json_schema([(body, "validation") for body in _bodies.values()], ref_template=_REF)
+            _, bodies = models_json_schema([(body, "validation") for body in BODIES.values()], ref_template=_REF)
             page["components"]["schemas"] |= bodies["$defs"]
             _describe_keys(page)
             app.openapi_schema = page

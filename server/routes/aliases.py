@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 import pqdb
-from pqdb_server import models
 from pqdb_server.aliases import parse_changes
 from pqdb_server.answering import answer, find, opened
 from pqdb_server.body import parse_body, read_body
+from pqdb_server.models.aliases import AliasList, ChangeAliases
 from pqdb_server.openapi import documented
 from pqdb_server.parameters import Name, Timeout
 
@@ -19,7 +19,7 @@ router = APIRouter(tags=["aliases"])
 Wanted = Callable[[str, str], bool]
 
 
-@router.post("/collections/aliases", **documented(bool, models.ChangeAliases))
+@router.post("/collections/aliases", **documented(bool, ChangeAliases))
 async def change_aliases(request: Request, params: Timeout) -> Response:
     """Create, delete and rename aliases: all of the actions or, if one cannot be, none."""
     body = await read_body(request)
@@ -31,7 +31,7 @@ async def change_aliases(request: Request, params: Timeout) -> Response:
     return await answer(request, work, params.timeout)
 
 
-@router.get("/aliases", **documented(models.AliasList))
+@router.get("/aliases", **documented(AliasList))
 async def list_aliases(request: Request) -> Response:
     """All aliases that the caller's key opens."""
     access = opened(request)
@@ -40,7 +40,7 @@ async def list_aliases(request: Request) -> Response:
     )
 
 
-@router.get("/collections/{collection_name}/aliases", **documented(models.AliasList))
+@router.get("/collections/{collection_name}/aliases", **documented(AliasList))
 async def list_collection_aliases(request: Request, collection_name: Name) -> Response:
     """The aliases of one collection."""
 

@@ -6,21 +6,21 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 import pqdb
-from pqdb_server import models
 from pqdb_server.answering import answer, find
+from pqdb_server.models.service import ClusterStatus, CollectionCluster
 from pqdb_server.openapi import documented
 from pqdb_server.parameters import Name
 
 router = APIRouter(tags=["cluster"])
 
 
-@router.get("/cluster", **documented(models.ClusterStatus))
+@router.get("/cluster", **documented(ClusterStatus))
 async def cluster_status(request: Request) -> Response:
     """Clustering is disabled."""
     return await answer(request, lambda _: {"status": "disabled"})
 
 
-@router.get("/collections/{collection_name}/cluster", **documented(models.CollectionCluster))
+@router.get("/collections/{collection_name}/cluster", **documented(CollectionCluster))
 async def collection_cluster(request: Request, collection_name: Name) -> Response:
     """A collection is one shard, here."""
 

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 import pqdb
-from pqdb_server import models
 from pqdb_server.answering import answer, find, opened
 from pqdb_server.body import parse_body, read_body
 from pqdb_server.changes import changed_metadata
 from pqdb_server.creation import Creation
 from pqdb_server.description import describe
 from pqdb_server.errors import Refusal
+from pqdb_server.models.collections import CollectionInfo, CollectionList, CreateCollection, Existence, UpdateCollection
 from pqdb_server.names import check_name
 from pqdb_server.openapi import documented
 from pqdb_server.parameters import Name, Timeout
@@ -20,7 +20,7 @@ from pqdb_server.parameters import Name, Timeout
 router = APIRouter(prefix="/collections", tags=["collections"])
 
 
-@router.get("", **documented(models.CollectionList))
+@router.get("", **documented(CollectionList))
 async def list_collections(request: Request) -> Response:
     """The names of all collections that the caller's key opens."""
     access = opened(request)
@@ -30,19 +30,19 @@ async def list_collections(request: Request) -> Response:
     )
 
 
-@router.get("/{collection_name}/exists", **documented(models.Existence))
+@router.get("/{collection_name}/exists", **documented(Existence))
 async def collection_exists(request: Request, collection_name: Name) -> Response:
     """Whether a collection is there."""
     return await answer(request, lambda database: {"exists": collection_name in database})
 
 
-@router.get("/{collection_name}", **documented(models.CollectionInfo))
+@router.get("/{collection_name}", **documented(CollectionInfo))
 async def get_collection(request: Request, collection_name: Name) -> Response:
     """A collection's configuration and state; `config.pqdb` says what pqdb really does."""
     return await answer(request, lambda database: describe(find(database, collection_name)))
 
 
-@router.put("/{collection_name}", **documented(bool, models.CreateCollection))
+@router.put("/{collection_name}", **documented(bool, CreateCollection))
 async def create_collection(request: Request, collection_name: Name, params: Timeout) -> Response:
     """Make a collection, of one vector a point or of several with names."""
     body = await read_body(request)
@@ -59,7 +59,7 @@ async def create_collection(request: Request, collection_name: Name, params: Tim
     return await answer(request, work, params.timeout)
 
 
-@router.patch("/{collection_name}", **documented(bool, models.UpdateCollection))
+@router.patch("/{collection_name}", **documented(bool, UpdateCollection))
 async def update_collection(request: Request, collection_name: Name, params: Timeout) -> Response:
     """Change what is kept about a collection: its metadata (null removes a key) and Qdrant's knobs."""
     body = await read_body(request)

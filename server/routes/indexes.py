@@ -6,9 +6,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 import pqdb
-from pqdb_server import indexes, models
+from pqdb_server import indexes
 from pqdb_server.answering import answer, find
 from pqdb_server.body import parse_body, read_body
+from pqdb_server.models.indexes import CreateIndex, FacetQuery, FacetResult
+from pqdb_server.models.writing import UpdateResult
 from pqdb_server.openapi import documented
 from pqdb_server.parameters import Name, Read, Write
 from pqdb_server.points import DEFAULT_LIMIT, SHARDS, parse_filter
@@ -17,7 +19,7 @@ from pqdb_server.printing import LATE, Printed, update_result
 router = APIRouter(prefix="/collections/{collection_name}", tags=["indexes"])
 
 
-@router.put("/index", **documented(models.UpdateResult, models.CreateIndex))
+@router.put("/index", **documented(UpdateResult, CreateIndex))
 async def create_index(request: Request, collection_name: Name, params: Write) -> Response:
     """Index what lies at a key of every payload. What a filter lets through stays the same; it is found sooner."""
     body = await read_body(request)
@@ -30,7 +32,7 @@ async def create_index(request: Request, collection_name: Name, params: Write) -
     return await answer(request, work, params.timeout, LATE)
 
 
-@router.delete("/index/{field_name}", **documented(models.UpdateResult))
+@router.delete("/index/{field_name}", **documented(UpdateResult))
 async def delete_index(request: Request, collection_name: Name, field_name: str, params: Write) -> Response:
     """Drop the index on a key; none is no error."""
 
@@ -41,7 +43,7 @@ async def delete_index(request: Request, collection_name: Name, field_name: str,
     return await answer(request, work, params.timeout, LATE)
 
 
-@router.post("/facet", **documented(models.FacetResult, models.FacetQuery))
+@router.post("/facet", **documented(FacetResult, FacetQuery))
 async def facet(request: Request, collection_name: Name, params: Read) -> Response:
     """The most frequent values at a key, and how many points have each; always exact."""
     body = await read_body(request)

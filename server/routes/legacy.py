@@ -8,12 +8,20 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 import pqdb
-from pqdb_server import models
 from pqdb_server.answering import answer, find
 from pqdb_server.body import parse_body, read_body
 from pqdb_server.effort import parse_recall
 from pqdb_server.fields import Fields
 from pqdb_server.groups import Grouping
+from pqdb_server.models.legacy import (
+    RecommendBatch,
+    RecommendGroups,
+    RecommendPoints,
+    SearchBatch,
+    SearchGroups,
+    SearchPoints,
+)
+from pqdb_server.models.query import GroupsResult, ScoredPoint
 from pqdb_server.openapi import documented
 from pqdb_server.parameters import Name, Read, ReadParams
 from pqdb_server.points import check_number
@@ -34,7 +42,7 @@ _EXAMPLES = ("positive", "negative", "strategy")
 Reading = Callable[[Fields, tuple[str, ...]], Fields]  # a body, and keys it may have besides → that of a query
 
 
-@router.post("/search", **documented(list[models.ScoredPoint], models.SearchPoints))
+@router.post("/search", **documented(list[ScoredPoint], SearchPoints))
 async def search_points(
     request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None
 ) -> Response:
@@ -42,7 +50,7 @@ async def search_points(
     return await _one(request, collection_name, params, x_pqdb_recall, _nearest)
 
 
-@router.post("/search/batch", **documented(list[list[models.ScoredPoint]], models.SearchBatch))
+@router.post("/search/batch", **documented(list[list[ScoredPoint]], SearchBatch))
 async def search_batch(
     request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None
 ) -> Response:
@@ -50,7 +58,7 @@ async def search_batch(
     return await _several(request, collection_name, params, x_pqdb_recall, _nearest)
 
 
-@router.post("/search/groups", **documented(models.GroupsResult, models.SearchGroups))
+@router.post("/search/groups", **documented(GroupsResult, SearchGroups))
 async def search_groups(
     request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None
 ) -> Response:
@@ -58,7 +66,7 @@ async def search_groups(
     return await _groups(request, collection_name, params, x_pqdb_recall, _nearest)
 
 
-@router.post("/recommend", **documented(list[models.ScoredPoint], models.RecommendPoints))
+@router.post("/recommend", **documented(list[ScoredPoint], RecommendPoints))
 async def recommend_points(
     request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None
 ) -> Response:
@@ -66,7 +74,7 @@ async def recommend_points(
     return await _one(request, collection_name, params, x_pqdb_recall, _alike)
 
 
-@router.post("/recommend/batch", **documented(list[list[models.ScoredPoint]], models.RecommendBatch))
+@router.post("/recommend/batch", **documented(list[list[ScoredPoint]], RecommendBatch))
 async def recommend_batch(
     request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None
 ) -> Response:
@@ -74,7 +82,7 @@ async def recommend_batch(
     return await _several(request, collection_name, params, x_pqdb_recall, _alike)
 
 
-@router.post("/recommend/groups", **documented(models.GroupsResult, models.RecommendGroups))
+@router.post("/recommend/groups", **documented(GroupsResult, RecommendGroups))
 async def recommend_groups(
     request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None
 ) -> Response:

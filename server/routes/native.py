@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 import pqdb
-from pqdb_server import bare, models
+from pqdb_server import bare
 from pqdb_server.answering import answer, find
 from pqdb_server.arrays import NPY, NPZ, RAW, read_vectors, write_npz
 from pqdb_server.body import parse_body, read_body, read_bytes
@@ -23,6 +23,12 @@ from pqdb_server.envelope import now, success
 from pqdb_server.errors import Refusal, not_found, not_yet
 from pqdb_server.jobs import Job, Work
 from pqdb_server.mapping import drawn
+from pqdb_server.models.effort import Explained, MeasureRecall, RecallMeasured, Tune, Tuned
+from pqdb_server.models.map import PointMap
+from pqdb_server.models.query import BinaryResult, QueryPoints
+from pqdb_server.models.service import Capabilities, Embedded, Text
+from pqdb_server.models.upkeep import JobInfo, JobStarted, RolledBack, Stats
+from pqdb_server.models.writing import Imported, Replace, UpdateResult
 from pqdb_server.native import Measuring, explained, printed, share_of, tuned
 from pqdb_server.openapi import documented
 from pqdb_server.parameters import Name
@@ -47,14 +53,14 @@ Using = Annotated[str | None, Query(description="The name of the vector, where v
 Accept = Annotated[str, Header(description=f"`{NPZ}`: the answer as arrays `ids` and `scores`.")]
 
 
-@router.get("/capabilities", **documented(models.Capabilities))
+@router.get("/capabilities", **documented(Capabilities))
 async def get_capabilities(request: Request) -> Response:
     """What this service offers, for programs."""
     app = request.app
     return await answer(request, lambda _: capabilities(app))
 
 
-@router.get("/jobs/{job_id}", **documented(models.JobInfo))
+@router.get("/jobs/{job_id}", **documented(JobInfo))
 async def get_job(request: Request, job_id: str) -> Response:
     """How far a job has come."""
 
@@ -67,7 +73,7 @@ async def get_job(request: Request, job_id: str) -> Response:
     return await answer(request, work)
 
 
-@router.get(f"{_C}/stats", **documented(models.Stats))
+@router.get(f"{_C}/stats", **documented(Stats))
 async def stats(request: Request, collection_name: Name) -> Response:
     """Counts, bytes by component, upkeep, and the recall measured on real queries."""
 
@@ -80,13 +86,13 @@ async def stats(request: Request, collection_name: Name) -> Response:
     return await answer(request, work)
 
 
-@router.get(f"{_C}/map", **documented(models.PointMap))
+@router.get(f"{_C}/map", **documented(PointMap))
 async def point_map(request: Request, collection_name: Name, sample: Sample = 500, using: Using = None) -> Response:
     """Points on a plane, by the first two principal components, each with its list."""
     return await answer(request, lambda database: {"points": drawn(find(database, collection_name), sample, using)})
 
 
-@router.post("/embed", **documented(models.Embedded, models.Text))
+@router.post("/embed", **documented(Embedded, Text))
 async def embed_text(request: Request) -> Response:
     """A text's vector by the demo's embedder, where it is installed."""
     body = await read_body(request)
@@ -107,7 +113,7 @@ async def _begin(request: Request, name: str, kind: str, work: Work) -> Response
     return await answer(request, start)
 
 
-@router.post(f"{_C}/train", **documented(models.JobStarted))
+@router.post(f"{_C}/train", **documented(JobStarted))
 async def train(request: Request, collection_name: Name, using: Using = None) -> Response:
     """Learn a new generation of centroids and codebook, and index all points, as a job."""
     database = request.app.state.database
@@ -119,7 +125,7 @@ async def train(request: Request, collection_name: Name, using: Using = None) ->
     )
 
 
-@router.post(f"{_C}/optimize", **documented(models.JobStarted))
+@router.post(f"{_C}/optimize", **documented(JobStarted))
 async def optimize(request: Request, collection_name: Name) -> Response:
     """Train what is due and index every fresh point, as a job."""
     database = request.app.state.database
@@ -128,7 +134,7 @@ async def optimize(request: Request, collection_name: Name) -> Response:
     )
 
 
-@router.post(f"{_C}/compact", **documented(models.JobStarted))
+@router.post(f"{_C}/compact", **documented(JobStarted))
 async def compact(request: Request, collection_name: Name) -> Response:
     """Give back to the disk what deleted and replaced points held, as a job; reads go on meanwhile."""
     database = request.app.state.database
@@ -137,7 +143,7 @@ async def compact(request: Request, collection_name: Name) -> Response:
     )
 
 
-@router.post(f"{_C}/rollback", **documented(models.RolledBack))
+@router.post(f"{_C}/rollback", **documented(RolledBack))
 async def rollback(request: Request, collection_name: Name, using: Using = None) -> Response:
     """Go back to the generation that was searched before the last training."""
 
@@ -147,7 +153,7 @@ async def rollback(request: Request, collection_name: Name, using: Using = None)
     return await answer(request, work)
 
 
-@router.post(f"{_C}/replace", **documented(models.UpdateResult, models.Replace))
+@router.post(f"{_C}/replace", **documented(UpdateResult, Replace))
 async def replace(request: Request, collection_name: Name) -> Response:
     """Take out all points that pass a filter and write others, in one commit: no reader ever sees half a document."""
     body = await read_body(request)
@@ -161,7 +167,7 @@ async def replace(request: Request, collection_name: Name) -> Response:
     return await answer(request, work)
 
 
-@router.post(f"{_C}/verify", **documented(models.JobStarted))
+@router.post(f"{_C}/verify", **documented(JobStarted))
 async def verify(request: Request, collection_name: Name) -> Response:
     """Read every byte against its checksum, as a job whose result lists the problems."""
     database = request.app.state.database
@@ -170,7 +176,7 @@ async def verify(request: Request, collection_name: Name) -> Response:
     )
 
 
-@router.post(f"{_C}/recall", **documented(models.RecallMeasured, models.MeasureRecall))
+@router.post(f"{_C}/recall", **documented(RecallMeasured, MeasureRecall))
 async def recall(request: Request, collection_name: Name) -> Response:
     """Recall@k measured now against the exact answer, with its 95 % interval."""
     body = await read_body(request)
@@ -184,7 +190,7 @@ async def recall(request: Request, collection_name: Name) -> Response:
     return await answer(request, work)
 
 
-@router.post(f"{_C}/tune", **documented(models.Tuned, models.Tune))
+@router.post(f"{_C}/tune", **documented(Tuned, Tune))
 async def tune(request: Request, collection_name: Name) -> Response:
     """The recall to ask for, and the `hnsw_ef` that means the same, so that the measured one reaches a target."""
     body = await read_body(request)
@@ -200,7 +206,7 @@ async def tune(request: Request, collection_name: Name) -> Response:
     return await answer(request, work)
 
 
-@router.post(f"{_C}/explain", **documented(models.Explained, models.QueryPoints))
+@router.post(f"{_C}/explain", **documented(Explained, QueryPoints))
 async def explain(request: Request, collection_name: Name, x_pqdb_recall: Recall = None) -> Response:
     """Search as `points/query` does, and say what the search did, with the time each stage took."""
     body = await read_body(request)
@@ -213,7 +219,7 @@ async def explain(request: Request, collection_name: Name, x_pqdb_recall: Recall
     return await answer(request, work)
 
 
-@router.put(f"{_C}/points", **documented(models.UpdateResult, binary=_BINARY))
+@router.put(f"{_C}/points", **documented(UpdateResult, binary=_BINARY))
 async def upsert_binary(request: Request, collection_name: Name, first_id: FirstId = None) -> Response:
     """Write points from a binary body: an npz of `ids`, `vectors` and `payloads`, or vectors alone."""
     kind = _kind(request, _BINARY)
@@ -231,7 +237,7 @@ async def upsert_binary(request: Request, collection_name: Name, first_id: First
     return await answer(request, work)
 
 
-@router.post(f"{_C}/query", **documented(models.BinaryResult, binary=(RAW, NPY)))
+@router.post(f"{_C}/query", **documented(BinaryResult, binary=(RAW, NPY)))
 async def query_binary(
     request: Request,
     collection_name: Name,
@@ -259,7 +265,7 @@ async def query_binary(
     return await answer(request, work)
 
 
-@router.post(f"{_C}/import", **documented(models.Imported, binary=(_LINES,)))
+@router.post(f"{_C}/import", **documented(Imported, binary=(_LINES,)))
 async def import_lines(request: Request, collection_name: Name) -> Response:
     """Write points from lines of JSON, `{"id", "vector", "payload"}` each, a thousand a commit, however many there are.
 

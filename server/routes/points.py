@@ -8,13 +8,24 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 import pqdb
-from pqdb_server import bare, models
+from pqdb_server import bare
 from pqdb_server.answering import answer, find
 from pqdb_server.body import parse_body, read_body
 from pqdb_server.errors import not_found
 from pqdb_server.fields import Fields
 from pqdb_server.ids import path_id
 from pqdb_server.indexes import check_ordered
+from pqdb_server.models.reading import CountPoints, CountResult, Record, RetrievePoints, ScrollPoints, ScrollResult
+from pqdb_server.models.writing import (
+    DeletePayload,
+    DeletePoints,
+    DeleteVectors,
+    SetPayload,
+    UpdateBatch,
+    UpdateResult,
+    UpdateVectors,
+    UpsertPoints,
+)
 from pqdb_server.openapi import documented
 from pqdb_server.parameters import Name, Read, Write, WriteParams
 from pqdb_server.points import Retrieval, Scrolling, parse_count
@@ -46,55 +57,55 @@ async def _change(
     return await answer(request, work, params.timeout, LATE)
 
 
-@router.put("", **documented(models.UpdateResult, models.UpsertPoints))
+@router.put("", **documented(UpdateResult, UpsertPoints))
 async def upsert_points(request: Request, collection_name: Name, params: Write) -> Response:
     """Write points: new ids are added, known ones replaced. One request is one durable commit."""
     return await _change(request, collection_name, params, Reader.upsert)
 
 
-@router.post("/delete", **documented(models.UpdateResult, models.DeletePoints))
+@router.post("/delete", **documented(UpdateResult, DeletePoints))
 async def delete_points(request: Request, collection_name: Name, params: Write) -> Response:
     """Delete points by id, or those that pass a filter; ids that are not there are no error."""
     return await _change(request, collection_name, params, Reader.delete)
 
 
-@router.post("/payload", **documented(models.UpdateResult, models.SetPayload))
+@router.post("/payload", **documented(UpdateResult, SetPayload))
 async def set_payload(request: Request, collection_name: Name, params: Write) -> Response:
     """Merge keys into payloads, at their top or into the objects at a key."""
     return await _change(request, collection_name, params, Reader.set_payload)
 
 
-@router.put("/payload", **documented(models.UpdateResult, models.SetPayload))
+@router.put("/payload", **documented(UpdateResult, SetPayload))
 async def overwrite_payload(request: Request, collection_name: Name, params: Write) -> Response:
     """Give points this payload in place of theirs."""
     return await _change(request, collection_name, params, Reader.overwrite_payload)
 
 
-@router.post("/payload/delete", **documented(models.UpdateResult, models.DeletePayload))
+@router.post("/payload/delete", **documented(UpdateResult, DeletePayload))
 async def delete_payload(request: Request, collection_name: Name, params: Write) -> Response:
     """Take keys out of payloads."""
     return await _change(request, collection_name, params, Reader.delete_payload)
 
 
-@router.post("/payload/clear", **documented(models.UpdateResult, models.DeletePoints))
+@router.post("/payload/clear", **documented(UpdateResult, DeletePoints))
 async def clear_payload(request: Request, collection_name: Name, params: Write) -> Response:
     """Take payloads away."""
     return await _change(request, collection_name, params, Reader.clear_payload)
 
 
-@router.put("/vectors", **documented(models.UpdateResult, models.UpdateVectors))
+@router.put("/vectors", **documented(UpdateResult, UpdateVectors))
 async def update_vectors(request: Request, collection_name: Name, params: Write) -> Response:
     """Give points other vectors; their payloads stay. 404 when one is not there, and then none is changed."""
     return await _change(request, collection_name, params, Reader.update_vectors)
 
 
-@router.post("/vectors/delete", **documented(models.UpdateResult, models.DeleteVectors))
+@router.post("/vectors/delete", **documented(UpdateResult, DeleteVectors))
 async def delete_vectors(request: Request, collection_name: Name, params: Write) -> Response:
     """Take the vectors of points away; the points stay, and no query by a vector finds them."""
     return await _change(request, collection_name, params, Reader.delete_vectors)
 
 
-@router.post("/batch", **documented(list[models.UpdateResult], models.UpdateBatch))
+@router.post("/batch", **documented(list[UpdateResult], UpdateBatch))
 async def update_batch(request: Request, collection_name: Name, params: Write) -> Response:
     """Several changes, checked all together, then done in their order, each a commit of its own."""
     body = await read_body(request)
@@ -108,7 +119,7 @@ async def update_batch(request: Request, collection_name: Name, params: Write) -
     return await answer(request, work, params.timeout, [LATE])
 
 
-@router.post("", **documented(list[models.Record], models.RetrievePoints))
+@router.post("", **documented(list[Record], RetrievePoints))
 async def retrieve_points(request: Request, collection_name: Name, params: Read) -> Response:
     """Points by id; ids that are not there are left out."""
     body = await read_body(request)
@@ -124,7 +135,7 @@ async def retrieve_points(request: Request, collection_name: Name, params: Read)
     return await answer(request, work, params.timeout)
 
 
-@router.get("/{point_id}", **documented(models.Record))
+@router.get("/{point_id}", **documented(Record))
 async def get_point(request: Request, collection_name: Name, point_id: str, params: Read) -> Response:
     """One point with payload and vector, or 404."""
 
@@ -139,7 +150,7 @@ async def get_point(request: Request, collection_name: Name, point_id: str, para
     return await answer(request, work, params.timeout)
 
 
-@router.post("/scroll", **documented(models.ScrollResult, models.ScrollPoints))
+@router.post("/scroll", **documented(ScrollResult, ScrollPoints))
 async def scroll_points(request: Request, collection_name: Name, params: Read) -> Response:
     """Points page by page, all or those that pass a filter, by id or in the order of a payload key."""
     body = await read_body(request)
@@ -165,7 +176,7 @@ async def scroll_points(request: Request, collection_name: Name, params: Read) -
     return await answer(request, work, params.timeout)
 
 
-@router.post("/count", **documented(models.CountResult, models.CountPoints))
+@router.post("/count", **documented(CountResult, CountPoints))
 async def count_points(request: Request, collection_name: Name, params: Read) -> Response:
     """The number of points, or of those that pass a filter; always exact."""
     body = await read_body(request)

@@ -9,13 +9,13 @@ from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
 import pqdb
-from pqdb_server import models
 from pqdb_server.answering import answer, answer_at_once, find
 from pqdb_server.body import parse_body, read_body
 from pqdb_server.effort import parse_recall
 from pqdb_server.errors import Refusal
 from pqdb_server.fields import Fields
 from pqdb_server.groups import Grouping
+from pqdb_server.models.query import GroupsResult, QueryBatch, QueryGroups, QueryPoints, QueryResult
 from pqdb_server.openapi import documented
 from pqdb_server.pace import Pace
 from pqdb_server.parameters import Name, Read
@@ -38,7 +38,7 @@ def _is_held_up(request: Request, name: str) -> bool:
         return False
 
 
-@router.post("", **documented(models.QueryResult, models.QueryPoints))
+@router.post("", **documented(QueryResult, QueryPoints))
 async def query_points(request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None) -> Response:
     """The points nearest to a vector or a point; without a query, points by id."""
     body = await read_body(request)
@@ -62,7 +62,7 @@ async def query_points(request: Request, collection_name: Name, params: Read, x_
     return await answer(request, work, params.timeout)
 
 
-@router.post("/groups", **documented(models.GroupsResult, models.QueryGroups))
+@router.post("/groups", **documented(GroupsResult, QueryGroups))
 async def query_groups(request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None) -> Response:
     """The best points of each value of a payload key; each group is filled as far as there are points for it."""
     body = await read_body(request)
@@ -75,7 +75,7 @@ async def query_groups(request: Request, collection_name: Name, params: Read, x_
     return await answer(request, work, params.timeout)
 
 
-@router.post("/batch", **documented(list[models.QueryResult], models.QueryBatch))
+@router.post("/batch", **documented(list[QueryResult], QueryBatch))
 async def query_batch(request: Request, collection_name: Name, params: Read, x_pqdb_recall: Recall = None) -> Response:
     """Several queries, answered in their order; all are checked before the first is run."""
     body = await read_body(request)

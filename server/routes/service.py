@@ -9,9 +9,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.responses import PlainTextResponse, Response
 
 import pqdb
-from pqdb_server import models
 from pqdb_server.answering import answer
 from pqdb_server.envelope import JSON, dumps
+from pqdb_server.models.service import VersionInfo
 from pqdb_server.openapi import errors
 
 router = APIRouter(tags=["service"])
@@ -20,7 +20,7 @@ _TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"sche
 _READY = {**_TEXT, 503: {**_TEXT[200], "description": "The database is not open yet, or not any more"}}
 
 
-@router.get("/", responses={200: {"model": models.VersionInfo}})
+@router.get("/", responses={200: {"model": VersionInfo}})
 async def version(request: Request) -> Response:
     """What answers here: pqdb, and the Qdrant version whose interface it speaks a subset of."""
     body = {

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, Response
 
 import pqdb
-from pqdb_server import models
 from pqdb_server.answering import answer
 from pqdb_server.body import parse_body, read_body
 from pqdb_server.envelope import accepted
+from pqdb_server.models.snapshots import RecoverSnapshot, Snapshot, SnapshotPriority
 from pqdb_server.openapi import documented
 from pqdb_server.parameters import Name
 from pqdb_server.snapshots import Snapshots, check_there, checked_sum, parse_recover, recover
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/collections/{collection_name}/snapshots", tags=["sna
 _FILE = "application/octet-stream"
 Wait = Annotated[bool, Query(description="Answer when it is done (true), or 202 when it has begun (false).")]
 Checksum = Annotated[str | None, Query(description="The file's SHA256; another one is refused.")]
-Priority = Annotated[models.SnapshotPriority | None, Query(description="One node: it changes nothing.")]
+Priority = Annotated[SnapshotPriority | None, Query(description="One node: it changes nothing.")]
 Done = Callable[[pqdb.Database, Callable[[str, float], None] | None], object]
 
 
@@ -45,7 +45,7 @@ async def _done(request: Request, kind: str, name: str, wait: bool, work: Done) 
     return await answer(request, begin)
 
 
-@router.post("", **documented(models.Snapshot, accepts=True))
+@router.post("", **documented(Snapshot, accepts=True))
 async def create_snapshot(request: Request, collection_name: Name, wait: Wait = True) -> Response:
     """Copy the collection as it is now into a file, while reads and writes go on."""
 
@@ -55,7 +55,7 @@ async def create_snapshot(request: Request, collection_name: Name, wait: Wait = 
     return await _done(request, "snapshot", collection_name, wait, work)
 
 
-@router.get("", **documented(list[models.Snapshot]))
+@router.get("", **documented(list[Snapshot]))
 async def list_snapshots(request: Request, collection_name: Name) -> Response:
     """The snapshots of a collection, the oldest first."""
     return await answer(
@@ -64,7 +64,7 @@ async def list_snapshots(request: Request, collection_name: Name) -> Response:
     )
 
 
-@router.put("/recover", **documented(bool, models.RecoverSnapshot, accepts=True))
+@router.put("/recover", **documented(bool, RecoverSnapshot, accepts=True))
 async def recover_snapshot(request: Request, collection_name: Name, wait: Wait = True) -> Response:
     """Let a snapshot of this service's take the collection's place in one commit, or make the collection."""
     location, checksum = parse_recover(parse_body(await read_body(request)))
