@@ -48,7 +48,10 @@ class Asked:
         """What the search did, by searching once more; of a sparse vector there is nothing to find out."""
         if self.is_sparse:
             return f"every point compared that shares one of {len(self.vector)} dimensions"
-        return str(self.collection.explain(self.vector, self.k, **self.effort))
+        try:
+            return str(self.collection.explain(self.vector, self.k, **self.effort))
+        except pqdb.ClosedError as gone:
+            return str(gone)
 
 
 class Watch:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+import pqdb
 import pqdb_server
+from pqdb_server.watch import Asked
 
 QUERY = "/collections/docs/points/query"
 
@@ -107,3 +109,12 @@ def test_slow_queries_are_explained(docs, database, connect, caplog):
     assert (line.request_id, line.collection, line.k) == ("slowly", "docs", 2)
     assert line.explanation.startswith("exact: ")
     assert samples(http)["pqdb_slow_queries_total",] == 1
+
+
+def test_a_slow_query_of_a_collection_dropped_since_is_told_all_the_same(tmp_path):
+    with pqdb.open(tmp_path / "db") as database:
+        docs = database.create_collection("docs", dim=4)
+        asked = Asked(docs, np.ones(4, np.float32), 2, {"exact": False})
+        assert asked.explained().startswith("exact: ")
+        database.drop_collection("docs")
+        assert asked.explained() == "collection 'docs' was dropped"
