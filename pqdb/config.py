@@ -11,7 +11,7 @@ from pqdb.metric import METRICS, WITH_CODES, Metric, check_metric
 
 MAX_DIM = 65_536
 MAX_K = 10_000
-USUAL_NIBBLES = 512  # of a 4-bit code that nobody sized: so many the scan sums in 16 bits, more in steps
+USUAL_NIBBLES = 64  # of a 4-bit code that nobody sized, of more than 256 dimensions
 MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 MAX_PAYLOAD_DEPTH = 256  # objects and lists in one another: far below where JSON's reader runs out of stack
 MAX_NAME = 255
@@ -37,8 +37,7 @@ def default_bits(dim: int, nbits: int = 4) -> float:
     """
     if nbits == 8:
         return 1.0
-    bits = 1.5 if dim <= 128 else 1.0 if dim <= 256 else 2 / 3
-    return min(bits, USUAL_NIBBLES * nbits / dim)
+    return 1.5 if dim <= 128 else min(1.0, USUAL_NIBBLES * nbits / dim)
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,14 @@ def test_a_config_comes_back_from_its_json(config: CollectionConfig) -> None:
 def test_defaults_are_codes_sized_by_the_dimension_int8_rerank_and_float32_source() -> None:
     config = CollectionConfig(384)
     assert (config.metric, config.quantization, config.rerank, config.source) == ("cosine", PQ(), "int8", "float32")
-    assert [PQ().sub_quantizers(dim) for dim in (96, 128, 256, 384, 768)] == [36, 48, 64, 64, 128]
+    assert [PQ().sub_quantizers(dim) for dim in (96, 128, 200, 256, 300, 384, 768)] == [36, 48, 50, 64, 64, 64, 64]
     assert PQ().nbits == 4
 
 
 @pytest.mark.parametrize(
     ("dim", "quantization", "m"),
-    [(1, PQ(), 1), (3, PQ(), 1), (65, PQ(), 24), (100, PQ(m=7), 7), (1536, PQ(), 256), (64, PQ(1.0, nbits=8), 8),
-     (4096, PQ(), 512), (64, PQ(nbits=8), 8), (2048, PQ(1.0), 512), (4096, PQ(1), 1024),
+    [(1, PQ(), 1), (3, PQ(), 1), (65, PQ(), 24), (100, PQ(m=7), 7), (1536, PQ(), 64), (64, PQ(1.0, nbits=8), 8),
+     (4096, PQ(), 64), (64, PQ(nbits=8), 8), (2048, PQ(1.0), 512), (4096, PQ(1), 1024),
      (16, PQ(bits_per_dim=4), 16)],
 )  # fmt: skip
 def test_sub_quantizers_of_a_dimension(dim: int, quantization: PQ, m: int) -> None:
