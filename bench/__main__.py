@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import machine, plots, report, results
 from bench.conductor import Hall
-from bench.data import load, synthetic
+from bench.data import carried, load, synthetic
 from bench.engines import DEFAULT, module_of
 from bench.engines.base import Effort, Spec, Sweep
 from bench.rounds import Plan, Run
@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.error(f"--avx2 can hold {' and '.join(_HELD_TO_AVX2)}, and none of them was asked for")
         os.environ.update(_HELD_TO_AVX2[engine] for engine in options.engines)
     for path in [_there(path, options.out) for path in options.data or [None]]:
-        _bench(path, options, effort, cores)
+        wide = carried(path, options.dim, options.out / "data") if options.dim else path
+        _bench(wide, options, effort, cores)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     effort.add_argument("--full", action="store_true", help="the whole sweep the standard list was chosen from")
     parser.add_argument("--rounds", type=int, help="rounds of every setting; 7, or 3 with --quick and --full")
     parser.add_argument("--queries", type=int, help="only so many of the file's queries")
+    parser.add_argument("--dim", type=int, help="carry vectors to so many dimensions first")
     parser.add_argument("-k", type=int, default=10)
     parser.add_argument("--cores", type=int, default=2, help="cores of the batch mode (default 2)")
     parser.add_argument("--no-batch", action="store_true", help="single queries only")

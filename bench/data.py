@@ -108,15 +108,48 @@ def synthetic(
     test = _around(rng, centres, weights, queries, 0.8 * spectrum)
     if metric == "cosine":
         train, test = _unit(train), _unit(test)
-    rows = exact_neighbors(train, test, metric, min(100, n))
-    folder.mkdir(parents=True, exist_ok=True)
+    _write(path, train, test, metric, "bench.data.synthetic")
+    return path
+
+
+def carried(source: Path, dim: int, folder: Path) -> Path:
+    """Another data set's rows and queries, carried (once) to more dimensions as a wider model might have written them;
+    its path.
+
+    What was there, turned; beside it what bends with it (tanh of random products), a little noise, and of cosine sets a
+    common part, as many models have one. ValueError where the set has more dimensions already.
+    """
+    data = load(source)
+    path = folder / f"{data.name}-carried-{dim}.hdf5"
+    if path.exists():
+        return path
+    if dim < data.dim:
+        raise ValueError(f"{source.name} has {data.dim} dimensions, which are not carried to {dim}")
+    rng = np.random.default_rng(dim)
+    turn = np.linalg.qr(rng.standard_normal((dim, data.dim)))[0].T.astype(np.float32)
+    bend = 1.5 * rng.standard_normal((data.dim, dim), np.float32)
+    common = np.full(dim, dim**-0.5 if data.metric == "cosine" else 0, np.float32)
+    length = np.float32(np.linalg.norm(data.train, axis=1).mean())
+
+    def carry(vectors: Floats) -> Floats:
+        small = vectors / length
+        wide = small @ turn + common
+        wide += (0.9 * np.tanh(small @ bend) + 0.25 * rng.standard_normal(wide.shape, np.float32)) / np.sqrt(dim)
+        return _unit(wide) if data.metric == "cosine" else wide.astype(np.float32)
+
+    _write(path, carry(data.train), carry(data.test), data.metric, f"bench.data.carried of {data.name}")
+    return path
+
+
+def _write(path: Path, train: Floats, test: Floats, metric: Metric, source: str) -> None:
+    rows = exact_neighbors(train, test, metric, min(100, len(train)))
+    path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         file.create_dataset("train", data=train)
         file.create_dataset("test", data=test)
         file.create_dataset("neighbors", data=rows.astype(np.int32))
         file.create_dataset("distances", data=distances_of(train, test, rows, metric).astype(np.float32))
-        file.attrs.update(distance=_DISTANCE_OF[metric], dimension=dim, source="bench.data.synthetic")
-    return path
+        file.attrs.update(distance=_DISTANCE_OF[metric], dimension=train.shape[1], source=source)
 
 
 def _around(

@@ -16,6 +16,8 @@ _REFINED = {
 }
 _PER_OCTAVE = {"quick": 1, "standard": 3, "full": 1}
 _SCAN_ALL_BELOW = 250_000  # rows; up to here a scan without lists is on the frontier at the highest recalls
+_WIDE = 512  # dimensions; above, shorter codes do, and principal axes bring together what neighbours differ in
+_AXES, _CODES = 256, (64, 128)  # axes that are kept then, and sub-quantizers
 
 
 def specs(sweep: Sweep) -> list[Spec]:
@@ -29,6 +31,9 @@ def _best(sweep: Sweep) -> list[tuple[int, int, str]]:
     lists = [n for n in _powers() if 150 * n <= sweep.n <= 1_000 * n]
     found = [(n, 4, "fs") for n in reversed(lists)]
     found += [(n, 4, "fsr") for n in lists[-2:]]
+    if sweep.dim > _WIDE:
+        found += [(n, sweep.dim // m, "fs") for n in lists[-2:] for m in _CODES]
+        found += [(n, _AXES // m, "axes") for n in lists[-2:] for m in _CODES]
     found += [(n, 2, "fs") for n in (lists[:2] if sweep.metric == "l2" else lists[:1])]
     return found + ([(0, 4, "fs")] if sweep.n <= _SCAN_ALL_BELOW else [])
 
@@ -45,7 +50,8 @@ def _powers() -> list[int]:
 
 def _spec(sweep: Sweep, lists: int, dsub: int, kind: str) -> Spec:
     """One factory string; lists = 0 scans everything."""
-    codes = (f"IVF{lists}," if lists else "") + f"PQ{sweep.dim // dsub}x4{kind}"
+    lead, dim, kind = (f"PCAR{_AXES},", _AXES, "fs") if kind == "axes" else ("", sweep.dim, kind)
+    codes = lead + (f"IVF{lists}," if lists else "") + f"PQ{dim // dsub}x4{kind}"
     per_octave = _PER_OCTAVE[sweep.effort]
     probes = geometric(max(2, lists // 64), max(4, lists * 2 // 3), per_octave) if lists else [0]
     settings = [{"nprobe": p, "k_factor": f} for p in probes for f in _REFINED[sweep.effort]]
@@ -74,6 +80,8 @@ class Faiss:
         kind = self._faiss.METRIC_INNER_PRODUCT if metric == "cosine" else self._faiss.METRIC_L2
         self._index = self._faiss.index_factory(train.shape[1], self._factory, kind)
         self._codes = self._faiss.downcast_index(self._index.base_index)
+        if isinstance(self._codes, self._faiss.IndexPreTransform):
+            self._codes = self._faiss.downcast_index(self._codes.index)
         self._index.train(train)
         self._index.add(train)
 

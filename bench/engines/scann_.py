@@ -59,6 +59,7 @@ _BEST: dict[tuple[Metric, bool], list[tuple[float, Arguments]]] = {
     ],
     ("l2", True): [(1, {}), (2, {}), (1, {"block": 3}), (2, _AS_DOT)],
 }
+_WIDE, _LONG_BLOCKS = 512, (8, 16)  # dimensions; above, codes of longer blocks stand beside those of the best shapes
 _MULTIPLES = (0, 0.28, 0.5, 1, 2, 4)
 _SHAPES: dict[Metric, list[Arguments]] = {
     "cosine": [
@@ -81,6 +82,8 @@ def specs(sweep: Sweep) -> list[Spec]:
     chosen = _BEST[sweep.metric, sweep.n >= _LARGE]
     if sweep.effort == "full":
         chosen = [(times, shape) for times in _MULTIPLES for shape in shapes]
+    elif sweep.dim > _WIDE:
+        chosen = chosen + [(times, {**shape, "block": block}) for block in _LONG_BLOCKS for times, shape in chosen[:4]]
     builds = [_build(round(sweep.n**0.5 * times), shape) for times, shape in chosen]
     if sweep.engine == "scann":  # knows no l2 as dot product; and without run-time dispatch it is behind everywhere
         builds = [build for build in builds if not build["l2_as_dot"]]

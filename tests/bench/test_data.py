@@ -7,7 +7,7 @@ pytest.importorskip("h5py", reason="the benches need the extra `bench`")
 
 import h5py
 
-from bench.data import distances_of, exact_neighbors, load, synthetic
+from bench.data import carried, distances_of, exact_neighbors, load, synthetic
 
 
 @pytest.mark.parametrize("metric", ["cosine", "l2"])
@@ -27,6 +27,21 @@ def test_a_made_set_is_made_once_and_the_same_each_time(tmp_path):
     np.testing.assert_array_equal(load(first).train, load(second).train)
     written = first.stat().st_mtime_ns
     assert synthetic(tmp_path / "a", n=200, dim=8, queries=5).stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_a_carried_set_has_more_dimensions_and_most_of_the_neighbours(tmp_path, metric):
+    narrow = synthetic(tmp_path, n=500, dim=16, queries=20, metric=metric)
+    path = carried(narrow, 48, tmp_path)
+    before, data = load(narrow), load(path)
+    assert (data.n, data.dim, len(data.test), data.metric) == (500, 48, 20, metric)
+    np.testing.assert_array_equal(data.neighbors, exact_neighbors(data.train, data.test, metric, 100))
+    same = [len(set(a[:10]) & set(b[:10])) for a, b in zip(data.neighbors, before.neighbors, strict=True)]
+    assert np.mean(same) > 7
+    written = path.stat().st_mtime_ns
+    assert carried(narrow, 48, tmp_path).stat().st_mtime_ns == written
+    with pytest.raises(ValueError, match="16 dimensions, which are not carried to 8"):
+        carried(narrow, 8, tmp_path)
 
 
 def test_cosine_rows_and_queries_are_handed_out_at_unit_length(tmp_path):
