@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import pqdb
+from pqdb.database.handles import Handles
 from pqdb.store import Catalog, gate
 from pqdb.store.environment import Environment
 from pqdb.store.layout import seal
@@ -475,6 +476,28 @@ def test_an_alias_moves_in_one_commit(db: pqdb.Database) -> None:
     assert db.collections() == ["v1", "v2"]
     db.drop_collection("v2")
     assert db.aliases() == {}
+
+
+def test_an_alias_that_moves_while_its_collection_is_opened_leads_to_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when another process moves it and drops the collection it stood for."""
+    with pqdb.open(tmp_path / "db") as db:
+        for name in ("first", "second", "third"):
+            db.create_collection(name, dim=2)
+        db.set_alias("live", "first")
+    with pqdb.open(tmp_path / "db") as db:
+        open_collection, following = Handles._open_collection, {"first": "second", "second": "third"}
+
+        def open_too_late(handles: Handles, name: str, key: str) -> Any:
+            if name in following:
+                db.set_alias("live", following[name])
+                db.drop_collection(name)
+            return open_collection(handles, name, key)
+
+        monkeypatch.setattr(Handles, "_open_collection", open_too_late)
+        assert db["live"].name == "third"
+        assert db.collections() == ["third"]
 
 
 def test_aliases_that_cannot_be_change_nothing(db: pqdb.Database) -> None:

@@ -54,19 +54,21 @@ class Handles:
     def get(self, name: str) -> Collection:
         """The collection of this name, or alias. Raises CollectionNotFoundError."""
         self.guard()
-        record = self._catalog.names().find(name)
-        if record is None:
-            raise CollectionNotFoundError(f"there is no collection {name!r} in {self._path}")
-        key = str(record["uuid"])
+        own, key = self._found(name)
         held = self._open.get(key)  # without the lock: dropping another collection may hold it for a while
         if held is not None:
             return held.collection
         with self.lock:
-            held = self._open.get(key)
-            if held is None:
+            while key not in self._open:
                 self._release_dropped()
-                held = self._open[key] = self._open_named(self._catalog.names().own(name), key)
-            return held.collection
+                try:
+                    self._open[key] = self._open_collection(own, key)
+                except PqdbError:
+                    last = key
+                    own, key = self._found(name)
+                    if key == last:
+                        raise  # it was not dropped by another process while we were about to open it
+            return self._open[key].collection
 
     def close(self) -> None:
         """Give all of them back, for good. Raises StorageError where another thread goes on reading for a minute."""
@@ -88,15 +90,13 @@ class Handles:
 
     # -- how
 
-    def _open_named(self, name: str, key: str) -> Opened:
-        """Open a collection, which another process may have dropped since its name was read."""
-        try:
-            return self._open_collection(name, key)
-        except PqdbError:
-            record = self._catalog.names().find(name)
-            if record is None or record["uuid"] != key:
-                raise CollectionNotFoundError(f"there is no collection {name!r} in {self._path} any more") from None
-            raise
+    def _found(self, name: str) -> tuple[str, str]:
+        """The own name and the uuid of the collection of a name, or alias. Raises CollectionNotFoundError."""
+        names = self._catalog.names()
+        record = names.find(name)
+        if record is None:
+            raise CollectionNotFoundError(f"there is no collection {name!r} in {self._path}")
+        return names.own(name), str(record["uuid"])
 
     def _open_collection(self, name: str, key: str) -> Opened:
         folder, size, read_only = self._path / key, self._opening.map_size, self._opening.read_only
