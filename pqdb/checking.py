@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from pqdb.search.snapshot import Snapshot
 from pqdb.store import pages
 from pqdb.store.blocks import BlockStore
 from pqdb.store.catalog import Catalog
+from pqdb.store.environment import user_of
 from pqdb.store.moved import home_of
 from pqdb.store.points import PointStore
 from pqdb.store.salvage import is_key, salvaged_names
@@ -31,6 +33,7 @@ from pqdb.upkeep.agree import disagreements
 
 Store = tuple[str, str, str]  # key of a collection, the store's folder, its name; the catalog has no key and no name
 CATALOG, POINTS, INDEX = "catalog", "points", "index"  # (or "index-1" and so on, where vectors have names)
+MAKING_SECONDS = 1.0  # after which a collection that is being made is open, or named
 _INDEX = re.compile(r"index(-[0-9]+)?")
 
 
@@ -159,10 +162,40 @@ def look(folder: Path, checked: frozenset[str] = frozenset()) -> Iterator[Line]:
         for problem in problems:
             yield "problem", "", "", problem
     for name, key in named.items():
-        yield from _look_at(folder, key, name, checked)
-    for leftover in sorted(each.name for each in folder.iterdir()):
-        if is_key(leftover) and leftover not in named.values():
-            yield "leftover", leftover, "", None
+        yield from _while_named(folder, key, _look_at(folder, key, name, checked))
+    yield from _leftovers(folder, set(named.values()))
+
+
+def _while_named(folder: Path, key: str, found: Iterator[Line]) -> Iterator[Line]:
+    """What is found of a collection, unless it was dropped while it was looked at."""
+    for line in found:
+        if line[0] in ("problem", "refused") and not _is_named(folder, key):
+            return
+        yield line
+
+
+def _leftovers(folder: Path, known: set[str]) -> Iterator[Line]:
+    """Folders that no collection leads to, and that nobody is making."""
+    strangers = _strangers(folder) - known
+    if strangers:
+        time.sleep(MAKING_SECONDS)
+    for key in sorted(strangers & _strangers(folder)):
+        if not _is_named(folder, key):
+            yield "leftover", key, "", None
+
+
+def _strangers(folder: Path) -> set[str]:
+    """Folders like those of collections that nobody has open."""
+    return {each.name for each in folder.iterdir() if is_key(each.name) and user_of(each / POINTS) is None}
+
+
+def _is_named(folder: Path, key: str) -> bool:
+    """Whether the catalog leads to a collection now; one that cannot be read leads to all of them."""
+    try:
+        with Catalog.open(folder / CATALOG, readonly=True) as catalog:
+            return key in catalog.names().keys
+    except PqdbError:
+        return True
 
 
 def _look_at(folder: Path, key: str, name: str, checked: frozenset[str]) -> Iterator[Line]:

@@ -19,7 +19,7 @@ import pqdb
 from . import logs
 from .app import create_app
 from .connection import PatientProtocol
-from .memory import few_heaps
+from .limits import few_heaps, many_files
 from .metrics import MULTIPROCESS
 from .settings import Settings, load
 
@@ -37,6 +37,7 @@ def serve(path: str | os.PathLike[str] | None = None, **given: Any) -> None:
         given["path"] = path
     settings = load(**given)
     settings.refuse_open_doors()
+    many_files()
     # Tried here first: what fails inside uvicorn's start comes out as a traceback and not as our sentence.
     pqdb.open(settings.path, **settings.opening).close()
     _check_tls(settings)

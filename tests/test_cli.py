@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 import pqdb
 from pqdb.cli import main
+from pqdb.cli.each import for_each
 
 Command = Callable[..., Result]
 
@@ -252,3 +253,19 @@ def test_nothing_is_left_to_compile_after_warmup(tmp_path: Path) -> None:
     assert compiled
     subprocess.run([sys.executable, "-c", AFTER_WARMUP], env=env, check=True)
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == compiled
+
+
+def test_of_all_collections_those_that_are_dropped_meanwhile_are_passed_over(tmp_path):
+    done = []
+    with pqdb.open(tmp_path / "db") as db:
+        for name in ("a", "b", "c"):
+            db.create_collection(name, dim=2)
+
+        def work(things):
+            done.append(things.name)
+            db.drop_collection("b")
+
+        for_each(db, None, work)
+        assert done == ["a", "c"]
+        with pytest.raises(pqdb.CollectionNotFoundError, match="there is no collection 'b'"):
+            for_each(db, "b", work)

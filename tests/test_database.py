@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -476,6 +477,65 @@ def test_an_alias_moves_in_one_commit(db: pqdb.Database) -> None:
     assert db.collections() == ["v1", "v2"]
     db.drop_collection("v2")
     assert db.aliases() == {}
+
+
+def drop_as_another_process(db: pqdb.Database, name: str) -> str:
+    """Returns the uuid of the collection that nobody gave back in this process."""
+    with db._catalog.write() as batch:
+        record = batch.remove(name)
+    assert record is not None
+    shutil.rmtree(db.path / record["uuid"])
+    return str(record["uuid"])
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    until = time.monotonic() + 30
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.02)
+    return holds()
+
+
+def test_what_another_process_dropped_is_given_back_with_the_next_call_for_any(db: pqdb.Database) -> None:
+    db.create_collection("kept", dim=2)
+    db.create_collection("gone", dim=2)
+    key = drop_as_another_process(db, "gone")
+    assert key in db._handles._open
+    assert db["kept"].name == "kept"
+    assert eventually(lambda: key not in db._handles._open)
+    with pytest.raises(pqdb.CollectionNotFoundError):
+        db["gone"]
+
+
+def test_upkeep_ends_where_another_process_dropped_the_collection(tmp_path: Path) -> None:
+    with pqdb.open(tmp_path / "db") as db:
+        db.create_collection("gone", dim=2)
+        thread = next(iter(db._handles._open.values())).upkeep._thread
+        drop_as_another_process(db, "gone")
+        assert eventually(lambda: not thread.is_alive())
+
+
+def test_a_collection_whose_upkeep_gets_no_thread_says_so_and_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with pqdb.open(tmp_path / "db") as db:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(pqdb.StorageError, match="needs a thread of its own: can't start new thread"):
+                db.create_collection("things", dim=2)
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+        db["things"].upsert([1], [[0, 1]])
+        assert len(db["things"]) == 1
+
+
+def test_of_names_only_the_commit_is_kept(db: pqdb.Database) -> None:
+    """Else a thousand collections keep a thousand times all names."""
+    for number in range(5):
+        db.create_collection(f"c{number}", dim=2).upsert([1], [[0, 1]])
+    assert {type(each) for each in db._handles._sound.values()} == {int}
 
 
 def test_an_alias_that_moves_while_its_collection_is_opened_leads_to_the_next_one(

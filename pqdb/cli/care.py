@@ -6,6 +6,7 @@ import click
 
 import pqdb
 from pqdb.bars import stages
+from pqdb.cli.each import for_each
 
 DATABASE = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -19,12 +20,15 @@ def compact(path: Path, collection: str | None, drop_previous: bool) -> None:
 
     Others may read and write meanwhile. Needs room for a second copy of the collection.
     """
+
+    def compact_one(things: pqdb.Collection) -> None:
+        before = _bytes(things)
+        with stages() as progress:
+            things.compact(progress, drop_previous=drop_previous)
+        click.echo(f"{things.name}: {before:,} bytes before, {_bytes(things):,} now")
+
     with pqdb.open(path, upkeep="manual") as db:
-        for name in [collection] if collection else db.collections():
-            before = _bytes(db[name])
-            with stages() as progress:
-                db[name].compact(progress, drop_previous=drop_previous)
-            click.echo(f"{name}: {before:,} bytes before, {_bytes(db[name]):,} now")
+        for_each(db, collection, compact_one)
 
 
 def _bytes(things: pqdb.Collection) -> int:

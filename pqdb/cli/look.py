@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 import pqdb
 from pqdb.bars import stages
+from pqdb.cli.each import for_each
 
 DATABASE = click.Path(exists=True, file_okay=False, path_type=Path)
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
@@ -17,9 +19,9 @@ SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 @click.argument("collection", required=False)
 def info(path: Path, collection: str | None) -> None:
     """What the database at PATH holds, or one COLLECTION of it, as JSON."""
+    report: dict[str, Any] = {}
     with pqdb.open(path, read_only=True, upkeep="manual") as db:
-        names = [collection] if collection else db.collections()
-        report = {name: dict(db.get_collection(name).info()) for name in names}
+        for_each(db, collection, lambda things: report.update({collection or things.name: dict(things.info())}))
     click.echo(json.dumps(report, indent=2, default=str, ensure_ascii=False))
 
 

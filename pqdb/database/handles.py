@@ -43,8 +43,9 @@ class Handles:
         self._opening = opening
         self._closed = False
         self.lock = threading.RLock()
+        self._swept = 0  # the commit of the names when it was last seen to that all that is open has one
         self._open: dict[str, Opened] = {}  # by uuid
-        self._sound: dict[str, Names] = {}  # by uuid: the names it was last found in
+        self._sound: dict[str, int] = {}  # by uuid: the commit of the names that it was last found in
 
     def guard(self) -> None:
         """Raise ClosedError where the database is closed."""
@@ -60,7 +61,6 @@ class Handles:
             return held.collection
         with self.lock:
             while key not in self._open:
-                self._release_dropped()
                 try:
                     self._open[key] = self._open_collection(own, key)
                 except PqdbError:
@@ -93,10 +93,22 @@ class Handles:
     def _found(self, name: str) -> tuple[str, str]:
         """The own name and the uuid of the collection of a name, or alias. Raises CollectionNotFoundError."""
         names = self._catalog.names()
+        if names.txn_id != self._swept:
+            self._swept = names.txn_id
+            self._sweep(names)
         record = names.find(name)
         if record is None:
             raise CollectionNotFoundError(f"there is no collection {name!r} in {self._path}")
         return names.own(name), str(record["uuid"])
+
+    def _sweep(self, names: Names) -> None:
+        """Give back what is open of collections that other processes dropped, in a thread of its own where there is
+        any: who asks for another one need not wait for those who still read it.
+        """
+        there = names.keys
+        if not all(key in there for key in list(self._open)):
+            with suppress(RuntimeError):  # no thread is to be had: another time
+                threading.Thread(target=self._release_dropped, name="pqdb-sweep", daemon=True).start()
 
     def _open_collection(self, name: str, key: str) -> Opened:
         folder, size, read_only = self._path / key, self._opening.map_size, self._opening.read_only
@@ -162,14 +174,14 @@ class Handles:
             raise ClosedError(f"collection {name!r} was dropped{again}")
         if held is not None:
             held.collection.name = now  # it may have been renamed, by anyone
-            self._sound[key] = names
+            self._sound[key] = names.txn_id
 
     def _release_dropped(self) -> None:
-        """Give back what is open of collections that other processes dropped."""
-        there = {record["uuid"] for record in self._catalog.names().collections.values()}
-        for key in [key for key in self._open if key not in there]:
-            with suppress(StorageError):  # somebody goes on reading it: another time
-                self._release(key)
+        with self.lock:
+            there = self._open if self._closed else self._catalog.names().keys
+            for key in [key for key in self._open if key not in there]:
+                with suppress(StorageError):  # somebody goes on reading it: another time
+                    self._release(key)
 
     def _release(self, key: str) -> None:
         """Give back the handles of a collection that is open; once more, where it was held up."""

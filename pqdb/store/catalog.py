@@ -49,6 +49,11 @@ class Names:
         record = self.collections.get(name)
         return record if record is not None else self.collections.get(self.aliases.get(name, ""))
 
+    @property
+    def keys(self) -> set[str]:
+        """The uuids of all collections."""
+        return {record["uuid"] for record in self.collections.values()}
+
     def name_of(self, key: str) -> str | None:
         """The name of the collection with this uuid, whatever it was called when it was opened."""
         return next((name for name, record in self.collections.items() if record["uuid"] == key), None)
@@ -108,11 +113,11 @@ class Catalog(Handle):
         finally:
             env.leave(reader, txn)
 
-    def still(self, names: Names | None) -> bool:
-        """Whether these are the names now, of a catalog that is open and was not forked."""
-        if names is None or not self._open or self.env.gate.shut is not None:
+    def still(self, txn_id: int | None) -> bool:
+        """Whether names are those of this commit now, of a catalog that is open and was not forked."""
+        if txn_id is None or not self._open or self.env.gate.shut is not None:
             return False
-        return names.txn_id == self._pulse.txn_id()
+        return txn_id == self._pulse.txn_id()
 
     def txn_id(self) -> int:
         """The id of the last commit: equal ids, equal names."""

@@ -95,6 +95,8 @@ def recalibrate(stores: Stores, index: Index, seed: int, progress: Progress) -> 
     with stores.blocks.read() as blocks, stores.points.read() as points:
         lists = list_of_row(blocks, points.n_rows)
         live = points.live_rows(0, blocks.watermark)
+        if not len(live):  # whoever was in the lists has been replaced since this was found to be due
+            return index.calibration
         most = stores.memory.rows(CODEBOOK_SAMPLE, COPIES * stores.vector_bytes, points.n_rows)
         rows = np.random.default_rng(seed).permutation(live)[:most]
         sample = Sample(_vectors(stores, points, rows), rows, len(live), lists)

@@ -1,5 +1,6 @@
 """Upkeep of one collection: what is due, done in the background by whichever process holds the lock, or by hand."""
 
+import errno
 import logging
 import os
 import threading
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from pqdb.allocator import give_back
-from pqdb.errors import ClosedError, PqdbError
+from pqdb.errors import ClosedError, PqdbError, StorageError
 from pqdb.memory import Memory
 from pqdb.store.blocks import BlockStore
 from pqdb.store.locks import FileLock
@@ -93,10 +94,18 @@ class Upkeep:
         self.stage: str | None = None  # what is being done now
 
     def start(self) -> None:
-        """Begin to work in the background."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="pqdb-upkeep", daemon=True)
-            self._thread.start()
+        """Begin to work in the background. Raises StorageError where the system gives no thread."""
+        if self._thread is not None:
+            return
+        thread = threading.Thread(target=self._work, name="pqdb-upkeep", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as refused:
+            self.stop()
+            raise StorageError(
+                errno.EAGAIN, f"the upkeep of {self._points.path.parent} needs a thread of its own: {refused}"
+            ) from refused
+        self._thread = thread
 
     def poke(self) -> None:
         """There may be something to do."""
@@ -257,6 +266,8 @@ class Upkeep:
             while not self._stopping.is_set():
                 self._wake.wait(IDLE_SECONDS)
                 self._wake.clear()
+                if not self._points.path.exists():  # another process dropped it
+                    return
                 try:
                     while not self._stopping.is_set() and self._background_step():
                         pass

@@ -40,6 +40,18 @@ def test_what_a_thousand_neighbours_take_is_learned_of_the_living(db: pqdb.Datab
     assert max(before[1], after[1]) <= 0.6 * things.info()["lists"]
 
 
+def test_where_all_that_is_in_lists_is_dead_what_was_learned_stays(db: pqdb.Database) -> None:
+    """A writer may replace every point between upkeep's looks."""
+    things = db.create_collection("things", 16)
+    things.upsert(np.arange(6_000), clustered(6_000, 16, seed=3))
+    things.optimize()
+    things.upsert(np.arange(6_000), clustered(6_000, 16, seed=4))
+    stores = things._tended.stores
+    with stores.blocks.read() as blocks:
+        index = Index.load(blocks)
+    assert drift.recalibrate(stores, index, 1, lambda *_: None) is index.calibration
+
+
 def test_rows_share_the_bins_evenly() -> None:
     ease = np.random.default_rng(3).standard_normal(1_200).astype(np.float32)
     bins = _bins(ease, BINS)

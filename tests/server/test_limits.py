@@ -1,4 +1,4 @@
-"""Memory that was needed for a moment goes back to the system, on any thread."""
+"""What the service asks of the system: memory needed for a moment goes back, on any thread; files may be many."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ SCRIPT = """
     import numpy as np
     import pqdb
     import psutil
-    from pqdb_server.memory import few_heaps
+    from pqdb_server.limits import few_heaps
 
     print(few_heaps())
     np.ones(4_000_000)  # freed at once: glibc's threshold rises
@@ -43,3 +43,18 @@ def test_large_arrays_of_threads_are_given_back():
     if could == "False":
         pytest.skip("another allocator than glibc's")
     assert int(grown) < 50
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_the_limit_of_open_files_is_raised_as_far_as_it_goes():
+    script = """
+        import resource
+        from pqdb_server.limits import many_files
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 640))
+        print(many_files(), *resource.getrlimit(resource.RLIMIT_NOFILE))
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert ran.stdout.split() == ["640", "640", "640"]
