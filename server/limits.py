@@ -1,4 +1,4 @@
-"""What the process asks of the system: few heaps, whatever the number of threads, and all the open files it may have."""
+"""What the process asks of the system: few heaps, whatever the number of threads, and all open files it may have."""
 
 from __future__ import annotations
 
