@@ -88,7 +88,7 @@ class LockedError(PqdbError, BlockingIOError):
 
 
 class ForkedError(PqdbError, RuntimeError):
-    """A handle opened before a fork was used in the child."""
+    """A handle from before a fork was used in the child, or the fork came while a thread of the parent was reading."""
 
 
 class KernelError(PqdbError, RuntimeError):

@@ -17,7 +17,15 @@ from typing import Any
 
 import lmdb
 
-from pqdb.errors import CorruptError, LockedError, NotADatabaseError, PqdbError, ReadOnlyError, StorageError
+from pqdb.errors import (
+    CorruptError,
+    ForkedError,
+    LockedError,
+    NotADatabaseError,
+    PqdbError,
+    ReadOnlyError,
+    StorageError,
+)
 from pqdb.store import datafile, lockfile, mapping, moved, pages
 from pqdb.store.faults import mapping_errors, raise_ours, refusals, sentence
 from pqdb.store.gate import Gate
@@ -41,6 +49,15 @@ class _Registry:
             alike = (each for each in list(self.handles.values()) if os.path.realpath(each.path) == path)
             found = next((each for each in alike if each.has_moved()), None)
         return found
+
+    def refuse_left_open(self, folder: Path) -> None:
+        """Raise ForkedError where the parent's map of a folder could not be closed in this process."""
+        key = _inode(moved.home_of(folder))
+        if key is not None and any(each.left_open == key for each in list(self.everyone)):
+            raise ForkedError(
+                f"{folder} cannot be opened in this process: while it was forked, another thread of its parent read or "
+                "wrote there; fork before such threads begin, or spawn"
+            )
 
     def poison(self) -> None:
         """In a forked child: LMDB's locks did not come along, so no handle of the parent's may be used."""
@@ -70,6 +87,7 @@ class Environment:
         self._map_bytes = map_bytes
         self._references = 0
         self._key: tuple[int, int] | None = None
+        self.left_open: tuple[int, int] | None = None  # its key, in a forked child that could not close it
         self.gate = Gate(path)
         self._inside = self.gate.inside  # the same, found sooner: every query looks twice
         self._writing = threading.RLock()
@@ -126,12 +144,14 @@ class Environment:
     ) -> "Environment":
         """The process's one handle of this folder, opened or shared. `optional` databases may not be there yet.
 
-        Raises NotADatabaseError, CorruptError, ReadOnlyError (asked to write where it cannot), StorageError.
+        Raises NotADatabaseError, CorruptError, ReadOnlyError (asked to write where it cannot), ForkedError (where this
+        process was forked while its parent was inside), StorageError.
         """
         folder = Path(path)
         with _registry.lock:
             shared = _registry.find(folder)
             if shared is None:
+                _registry.refuse_left_open(folder)
                 shared = cls(folder, names, readonly, map_bytes or mapping.DEFAULT_BYTES, optional)
                 shared._register()
             elif shared.readonly and not readonly:
@@ -545,8 +565,9 @@ class Environment:
         """In a forked child: refuse everything, and unmap so that the child can open the folder itself."""
         self.gate.shut = "forked"
         if not self.gate.inside and self._writer is None:
-            # With a transaction of the parent's alive, closing would free its slot in the shared table.
             self._env.close()
+        else:  # a transaction of the parent's is alive, and closing would free its slot in the shared table
+            self.left_open = self._key
 
 
 def user_of(folder: Path) -> int | None:

@@ -205,6 +205,10 @@ def fork_inside_a_view(path: str) -> None:
                     say("read")
             except ForkedError:
                 say("refused")
+            try:
+                PointStore.open(path)
+            except ForkedError as error:
+                say(str(error).rpartition(": ")[2])
             os._exit(0)
         say(os.waitpid(child, 0)[1])
         for n, verb in enumerate(("forget", "upsert", "upsert")):  # takes our snapshot's pages, were our place lost
