@@ -7,7 +7,9 @@ checked, in a process of its own, before a database takes it in.
 import re
 import shutil
 import tarfile
+import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +23,8 @@ from pqdb.store.faults import refusals
 from pqdb.store.points import PointStore
 from pqdb.store.salvage import is_key
 
+ABANDONED_SECONDS = 3_600  # without a write to what somebody is at
+_ASIDE = re.compile(r"\.pqdb-[a-z]+-[0-9a-f]{32}")
 _MEMBER = re.compile(rf"({CATALOG}|[0-9a-f]{{32}}/({POINTS}|index(-[0-9]{{1,2}})?))/{re.escape(datafile.NAME)}")
 
 
@@ -30,6 +34,27 @@ class Unpacked(NamedTuple):
     folder: Path
     record: dict[str, Any]  # of its catalog
     config: CollectionConfig | NamedConfig
+
+
+def aside_of(folder: Path, doing: str) -> Path:
+    """A path in a folder for what is being packed, unpacked or received; `doing` is a word of small letters."""
+    return folder / f".pqdb-{doing}-{uuid.uuid4().hex}"
+
+
+def clear_abandoned(folder: Path) -> None:
+    """Delete, as far as we may, what killed processes put aside in a folder: nobody has written to it for an hour."""
+    with suppress(OSError):
+        for each in folder.iterdir():
+            if _ASIDE.fullmatch(each.name) and _last_write(each) < time.time() - ABANDONED_SECONDS:
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+
+
+def _last_write(path: Path) -> float:
+    """Seconds since 1970; now where it goes away meanwhile."""
+    try:
+        return max(each.stat().st_mtime for each in (path, *path.rglob("*")))
+    except OSError:
+        return time.time()
 
 
 def pack(source: Path, name: str, file: Path, progress: Progress | None = None) -> None:
@@ -42,7 +67,8 @@ def pack(source: Path, name: str, file: Path, progress: Progress | None = None) 
         raise StorageError(f"{file} is there already: a backup needs a new file")
     with refusals(file):
         datafile.make_folder(file.parent)
-    aside = file.parent / f".{uuid.uuid4().hex}"
+    clear_abandoned(file.parent)
+    aside = aside_of(file.parent, "packing")
     try:
         back_up(source, aside / "database", progress, only=name)
         with refusals(file):

@@ -1,8 +1,10 @@
 """One collection as one file, taken while others write it, and put in the place of another in one commit."""
 
 import io
+import os
 import tarfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 import pqdb
-from pqdb import checking
+from pqdb import checking, parcel
 from tests.conftest import SEED
 from tests.data import clustered
 from tests.stories.damage import ForkedCheck
@@ -195,6 +197,34 @@ def test_a_backup_of_several_or_none_is_refused(docs: pqdb.Collection, db: pqdb.
     twice = tar_of(tmp_path / "twice.tar", *[(tarfile.TarInfo("catalog/data.mdb"), catalog)] * 2)
     refused(db, twice, pqdb.CorruptError, "it holds 'catalog/data.mdb'")
     refused(db, tar_of(tmp_path / "nothing.tar"), pqdb.CorruptError, "no catalog")
+
+
+def test_what_killed_processes_put_aside_is_deleted_after_an_hour(
+    docs: pqdb.Collection, db: pqdb.Database, tmp_path: Path
+) -> None:
+    def put(folder: Path, doing: str, seconds: float) -> Path:
+        """As of a process that was killed so long ago."""
+        aside = parcel.aside_of(folder, doing)
+        (aside / "database").mkdir(parents=True)
+        inside = aside / "database" / "data.mdb"
+        inside.write_bytes(b"half")
+        for each in (inside, inside.parent, aside):
+            os.utime(each, (time.time() - seconds,) * 2)
+        return aside
+
+    parcels = tmp_path / "parcels"
+    old = [put(parcels, "packing", 4_000), put(db.path, "restoring", 4_000)]
+    young = [put(parcels, "packing", 3_000), put(db.path, "restoring", 3_000)]
+    foreign = parcels / (".cache-" + "0" * 32)
+    foreign.mkdir()
+    os.utime(foreign, (0, 0))
+    upload = parcels / f".pqdb-upload-{'1' * 32}"
+    upload.write_bytes(b"half")
+    os.utime(upload, (time.time() - 4_000,) * 2)
+    db.backup_collection("docs", parcels / "docs.tar")
+    db.restore_collection("docs", parcels / "docs.tar")
+    assert not any(each.exists() for each in (*old, upload))
+    assert all(each.exists() for each in (*young, foreign))
 
 
 def test_who_may_not_is_told(docs: pqdb.Collection, db: pqdb.Database, tmp_path: Path) -> None:

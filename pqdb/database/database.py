@@ -18,7 +18,7 @@ from pqdb.database.opening import UPKEEP_SHARE, Opening, UpkeepMode, catalog_of
 from pqdb.errors import CollectionExistsError, CollectionNotFoundError, InputError, ReadOnlyError
 from pqdb.memory import Memory
 from pqdb.metric import check_metric
-from pqdb.parcel import pack, unpack
+from pqdb.parcel import aside_of, clear_abandoned, pack, unpack
 from pqdb.quantization.source import row_bytes
 from pqdb.store.blocks import BlockStore
 from pqdb.store.catalog import Catalog
@@ -215,7 +215,9 @@ class Database:
         """
         self._guard_writing()
         check_name(name)
-        key, aside = uuid.uuid4().hex, self.path / f".restoring-{uuid.uuid4().hex}"
+        for folder in (self.path, Path(file).parent):
+            clear_abandoned(folder)
+        key, aside = uuid.uuid4().hex, aside_of(self.path, "restoring")
         try:
             found = unpack(Path(file), aside)
             self._opening.check(found.config)

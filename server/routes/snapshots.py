@@ -87,7 +87,7 @@ async def upload_snapshot(
     """Let a snapshot sent as the file `snapshot` of a form take the collection's place, or make the collection."""
     state = request.app.state
     expected = checked_sum(checksum, "checksum")
-    file = _snapshots(request, state.database).folder / f".upload-{uuid.uuid4().hex}"
+    file = _snapshots(request, state.database).folder / f".pqdb-upload-{uuid.uuid4().hex}"  # (as parcels are put aside)
 
     def work(database: pqdb.Database, _: object) -> object:
         try:
