@@ -11,6 +11,7 @@ from pqdb.kernels.vectors import INT8, distance, dot, l1_distance
 
 BLOCK = 64  # rows held in cache while every query passes over them
 SCORED = 16  # rows far apart that are scored before anyone looks at their values; the next are asked for by then
+ASKED_BYTES = 1_536  # of a row, at most; the processor's own prefetcher goes on from there (docs/decisions/030)
 
 PRODUCT, SQUARES, SIZES = 0, 1, 2  # what the value of a row is made of, as `by` says it
 
@@ -74,10 +75,10 @@ def scan_rows(
 
 @kernel_inline
 def announce_rows(runs: Array, rows_per_run: Whole, row_bytes: Whole, rows: Array, start: Whole, stop: Whole) -> None:
-    """Ask for all lines of rows[start:stop]."""
+    """Ask for the lines of rows[start:stop], of long ones for the first."""
     for i in range(start, stop):
         address = row_address(runs, rows_per_run, row_bytes, rows[i])
-        for line in range(0, row_bytes, 64):
+        for line in range(0, min(row_bytes, ASKED_BYTES), 64):
             prefetch(address + np.uint64(line))
 
 
