@@ -8,6 +8,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from bench.carry import carrier
+
 Metric = Literal["cosine", "l2"]
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -113,11 +115,8 @@ def synthetic(
 
 
 def carried(source: Path, dim: int, folder: Path) -> Path:
-    """Another data set's rows and queries, carried (once) to more dimensions as a wider model might have written them;
-    its path.
-
-    What was there, turned; beside it what bends with it (tanh of random products), a little noise, and of cosine sets a
-    common part, as many models have one. ValueError where the set has more dimensions already.
+    """Another data set's rows and queries carried (once) to more dimensions, of cosine sets with a common part;
+    its path. ValueError where it has more dimensions already.
     """
     data = load(source)
     path = folder / f"{data.name}-carried-{dim}.hdf5"
@@ -125,19 +124,11 @@ def carried(source: Path, dim: int, folder: Path) -> Path:
         return path
     if dim < data.dim:
         raise ValueError(f"{source.name} has {data.dim} dimensions, which are not carried to {dim}")
-    rng = np.random.default_rng(dim)
-    turn = np.linalg.qr(rng.standard_normal((dim, data.dim)))[0].T.astype(np.float32)
-    bend = 1.5 * rng.standard_normal((data.dim, dim), np.float32)
-    common = np.full(dim, dim**-0.5 if data.metric == "cosine" else 0, np.float32)
-    length = np.float32(np.linalg.norm(data.train, axis=1).mean())
-
-    def carry(vectors: Floats) -> Floats:
-        small = vectors / length
-        wide = small @ turn + common
-        wide += (0.9 * np.tanh(small @ bend) + 0.25 * rng.standard_normal(wide.shape, np.float32)) / np.sqrt(dim)
-        return _unit(wide) if data.metric == "cosine" else wide.astype(np.float32)
-
-    _write(path, carry(data.train), carry(data.test), data.metric, f"bench.data.carried of {data.name}")
+    carry = carrier(data.train, dim, common=data.metric == "cosine")
+    train, test = carry(data.train), carry(data.test)
+    if data.metric == "cosine":
+        train, test = _unit(train), _unit(test)
+    _write(path, train, test, data.metric, f"bench.data.carried of {data.name}")
     return path
 
 

@@ -11,6 +11,7 @@ from bench.data import Floats, Metric
 
 Arguments = Mapping[str, Any]
 Effort = Literal["quick", "standard", "full"]
+WIDE = 512  # dimensions
 
 
 class SkippedError(Exception):
@@ -26,6 +27,11 @@ class Sweep:
     dim: int
     metric: Metric
     effort: Effort
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether there are so many dimensions that shorter codes, for these, are worth a try."""
+        return self.dim > WIDE
 
 
 @dataclass(frozen=True)

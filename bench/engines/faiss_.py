@@ -16,8 +16,7 @@ _REFINED = {
 }
 _PER_OCTAVE = {"quick": 1, "standard": 3, "full": 1}
 _SCAN_ALL_BELOW = 250_000  # rows; up to here a scan without lists is on the frontier at the highest recalls
-_WIDE = 512  # dimensions; above, shorter codes do, and principal axes bring together what neighbours differ in
-_AXES, _CODES = 256, (64, 128)  # axes that are kept then, and sub-quantizers
+_AXES, _CODES = 256, (64, 128)  # of wide sets: principal axes that bring together what differs, and sub-quantizers
 
 
 def specs(sweep: Sweep) -> list[Spec]:
@@ -31,7 +30,7 @@ def _best(sweep: Sweep) -> list[tuple[int, int, str]]:
     lists = [n for n in _powers() if 150 * n <= sweep.n <= 1_000 * n]
     found = [(n, 4, "fs") for n in reversed(lists)]
     found += [(n, 4, "fsr") for n in lists[-2:]]
-    if sweep.dim > _WIDE:
+    if sweep.is_wide:
         found += [(n, sweep.dim // m, "fs") for n in lists[-2:] for m in _CODES]
         found += [(n, _AXES // m, "axes") for n in lists[-2:] for m in _CODES]
     found += [(n, 2, "fs") for n in (lists[:2] if sweep.metric == "l2" else lists[:1])]

@@ -59,7 +59,7 @@ _BEST: dict[tuple[Metric, bool], list[tuple[float, Arguments]]] = {
     ],
     ("l2", True): [(1, {}), (2, {}), (1, {"block": 3}), (2, _AS_DOT)],
 }
-_WIDE, _LONG_BLOCKS = 512, (8, 16)  # dimensions; above, codes of longer blocks stand beside those of the best shapes
+_LONG_BLOCKS = (8, 16)  # dimensions; of wide sets codes of these stand beside those of the best shapes
 _MULTIPLES = (0, 0.28, 0.5, 1, 2, 4)
 _SHAPES: dict[Metric, list[Arguments]] = {
     "cosine": [
@@ -82,7 +82,7 @@ def specs(sweep: Sweep) -> list[Spec]:
     chosen = _BEST[sweep.metric, sweep.n >= _LARGE]
     if sweep.effort == "full":
         chosen = [(times, shape) for times in _MULTIPLES for shape in shapes]
-    elif sweep.dim > _WIDE:
+    elif sweep.is_wide:
         chosen = chosen + [(times, {**shape, "block": block}) for block in _LONG_BLOCKS for times, shape in chosen[:4]]
     builds = [_build(round(sweep.n**0.5 * times), shape) for times, shape in chosen]
     if sweep.engine == "scann":  # knows no l2 as dot product; and without run-time dispatch it is behind everywhere

@@ -55,7 +55,9 @@ class Handles:
     def get(self, name: str) -> Collection:
         """The collection of this name, or alias. Raises CollectionNotFoundError."""
         self.guard()
-        own, key = self._found(name)
+        names = self._catalog.names()
+        self._sweep(names)
+        own, key = self._found(name, names)
         held = self._open.get(key)  # without the lock: dropping another collection may hold it for a while
         if held is not None:
             return held.collection
@@ -65,7 +67,7 @@ class Handles:
                     self._open[key] = self._open_collection(own, key)
                 except PqdbError:
                     last = key
-                    own, key = self._found(name)
+                    own, key = self._found(name, self._catalog.names())
                     if key == last:
                         raise  # it was not dropped by another process while we were about to open it
             return self._open[key].collection
@@ -90,12 +92,8 @@ class Handles:
 
     # -- how
 
-    def _found(self, name: str) -> tuple[str, str]:
+    def _found(self, name: str, names: Names) -> tuple[str, str]:
         """The own name and the uuid of the collection of a name, or alias. Raises CollectionNotFoundError."""
-        names = self._catalog.names()
-        if names.txn_id != self._swept:
-            self._swept = names.txn_id
-            self._sweep(names)
         record = names.find(name)
         if record is None:
             raise CollectionNotFoundError(f"there is no collection {name!r} in {self._path}")
@@ -105,10 +103,17 @@ class Handles:
         """Give back what is open of collections that other processes dropped, in a thread of its own where there is
         any: who asks for another one need not wait for those who still read it.
         """
-        there = names.keys
-        if not all(key in there for key in list(self._open)):
+        if names.txn_id == self._swept:
+            return
+        self._swept = names.txn_id
+        if self._dropped(names):
             with suppress(RuntimeError):  # no thread is to be had: another time
                 threading.Thread(target=self._release_dropped, name="pqdb-sweep", daemon=True).start()
+
+    def _dropped(self, names: Names) -> list[str]:
+        """The uuids of what is open and has no name."""
+        there = names.keys
+        return [key for key in list(self._open) if key not in there]
 
     def _open_collection(self, name: str, key: str) -> Opened:
         folder, size, read_only = self._path / key, self._opening.map_size, self._opening.read_only
@@ -177,9 +182,11 @@ class Handles:
             self._sound[key] = names.txn_id
 
     def _release_dropped(self) -> None:
+        """Give back what is open and has no name, unless the database was closed before our turn came."""
         with self.lock:
-            there = self._open if self._closed else self._catalog.names().keys
-            for key in [key for key in self._open if key not in there]:
+            if self._closed:
+                return
+            for key in self._dropped(self._catalog.names()):
                 with suppress(StorageError):  # somebody goes on reading it: another time
                     self._release(key)
 

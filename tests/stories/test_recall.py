@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import pqdb
+from bench.carry import carrier
 from pqdb.metric import Metric
 from tests import naive
 from tests.conftest import SEED
@@ -40,7 +41,8 @@ class Story:
 def vectors_of(name: str, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
     if name == WIDE:
         rows, queries = vectors_of(DOCS, metric)
-        return carried(rows[:12_000], 1_024), carried(queries, 1_024)
+        carry = carrier(rows, 1_024, common=True)
+        return carry(rows[:12_000]), carry(queries)
     file = DATA / f"{name}.hdf5"
     if file.is_file():
         try:
@@ -52,16 +54,6 @@ def vectors_of(name: str, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
                 return np.asarray(data["train"][:MOST], np.float32), np.asarray(data["test"][:1_000], np.float32)
     rows = clustered(12_000, 64 if metric == "cosine" else 32, seed=SEED)
     return rows, queries_near(rows, 300, seed=SEED)
-
-
-def carried(vectors: np.ndarray, dim: int) -> np.ndarray:
-    """Vectors as a wider model might have written them: turned, with what bends beside it, noise and a common part."""
-    rng = np.random.default_rng(SEED)  # the same turn for rows and queries
-    turn, bend = rng.standard_normal((2, vectors.shape[1], dim), np.float32) / np.float32(dim**0.5)
-    small = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    bent = np.tanh(small @ bend * np.float32(dim**0.5)) / np.float32(dim**0.5)
-    noise = rng.standard_normal((len(vectors), dim), np.float32) / np.float32(dim**0.5)
-    return small @ turn + np.float32(0.9) * bent + np.float32(0.25) * noise + np.float32(dim**-0.5)
 
 
 @pytest.fixture(scope="module", params=FILES)
