@@ -23,7 +23,8 @@ from pqdb.upkeep.order import list_places
 from pqdb.upkeep.stores import Stores
 
 FEWEST = 100  # queries; with fewer the table of calibration is the better guess
-DEEPEST = 100  # the k up to which live queries are answered
+DEEPEST, EACH = 1_000, 8  # the k up to which live queries are answered; of more than NEAR neighbours each eighth tells
+NEAR = 100  # the k up to which they are searched, too
 TELLING = 10
 DOUBT = 15  # queries' worth of trust in the table as it was
 BLOCK = 16  # queries answered exactly in one transaction
@@ -41,7 +42,7 @@ def learn(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[],
     What `pause`, called between blocks, raises ends it.
     """
     queries = prepare(queries, stores.config.dim, stores.config.metric)
-    values, rows = _truth(stores, queries, pause)
+    values, rows = _truth(stores, queries, max(k for k in index.calibration.ks if k <= DEEPEST), pause)
     place, best = list_places(index.router, index.router.to_index_space(queries))
     ranks = _ranks(stores, index, place, rows, np.isfinite(values))
     scaled = _scaled(index, ranks, best, {})
@@ -54,19 +55,36 @@ def learn(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[],
     return replace(_scaled(index, ranks, best, aims), losses=scaled.losses)
 
 
-def _truth(stores: Stores, queries: np.ndarray, pause: Callable[[], None]) -> tuple[np.ndarray, np.ndarray]:
-    """Values (n, DEEPEST) float32 of the nearest, −inf where there are fewer, and uint32 rows."""
+def _truth(
+    stores: Stores, queries: np.ndarray, k: int, pause: Callable[[], None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values (n, k) float32 of the nearest, −inf where there are fewer, and uint32 rows."""
     parts = []
     for start in range(0, len(queries), BLOCK):
         with stores.blocks.read() as blocks, stores.points.read() as points:
             snapshot = stores.snapshot(blocks, points, None)
-            parts.append(search(snapshot, queries[start : start + BLOCK], None, points.live, DEEPEST))
+            parts.append(search(snapshot, queries[start : start + BLOCK], None, points.live, k))
         pause()
     return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])
 
 
+def _telling(k: int) -> np.ndarray:
+    """Which of the k nearest, counted from 0, tell of the k nearest."""
+    return np.arange(k) if k <= NEAR else np.arange(EACH - 1, k, EACH)
+
+
 def _ranks(stores: Stores, index: Index, place: np.ndarray, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """(n, DEEPEST) float32: when the list of each true neighbour is probed; −1 where there is none."""
+    """(n, k) float32: when the list of each of the k true neighbours is probed; −1 where there is none, or it does not
+    tell.
+    """
+    telling = np.union1d(_telling(min(NEAR, rows.shape[1])), _telling(rows.shape[1]))
+    ranks = np.full(rows.shape, -1, np.float32)
+    ranks[:, telling] = _ranks_of(stores, index, place, rows[:, telling], found[:, telling])
+    return ranks
+
+
+def _ranks_of(stores: Stores, index: Index, place: np.ndarray, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """(n, m) float32: when the list of each row is probed for its query; −1 where there is none."""
     distinct, where = np.unique(rows, return_inverse=True)
     there, lists = np.zeros(len(distinct), np.bool_), np.zeros(len(distinct), np.int32)
     step = stores.memory.rows(ASSIGN_ROWS, ASSIGN_COPIES * stores.vector_bytes)
@@ -117,7 +135,7 @@ def _aims(
     """
     calibration, n_lists = index.calibration, index.router.n_lists
     hard = [target for target in TARGETS if target >= EASIEST]
-    plans = {k: [_plan_for(calibration, n_lists, k, target) for target in hard] for k in calibration.ks if k <= DEEPEST}
+    plans = {k: [_plan_for(calibration, n_lists, k, target) for target in hard] for k in calibration.ks if k <= NEAR}
     found, held = ({k: np.zeros(len(hard)) for k in plans} for _ in range(2))
     for block, snapshot, live in _snapshots(stores, index, len(queries), pause):
         for k, asked in plans.items():
@@ -143,6 +161,7 @@ def _plan_for(calibration: Calibration, n_lists: int, k: int, target: float) -> 
 def _scaled(index: Index, ranks: np.ndarray, best: np.ndarray, aims: Aims) -> Calibration:
     """The table, its widths scaled to what the lists of the queries' neighbours take."""
     calibration, about = index.calibration, np.minimum(np.array(TARGETS) + CODE_LOSS, 1.0)
+    about = aims[max(aims)] if aims else about  # of more neighbours as large a share is passed over
     known = {k: _factors(calibration, k, ranks, best, aims.get(k, about)) for k in calibration.ks if k <= DEEPEST}
     if TELLING in known:  # one neighbour a query tells little: half of the word is the ten nearest's
         known[1] = np.sqrt(known[1] * known[TELLING])
@@ -157,10 +176,10 @@ def _factors(calibration: Calibration, k: int, ranks: np.ndarray, best: np.ndarr
     """(len(TARGETS),): for each the least factor on the table's widths whose lists hold what is aimed at, on the mean
     over the queries.
     """
-    table, factors = calibration.widths[calibration.ks.index(k)], np.empty(len(TARGETS))
+    table, telling, factors = calibration.widths[calibration.ks.index(k)], _telling(k), np.empty(len(TARGETS))
     for j, aim in enumerate(aims):
         widths = np.interp(best, calibration.knots, table[j])
-        asked = np.sort((ranks[:, :k] / widths[:, None]).ravel())  # probed: those of rank below ⌈factor · width⌉
+        asked = np.sort((ranks[:, telling] / widths[:, None]).ravel())  # probed: those of rank below ⌈factor · width⌉
         reached = np.searchsorted(asked, FACTORS) / asked.size
         factors[j] = FACTORS[min(int(np.searchsorted(reached, aim)), len(FACTORS) - 1)]
     return factors
