@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pqdb.errors import DimensionError
 from pqdb.panels import Panels, half_squares
+from pqdb.partition.middle import middle
 from pqdb.partition.two_levels import TwoLevels
 from pqdb.threads import share_rows
 
@@ -30,7 +31,7 @@ class Assigner:
         DimensionError.
         """
         _check(sample, centroids.shape[1])
-        origin = centroids.mean(axis=0)
+        origin = middle(centroids)
         near_zero = centroids - origin
         levels = None
         if len(centroids) >= MANY_LISTS and n_rows >= MANY_ROWS:

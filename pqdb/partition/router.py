@@ -10,6 +10,7 @@ import numpy as np
 from pqdb.errors import CorruptError, FormatError
 from pqdb.kernels.route import list_keys
 from pqdb.panels import inner_products
+from pqdb.partition.middle import capped, middle, usual
 
 _HEAD = struct.Struct("<4sIII f")
 _MAGIC = b"PQRT"
@@ -76,9 +77,13 @@ def nibble_banked(rows: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(packed.transpose(0, 2, 1, 3))
 
 
-def mean_squares(residuals: np.ndarray, lists: np.ndarray, n_lists: int) -> np.ndarray:
-    """(n_lists,) float32 of the lengths of residuals (n, d) of rows in lists (n,); of a list without rows, of all."""
+def mean_squares(residuals: np.ndarray, lists: np.ndarray, n_lists: int, l2: bool) -> np.ndarray:
+    """(n_lists,) float32 of the lengths of residuals (n, d) of rows in lists (n,); of a list without rows, of all. For
+    l2 a row that lies far from its centroid counts as one that does not: it would put its whole list last.
+    """
     squares = np.einsum("nd,nd->n", residuals, residuals)
+    if l2:
+        squares = capped(squares)
     sums, counts = np.bincount(lists, squares, n_lists), np.bincount(lists, minlength=n_lists)
     usual = float(squares.mean()) if len(squares) else 0.0
     found: np.ndarray = np.where(counts > 0, sums / np.maximum(counts, 1), usual).astype(np.float32)
@@ -113,24 +118,24 @@ class Router:
     centroids: np.ndarray  # (n_lists, d) float32, in index space
     spreads: np.ndarray | None = None  # (n_lists,) float32 mean square of residuals; None in generations of before
     lead: float = 0.0  # how much of them counts where lists are ranked
-    center: np.ndarray = field(init=False)  # (d,) float32 mean of the centroids
+    center: np.ndarray = field(init=False)  # (d,) float32 middle of the centroids
     banks: np.ndarray = field(init=False)  # (n, steps, 64, 4) uint8 centroids less the center: see `banked`
     scales: np.ndarray = field(init=False)  # (n_lists,) float32
     fine: np.ndarray = field(init=False)  # (n_lists, dpad) int8 the same as bytes, where banks are of nibbles; or none
     fine_scales: np.ndarray = field(init=False)  # (n_lists,) float32 of the bytes
     gap: float = field(init=False)  # from centroid to centroid, usually; 0 for one list
-    breadth: float = field(init=False)  # length of a centroid less the center, root mean square
+    breadth: float = field(init=False)  # length of a centroid less the center, root mean square of the usual
     weights: np.ndarray = field(init=False)  # (n_lists,) float32
     leads: np.ndarray = field(init=False)  # (n_lists,) float32; none where spreads are not known
     offsets: np.ndarray = field(init=False)  # (n_lists,) float32
 
     def __post_init__(self) -> None:
-        center = self.centroids.mean(axis=0, dtype=np.float64).astype(np.float32)
+        center = middle(self.centroids)
         object.__setattr__(self, "center", center)
         moved = self.centroids - center
         squares = np.einsum("nd,nd->n", moved, moved)
         object.__setattr__(self, "gap", _gap(moved, squares))
-        object.__setattr__(self, "breadth", float(np.sqrt(squares.mean())))
+        object.__setattr__(self, "breadth", float(np.sqrt(usual(squares))))
         rows, scales = int8_rows(moved)
         nibbles = self._as_nibbles(moved)
         values: dict[str, Any] = {
@@ -212,7 +217,7 @@ class Router:
 
     def rounding(self) -> float:
         """σ of ⟨q, c⟩ of a centroid and a query about as long, both rounded to int8."""
-        return float(self.breadth * np.sqrt(np.square(self.fine_scales).mean() / 6))
+        return float(self.breadth * np.sqrt(usual(np.square(self.fine_scales)) / 6))
 
     def to_index_space(self, vectors: np.ndarray) -> np.ndarray:
         """(n, d) float32 prepared vectors, or queries, as the index compares them."""

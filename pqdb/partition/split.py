@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from pqdb.partition.balance import LARGE, SMALL
 from pqdb.partition.lloyd import kmeans, means
+from pqdb.partition.middle import middle
 from pqdb.partition.nearest import nearest_centroids
 
 SHRUNK = 0.625  # of the rows a list had when it was trained: short lists waste pages, and cost as much to reach
@@ -32,7 +33,7 @@ def cut(points: NDArray[np.float32], wanted: float, rng: np.random.Generator) ->
 
     Parts that would be merged at once are not made; one centroid, or none, where the points cannot be told apart.
     """
-    origin = points.mean(axis=0, dtype=np.float64).astype(np.float32)
+    origin = middle(points)
     near_zero = points - origin
     centroids = kmeans(near_zero, max(2, round(len(points) / wanted)), _ROUNDS, rng)
     while len(centroids) > 1:

@@ -192,7 +192,7 @@ def _spreads(router: Router, shape: Shape, vectors: np.ndarray, lists: np.ndarra
     for source, target in shape.moved.items():
         spreads[target] = spreads[source]
     rebuilt = [number for number in shape.rebuilt if number < n]
-    spreads[rebuilt] = mean_squares(vectors - shape.centroids[lists], lists, n)[rebuilt]
+    spreads[rebuilt] = mean_squares(vectors - shape.centroids[lists], lists, n, router.l2)[rebuilt]
     return spreads[:n]
 
 

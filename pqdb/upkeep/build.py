@@ -174,7 +174,7 @@ def _write_part(
         for number, positions in by_list(lists):
             batch.put_list(generation, number, len(positions), *coded.take(positions).packed(codebook, tier))
     there, places = np.unique(lists, return_inverse=True)
-    spreads[there] = mean_squares(coded.residuals, places, len(there))
+    spreads[there] = mean_squares(coded.residuals, places, len(there), router.l2)
 
 
 def _calibrated(stores: Stores, index: Index, sample: Sample, seed: int) -> Index:

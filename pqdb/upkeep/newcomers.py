@@ -12,6 +12,7 @@ import numpy as np
 
 from pqdb.partition.assign import assign
 from pqdb.partition.lloyd import kmeans
+from pqdb.partition.middle import middle
 from pqdb.partition.router import Router, mean_squares
 from pqdb.search.index import Index
 from pqdb.search.plan import Calibration
@@ -35,14 +36,14 @@ def add_lists(stores: Stores, index: Index, vectors: np.ndarray, seed: int = 0) 
     """Give the current generation new, empty lists for such vectors (n, d), in index space; returns it with them."""
     with stores.blocks.read() as blocks:
         usual = max(LEAST_LIST, float(blocks.counts.mean()))
-    origin = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    origin = middle(vectors)
     wanted = max(1, round(len(vectors) / usual))
     added = kmeans(vectors - origin, wanted, _ROUNDS, np.random.default_rng(seed)) + origin
     router = index.router
     spreads = router.spreads
     if spreads is not None:
         lists = assign(vectors, added)
-        spreads = np.concatenate([spreads, mean_squares(vectors - added[lists], lists, len(added))])
+        spreads = np.concatenate([spreads, mean_squares(vectors - added[lists], lists, len(added), router.l2)])
     grown = replace(router, centroids=np.concatenate([router.centroids, added]), spreads=spreads)
     calibration = stretched(index.calibration, grown.n_lists / router.n_lists, grown.n_lists)
     with stores.blocks.write() as batch:

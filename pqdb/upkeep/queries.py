@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from pqdb.panels import inner_products
+from pqdb.partition.middle import middle
 
 COVARIANCE_ROWS = 2_048  # that the data's covariance is taken from
 
@@ -20,7 +21,7 @@ def made_queries(sample: np.ndarray, metric: str, seed: int, rows: int, made: in
     have other keys than questions that are as hard.
     """
     rng = np.random.default_rng(seed)
-    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
+    mean = middle(sample)
     noise = _noise_like(sample[:COVARIANCE_ROWS] - mean, made, rng)
 
     def veiled(share: float, moved: np.ndarray) -> np.ndarray:
@@ -47,7 +48,7 @@ def strangers(sample: np.ndarray, metric: str, seed: int, count: int) -> np.ndar
     covariance, as far out as rows, about any share of the mean. Who recommends, or asks across languages, asks so.
     """
     rng = np.random.default_rng(seed)
-    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
+    mean = middle(sample)
     noise = _noise_like(sample[:COVARIANCE_ROWS] - mean, count, rng)
     far = _lengths(sample[rng.integers(0, len(sample), count)] - mean)
     return _as_prepared(rng.uniform(0, 1, (count, 1)) * mean + noise * (far / _lengths(noise)), metric)

@@ -7,6 +7,7 @@ import numpy as np
 from pqdb.config import PQ, SQ, CollectionConfig
 from pqdb.memory import COPIES, Memory
 from pqdb.partition.assign import assign
+from pqdb.partition.middle import middle, usual
 from pqdb.partition.router import Router
 from pqdb.partition.train import points_needed, train_centroids
 from pqdb.quantization.scalar import sign_codebook, step_codebook
@@ -32,7 +33,7 @@ def train(
     sample (n, dim) float32 as metric.prepare leaves them. The same sample and seed give the same bytes.
     """
     l2 = config.metric == "l2"
-    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32) if l2 else np.zeros(config.dim, np.float32)
+    mean = middle(sample) if l2 else np.zeros(config.dim, np.float32)
     moved = sample - mean if l2 else sample
     centroids = train_centroids(moved, n_lists, seed=seed, progress=_stage(progress, "centroids"))
     drawn = moved[np.random.default_rng(seed).permutation(len(moved))[: _rows_of_code(config)]]
@@ -79,11 +80,11 @@ def _rows_of_code(config: CollectionConfig) -> int:
 
 
 def _unit_of(residuals: np.ndarray, always: bool) -> float:
-    """What residuals (n, d) are divided by, so that float16 factors hold them: their root mean square length.
+    """What residuals (n, d) are divided by, so that float16 factors hold them: their usual length.
 
     Without `always`, 1 where they fit as they are: inner products then need no scaling of queries.
     """
-    length = float(np.sqrt(np.einsum("nd,nd->", residuals, residuals, dtype=np.float64) / len(residuals)))
+    length = float(np.sqrt(usual(np.einsum("nd,nd->n", residuals, residuals))))
     if length == 0 or (not always and 1 / USUAL_LENGTH <= length <= USUAL_LENGTH):
         return 1.0
     return float(np.float32(length))

@@ -126,10 +126,10 @@ def test_a_query_too_long_to_be_squared_has_keys_all_the_same() -> None:
 def test_spreads_are_the_mean_squares_of_residuals() -> None:
     rng = np.random.default_rng(5)
     residuals, lists = rng.standard_normal((50, 7)).astype(np.float32), rng.integers(0, 4, 50).astype(np.int32)
-    found = mean_squares(residuals, lists, 6)
+    found = mean_squares(residuals, lists, 6, l2=True)
     squares = [(row.astype(np.float64) ** 2).sum() for row in residuals]
     for number in range(4):
         mine = [squares[i] for i in range(50) if lists[i] == number]
         assert found[number] == pytest.approx(sum(mine) / len(mine), rel=1e-5)
     assert found[4:] == pytest.approx([np.mean(squares)] * 2, rel=1e-5), "of empty lists nothing is known"
-    assert (mean_squares(residuals[:0], lists[:0], 2) == 0).all()
+    assert (mean_squares(residuals[:0], lists[:0], 2, l2=True) == 0).all()
