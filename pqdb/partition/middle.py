@@ -7,6 +7,7 @@ there loses its digits: such a row came with another model, or was never made of
 import numpy as np
 from numpy.typing import NDArray
 
+from pqdb.metric import LARGEST
 from pqdb.threads import share_rows
 
 FAR = 100.0  # times the median of squared distances: what lies beyond has no say
@@ -38,7 +39,7 @@ def usual(squares: NDArray[np.float32]) -> float:
 
 def capped(squares: NDArray[np.float32]) -> NDArray[np.float32]:
     """Squares (n,), those that are far beyond most of them no larger than that takes."""
-    return np.minimum(squares, np.float32(_limit(squares)))
+    return np.minimum(squares, _limit(squares))
 
 
 def _mean(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -58,7 +59,7 @@ def _squares(rows: NDArray[np.float32], origin: NDArray[np.float32]) -> NDArray[
     return squares
 
 
-def _limit(squares: NDArray[np.float32]) -> float:
+def _limit(squares: NDArray[np.float32]) -> np.float32:
     """Beyond which squared distances are far beyond most of them: nowhere, if most are 0."""
     most = FAR * float(np.median(squares)) if len(squares) else 0.0
-    return most if most > 0 else np.inf
+    return np.float32(min(most, LARGEST)) if most > 0 else np.float32(np.inf)

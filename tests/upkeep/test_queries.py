@@ -45,3 +45,11 @@ def test_strangers_share_some_of_the_mean_and_are_like_no_row(metric: str) -> No
     assert 0.9 < shares.max() < 1.5
     apart = others - np.clip(shares, 0, 1)[:, None] * mean
     assert np.median(np.linalg.norm(apart, axis=1)) == pytest.approx(32**0.5, rel=0.1)
+
+
+def test_they_are_made_of_the_longest_rows_there_may_be() -> None:
+    """Their squares, and those of the noise between them, are more than float32 holds."""
+    rows = np.random.default_rng(7).standard_normal((600, 32)).astype(np.float32) * np.float32(1e18)
+    queries = np.concatenate([made_queries(rows, "dot", 1, 300, 100)[0], strangers(rows, "dot", 1, 300)])
+    assert np.isfinite(queries).all()
+    assert (np.linalg.norm(queries.astype(np.float64), axis=1) > 1e17).all()
