@@ -65,7 +65,8 @@ def _lengths(vectors: np.ndarray) -> np.ndarray:
     """(n, 1) of vectors (n, d); 1 for one of nothing, which may then be divided by it."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)  # squares may be too large for float32
     lengths[lengths == 0] = 1
-    return lengths.astype(np.float32)
+    found: np.ndarray = lengths.astype(np.float32)
+    return found
 
 
 def _noise_like(centred: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
