@@ -9,7 +9,6 @@ import os
 import shutil
 import threading
 import uuid
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,57 +16,12 @@ from typing import Any
 
 import lmdb
 
-from pqdb.errors import (
-    CorruptError,
-    ForkedError,
-    LockedError,
-    NotADatabaseError,
-    PqdbError,
-    ReadOnlyError,
-    StorageError,
-)
+from pqdb.errors import CorruptError, LockedError, NotADatabaseError, PqdbError, ReadOnlyError, StorageError
 from pqdb.store import datafile, lockfile, mapping, moved, pages
 from pqdb.store.faults import mapping_errors, raise_ours, refusals, sentence
 from pqdb.store.gate import Gate
 from pqdb.store.mapping import Txn
-
-
-class _Registry:
-    """The handles of this process, one an inode."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.handles: dict[tuple[int, int], Environment] = {}
-        self.everyone: weakref.WeakSet[Environment] = weakref.WeakSet()
-
-    def find(self, folder: Path) -> "Environment | None":
-        """The handle of a folder: by its inode, or, while the data are being moved to another file, by its path."""
-        key = _inode(moved.home_of(folder))
-        found = self.handles.get(key) if key else None
-        if found is None and key:
-            path = os.path.realpath(folder)
-            alike = (each for each in list(self.handles.values()) if os.path.realpath(each.path) == path)
-            found = next((each for each in alike if each.has_moved()), None)
-        return found
-
-    def refuse_left_open(self, folder: Path) -> None:
-        """Raise ForkedError where the parent's map of a folder could not be closed in this process."""
-        key = _inode(moved.home_of(folder))
-        if key is not None and any(each.left_open == key for each in list(self.everyone)):
-            raise ForkedError(
-                f"{folder} cannot be opened in this process: while it was forked, another thread of its parent read or "
-                "wrote there; fork before such threads begin, or spawn"
-            )
-
-    def poison(self) -> None:
-        """In a forked child: LMDB's locks did not come along, so no handle of the parent's may be used."""
-        self.lock = threading.RLock()  # another thread of the parent may have held it
-        self.handles.clear()
-        for env in list(self.everyone):
-            env.poison()
-
-
-_registry = _Registry()
+from pqdb.store.registry import Inode, Registry, inode
 
 
 class Environment:
@@ -86,14 +40,14 @@ class Environment:
         self._adopting = threading.Lock()
         self._map_bytes = map_bytes
         self._references = 0
-        self._key: tuple[int, int] | None = None
-        self.left_open: tuple[int, int] | None = None  # its key, in a forked child that could not close it
+        self._key: Inode | None = None
+        self.left_open: Inode | None = None  # its key, in a forked child that could not close it
         self.gate = Gate(path)
         self._inside = self.gate.inside  # the same, found sooner: every query looks twice
         self._writing = threading.RLock()
         self._writer: int | None = None
         self._env: lmdb.Environment = self._map()
-        _registry.everyone.add(self)
+        _registry.meet(self)
 
     # -- opening and closing ---------------------------------------------------------------------------
 
@@ -172,8 +126,7 @@ class Environment:
             with self._alone("closed"):
                 self._env.close()
                 self.gate.shut = "closed"
-            if self._key is not None and _registry.handles.get(self._key) is self:
-                del _registry.handles[self._key]
+            _registry.take_away(self, self._key)
 
     def _map(self) -> lmdb.Environment:
         """Map the data file, wherever it has been moved to."""
@@ -307,11 +260,8 @@ class Environment:
 
     def _register(self) -> None:
         """Be found by the inode of the file that is mapped, and no other."""
-        last, self._key = self._key, _inode(self.home)
-        if self._key is not None:
-            _registry.handles[self._key] = self  # first, so that it is found at every instant
-        if last is not None and last != self._key and _registry.handles.get(last) is self:
-            del _registry.handles[last]
+        last, self._key = self._key, inode(self.home)
+        _registry.put(self, self._key, last)
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -570,12 +520,6 @@ class Environment:
             self.left_open = self._key
 
 
-def user_of(folder: Path) -> int | None:
-    """The id of a process, perhaps our own, that has an environment open; None where nobody has."""
-    with _registry.lock:  # (what we have open ourselves must not be touched: see lockfile.holder_of)
-        return os.getpid() if _inode(folder) in _registry.handles else lockfile.holder_of(folder)
-
-
 def datafile_page(env: lmdb.Environment) -> int:
     """Bytes of a page of this environment."""
     return int(env.stat()["psize"])
@@ -585,13 +529,8 @@ def _stat_bytes(stat: Any, page: int) -> int:
     return int(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]) * page
 
 
-def _inode(folder: Path) -> tuple[int, int] | None:
-    try:
-        stat = (folder / datafile.NAME).stat()
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino
-
+_registry: Registry[Environment] = Registry()
+user_of = _registry.user_of
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_registry.poison)
