@@ -23,7 +23,7 @@ from pqdb.upkeep.order import list_places
 from pqdb.upkeep.stores import Stores
 
 FEWEST = 100  # queries; with fewer the table of calibration is the better guess
-DEEPEST, EACH = 1_000, 8  # the k up to which live queries are answered; of more than NEAR neighbours each eighth tells
+DEEPEST, EACH = 1_000, 8  # the k up to which live queries are answered; beyond NEAR each eighth neighbour is looked up
 NEAR = 100  # the k up to which they are searched, too
 TELLING = 10
 DOUBT = 15  # queries' worth of trust in the table as it was
@@ -68,18 +68,18 @@ def _truth(
     return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])
 
 
-def _telling(k: int) -> np.ndarray:
-    """Which of the k nearest, counted from 0, tell of the k nearest."""
+def _looked_up(k: int) -> np.ndarray:
+    """Whose lists tell of the k nearest: their places among them, from 0."""
     return np.arange(k) if k <= NEAR else np.arange(EACH - 1, k, EACH)
 
 
 def _ranks(stores: Stores, index: Index, place: np.ndarray, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """(n, k) float32: when the list of each of the k true neighbours is probed; −1 where there is none, or it does not
-    tell.
+    """(n, k) float32: when the list of each of the k true neighbours is probed; −1 where there is none, or it is
+    not looked up.
     """
-    telling = np.union1d(_telling(min(NEAR, rows.shape[1])), _telling(rows.shape[1]))
+    some = np.union1d(_looked_up(min(NEAR, rows.shape[1])), _looked_up(rows.shape[1]))
     ranks = np.full(rows.shape, -1, np.float32)
-    ranks[:, telling] = _ranks_of(stores, index, place, rows[:, telling], found[:, telling])
+    ranks[:, some] = _ranks_of(stores, index, place, rows[:, some], found[:, some])
     return ranks
 
 
@@ -176,10 +176,10 @@ def _factors(calibration: Calibration, k: int, ranks: np.ndarray, best: np.ndarr
     """(len(TARGETS),): for each the least factor on the table's widths whose lists hold what is aimed at, on the mean
     over the queries.
     """
-    table, telling, factors = calibration.widths[calibration.ks.index(k)], _telling(k), np.empty(len(TARGETS))
+    table, some, factors = calibration.widths[calibration.ks.index(k)], _looked_up(k), np.empty(len(TARGETS))
     for j, aim in enumerate(aims):
         widths = np.interp(best, calibration.knots, table[j])
-        asked = np.sort((ranks[:, telling] / widths[:, None]).ravel())  # probed: those of rank below ⌈factor · width⌉
+        asked = np.sort((ranks[:, some] / widths[:, None]).ravel())  # probed: those of rank below ⌈factor · width⌉
         reached = np.searchsorted(asked, FACTORS) / asked.size
         factors[j] = FACTORS[min(int(np.searchsorted(reached, aim)), len(FACTORS) - 1)]
     return factors
