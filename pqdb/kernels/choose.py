@@ -126,6 +126,7 @@ def choose_queries(
     fine_scales: Array,
     centroids: Array,
     noise: Real,
+    within: Real,
     knots: Array,
     widths: Array,
     kinds: Array,  # these as choose_lists has them
@@ -157,8 +158,8 @@ def choose_queries(
     desk, valued = Desk(moved, small, products, values, keys), Fine(fine, fine_scales, centroids)
     for q in range(queries.shape[0]):
         seen = keys_of(queries, q, known, desk)
-        best = ease(extent(keys, n_lists, low_key), l2, seen.length, leads)
-        least = FLOOR * interpolate(best, knots, widths) * mean_groups
+        easy = ease(keys, extent(keys, n_lists, low_key), l2, seen.length, len(center), leads, within)
+        least = FLOOR * interpolate(easy, knots, widths) * mean_groups
         for i in range(n_lists):
             nearness[i] = min(values[i] - seen.length, np.float32(0)) if l2 else values[i]
         n, wanted[q], there[q] = choose_lists(

@@ -55,6 +55,7 @@ FRAME = np.dtype(
         ("codewords_at", "<u8"),  # (d_out, ksub) float32
         ("word_bounds_at", "<u8"),  # (m + 1,) int32
         ("margin", "<f4"),
+        ("within", "<f4"),  # as route.ease has it
         ("least", "<f4"),  # squared lengths of a raw query outside least … largest are refused
         ("largest", "<f4"),
         ("normalise", "<i4"),

@@ -57,26 +57,28 @@ def route_framed(
     cells: Array, cell_of: Array,
 ) -> None:  # fmt: skip
     """The stage route; outputs as route_queries has them, or choose_queries where lists are chosen."""
-    dim, n_lists, knots = frame["dim"], frame["n_lists"], frame["n_knots"]
+    dim, n_lists, n_knots = frame["dim"], frame["n_lists"], frame["n_knots"]
     center, banks = f32_at(frame["center_at"], dim), banks_at(frame["banks_at"], frame["n_banks"], frame["bank_steps"])
     scales, weights = f32_at(frame["scales_at"], n_lists), f32_at(frame["weights_at"], n_lists)
     leads, offsets = f32_at(frame["leads_at"], frame["n_leads"]), f32_at(frame["offsets_at"], n_lists)
-    bests = f32_at(frame["knots_at"], knots)
+    knots = f32_at(frame["knots_at"], n_knots)
     fine = i8_matrix_at(frame["fine_at"], frame["n_fine"], frame["dpad"])
     fine_scales = f32_at(frame["fine_scales_at"], frame["n_fine"])
-    centroids, widths = matrix_at(frame["centroids_at"], frame["n_centroids"], dim), f32_at(frame["widths_at"], knots)
+    centroids, widths = matrix_at(frame["centroids_at"], frame["n_centroids"], dim), f32_at(frame["widths_at"], n_knots)
     if frame["aim"] > 0:
         choose_queries(
             moved, frame["l2"] != 0, center, banks, scales, weights, leads, offsets, fine, fine_scales, centroids,
-            frame["margin"], bests, widths, u8_at(frame["kinds_at"], n_lists), f32_at(frame["lengths_at"], KINDS),
-            shares_framed(frame), frame["low"], frame["step"], frame["shift"], i32_at(frame["passing_at"], n_lists),
-            i32_at(frame["groups_at"], n_lists), frame["k"], frame["aim"], frame["mean_groups"], frame["limit"], lists,
-            probed, there, np.empty(len(moved), np.int64), cells, cell_of, bases, margins,
+            frame["margin"], frame["within"], knots, widths, u8_at(frame["kinds_at"], n_lists),
+            f32_at(frame["lengths_at"], KINDS), shares_framed(frame), frame["low"], frame["step"], frame["shift"],
+            i32_at(frame["passing_at"], n_lists), i32_at(frame["groups_at"], n_lists), frame["k"], frame["aim"],
+            frame["mean_groups"], frame["limit"], lists, probed, there, np.empty(len(moved), np.int64), cells, cell_of,
+            bases, margins,
         )  # fmt: skip
     else:
         rank_queries(
             moved, Centroids(frame["l2"] != 0, center, banks, scales, weights, leads, offsets),
-            Fine(fine, fine_scales, centroids), frame["margin"], bests, widths, lists, probed, bases, margins,
+            Fine(fine, fine_scales, centroids), frame["margin"], frame["within"], knots, widths, lists, probed, bases,
+            margins,
             desk_framed(frame, room), i32_at(room["histogram_at"], BUCKETS),
             i32_at(room["picked_at"], 2 * n_lists + 1), f32_at(room["low_at"], 1),
         )  # fmt: skip

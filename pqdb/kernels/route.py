@@ -21,6 +21,7 @@ LINE, AHEAD = 64, 6  # bytes of a cache line; rows asked for ahead of their turn
 SHORTEST, LONGEST = np.float32(1e-36), np.float32(3e38)  # squared length of a query that float32 can tell
 HARDEST = np.float32(-1e30)  # below every knot, and the mean of two such is a number, too
 LEAST_COMMON = np.float32(1e-30)  # of a center's squared length
+RIVALS = 8.0  # standard deviations below the best that lists rival it
 LEAST_SPREAD = np.float32(1e-30)  # of keys: less has no inverse
 
 
@@ -172,16 +173,41 @@ def keys_of(queries: Array, q: Whole, known: Centroids, desk: Desk) -> Seen:
 
 
 @kernel_inline
-def ease(best: Real, l2: bool, length: Real, leads: Array) -> Real:
-    """How easy a query is of such a best key, and squared length: the larger the fewer lists it takes. The length of a
-    query changes nothing in what is near it by inner product, nor in this, but for generations of before, and where it
-    cannot be told in float32: that is as hard as it gets.
+def rivals(keys: Array, best: Real, within: Real) -> Real:
+    """How many lists are about as good as the best, each counted by how near its key comes: 1 for the best itself, 0
+    for one that lies `within` below it.
     """
-    if l2:
+    total, inverse, floor = np.float32(0), np.float32(1) / within, best - within
+    for i in range(keys.shape[0]):
+        total += max(keys[i] - floor, np.float32(0)) * inverse
+    return total
+
+
+@kernel_inline
+def ease(keys: Array, best: Real, l2: bool, length: Real, dim: Whole, leads: Array, within: Real) -> Real:
+    """How easy a query is of such keys, the best of them, and squared length: the larger the fewer lists it takes. It
+    is the harder the more lists rival the best, `within` RIVALS times the standard deviation σ of what a row's value is
+    off its centroid's, for a query of length 1 (docs/decisions/056). For l2 a row at r from its centroid, which is at g
+    from the query, is off by −2⟨g, r⟩ − |r|²: with a standard deviation of 2σ|g|, and σ² √2d for lengths that differ as
+    those of even noise. The length of a query changes nothing in what is near it by inner product, nor in this, but
+    where it cannot be told in float32: that is as hard as it gets.
+
+    Generations that know no `within` go by the best key alone, and those of before by that of the query as it is.
+    """
+    if l2 and within == 0:
         return best - length
     if leads.shape[0] == 0:
         return best
-    return best / np.sqrt(length) if SHORTEST < length < LONGEST else HARDEST
+    if not (length < LONGEST and (l2 or length > SHORTEST)):
+        return HARDEST
+    if within == 0:
+        return best / np.sqrt(length)
+    if l2:
+        apart = max(length - best, np.float32(0)) + within * within * np.float32(dim / (2 * RIVALS * RIVALS))
+        scale = np.float32(2) * within * np.sqrt(apart)
+    else:
+        scale = within * np.sqrt(length)
+    return -rivals(keys, best, scale) if SHORTEST < scale < LONGEST else np.float32(-1)
 
 
 @kernel_inline
@@ -212,6 +238,7 @@ def list_keys(
     weights: Array,
     leads: Array,
     offsets: Array,
+    within: Real,  # as `ease` has it
     left_out: Array,  # (q,) int32: a list of no account for each query, −1 for none
     keys: Array,  # (q, n_lists) float32 out: the larger the earlier a list is probed; −inf for the one left out
     best: Array,  # (q,) float32 out: what route_queries tells a query's difficulty by
@@ -226,8 +253,8 @@ def list_keys(
         if left_out[q] >= 0:
             keys[q, left_out[q]] = values[left_out[q]] = -np.inf
             highest = extent(keys[q], keys.shape[1], low)
+        best[q] = ease(keys[q], highest, l2, seen.length, len(center), leads, within)
         nearest_first(known, values, keys[q], highest, lowest, low)
-        best[q] = ease(highest, l2, seen.length, leads)
 
 
 @kernel_inline
@@ -281,14 +308,15 @@ def value_lists(
 
 @kernel_inline
 def rank_queries(
-    queries: Array, known: Centroids, fine: Fine, noise: Real, knots: Array, widths: Array, lists: Array,
+    queries: Array, known: Centroids, fine: Fine, noise: Real, within: Real, knots: Array, widths: Array, lists: Array,
     probed: Array, bases: Array, margins: Array, desk: Desk, histogram: Array, picked: Array, low: Array,
 ) -> None:  # fmt: skip
     """route_queries; the last four are scratch."""
     for q in range(queries.shape[0]):
         seen = keys_of(queries, q, known, desk)
         high, lowest = extent(desk.keys, desk.keys.shape[0], low), low[0]
-        wanted = np.int64(np.ceil(interpolate(ease(high, known.l2, seen.length, known.leads), knots, widths)))
+        easy = ease(desk.keys, high, known.l2, seen.length, queries.shape[1], known.leads, within)
+        wanted = np.int64(np.ceil(interpolate(easy, knots, widths)))
         n = min(max(wanted, 1), lists.shape[1])
         high = nearest_first(known, desk.values, desk.keys, high, lowest, low)
         select_largest(desk.keys, high, lowest, n, lists, q, histogram, picked)
@@ -310,6 +338,7 @@ def route_queries(
     fine_scales: Array,  # (n_lists,) float32 undoing that rounding
     centroids: Array,  # (n_lists, d) float32; or none, where values in int8 are good enough (see Index.centroids)
     noise: Real,  # z·σ: margin of an estimate in units of the query's distance and the code's scale
+    within: Real,  # as `ease` has it
     knots: Array,  # (b,) float32 how easy queries are
     widths: Array,  # (b,) float32 how many lists to probe at each
     lists: Array,  # (q, p) int32 out
@@ -320,7 +349,7 @@ def route_queries(
     """Rank lists by ⟨q, c⟩ (inner product; the largest comes first in any case) or −|q − c|² (l2) and their leads, and
     take as many as the query's own difficulty asks for.
 
-    The difficulty is told by the best key (see `ease`): `widths` is calibrated against it (docs/architecture.md).
+    The difficulty is told by the keys (see `ease`): `widths` is calibrated against it (docs/architecture.md).
     """
     n_lists = scales.shape[0]
     keys, values = np.empty(n_lists, np.float32), np.empty(n_lists, np.float32)
@@ -329,6 +358,6 @@ def route_queries(
     histogram, picked, low = np.empty(BUCKETS, np.int32), np.empty(2 * n_lists + 1, np.int32), np.empty(1, np.float32)
     rank_queries(
         queries, Centroids(l2, center, banks, scales, weights, leads, offsets), Fine(fine, fine_scales, centroids),
-        noise, knots, widths, lists, probed, bases, margins, Desk(moved, small, products, values, keys), histogram,
-        picked, low,
+        noise, within, knots, widths, lists, probed, bases, margins, Desk(moved, small, products, values, keys),
+        histogram, picked, low,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from pqdb.metric import LARGEST
 from pqdb.threads import share_rows
 
 FAR = 100.0  # times the median of squared distances: what lies beyond has no say
-_ROUNDS, _SOME = 8, 512
+_ROUNDS, _SOME = 8, 64
 _ROWS_AT_ONCE = 2_048
 
 

@@ -21,6 +21,7 @@ PAD = 64  # int8 rows are padded to whole cache lines
 REACH = 2.6  # of nibbles, times the length of a row's coordinates: what lies beyond is as far as this
 MANY, WIDE = 1 << 20, 64  # so many int8 in all, of rows so wide at least, and nibbles do …
 BLUR = 0.1  # … if they are wrong by so much of what lists are apart at most
+WIDEST = 0.9  # of lists are no wider than the one that tells what rows are off: the longest are few, and near to all
 
 
 def padded(dim: int) -> int:
@@ -180,18 +181,29 @@ class Router:
         leads = -self.spreads if self.l2 else np.sqrt(self.spreads / np.float32(self.centroids.shape[1]))
         return (np.float32(lead) * leads).astype(np.float32)
 
-    def keys_of(self, moved: np.ndarray, left_out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def keys_of(
+        self, moved: np.ndarray, left_out: np.ndarray | None = None, within: float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(q, n_lists) float32: what lists are ranked by for queries (q, d), in index space, −inf for the list (q,)
-        that is left out, −1 for none; and (q,) float32 how easy each is.
+        that is left out, −1 for none; and (q,) float32 how easy each is, by lists `within` so much of the best.
         """
         queries = np.ascontiguousarray(moved, np.float32)
-        keys, best = np.empty((len(queries), self.n_lists), np.float32), np.empty(len(queries), np.float32)
+        keys, easy = np.empty((len(queries), self.n_lists), np.float32), np.empty(len(queries), np.float32)
         none = np.full(len(queries), -1, np.int32) if left_out is None else left_out
         list_keys(
-            queries, self.l2, self.center, self.banks, self.scales, self.weights, self.leads, self.offsets, none, keys,
-            best,
+            queries, self.l2, self.center, self.banks, self.scales, self.weights, self.leads, self.offsets,
+            np.float32(within), none, keys, easy,
         )  # fmt: skip
-        return keys, best
+        return keys, easy
+
+    @property
+    def row_sigma(self) -> float:
+        """Standard deviation of what a row's value, for a query of length 1, is off that of its centroid, in all but
+        the widest lists; 0 where it is not known.
+        """
+        if self.spreads is None:
+            return 0.0
+        return float(np.sqrt(np.quantile(self.spreads, WIDEST) / self.centroids.shape[1]))
 
     @property
     def nibbles(self) -> bool:

@@ -201,6 +201,7 @@ def _of_passing(passing: Passing) -> dict[str, Any]:
 def _of_plan(plan: Plan) -> dict[str, Any]:
     return {
         "margin": plan.margin,
+        "within": plan.within,
         "n_knots": len(plan.knots),
         "knots_at": plan.knots,
         "widths_at": plan.widths,

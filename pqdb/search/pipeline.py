@@ -147,7 +147,7 @@ def route_queries(index: Index, moved: np.ndarray, plan: Plan, among: Among | No
     )
     known = (
         moved, router.l2, router.center, router.banks, router.scales, router.weights, router.leads, router.offsets,
-        router.fine, router.fine_scales, index.centroids, plan.margin, plan.knots, plan.widths,
+        router.fine, router.fine_scales, index.centroids, plan.margin, plan.within, plan.knots, plan.widths,
     )  # fmt: skip
     if among is None or not among.aim:
         route.route_queries(*known, routed.lists, routed.probed, routed.bases, routed.margins)

@@ -26,8 +26,7 @@ HARDNESS = [-math.log(1 - target) for target in TARGETS]
 class Calibration:
     """What a generation knows of itself: the error of its estimates, and how many lists a recall takes.
 
-    `widths[i, j, b]` lists reach TARGETS[j] of the `ks[i]` nearest for a query whose best centroid has the key
-    `knots[b]`.
+    `widths[i, j, b]` lists reach TARGETS[j] of the `ks[i]` nearest for a query that is as easy as `knots[b]`.
     """
 
     noise: float  # σ of (value − estimate) / (β·s·distance)
@@ -39,6 +38,7 @@ class Calibration:
     losses: Losses = ()  # () where not measured
     alike: int = 1  # how many rows usually make one point, seen from anywhere else
     scale: float = 0.0  # of a code whose residual has length 1, usually; 0 where not measured
+    within: float = 0.0  # how near to the best list others are that make a query harder; 0: they are not looked at
 
     def margin_for(self, k: int, recall: float) -> tuple[float, float]:
         """The width of the margin in σ, and the share of the k nearest it passes over of those that the full one does
@@ -59,12 +59,12 @@ class Calibration:
         """
         return _along(self._widths_of(k), HARDNESS, -math.log(1 - recall))
 
-    def recall_of(self, k: int, best: float, lists: int) -> float:
-        """The recall that so many lists find for a query whose best centroid has this key: the inverse of widths_for.
+    def recall_of(self, k: int, easy: float, lists: int) -> float:
+        """The recall that so many lists find for a query that is so easy: the inverse of widths_for.
 
         Never more than the highest target: the table knows nothing beyond.
         """
-        needed = np.array([np.interp(best, self.knots, widths) for widths in self._widths_of(k)])
+        needed = np.array([np.interp(easy, self.knots, widths) for widths in self._widths_of(k)])
         if lists < needed[0]:
             return float(TARGETS[0] * lists / needed[0])
         return float(1 - math.exp(-np.interp(lists, np.maximum.accumulate(needed), HARDNESS)))
@@ -88,6 +88,7 @@ class Calibration:
             "losses": self.losses,
             "alike": self.alike,
             "scale": self.scale,
+            "within": self.within,
         }
         return json.dumps(fields).encode()
 
@@ -101,12 +102,13 @@ class Calibration:
             scatter = Scatter.from_json(fields["scatter"]) if "scatter" in fields else NO_SCATTER
             losses = _checked(np.array(fields.get("losses", ()), np.float64))
             alike, scale = fields.get("alike", 1), float(fields.get("scale", 0.0))
+            within = float(fields.get("within", 0.0))
             if not (isinstance(alike, int) and 1 <= alike <= MAX_K):
                 raise ValueError(f"{alike} rows cannot be one point")
-            if not 0 <= scale < math.inf:
-                raise ValueError(f"a code cannot have a scale of {scale}")
+            if not (0 <= scale < math.inf and 0 <= within < math.inf):
+                raise ValueError(f"codes cannot have a scale of {scale}, and lists rivals within {within}")
             ks, noise, spare = tuple(fields["ks"]), fields["noise"], fields["spare"]
-            return cls(noise, ks, knots, widths, spare, scatter, losses, alike, scale)
+            return cls(noise, ks, knots, widths, spare, scatter, losses, alike, scale, within)
         except (ValueError, KeyError, TypeError) as problem:
             raise CorruptError(f"the calibration is damaged: {problem}") from None
 
@@ -140,6 +142,7 @@ class Plan:
     widths: np.ndarray  # (b,) float32 lists to probe
     most: int  # the largest of widths, at most the number of lists
     lost: float = 0.0  # share of the nearest that the margin is known to pass over
+    within: float = 0.0  # as the calibration has it
 
     def closer(self, more: int) -> "Plan":
         """The same, with so many more scored exactly: for queries whose answer was doubtful."""
@@ -154,7 +157,8 @@ def plan_recall(calibration: Calibration, n_lists: int, k: int, recall: float) -
     widths = np.minimum(calibration.widths_for(k, recall / (1 - lost)), n_lists)
     most = max(1, math.ceil(float(widths.max())))
     keep, margin = keep_for(k, calibration.spare, calibration.alike), sigmas * calibration.noise
-    return Plan(k, depth_for(k, calibration.alike), keep, margin, calibration.knots, widths, most, lost)
+    depth = depth_for(k, calibration.alike)
+    return Plan(k, depth, keep, margin, calibration.knots, widths, most, lost, calibration.within)
 
 
 def plan_by_hand(calibration: Calibration, n_lists: int, k: int, nprobe: int, rerank: int | None) -> Plan:

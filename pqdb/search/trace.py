@@ -51,8 +51,8 @@ class Trace:
             self.codes = min(self.codes, self.groups * GROUP)
             self.wanted = int(routed.wanted[0]) if among.aim else self.groups
             return
-        _, best = index.router.keys_of(moved[:1])
-        self.expected = (1 - plan.lost) * index.calibration.recall_of(plan.k, float(best[0]), len(lists))
+        _, easy = index.router.keys_of(moved[:1], within=index.calibration.within)
+        self.expected = (1 - plan.lost) * index.calibration.recall_of(plan.k, float(easy[0]), len(lists))
 
 
 def mark(trace: Trace | None, stage: str) -> None:

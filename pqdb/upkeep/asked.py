@@ -30,13 +30,13 @@ class Asked:
 
     left_out: np.ndarray  # (q,) int32 the list that is not there for each, −1 for none
     place: np.ndarray  # (q, n_lists) int32: when each list is probed
-    ease: np.ndarray  # (q,) float32: how near the nearest centroid is
+    ease: np.ndarray  # (q,) float32, the larger the fewer lists it takes: see kernels.route.ease
 
     @classmethod
-    def of(cls, router: Router, queries: np.ndarray, left_out: np.ndarray | None = None) -> Self:
+    def of(cls, router: Router, queries: np.ndarray, within: float, left_out: np.ndarray | None = None) -> Self:
         """Of queries (q, d), as metric.prepare leaves them."""
         none = np.full(len(queries), -1, np.int32) if left_out is None else left_out
-        return cls(none, *list_places(router, router.to_index_space(queries), none))
+        return cls(none, *list_places(router, router.to_index_space(queries), within, none))
 
     def take(self, which: np.ndarray | slice) -> Self:
         """For some of them."""

@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 
 from pqdb.config import MAX_K
+from pqdb.kernels.route import RIVALS
 from pqdb.partition.router import Router
 from pqdb.search.lists import ListedRows
 from pqdb.search.plan import TARGETS, Calibration
@@ -20,11 +21,12 @@ from pqdb.search.scatter import Scatter
 from pqdb.search.snapshot import Snapshot
 from pqdb.upkeep.asked import ROWS, Asked, Nearest
 from pqdb.upkeep.order import list_places, rows_that_are
-from pqdb.upkeep.queries import made_queries, strangers
+from pqdb.upkeep.queries import made_queries, profiles, strangers
 from pqdb.upkeep.sample import Sample
 
 BINS, FEWEST_OF_BIN, FEWEST_HIDDEN, FEWEST_ALIKE = 6, 5, 100, 20
 STRANGERS, STRANGERS_BINS, FEWEST_BEYOND = 200, 3, 60
+FARTHER = 4  # knots for harder queries than any that told
 SCATTER_ROWS, SCATTER_QUERIES, SCATTER_MADE = 2_048, 256, 52
 KS = (1, 10, 100, 1_000, MAX_K)
 
@@ -50,14 +52,26 @@ def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int
     """The table of list counts, for a snapshot whose index holds everything else of a calibration."""
     assert snapshot.index is not None
     index, metric = snapshot.index, snapshot.config.metric
+    router, within = index.router, _within(index.router, sample)
     ks = [k for k in KS if k == 1 or 2 * k <= len(sample.list_of_row)]
-    table = _told_by_rows(snapshot, sample, allowed, ks)
-    table = _told_by_strangers(snapshot, sample, allowed, ks, table, seed)
-    scatter = measure_scatter(index.router, sample, metric, ListedRows.read(snapshot, index).lengths, seed)
-    return replace(index.calibration, ks=tuple(ks), knots=table.knots, widths=table.widths, scatter=scatter)
+    table = _told_by_rows(snapshot, sample, allowed, ks, within)
+    harder = _harder(table, router.n_lists, within)
+    table = _told_by_strangers(snapshot, sample, allowed, ks, within, table, harder, seed)
+    scatter = measure_scatter(router, sample, metric, ListedRows.read(snapshot, index).lengths, seed)
+    known = replace(index.calibration, knots=table.knots, widths=table.widths, within=within)
+    return replace(known, ks=tuple(ks), scatter=scatter)
 
 
-def _told_by_rows(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, ks: list[int]) -> Table:
+def _within(router: Router, sample: Sample) -> float:
+    """How near to the best list others are that make a query harder; 0 where rows do not differ in that, being alike:
+    nothing follows from it for queries that are not.
+    """
+    within = RIVALS * router.row_sigma
+    ease = Asked.of(router, sample.vectors[:ROWS], within).ease
+    return within if _bins(ease, BINS).max() >= BINS - 1 else 0.0
+
+
+def _told_by_rows(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, ks: list[int], within: float) -> Table:
     """What rows of a sample tell, as they are and without their lists."""
     assert snapshot.index is not None
     router, lengths = snapshot.index.router, snapshot.blocks.counts
@@ -65,38 +79,53 @@ def _told_by_rows(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, ks: l
     order = np.concatenate([hidden, np.setdiff1d(np.arange(len(own)), hidden)])  # the first tell of more neighbours
     queries, rows, lists = sample.vectors[order], sample.rows[order].astype(np.int64), own[order[: len(hidden)]]
     nearest = Nearest.of(snapshot, sample, queries, rows, allowed, ks, behind=int(lengths[lists].max(initial=0)))
-    table = _told(Asked.of(router, queries), nearest, ks, BINS)
+    table = _told(Asked.of(router, queries, within), nearest, ks, BINS)
     if len(table.knots) < BINS:  # rows that are all alike tell nothing of queries that are not
         first, everywhere = table.knots[:1], np.full_like(table.widths[:, :, :1], router.n_lists)
         beyond = np.minimum(np.minimum(2 * first, np.nextafter(first, -np.inf)), np.float32(0))
         table = Table(beyond, everywhere).then(table)
     if len(hidden) < FEWEST_HIDDEN:
         return table
-    without = Asked.of(router, queries[: len(hidden)], lists)
+    without = Asked.of(router, queries[: len(hidden)], within, lists)
     return _larger(table, _told(without, nearest.first(len(hidden)), ks, BINS))
 
 
 def _told_by_strangers(
-    snapshot: Snapshot, sample: Sample, allowed: np.ndarray, ks: list[int], table: Table, seed: int
-) -> Table:
-    """A table, and what queries tell that are unlike any row. Where lengths count, the longest rows are near to every
-    query, whatever list is left out, and their word is as good as that of rows. Else it is that on queries which are
-    harder than all the table knows of.
+    snapshot: Snapshot, sample: Sample, allowed: np.ndarray, ks: list[int], within: float, table: Table, harder: Table,
+    seed: int,
+) -> Table:  # fmt: skip
+    """A table, one for harder queries before it, and what queries tell that are unlike any row. Where lengths count,
+    the longest rows are near to every query, whatever list is left out, and their word is as good as that of rows. Else
+    it is that on queries which are harder than all the table knows of.
     """
     assert snapshot.index is not None
     metric = snapshot.config.metric
-    queries = strangers(sample.vectors, metric, seed, STRANGERS)
-    asked = Asked.of(snapshot.index.router, queries)
-    if metric != "dot":
-        harder = asked.ease < table.knots[0]
-        queries, asked = queries[harder], asked.take(harder)
-    if len(queries) < FEWEST_BEYOND:
-        return table
-    nearest = Nearest.of(snapshot, sample, queries, np.full(len(queries), -1), allowed, ks, behind=0)
-    told = _told(asked, nearest, ks, STRANGERS_BINS)
-    if metric == "dot":
-        return _larger(table, told)
-    return replace(told, widths=np.maximum(told.widths, table.widths[:, :, :1])).then(table)
+    known = harder.then(table) if metric == "dot" else harder
+    for made in (strangers, profiles):
+        queries = made(sample.vectors, metric, seed, STRANGERS)
+        asked = Asked.of(snapshot.index.router, queries, within)
+        if metric != "dot":
+            beyond = asked.ease < table.knots[0]
+            queries, asked = queries[beyond], asked.take(beyond)
+        if len(queries) < FEWEST_BEYOND:
+            continue
+        nearest = Nearest.of(snapshot, sample, queries, np.full(len(queries), -1), allowed, ks, behind=0)
+        told = _told(asked, nearest, ks, STRANGERS_BINS)
+        if metric != "dot":
+            told = replace(told, widths=np.maximum(told.widths, table.widths[:, :, :1]))
+        known = _larger(known, told) if len(known.knots) else told
+    return known if metric == "dot" else known.then(table)
+
+
+def _harder(table: Table, n_lists: int, within: float) -> Table:
+    """What queries take that more lists rival than any the table knows of: as many more lists. Of no knots where rivals
+    are not looked at, or all lists are.
+    """
+    hardest = max(1.0, -float(table.knots[0]))
+    count = FARTHER if within and hardest < n_lists else 0
+    rivals = np.geomspace(n_lists, hardest, FARTHER + 1)[:count].astype(np.float32)
+    wider = np.minimum(table.widths[:, :, :1] * (rivals / np.float32(hardest)), np.float32(n_lists))
+    return Table(-rivals, wider)
 
 
 def _told(asked: Asked, nearest: Nearest, ks: list[int], n_bins: int) -> Table:
@@ -154,5 +183,5 @@ def measure_scatter(router: Router, sample: Sample, metric: str, lengths: np.nda
     listed = np.flatnonzero(sample.lists(SCATTER_ROWS) >= 0)
     lists, others = sample.lists(SCATTER_ROWS)[listed], itself[:, None] != sample.rows[listed]
     residuals = router.to_index_space(sample.vectors[listed]) - router.centroids[lists]
-    place, _ = list_places(router, moved)
+    place, _ = list_places(router, moved, within=0.0)
     return Scatter.measured(moved, place, others, residuals, lists, router.centroids, lengths, router.l2)

@@ -43,16 +43,16 @@ def learn(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[],
     """
     queries = prepare(queries, stores.config.dim, stores.config.metric)
     values, rows = _truth(stores, queries, max(k for k in index.calibration.ks if k <= DEEPEST), pause)
-    place, best = list_places(index.router, index.router.to_index_space(queries))
+    place, easy = list_places(index.router, index.router.to_index_space(queries), index.calibration.within)
     ranks = _ranks(stores, index, place, rows, np.isfinite(values))
-    scaled = _scaled(index, ranks, best, {})
+    scaled = _scaled(index, ranks, easy, {})
     if not scaled.losses:
         return scaled
     few = slice(0, SEARCHED)
     scaled = replace(scaled, losses=_losses(stores, index, queries[few], pause))
     tried = replace(index, calibration=scaled)
-    aims = _aims(stores, tried, queries[few], values[few], ranks[few], best[few], pause)
-    return replace(_scaled(index, ranks, best, aims), losses=scaled.losses)
+    aims = _aims(stores, tried, queries[few], values[few], ranks[few], easy[few], pause)
+    return replace(_scaled(index, ranks, easy, aims), losses=scaled.losses)
 
 
 def _truth(
@@ -126,7 +126,7 @@ def _losses(stores: Stores, index: Index, queries: np.ndarray, pause: Callable[[
 
 
 def _aims(
-    stores: Stores, index: Index, queries: np.ndarray, values: np.ndarray, ranks: np.ndarray, best: np.ndarray,
+    stores: Stores, index: Index, queries: np.ndarray, values: np.ndarray, ranks: np.ndarray, easy: np.ndarray,
     pause: Callable[[], None],
 ) -> Aims:  # fmt: skip
     """What the lists must hold so that searches find as much of the queries' (n, d) neighbours as a plan that asks the
@@ -142,7 +142,7 @@ def _aims(
             for j, plan in enumerate(asked):
                 got = search(snapshot, queries[block], plan, live, k)[0]
                 found[k][j] += recall_of(got, values[block, :k]).sum()
-                widths = np.interp(best[block], plan.knots, plan.widths)
+                widths = np.interp(easy[block], plan.knots, plan.widths)
                 held[k][j] += (ranks[block, :k] < np.ceil(widths)[:, None]).mean(axis=1).sum()
     aims: Aims = {}
     for k, asked in plans.items():
@@ -158,11 +158,11 @@ def _plan_for(calibration: Calibration, n_lists: int, k: int, target: float) -> 
     return plan_recall(calibration, n_lists, k, target * (1 - lost))
 
 
-def _scaled(index: Index, ranks: np.ndarray, best: np.ndarray, aims: Aims) -> Calibration:
+def _scaled(index: Index, ranks: np.ndarray, easy: np.ndarray, aims: Aims) -> Calibration:
     """The table, its widths scaled to what the lists of the queries' neighbours take."""
     calibration, about = index.calibration, np.minimum(np.array(TARGETS) + CODE_LOSS, 1.0)
     about = aims[max(aims)] if aims else about  # of more neighbours as large a share is passed over
-    known = {k: _factors(calibration, k, ranks, best, aims.get(k, about)) for k in calibration.ks if k <= DEEPEST}
+    known = {k: _factors(calibration, k, ranks, easy, aims.get(k, about)) for k in calibration.ks if k <= DEEPEST}
     if TELLING in known:  # one neighbour a query tells little: half of the word is the ten nearest's
         known[1] = np.sqrt(known[1] * known[TELLING])
     deepest = known[max(known)]  # … which is the word for all beyond it
@@ -172,13 +172,13 @@ def _scaled(index: Index, ranks: np.ndarray, best: np.ndarray, aims: Aims) -> Ca
     return replace(calibration, widths=widths.astype(np.float32))
 
 
-def _factors(calibration: Calibration, k: int, ranks: np.ndarray, best: np.ndarray, aims: np.ndarray) -> np.ndarray:
+def _factors(calibration: Calibration, k: int, ranks: np.ndarray, easy: np.ndarray, aims: np.ndarray) -> np.ndarray:
     """(len(TARGETS),): for each the least factor on the table's widths whose lists hold what is aimed at, on the mean
     over the queries.
     """
     table, some, factors = calibration.widths[calibration.ks.index(k)], _looked_up(k), np.empty(len(TARGETS))
     for j, aim in enumerate(aims):
-        widths = np.interp(best, calibration.knots, table[j])
+        widths = np.interp(easy, calibration.knots, table[j])
         asked = np.sort((ranks[:, some] / widths[:, None]).ravel())  # probed: those of rank below ⌈factor · width⌉
         reached = np.searchsorted(asked, FACTORS) / asked.size
         factors[j] = FACTORS[min(int(np.searchsorted(reached, aim)), len(FACTORS) - 1)]

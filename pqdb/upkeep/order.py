@@ -13,22 +13,22 @@ RANKED_AT_ONCE, RANKED_KEYS = 256, 1 << 22  # queries for a thread, and keys
 
 
 def list_places(
-    router: Router, moved: np.ndarray, left_out: np.ndarray | None = None
+    router: Router, moved: np.ndarray, within: float, left_out: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """(q, n_lists) int32: when each list is probed; and (q,) float32 how easy each query is. By the int8 centroids that
     a search ranks lists by: where these cannot tell lists apart, more of them have to be probed.
 
     moved (q, d) queries in index space. The list left_out (q,) of each, −1 for none, comes last and tells nothing.
     """
-    place, best = np.empty((len(moved), router.n_lists), np.int32), np.empty(len(moved), np.float32)
+    place, easy = np.empty((len(moved), router.n_lists), np.int32), np.empty(len(moved), np.float32)
 
     def rank(part: slice) -> None:
-        keys, best[part] = router.keys_of(moved[part], None if left_out is None else left_out[part])
+        keys, easy[part] = router.keys_of(moved[part], None if left_out is None else left_out[part], within)
         order = np.argsort(-keys, axis=1, kind="stable")
         np.put_along_axis(place[part], order, np.arange(router.n_lists, dtype=np.int32)[None, :], axis=1)
 
     share_rows(rank, len(moved), max(1, min(RANKED_AT_ONCE, RANKED_KEYS // router.n_lists)))
-    return place, best
+    return place, easy
 
 
 def lists_of_nearest(

@@ -9,6 +9,7 @@ from pqdb.panels import inner_products
 from pqdb.partition.middle import middle
 
 COVARIANCE_ROWS = 2_048  # that the data's covariance is taken from
+PROFILES = (2, 30)  # rows of the smallest and of the largest
 
 
 def made_queries(sample: np.ndarray, metric: str, seed: int, rows: int, made: int) -> tuple[np.ndarray, int]:
@@ -41,6 +42,17 @@ def made_queries(sample: np.ndarray, metric: str, seed: int, rows: int, made: in
     if metric == "l2":
         kinds.append((sample[rng.integers(0, len(sample), (2, made))].sum(axis=0) / 2).astype(np.float32))
     return _as_prepared(np.concatenate(kinds), metric), len(kinds[0])
+
+
+def profiles(sample: np.ndarray, metric: str, seed: int, count: int) -> np.ndarray:
+    """(count, d) means of 2 to 30 rows of a sample (n, d), in the form metric.prepare leaves: who recommends by what
+    somebody liked asks so. They lie nearer to all lists than any row does, and near to none.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = np.rint(np.geomspace(*PROFILES, count)).astype(np.int64)
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    rows = sample[rng.integers(0, len(sample), starts[-1])]
+    return _as_prepared(np.add.reduceat(rows, starts[:-1], axis=0) / sizes[:, None], metric)
 
 
 def strangers(sample: np.ndarray, metric: str, seed: int, count: int) -> np.ndarray:

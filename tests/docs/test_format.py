@@ -175,7 +175,8 @@ def _dot(a: Any, b: Any) -> float:
 
 def test_calibration_and_about(case: Written) -> None:
     calibration = json.loads(case.index.object("calibration"))
-    assert calibration.keys() == {"noise", "spare", "ks", "knots", "widths", "scatter", "losses", "alike", "scale"}
+    names = {"noise", "spare", "ks", "knots", "widths", "scatter", "losses", "alike", "scale", "within"}
+    assert calibration.keys() == names
     losses = np.array(calibration["losses"])
     assert losses.shape == (2, 3)
     assert ((losses > 0) & (losses <= 1)).all()

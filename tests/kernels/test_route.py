@@ -1,5 +1,7 @@
 """Which lists a query looks into: their order, their number, and the numbers handed on to the scan."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,7 @@ def routed(
     knots: np.ndarray = KNOTS,
     noise: float = 0.0,
     exact: bool = True,
+    within: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     q = len(queries)
     lists, probed = np.full((q, most), -1, np.int32), np.empty(q, np.int32)
@@ -32,7 +35,7 @@ def routed(
     route.route_queries(
         queries, router.l2, router.center, router.banks, router.scales, router.weights, router.leads,
         router.offsets, router.fine, router.fine_scales, router.centroids if exact else router.centroids[:0],
-        noise, knots, np.array(widths, np.float32), lists, probed, bases, margins,
+        noise, np.float32(within), knots, np.array(widths, np.float32), lists, probed, bases, margins,
     )  # fmt: skip
     return lists, probed, bases, margins
 
@@ -153,6 +156,41 @@ def test_an_easy_query_probes_fewer_lists_than_a_hard_one(l2: bool) -> None:
 def test_widths_between_knots_are_linear_and_flat_outside(x: float) -> None:
     knots, heights = np.array([0.0, 1.0, 3.0], np.float32), np.array([10.0, 4.0, 8.0], np.float32)
     assert route.interpolate(x, knots, heights) == pytest.approx(np.interp(x, knots, heights), rel=1e-6)
+
+
+@metrics
+@pytest.mark.parametrize("within", [0.5, 3.0, 100.0])
+def test_a_query_is_the_harder_the_more_lists_rival_its_best(l2: bool, within: float) -> None:
+    """Whatever its length by inner product; a list that is left out rivals nobody."""
+    router = replace(a_router(60, 24, l2), spreads=np.ones(60, np.float32))
+    queries = np.concatenate([router.centroids[:4], router.centroids.reshape(6, 10, 24).mean(axis=1)])
+    out = np.arange(10, dtype=np.int32)
+    for left_out in (None, out):
+        keys, easy = router.keys_of(queries, left_out, within)
+        best = keys.max(axis=1) if l2 else (queries @ router.centroids.T)
+        if not l2:  # the nearest has a key above all others, which does not count
+            keys = best.copy()
+            if left_out is not None:
+                keys[np.arange(10), left_out] = -np.inf
+            best = keys.max(axis=1)
+        squares = np.square(queries - (router.center if l2 else 0)).sum(axis=1)
+        lengths = 24 / 2 * (within / route.RIVALS) ** 2  # what those of rows differ by, for l2
+        way = 2 * np.sqrt(np.maximum(squares - best, 0) + lengths) if l2 else np.sqrt(squares)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = np.maximum(1 - (best[:, None] - keys) / (within * way)[:, None], 0)
+        told = np.isfinite(shares).all(axis=1) & (way > 0.1)
+        assert told.sum() >= 6
+        assert -easy[told] == pytest.approx(shares[told].sum(axis=1), rel=0.05, abs=0.1)
+    assert easy[4:].max() < easy[:4].min() or left_out is not None
+    if not l2:
+        assert router.keys_of(7 * queries, out, within)[1] == pytest.approx(easy, rel=1e-3)
+
+
+@metrics
+def test_a_query_at_the_only_centroid_has_no_rivals(l2: bool) -> None:
+    router = a_router(1, 24, l2)
+    one = replace(router, spreads=np.zeros(1, np.float32))
+    assert one.keys_of(one.centroids, within=3.0)[1][0] == pytest.approx(-1)
 
 
 @metrics

@@ -112,6 +112,12 @@ def test_how_easy_a_query_is_does_not_depend_on_its_length_for_inner_products() 
         assert best[0] < -1e29, "as hard as it gets where the length cannot be told"
 
 
+@metrics
+def test_a_query_too_long_to_be_measured_is_as_hard_as_it_gets(l2: bool) -> None:
+    router = a_router(l2)
+    assert router.keys_of(np.float32(1e25) * router.centroids[:1], within=3.0)[1][0] < -1e29
+
+
 def test_a_query_too_long_to_be_squared_has_keys_all_the_same() -> None:
     """In index space a query may be 10¹² times as long as it was."""
     router = a_router(False, lead=0.0)

@@ -60,7 +60,7 @@ def test_what_is_left_out_is_passed_over_and_comes_last() -> None:
     centroids = rng.standard_normal((6, 8)).astype(np.float32)
     router = Router(True, np.zeros(8, np.float32), 1.0, centroids)
     queries = centroids[[2, 2]] + np.float32(0.01)
-    none, asked = (Asked.of(router, queries, out) for out in (None, np.array([2, -1], np.int32)))
+    none, asked = (Asked.of(router, queries, 0.0, out) for out in (None, np.array([2, -1], np.int32)))
     assert none.place[0, 2] == asked.place[1, 2] == 0
     assert asked.place[0, 2] == 5, "nobody looks there"
     assert asked.ease[0] < asked.ease[1] == none.ease[0], "the next list is farther"

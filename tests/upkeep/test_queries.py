@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pqdb.upkeep.queries import _lengths, made_queries, strangers
+from pqdb.upkeep.queries import _lengths, made_queries, profiles, strangers
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
@@ -45,6 +45,23 @@ def test_strangers_share_some_of_the_mean_and_are_like_no_row(metric: str) -> No
     assert 0.9 < shares.max() < 1.5
     apart = others - np.clip(shares, 0, 1)[:, None] * mean
     assert np.median(np.linalg.norm(apart, axis=1)) == pytest.approx(32**0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+def test_profiles_are_means_of_few_rows_and_of_many(metric: str) -> None:
+    rows = np.random.default_rng(8).standard_normal((900, 32)).astype(np.float32)
+    if metric == "cosine":
+        rows /= _lengths(rows)
+    made = profiles(rows, metric, seed=1, count=200)
+    assert made.shape == (200, 32)
+    assert made.dtype == np.float32
+    lengths = np.linalg.norm(made, axis=1)
+    if metric == "cosine":
+        assert np.allclose(lengths, 1, atol=1e-6)
+    else:  # of n rows without a common part a mean is 1/√n as long
+        usual = np.median(np.linalg.norm(rows, axis=1))
+        assert np.median(lengths[:20]) == pytest.approx(usual / 2**0.5, rel=0.15)
+        assert np.median(lengths[-20:]) == pytest.approx(usual / 30**0.5, rel=0.2)
 
 
 def test_they_are_made_of_the_longest_rows_there_may_be() -> None:
