@@ -110,6 +110,19 @@ class Filter:
 Condition = Field | HasId | HasVector | Nested | Filter
 
 
+def count_named(condition: Condition) -> int:
+    """How many values a condition names: ids, options, and one for whatever else it asks."""
+    if isinstance(condition, HasId):
+        return len(condition.ids)
+    if isinstance(condition, Nested):
+        return count_named(condition.filter)
+    if isinstance(condition, Filter):
+        some = () if condition.min_should is None else condition.min_should.conditions
+        return sum(map(count_named, (*condition.must, *condition.should, *condition.must_not, *some)))
+    asked = condition.predicate if isinstance(condition, Field) else None
+    return len(asked.options) if isinstance(asked, MatchAny | MatchExcept) else 1
+
+
 def but_not(filter: Filter | None, ids: Iterable[int | str]) -> Filter:
     """A filter, or every point, less the points of some ids. Raises IdError."""
     gone = HasId(frozenset(id_from_key(id_key(name)) for name in ids))

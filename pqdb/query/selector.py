@@ -9,7 +9,7 @@ from pyroaring import BitMap
 
 from pqdb.memory import Memory
 from pqdb.query.bitmaps import bitmap_of_bits
-from pqdb.query.conditions import Filter, within
+from pqdb.query.conditions import Filter, count_named, within
 from pqdb.query.definitions import Definition, counted, definitions
 from pqdb.query.select import FEW_ROWS, Selecting, Selection
 from pqdb.query.tenants import tenant_of
@@ -20,6 +20,7 @@ KEPT_BYTES = 64 << 20  # of all selections kept, about; one is kept in any case
 KEPT_SHARE = 16  # under a limit on memory they may take one part in so many
 MOST_KEPT = 10_000
 ROW_BYTES = 4  # of a row's number
+NAMED_BYTES = 128  # of a value that a filter names, with what holds it
 
 
 class Selector:
@@ -75,9 +76,9 @@ class Selector:
             if seq < self._seq or filter in self._kept:
                 return
             self._kept[filter] = found
-            self._bytes += _bytes_of(found)
+            self._bytes += _bytes_of(filter, found)
             while len(self._kept) > 1 and (self._bytes > self._most_bytes or len(self._kept) > MOST_KEPT):
-                self._bytes -= _bytes_of(self._kept.popitem(last=False)[1])
+                self._bytes -= _bytes_of(*self._kept.popitem(last=False))
 
     def _live_of(self, view: PointView) -> BitMap:
         seq, live = self._live
@@ -88,11 +89,12 @@ class Selector:
         return live
 
 
-def _bytes_of(selection: Selection) -> int:
-    """What a selection takes in memory, at most: two bytes a row in its bitmap or a bit of every row there is; numbers,
-    where few enough to be scored one by one; bits, where enough to be scanned for, in the order of rows and of lists,
-    and two numbers for each list.
+def _bytes_of(filter: Filter, selection: Selection) -> int:
+    """What a selection takes in memory, at most: the filter it is found by; two bytes a row in its bitmap or a bit of
+    every row there is; numbers, where few enough to be scored one by one; bits, where enough to be scanned for, in the
+    order of rows and of lists, and two numbers for each list.
     """
     rows, bits = len(selection), selection.n_rows // 8
     numbers = ROW_BYTES * rows if selection.has_few else 0
-    return min(2 * rows, bits) + numbers + (3 * bits if rows > FEW_ROWS else 0)
+    named = NAMED_BYTES * count_named(filter)
+    return named + min(2 * rows, bits) + numbers + (3 * bits if rows > FEW_ROWS else 0)

@@ -126,7 +126,7 @@ class Environment:
             with self._alone("closed"):
                 self._env.close()
                 self.gate.shut = "closed"
-            _registry.take_away(self, self._key)
+            _registry.drop(self, self._key)
 
     def _map(self) -> lmdb.Environment:
         """Map the data file, wherever it has been moved to."""

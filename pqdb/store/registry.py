@@ -26,6 +26,7 @@ class Opened(Protocol):
 
 
 Handle = TypeVar("Handle", bound=Opened)
+Key = TypeVar("Key")
 
 
 class Registry(Generic[Handle]):
@@ -34,6 +35,7 @@ class Registry(Generic[Handle]):
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._handles: dict[Inode, Handle] = {}
+        self._by_path: dict[str, Handle] = {}
         self._everyone: weakref.WeakSet[Handle] = weakref.WeakSet()
 
     def meet(self, handle: Handle) -> None:
@@ -45,22 +47,23 @@ class Registry(Generic[Handle]):
         key = inode(moved.home_of(folder))
         found = self._handles.get(key) if key else None
         if found is None and key:
-            path = os.path.realpath(folder)
-            alike = (each for each in list(self._handles.values()) if os.path.realpath(each.path) == path)
-            found = next((each for each in alike if each.has_moved()), None)
+            alike = self._by_path.get(os.path.realpath(folder))
+            found = alike if alike is not None and alike.has_moved() else None
         return found
 
     def put(self, handle: Handle, key: Inode | None, last: Inode | None) -> None:
         """Let a handle be found by the inode of the file that is mapped, and no more by the last one's."""
         if key is not None:
             self._handles[key] = handle  # first, so that it is found at every instant
+            self._by_path[os.path.realpath(handle.path)] = handle
         if last != key:
-            self.take_away(handle, last)
+            _remove(self._handles, last, handle)
 
-    def take_away(self, handle: Handle, key: Inode | None) -> None:
-        """Let a handle be found no more by an inode."""
-        if key is not None and self._handles.get(key) is handle:
-            del self._handles[key]
+    def drop(self, handle: Handle, key: Inode | None) -> None:
+        """Let a closed handle be found no more."""
+        _remove(self._handles, key, handle)
+        for path in [path for path, each in self._by_path.items() if each is handle]:
+            _remove(self._by_path, path, handle)
 
     def user_of(self, folder: Path) -> int | None:
         """The id of a process, perhaps our own, that has an environment open; None where nobody has."""
@@ -80,8 +83,15 @@ class Registry(Generic[Handle]):
         """In a forked child: LMDB's locks did not come along, so no handle of the parent's may be used."""
         self.lock = threading.RLock()  # another thread of the parent may have held it
         self._handles.clear()
+        self._by_path.clear()
         for handle in list(self._everyone):
             handle.poison()
+
+
+def _remove(handles: dict[Key, Handle], key: Key | None, handle: Handle) -> None:
+    """Forget a handle where it still has that key."""
+    if key is not None and handles.get(key) is handle:
+        del handles[key]
 
 
 def inode(folder: Path) -> Inode | None:

@@ -1,5 +1,6 @@
 """Whatever indexes there are, a filter lets through what a plain look at every payload does."""
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 import pqdb
+from pqdb.query import selector
+from pqdb.query.conditions import count_named
 from pqdb.query.entries import KINDS
 from pqdb.query.evaluate import passes
 from pqdb.query.parse import parse_filter
@@ -180,3 +183,17 @@ def test_numbers_of_rows_are_kept_only_where_they_are_few() -> None:
     assert many.array.tolist() == list(range(0, 10_000, 2))
     assert many.array.dtype == np.uint32
     assert Selection(BitMap(range(50_000)), 1_000_000).has_few
+
+
+def test_filters_that_name_many_ids_make_room_for_one_another(
+    db: pqdb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1,500 that named 5,000 ids each took a gigabyte beside what was counted."""
+    monkeypatch.setattr(selector, "KEPT_BYTES", 1 << 20)
+    points = filled(db, [{"a": i} for i in range(50)], [])
+    for first in range(40):
+        asked = {"must_not": [{"has_id": list(range(first, first + 1_000))}]}
+        assert points.count(asked) == first
+    made = [each for each in gc.get_objects() if isinstance(each, selector.Selector)]
+    kept = [sum(map(count_named, each._kept)) for each in made]
+    assert 1_000 < max(kept) * selector.NAMED_BYTES <= 1 << 20
