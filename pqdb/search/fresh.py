@@ -23,10 +23,11 @@ from pqdb.search.coded import ListRows, code_rows, without_residuals
 from pqdb.search.index import Index
 from pqdb.store.view import PointView
 
-LEAST, STEP = 32, 256  # rows coded at a time
+LEAST, STEP, GROWTH, LARGEST = 32, 256, 4, 2_048  # rows coded at a time: a quarter of those held, from STEP to LARGEST
 MOST = 65_536  # rows with codes: some 6 MB of them
 ROW_NS, ROW_BYTE_NS = 15.0, 0.06  # a source row compared with a query, somewhere in memory
 STEP_NS, CODE_NS, FLOP_NS = 3e5, 5_000.0, 0.01  # a step; a row coded, and each operation of comparing it with centroids
+HELD_NS = 300.0  # a row that is held, put in order anew
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -88,8 +89,9 @@ class FreshKept:
         if held is not None and (held.first > watermark or held.stop > points.n_rows):
             return None  # a state from before these codes
         compared = points.n_rows - (watermark if held is None else held.stop)
-        step = min(STEP, compared, MOST - (0 if held is None else len(held.lists)))
-        self._price = _price_of(step, index.router.n_lists, config.dim)
+        n_held = 0 if held is None else len(held.lists)
+        step = min(max(STEP, min(n_held // GROWTH, LARGEST)), compared, MOST - n_held)
+        self._price = _price_of(step, n_held, index.router.n_lists, config.dim)
         if self.is_time(compared, shape[1]) and self._coding.acquire(blocking=False):
             try:
                 first = watermark if held is None else held.stop
@@ -104,9 +106,9 @@ class FreshKept:
         return held
 
 
-def _price_of(rows: int, n_lists: int, dim: int) -> float:
-    """ns that coding so many rows takes."""
-    return STEP_NS + rows * (CODE_NS + FLOP_NS * 2 * n_lists * dim) if rows else math.inf
+def _price_of(rows: int, held: int, n_lists: int, dim: int) -> float:
+    """ns that coding so many rows takes, beside so many held."""
+    return STEP_NS + HELD_NS * held + rows * (CODE_NS + FLOP_NS * 2 * n_lists * dim) if rows else math.inf
 
 
 def _more(

@@ -249,6 +249,25 @@ def test_so_many_and_no_more(db: pqdb.Database, monkeypatch: pytest.MonkeyPatch)
     assert [hits.ids[0] for hits in things.search(vectors[LISTED:], 1)] == list(range(LISTED, ROWS))
 
 
+def test_the_more_are_held_the_more_are_coded_at_a_time(db: pqdb.Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that are held are put in order anew each time."""
+    monkeypatch.setattr(fresh, "STEP", 40)
+    things, vectors, _ = made(db)
+    sizes = [0]
+    for _ in range(100_000):
+        things.search(np.ones(DIM, np.float32), 5)
+        held = things._fresh._held
+        if held is not None and len(held.lists) > sizes[-1]:
+            sizes.append(len(held.lists))
+        if sizes[-1] >= ROWS - LISTED:
+            break
+    steps = np.diff(sizes)
+    assert steps[0] == 40
+    assert (steps[1:-1] == np.maximum(40, np.array(sizes[1:-2]) // 4)).all()
+    assert steps.max() > 80
+    assert [hits.ids[0] for hits in things.search(vectors[LISTED:], 1)] == list(range(LISTED, ROWS))
+
+
 def test_few_rows_are_never_worth_it() -> None:
     kept = FreshKept()
     assert not any(kept.is_time(fresh.LEAST - 1, 1 << 20) for _ in range(1_000))
