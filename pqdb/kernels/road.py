@@ -78,8 +78,7 @@ def route_framed(
         rank_queries(
             moved, Centroids(frame["l2"] != 0, center, banks, scales, weights, leads, offsets),
             Fine(fine, fine_scales, centroids), frame["margin"], frame["within"], knots, widths, lists, probed, bases,
-            margins,
-            desk_framed(frame, room), i32_at(room["histogram_at"], BUCKETS),
+            margins, desk_framed(frame, room), i32_at(room["histogram_at"], BUCKETS),
             i32_at(room["picked_at"], 2 * n_lists + 1), f32_at(room["low_at"], 1),
         )  # fmt: skip
 

@@ -26,7 +26,7 @@ from pqdb.upkeep.sample import Sample
 
 BINS, FEWEST_OF_BIN, FEWEST_HIDDEN, FEWEST_ALIKE = 6, 5, 100, 20
 STRANGERS, STRANGERS_BINS, FEWEST_BEYOND = 200, 3, 60
-FARTHER = 4  # knots for harder queries than any that told
+FARTHER, TELLING_ROWS = 4, 256  # knots for harder queries than any that told; rows that tell whether rivals tell
 SCATTER_ROWS, SCATTER_QUERIES, SCATTER_MADE = 2_048, 256, 52
 KS = (1, 10, 100, 1_000, MAX_K)
 
@@ -67,7 +67,7 @@ def _within(router: Router, sample: Sample) -> float:
     nothing follows from it for queries that are not.
     """
     within = RIVALS * router.row_sigma
-    ease = Asked.of(router, sample.vectors[:ROWS], within).ease
+    _, ease = router.keys_of(router.to_index_space(sample.vectors[:TELLING_ROWS]), within=within)
     return within if _bins(ease, BINS).max() >= BINS - 1 else 0.0
 
 
