@@ -241,7 +241,7 @@ def list_keys(
     within: Real,  # as `ease` has it
     left_out: Array,  # (q,) int32: a list of no account for each query, −1 for none
     keys: Array,  # (q, n_lists) float32 out: the larger the earlier a list is probed; −inf for the one left out
-    best: Array,  # (q,) float32 out: what route_queries tells a query's difficulty by
+    easy: Array,  # (q,) float32 out: how easy each query is, as `ease` has it
 ) -> None:
     """What route_queries ranks lists by, as if the lists left out were not there."""
     known, values = Centroids(l2, center, banks, scales, weights, leads, offsets), np.empty(len(scales), np.float32)
@@ -253,7 +253,7 @@ def list_keys(
         if left_out[q] >= 0:
             keys[q, left_out[q]] = values[left_out[q]] = -np.inf
             highest = extent(keys[q], keys.shape[1], low)
-        best[q] = ease(keys[q], highest, l2, seen.length, len(center), leads, within)
+        easy[q] = ease(keys[q], highest, l2, seen.length, len(center), leads, within)
         nearest_first(known, values, keys[q], highest, lowest, low)
 
 

@@ -24,11 +24,11 @@ def middle(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     for _ in range(_ROUNDS):
         squares = _squares(rows, center)
         near = squares <= _limit(squares)
+        if near.all():
+            return _mean(rows)
         if (near == told).all():
             break
-        told, center = near, _mean(rows if near.all() else rows[near])
-        if near.all():
-            break
+        told, center = near, _mean(rows[near])
     return center
 
 

@@ -55,8 +55,7 @@ def calibrate(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, seed: int
     router, within = index.router, _within(index.router, sample)
     ks = [k for k in KS if k == 1 or 2 * k <= len(sample.list_of_row)]
     table = _told_by_rows(snapshot, sample, allowed, ks, within)
-    harder = _harder(table, router.n_lists, within)
-    table = _told_by_strangers(snapshot, sample, allowed, ks, within, table, harder, seed)
+    table = _told_by_strangers(snapshot, sample, allowed, ks, within, table, seed)
     scatter = measure_scatter(router, sample, metric, ListedRows.read(snapshot, index).lengths, seed)
     known = replace(index.calibration, knots=table.knots, widths=table.widths, within=within)
     return replace(known, ks=tuple(ks), scatter=scatter)
@@ -91,19 +90,19 @@ def _told_by_rows(snapshot: Snapshot, sample: Sample, allowed: np.ndarray, ks: l
 
 
 def _told_by_strangers(
-    snapshot: Snapshot, sample: Sample, allowed: np.ndarray, ks: list[int], within: float, table: Table, harder: Table,
-    seed: int,
-) -> Table:  # fmt: skip
-    """A table, one for harder queries before it, and what queries tell that are unlike any row. Where lengths count,
+    snapshot: Snapshot, sample: Sample, allowed: np.ndarray, ks: list[int], within: float, table: Table, seed: int
+) -> Table:
+    """A table, what harder queries take before it, and what queries tell that are unlike any row. Where lengths count,
     the longest rows are near to every query, whatever list is left out, and their word is as good as that of rows. Else
     it is that on queries which are harder than all the table knows of.
     """
     assert snapshot.index is not None
-    metric = snapshot.config.metric
+    router, metric = snapshot.index.router, snapshot.config.metric
+    harder = _harder(table, router.n_lists, within)
     known = harder.then(table) if metric == "dot" else harder
     for made in (strangers, profiles):
         queries = made(sample.vectors, metric, seed, STRANGERS)
-        asked = Asked.of(snapshot.index.router, queries, within)
+        asked = Asked.of(router, queries, within)
         if metric != "dot":
             beyond = asked.ease < table.knots[0]
             queries, asked = queries[beyond], asked.take(beyond)
